@@ -1,0 +1,69 @@
+/* A bot that answers what it hears, over the WebSocket and over the Web API, and says what happens.
+ *
+ * Build:  cc examples/echo_bot.c -I. -o echo_bot -lbearssl
+ * Run:    SLACK_API_TOKEN=xoxb-... ./echo_bot
+ *
+ * SLACK_API_URL points it at another server, such as the sandbox; Ctrl-C ends it.
+ */
+#define RTM_IMPLEMENTATION
+#include "rtm.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_open(rtm_client *bot, const rtm_event *event, void *user) {
+    char name[64], team[64];
+    (void)bot, (void)user;
+    rtm_json_string(rtm_json_get(event->data, "self.name"), name, sizeof name);
+    rtm_json_string(rtm_json_get(event->data, "team.name"), team, sizeof team);
+    printf("echo_bot: connected as %s of %s\n", name, team);
+}
+
+static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+    char channel[32], text[512], answer[600];
+    (void)user;
+    if (rtm_json_raw(rtm_json_get(event->data, "bot_id"), NULL)) return; /* never answer a bot */
+    rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
+    rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
+    if (!strncmp(text, "post ", 5)) {
+        rtm_result result = rtm_call(bot, NULL, "chat.postMessage", "channel", channel,
+                                     "text", text + 5, NULL);
+        printf("echo_bot: chat.postMessage: %s\n", rtm_strerror(result));
+        return;
+    }
+    snprintf(answer, sizeof answer, "you said: %s", text);
+    rtm_send_typing(bot, channel);
+    if (rtm_send_message(bot, channel, answer) < 0)
+        printf("echo_bot: not sent: %s\n", rtm_error_detail(bot));
+}
+
+static void on_close(rtm_client *bot, const rtm_event *event, void *user) {
+    (void)bot, (void)user;
+    printf("echo_bot: closed (%d) %s\n", event->code, event->reason);
+}
+
+static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
+    (void)bot, (void)user;
+    printf("echo_bot: %s\n", event->result ? event->detail : "Slack reports an error");
+}
+
+int main(void) {
+    static const rtm_handler handlers[] = { { "open", on_open, NULL },
+                                            { "message", on_message, NULL },
+                                            { "close", on_close, NULL },
+                                            { "error", on_error, NULL },
+                                            { NULL, NULL, NULL } };
+    rtm_client *bot;
+    rtm_config config = { .token = getenv("SLACK_API_TOKEN"), .base_url = getenv("SLACK_API_URL"),
+                          .handlers = handlers };
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (rtm_create(&config, &bot) != RTM_OK) {
+        fprintf(stderr, "echo_bot: %s\n", rtm_error_detail(NULL));
+        return 1;
+    }
+    rtm_result result = rtm_run(bot);
+    if (result == RTM_OK) printf("echo_bot: stopped\n");
+    else fprintf(stderr, "echo_bot: %s\n", rtm_error_detail(bot));
+    rtm_destroy(bot);
+    return result == RTM_OK ? 0 : 1;
+}

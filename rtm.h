@@ -1,0 +1,4039 @@
+/* rtm.h 0.1.0 - a Slack real-time client for C programs, in one file          SPDX: MIT
+
+   DO THIS
+     In exactly one C file:   #define RTM_IMPLEMENTATION
+                              #include "rtm.h"
+     In any other, C or C++:  #include "rtm.h"
+     To build:                cc bot.c -lbearssl      (and jsmn.h, which is a header alone;
+                              Debian: apt install libbearssl-dev libjsmn-dev)
+
+   CONTENTS (search for the tag)
+     QUICK START, CONVENTIONS, STATES, EVENTS, ERRORS, SECURITY, OPTIONS       this comment
+     >>api      the public part
+     >>base     results, errors, buffers, encodings
+     >>json     check, scan, jsmn tokens
+     >>http     URLs, requests, the response parser (RFC 9112)
+     >>ws       handshake, frame parser and writer (RFC 6455)
+     >>trust    X.509 trust anchors
+     >>conn     resolve, TCP, proxy, TLS, bytes: all socket calls
+     >>call     one HTTP exchange
+     >>session  states, timers, backoff, dispatch, sends
+     >>config   what the user gave, checked and copied
+     >>public   the public functions
+
+   QUICK START
+   #define RTM_IMPLEMENTATION
+   #include "rtm.h"
+   #include <stdlib.h>
+
+   static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+       (void)user;
+       char channel[32];
+       rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
+       if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))
+           rtm_send_message(bot, channel, "pong");
+   }
+
+   int main(void) {
+       rtm_client *bot;
+       if (rtm_create(&(rtm_config){ .token = getenv("SLACK_API_TOKEN") }, &bot) != RTM_OK) return 1;
+       rtm_on(bot, "message", on_message, NULL);
+       while (rtm_poll(bot, 1000) >= 0) {
+           // the rest of your loop
+       }
+       rtm_destroy(bot);
+   }
+     With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping".
+     Nothing happens unless rtm_poll() is called: a bot that never hears anything lacks that call.
+
+   CONVENTIONS
+     Results    rtm_result is 0 for success and negative for an error. Functions that give a number
+                (an id, a count) give it >= 0, or a negative rtm_result.
+     Arguments  A NULL client gives RTM_E_ARGUMENT, and nothing in rtm_stop and rtm_destroy. Texts
+                are NUL-terminated UTF-8. What a text must be is checked; that a pointer is good
+                cannot be.
+     Ownership  rtm_create copies everything from the config. An event and all it points at live
+                until the callback returns; an rtm_response until the client's next rtm_call.
+                rtm_json values point into these and own nothing.
+     Callbacks  run inside rtm_poll (rtm_run, rtm_connect) on the caller's thread, in the order of
+                events, handlers of one event in the order registered. In a callback every function
+                is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy.
+     Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
+                may be called from any thread and from a signal handler.
+     Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
+                than asked for; define RTM_GETADDRINFO to put something else in its place.
+     Memory     taken once per connection, in bytes (64-bit):
+                  the client                      about 5,000
+                  TLS: engine, record buffers         21,540   while connected
+                  read-ahead                           4,096   while connected
+                  certificate check                    3,500   during a full handshake
+                  trust anchors              ~600 per anchor   during a full handshake
+                  event buffer     up to max_message, grown on demand, kept
+                  JSON tokens      20 per value of an array that is looked into, kept
+                rtm_call takes a second connection's worth, until the server closes it.
+                No event costs an allocation once the buffers have grown.
+
+   STATES
+                   +----------------------------------------------+
+                   v                                              |
+     IDLE ---> CALLING ---> UPGRADING ---> OPEN ---> CLOSING      |
+                   |            |           |           |         |
+                   +------------+-----------+-----------+---> WAITING
+                   |            |           |           |         |
+                   +------------+-----------+-----------+---------+---> FINISHED
+
+     state       entered                   rtm_poll                        deadline
+     IDLE        by rtm_create             begins                          none
+     CALLING     to get a URL              connects, POSTs rtm.connect     timeout_ms
+     UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
+     OPEN        after HTTP 101            dispatches events               next PING, or its answer
+     CLOSING     by rtm_stop               waits for Slack's CLOSE         1 s
+     WAITING     after an end, to retry    waits                           the backoff
+     FINISHED    stopped, or fatal         returns the result              none
+
+     One rtm_poll call, in this order:
+       1. does what the state can do without waiting, and runs the callbacks of what has come;
+       2. if no callback ran, waits for the socket, for the state's deadline, or timeout_ms;
+       3. does again what can be done now.
+     A PING of the server is answered before the next event is dispatched. One call takes in at most
+     256 KiB of events, so that a flood leaves the caller his turn.
+
+     Reconnecting: each attempt gets a new URL. The wait is min(2^failures + U[0,1), 300) seconds,
+     or what Retry-After asks for if that is longer (30 s after a 429 without one). A session that
+     lasted 10 s or more is followed by the next at once, and sets `failures` back to 0.
+
+   EVENTS (type, then what the fields of rtm_event beside type hold)
+     Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
+                   them, "goodbye" and "team_migration_started" too (a reconnect follows).
+     open          data: the whole rtm.connect response.
+     close         once for each session that was open. code, reason: of the CLOSE frame, 1005 when
+                   it had none, 1006 without a CLOSE frame; result: RTM_OK, or what went wrong.
+     error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
+                   on by itself unless rtm_poll returns a negative result. Slack's own
+                   {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
+     Unknown       data: a frame without a type. Slack's acknowledgement of a message is one; its
+                   id is the message's. (A server's "open" or "close" would arrive here too.)
+     *             a handler for "*" hears every event; one for "message::bot_message" hears those
+                   with that subtype.
+
+   ERRORS (result, cause, what the client does, what you can do)
+     ARGUMENT        a bad argument or config         nothing         rtm_error_detail says which
+     MEMORY          no memory                        retries         -
+     BUSY            called in a callback             nothing         call it outside
+     UNSUPPORTED     not supported (yet)              nothing         -
+     AGAIN           send buffer full                 nothing         send later
+     NOT_CONNECTED   no open session                  nothing         send after "open"
+     TOO_BIG         over 16,384 bytes out, or over   skips it        send less; raise max_message
+                     max_message in
+     STOPPED         rtm_stop was called              is finished     rtm_destroy
+     RESOLVE         host name not found              retries         check base_url, DNS
+     CONNECT         no address answered              retries         check the network
+     TIMEOUT         nothing came in time             retries         -
+     CLOSED          the peer closed                  retries         -
+     PROXY           the proxy refused                retries         check its URL and credentials
+     TLS             the handshake or a record        retries         -
+     CERTIFICATE     unknown CA, other host, dates    retries         set ca_file; set the clock
+     HTTP            bad response or status           retries         check base_url
+     WEBSOCKET       refused, or protocol broken      retries         -
+     JSON            not JSON                         skips, retries  -
+     SLACK           ok:false                         retries         see the code in the detail
+     AUTH            ok:false, no retry can help      is finished     see the code in the detail
+     RATE_LIMITED    HTTP 429                         waits           call less often
+     UNACKNOWLEDGED  session ended before the answer  reports the id  send it again, perhaps
+
+   SECURITY
+     Trusted: the program, its config and environment, the CA certificates, getaddrinfo only so far
+     that a wrong address fails the certificate check. Not trusted: the network, the proxy, and the
+     server, which may send any bytes at any time.
+     Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
+     switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
+     only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
+     holds it, the proxy's password, or a header's value. Every length is checked before it is
+     believed, every buffer has a limit, every wait a deadline.
+
+   OPTIONS (#define before the implementation, each has a default)
+     RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
+     RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
+     RTM_TIME()        time_t, for certificates                               time(NULL)
+     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 for success    BearSSL's system seeder
+     RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
+     RTM_ASSERT(condition)   for mistakes of the program                      assert
+*/
+#ifndef RTM_H
+#define RTM_H
+
+#include <stdbool.h> /* bool */
+#include <stddef.h>  /* size_t */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------------------------------
+ * >>api
+ * --------------------------------------------------------------------------------------------- */
+
+#define RTM_VERSION "0.1.0"
+
+/* name, number, and what rtm_strerror says; the table ERRORS above tells more. */
+#define RTM_RESULTS(X)                                                            \
+    X(RTM_OK, 0, "success")                                                       \
+    X(RTM_E_ARGUMENT, -1, "invalid argument or configuration")                    \
+    X(RTM_E_MEMORY, -2, "out of memory")                                          \
+    X(RTM_E_BUSY, -3, "not allowed inside a callback")                            \
+    X(RTM_E_UNSUPPORTED, -4, "not supported")                                     \
+    X(RTM_E_AGAIN, -5, "send buffer full, try again later")                       \
+    X(RTM_E_NOT_CONNECTED, -6, "not connected")                                   \
+    X(RTM_E_TOO_BIG, -7, "message too big")                                       \
+    X(RTM_E_STOPPED, -8, "stopped")                                               \
+    X(RTM_E_RESOLVE, -9, "host name not found")                                   \
+    X(RTM_E_CONNECT, -10, "cannot connect")                                       \
+    X(RTM_E_TIMEOUT, -11, "timed out")                                            \
+    X(RTM_E_CLOSED, -12, "connection closed")                                     \
+    X(RTM_E_PROXY, -13, "proxy failed")                                           \
+    X(RTM_E_TLS, -14, "TLS failed")                                               \
+    X(RTM_E_CERTIFICATE, -15, "certificate not accepted")                         \
+    X(RTM_E_HTTP, -16, "bad HTTP response")                                       \
+    X(RTM_E_WEBSOCKET, -17, "WebSocket refused or protocol broken")               \
+    X(RTM_E_JSON, -18, "not valid JSON")                                          \
+    X(RTM_E_SLACK, -19, "refused by Slack")                                       \
+    X(RTM_E_AUTH, -20, "refused by Slack for good: token or call not accepted")   \
+    X(RTM_E_RATE_LIMITED, -21, "rate limited by Slack")                           \
+    X(RTM_E_UNACKNOWLEDGED, -22, "message was not acknowledged")
+
+typedef enum rtm_result {
+#define RTMI_ENUM(name, number, text) name = (number),
+    RTM_RESULTS(RTMI_ENUM)
+#undef RTMI_ENUM
+} rtm_result;
+
+/* A client: one bot, one session at a time. */
+typedef struct rtm_client rtm_client;
+
+/* A JSON value, or a missing one: a small thing to pass by value. The fields are not for use; see
+   rtm_json_get and the functions after it. Valid as long as what it was taken from. */
+typedef struct rtm_json {
+    const char *text;
+    size_t size;
+    void *document;
+} rtm_json;
+
+/* What a callback gets; all of it is valid until the callback returns. Table EVENTS above. */
+typedef struct rtm_event {
+    const char *type;   /* Slack's type, or "open", "close", "error", "Unknown" */
+    rtm_json data;      /* the event as sent; missing where there is nothing */
+    rtm_result result;  /* error, close: why; RTM_OK elsewhere */
+    int id;             /* the message of ours that this is about, or 0 */
+    int code;           /* close: the WebSocket close code */
+    const char *reason; /* close: Slack's reason, "" without one; never NULL */
+    const char *detail; /* error: a sentence for humans, else ""; never NULL */
+} rtm_event;
+
+/* `user` is the pointer given with the callback. */
+typedef void (*rtm_callback)(rtm_client *client, const rtm_event *event, void *user);
+
+/* A row of config.handlers; the last row has a NULL type. */
+typedef struct rtm_handler {
+    const char *type;
+    rtm_callback callback;
+    void *user;
+} rtm_handler;
+
+/* A Web API response; valid until the client's next rtm_call. */
+typedef struct rtm_response {
+    int status;        /* HTTP status, 0 when there was no response */
+    bool ok;           /* Slack's "ok" */
+    rtm_json data;     /* the whole response; missing when it was not JSON */
+    const char *error; /* Slack's error code, "" without one; never NULL */
+    int retry_after;   /* seconds that Slack asked to wait, or 0 */
+} rtm_response;
+
+/* How to make a client. All zero but the token is a good configuration. */
+typedef struct rtm_config {
+    const char *token;          /* required: xoxb-... or xoxp-...; white space around it is cut */
+    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM. Not supported yet: refused */
+    const char *connect_method; /* "rtm.connect" (default) or "rtm.start" */
+    const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
+    const char *proxy;          /* "http://user:password@host:port", percent-encoded; "" = none;
+                                   NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
+                                   http_proxy that is not empty, less the hosts in NO_PROXY */
+    const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
+                                   in place of rtm.h's own of that name */
+    const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
+                                   system's bundle */
+    const char *ca_pem;         /* the same as a text; goes before ca_file */
+    int timeout_ms;             /* for each connection and each call; default 30000 */
+    int ping_interval_ms;       /* silence before a PING, dead after half as much again; default
+                                   30000; -1 = never */
+    bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
+    bool no_signals;            /* rtm_run leaves signal handlers alone */
+    size_t max_message;         /* bytes of one event or response; default 1 MiB, at most 1 GiB */
+    const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
+    void (*log)(const char *line, void *user); /* gets one line without its end; no secrets in it */
+    void *log_user;
+    void (*tls_setup)(void *tls, void *user);  /* may change the br_ssl_client_context before each
+                                                  handshake: client certificates, own anchors */
+    void *tls_user;
+} rtm_config;
+
+/* Life ---------------------------------------------------------------------------------------- */
+
+/* Makes a client. Opens no connection: the first rtm_poll does.
+   config  copied, as is all it points at
+   client  receives the client, or NULL
+   Returns RTM_OK; RTM_E_ARGUMENT or RTM_E_UNSUPPORTED for a field that cannot be used, or
+   RTM_E_MEMORY. rtm_error_detail(NULL) then has a sentence on it. Runs no callback. */
+rtm_result rtm_create(const rtm_config *config, rtm_client **client);
+
+/* Frees a client; NULL is fine. An open session is told goodbye as far as the socket takes it at
+   once; no callback runs. Use rtm_stop first to hear `close`. Not in a callback. */
+void rtm_destroy(rtm_client *client);
+
+/* Ends the session for good: CLOSE 1000 is sent, its answer awaited for at most a second in later
+   rtm_polls, then they return RTM_E_STOPPED. From now on only `close` and `error` callbacks run.
+   May be called at any time, again, in a callback, in a signal handler, from another thread. */
+void rtm_stop(rtm_client *client);
+
+/* Drops the open session at the next rtm_poll; then the reconnect rules decide, as if Slack had
+   closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs no callback itself. */
+rtm_result rtm_disconnect(rtm_client *client);
+
+/* Whether a session is open, so that a message can be sent. */
+bool rtm_is_connected(const rtm_client *client);
+
+/* What a result means, in a few words; never NULL, static. */
+const char *rtm_strerror(rtm_result result);
+
+/* One sentence on the client's last failure and what to do about it; "" before the first; never
+   NULL, valid until the next call with this client. With NULL: on this thread's last rtm_create. */
+const char *rtm_error_detail(const rtm_client *client);
+
+/* The version of the implementation, "major.minor.patch"; static. */
+const char *rtm_version(void);
+
+/* The step ------------------------------------------------------------------------------------ */
+
+/* Does all that can be done now, and waits for something to do if there is nothing (STATES above).
+   timeout_ms  how long to wait at most: 0 = not at all, -1 = without bound
+   Returns the number of events that callbacks ran for, perhaps 0: also before timeout_ms is over,
+   when a signal came, or something happened that is no event. Once the client has finished for
+   good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise. RTM_E_BUSY in a
+   callback. Runs callbacks. */
+int rtm_poll(rtm_client *client, int timeout_ms);
+
+/* For a loop of your own (epoll, libuv, GLib): before waiting, ask what to wait for; when it
+   happens or the time is over, call rtm_poll(client, 0). The answers change with every rtm_poll,
+   and with every send. */
+
+/* The socket to wait for, or -1 when there is only the timeout to wait for. */
+int rtm_fd(const rtm_client *client);
+
+/* POLLIN, POLLOUT, or both. */
+short rtm_poll_events(const rtm_client *client);
+
+/* How long to wait at most, in ms: 0 = call rtm_poll at once (TLS may hold bytes that the socket
+   no longer shows), -1 = as long as you like. */
+int rtm_timeout_ms(const rtm_client *client);
+
+/* Loops over rtm_poll until a session is open: RTM_OK, or why the next attempt failed (call again,
+   or rtm_poll, to let it retry), or the result of a finished client. RTM_E_BUSY in a callback. */
+rtm_result rtm_connect(rtm_client *client);
+
+/* Loops over rtm_poll until the client has finished: RTM_OK after rtm_stop, else the cause. SIGHUP,
+   SIGTERM and SIGINT stop it, and have their old handlers again afterwards, unless
+   config.no_signals: set that on all threads but one. RTM_E_BUSY in a callback. */
+rtm_result rtm_run(rtm_client *client);
+
+/* Events -------------------------------------------------------------------------------------- */
+
+/* Registers a callback; the same type, callback and user twice count once.
+   type      an event type of less than 128 bytes, "type::subtype", or "*"; copied
+   callback  not NULL
+   Returns RTM_OK, RTM_E_ARGUMENT or RTM_E_MEMORY. In a callback: heard from the next event on. */
+rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user);
+
+/* Removes what rtm_on registered: RTM_OK, or RTM_E_ARGUMENT when it was not there. In a callback:
+   not heard any more, from now on. */
+rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user);
+
+/* Sending ------------------------------------------------------------------------------------- */
+
+/* Sends a JSON object over the WebSocket. Slack takes one message a second, and 16,384 bytes.
+   json  an object; {"id":N} is added when it has no "id"
+   Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not an
+   object, not UTF-8, an id that is no positive int), RTM_E_TOO_BIG, RTM_E_AGAIN (64 KiB wait for
+   the socket, or 65,536 messages for an answer: nothing was taken), RTM_E_MEMORY.
+   Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
+   A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED. */
+int rtm_send(rtm_client *client, const char *json);
+
+/* The same for {"type":"message"}: `text` in Slack's own markup, to a channel by its id. */
+int rtm_send_message(rtm_client *client, const char *channel, const char *text);
+
+/* The same for {"type":"typing"}; Slack allows one in 3 s, and answers none. */
+int rtm_send_typing(rtm_client *client, const char *channel);
+
+/* The same for {"type":"ping"}; answered by a "pong" event with this id. rtm.h sends WebSocket
+   PINGs by itself: this one is for those who want to see an answer. */
+int rtm_send_ping(rtm_client *client);
+
+/* The Web API --------------------------------------------------------------------------------- */
+
+/* Calls a Web API method and waits for the response, at most timeout_ms. The session goes on
+   afterwards, with nothing lost. Works before it opens, while it is open, and in callbacks; no
+   callback runs meanwhile. The connection is kept for the next call.
+   response  receives the response, or NULL
+   method    "chat.postMessage", ...
+   ...       pairs of texts, name and value, ended by NULL: the form fields, encoded here. A pair
+             with a NULL value is left out.
+   Returns RTM_OK for HTTP 200 with "ok":true, else an error: RTM_E_SLACK with response->error,
+   RTM_E_AUTH, RTM_E_RATE_LIMITED with response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG,
+   RTM_E_TIMEOUT, RTM_E_STOPPED, or what went wrong with the connection. A call that failed after it
+   was sent may have been carried out. */
+rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...);
+
+/* JSON ---------------------------------------------------------------------------------------- */
+
+/* Every function takes any value, a missing one too, and never fails: where there is nothing of the
+   kind asked for, the result is the missing value, or the fallback. Of members with the same name
+   the first counts. */
+
+/* What is at a path: members by name, array elements by number, as "item.channel",
+   "blocks.0.text". A name with a dot in it cannot be reached. */
+rtm_json rtm_json_get(rtm_json json, const char *path);
+
+/* Element `index` of an array. Reading all of them in order takes linear time, nested loops too. */
+rtm_json rtm_json_at(rtm_json json, size_t index);
+
+/* The number of elements of an array, or of members of an object; else 0. */
+size_t rtm_json_size(rtm_json json);
+
+/* The text of a string, decoded to UTF-8, lone surrogates as U+FFFD. Anything but a string is "".
+   out   receives the text, cut at a whole character to fit, always NUL-terminated; or NULL
+   size  bytes of out; 0 = only the length is asked for
+   Returns the length of the whole text, as snprintf does: it was cut if that is >= size. */
+size_t rtm_json_string(rtm_json json, char *out, size_t size);
+
+/* Whether it is a string that says `text`. */
+bool rtm_json_equals(rtm_json json, const char *text);
+
+/* An integer; the fallback for anything else, fractions, exponents and what overflows included. */
+long long rtm_json_int(rtm_json json, long long fallback);
+
+/* true or false; the fallback for anything else. */
+bool rtm_json_bool(rtm_json json, bool fallback);
+
+/* The text of the value as sent, not NUL-terminated, its first character telling the kind; NULL for
+   a missing value.   size  receives the number of bytes, or NULL */
+const char *rtm_json_raw(rtm_json json, size_t *size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* RTM_H */
+
+/* ------------------------------------------------------------------------------------------------
+ * The implementation
+ * --------------------------------------------------------------------------------------------- */
+#if defined(RTM_IMPLEMENTATION) && !defined(RTM_IMPLEMENTATION_DONE)
+#define RTM_IMPLEMENTATION_DONE
+
+#ifdef __cplusplus
+#error "rtm.h: compile the file with RTM_IMPLEMENTATION as C; any other may be C++"
+#endif
+
+/* -std=c99 hides POSIX unless this is set before the first system header. */
+#if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include <assert.h>      /* assert */
+#include <errno.h>       /* errno */
+#include <fcntl.h>       /* fcntl */
+#include <limits.h>      /* INT_MAX, LLONG_MAX */
+#include <netdb.h>       /* getaddrinfo */
+#include <netinet/in.h>  /* sockaddr_in, IPPROTO_TCP */
+#include <netinet/tcp.h> /* TCP_NODELAY */
+#include <poll.h>        /* poll */
+#include <signal.h>      /* sigaction, sig_atomic_t */
+#include <stdarg.h>      /* va_list */
+#include <stdint.h>      /* uint64_t */
+#include <stdio.h>       /* snprintf, fopen */
+#include <stdlib.h>      /* realloc, getenv */
+#include <string.h>      /* memcpy */
+#include <sys/socket.h>  /* socket */
+#include <time.h>        /* clock_gettime, time */
+#include <unistd.h>      /* close */
+
+#if !defined(EAI_FAIL) || !defined(SA_RESTART)
+#error "rtm.h: POSIX is hidden: include rtm.h first, or compile with -D_POSIX_C_SOURCE=200809L"
+#endif
+
+/* Warnings in other people's headers are not ours to mend. */
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wundef"
+#endif
+#include <bearssl.h>
+
+/* jsmn for us alone: under names of our own, with settings of our own (parent links make it linear
+   in the width of a document), whatever the program did with jsmn.h before or will do after. */
+#pragma push_macro("JSMN_H")
+#pragma push_macro("JSMN_API")
+#pragma push_macro("JSMN_STATIC")
+#pragma push_macro("JSMN_HEADER")
+#pragma push_macro("JSMN_STRICT")
+#pragma push_macro("JSMN_PARENT_LINKS")
+#undef JSMN_H
+#undef JSMN_API
+#undef JSMN_STATIC
+#undef JSMN_HEADER
+#undef JSMN_STRICT
+#undef JSMN_PARENT_LINKS
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#define jsmntype_t rtmi_jsmntype_t
+#define jsmntok_t rtmi_jsmntok_t
+#define jsmntok rtmi_jsmntok
+#define jsmn_parser rtmi_jsmn_parser
+#define jsmnerr rtmi_jsmnerr
+#define jsmn_init rtmi_jsmn_init
+#define jsmn_parse rtmi_jsmn_parse
+#define jsmn_alloc_token rtmi_jsmn_alloc_token
+#define jsmn_fill_token rtmi_jsmn_fill_token
+#define jsmn_parse_primitive rtmi_jsmn_parse_primitive
+#define jsmn_parse_string rtmi_jsmn_parse_string
+#define JSMN_UNDEFINED RTMI_JSMN_UNDEFINED
+#define JSMN_OBJECT RTMI_JSMN_OBJECT
+#define JSMN_ARRAY RTMI_JSMN_ARRAY
+#define JSMN_STRING RTMI_JSMN_STRING
+#define JSMN_PRIMITIVE RTMI_JSMN_PRIMITIVE
+#define JSMN_ERROR_NOMEM RTMI_JSMN_ERROR_NOMEM
+#define JSMN_ERROR_INVAL RTMI_JSMN_ERROR_INVAL
+#define JSMN_ERROR_PART RTMI_JSMN_ERROR_PART
+#include <jsmn.h>
+#undef jsmntype_t
+#undef jsmntok_t
+#undef jsmntok
+#undef jsmn_parser
+#undef jsmnerr
+#undef jsmn_init
+#undef jsmn_parse
+#undef jsmn_alloc_token
+#undef jsmn_fill_token
+#undef jsmn_parse_primitive
+#undef jsmn_parse_string
+#undef JSMN_UNDEFINED
+#undef JSMN_OBJECT
+#undef JSMN_ARRAY
+#undef JSMN_STRING
+#undef JSMN_PRIMITIVE
+#undef JSMN_ERROR_NOMEM
+#undef JSMN_ERROR_INVAL
+#undef JSMN_ERROR_PART
+#undef JSMN_STATIC
+#undef JSMN_STRICT
+#undef JSMN_PARENT_LINKS
+#pragma pop_macro("JSMN_H")
+#pragma pop_macro("JSMN_API")
+#pragma pop_macro("JSMN_STATIC")
+#pragma pop_macro("JSMN_HEADER")
+#pragma pop_macro("JSMN_STRICT")
+#pragma pop_macro("JSMN_PARENT_LINKS")
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
+#define RTMI_THREAD __thread
+#else
+#define RTMI_PRINTF(at)
+#define RTMI_THREAD
+#endif
+
+#ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
+#define MSG_NOSIGNAL 0
+#endif
+
+#ifndef RTM_REALLOC
+#define RTM_REALLOC(ptr, size) realloc(ptr, size)
+#define RTM_FREE(ptr) free(ptr)
+#endif
+#ifndef RTM_ASSERT
+#define RTM_ASSERT(condition) assert(condition)
+#endif
+#ifndef RTM_TIME
+#define RTM_TIME() time(NULL)
+#endif
+#ifndef RTM_GETADDRINFO
+#define RTM_GETADDRINFO(host, port, hints, list) getaddrinfo(host, port, hints, list)
+#define RTM_FREEADDRINFO(list) freeaddrinfo(list)
+#endif
+#ifndef RTM_FREEADDRINFO
+#define RTM_FREEADDRINFO(list) freeaddrinfo(list)
+#endif
+
+#ifndef RTM_NOW_MS
+#define RTM_NOW_MS() rtmi_now_ms()
+static long long rtmi_now_ms(void) {
+    struct timespec now = { 0, 0 };
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+#endif
+
+#ifndef RTM_RANDOM
+#define RTM_RANDOM(buf, size) rtmi_random(buf, size)
+/* The system's random numbers through BearSSL, which knows where each system keeps them. */
+static int rtmi_random(void *out, size_t size) {
+    br_hmac_drbg_context drbg;
+    br_prng_seeder seeder = br_prng_seeder_system(NULL);
+    br_hmac_drbg_init(&drbg, &br_sha256_vtable, NULL, 0);
+    if (!seeder || !seeder(&drbg.vtable)) return -1;
+    br_hmac_drbg_generate(&drbg, out, size);
+    return 0;
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------
+ * >>base   results, errors, buffers, encodings
+ * --------------------------------------------------------------------------------------------- */
+
+enum {
+    RTMI_DEPTH = 128,          /* levels of nesting that a JSON document may have */
+    RTMI_TYPE = 128,           /* bytes of an event type, NUL included */
+    RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
+    RTMI_ADDRESSES = 8,        /* addresses tried per host */
+    RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
+    RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
+    RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
+    RTMI_OUT = 65536,          /* bytes that may wait for the socket */
+    RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
+    RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
+    RTMI_AHEAD = 4096,         /* read-ahead in front of the TLS engine */
+    RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
+    RTMI_BUDGET = 262144,      /* bytes of events that one rtm_poll takes in */
+    RTMI_LASTED_MS = 10000,    /* a session this long was a success */
+    RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
+    RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff */
+    RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
+    RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
+};
+
+/* Why the last thing failed: a result, a sentence, and what must never stand in that sentence. */
+typedef struct rtmi_why {
+    rtm_result result;
+    char text[256];
+    char **secrets; /* ended by NULL; owned by the client */
+} rtmi_why;
+
+typedef struct rtmi_buf {
+    char *data;
+    size_t size, capacity;
+    bool failed; /* sticky: an append found no memory, and what is here is incomplete */
+} rtmi_buf;
+
+/* A plain memset before free may be optimized away; this one may not. */
+static void rtmi_wipe(void *data, size_t size) {
+    volatile unsigned char *byte = (volatile unsigned char *)data;
+    while (size--) *byte++ = 0;
+}
+
+static void *rtmi_alloc(size_t size) {
+    void *block = RTM_REALLOC(NULL, size);
+    if (block) memset(block, 0, size);
+    return block;
+}
+
+/* Frees a string that may be secret. */
+static void rtmi_free_string(char *text) {
+    if (!text) return;
+    rtmi_wipe(text, strlen(text));
+    RTM_FREE(text);
+}
+
+static char *rtmi_copy(const char *text, size_t length) {
+    char *copy = (char *)RTM_REALLOC(NULL, length + 1);
+    if (!copy) return NULL;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+/* Makes room for `more` bytes. The old block is wiped, not realloc'd: it may have held a token. */
+static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
+    if (buf->failed || more > ((size_t)-1) / 4 - buf->size) return !(buf->failed = true);
+    if (buf->size + more <= buf->capacity) return true;
+    size_t capacity = buf->capacity ? buf->capacity : 256;
+    while (capacity < buf->size + more) capacity += capacity / 2;
+    char *data = (char *)RTM_REALLOC(NULL, capacity);
+    if (!data) return !(buf->failed = true);
+    if (buf->data) {
+        memcpy(data, buf->data, buf->size);
+        rtmi_wipe(buf->data, buf->size);
+        RTM_FREE(buf->data);
+    }
+    buf->data = data;
+    buf->capacity = capacity;
+    return true;
+}
+
+static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
+    if (!size || !rtmi_buf_reserve(buf, size)) return;
+    memcpy(buf->data + buf->size, data, size);
+    buf->size += size;
+}
+
+static void rtmi_buf_text(rtmi_buf *buf, const char *text) {
+    rtmi_buf_add(buf, text, strlen(text));
+}
+
+static void rtmi_buf_number(rtmi_buf *buf, long long number) {
+    char text[24];
+    snprintf(text, sizeof text, "%lld", number);
+    rtmi_buf_text(buf, text);
+}
+
+static void rtmi_buf_clear(rtmi_buf *buf) {
+    buf->size = 0;
+    buf->failed = false;
+}
+
+static void rtmi_buf_free(rtmi_buf *buf) {
+    if (buf->data) {
+        rtmi_wipe(buf->data, buf->capacity);
+        RTM_FREE(buf->data);
+    }
+    memset(buf, 0, sizeof *buf);
+}
+
+/* Overwrites every secret that a server managed to get into a text of ours, by echoing it, say. */
+static void rtmi_redact(char *text, char **secrets) {
+    for (; secrets && *secrets; secrets++) {
+        size_t length = strlen(*secrets);
+        if (length < 4) continue; /* a text of this size is no secret and would blot out words */
+        for (char *at = text; (at = strstr(at, *secrets)) != NULL; at += length)
+            memset(at, '*', length);
+    }
+    for (; *text; text++) /* what a terminal or a log would act on */
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
+/* Records why something failed, and returns `result` so that a caller can `return rtmi_fail(…)`. */
+RTMI_PRINTF(3)
+static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->text, sizeof why->text, format, arguments);
+    va_end(arguments);
+    why->result = result;
+    rtmi_redact(why->text, why->secrets);
+    return result;
+}
+
+static rtm_result rtmi_out_of_memory(rtmi_why *why) {
+    return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
+}
+
+static bool rtmi_is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static bool rtmi_is_alnum(char c) {
+    return rtmi_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static char rtmi_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c); }
+
+static int rtmi_hex(char c) {
+    if (rtmi_is_digit(c)) return c - '0';
+    c = rtmi_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Compares `length` bytes with a NUL-terminated word, ASCII letters of either case alike. */
+static bool rtmi_same_word(const char *text, size_t length, const char *word) {
+    for (; length && *word; length--, text++, word++)
+        if (rtmi_lower(*text) != rtmi_lower(*word)) return false;
+    return length == 0 && *word == '\0';
+}
+
+static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *in = (const unsigned char *)data;
+    for (; size; in += 3) {
+        unsigned group = (unsigned)in[0] << 16;
+        if (size > 1) group |= (unsigned)in[1] << 8;
+        if (size > 2) group |= in[2];
+        char four[4] = { digit[group >> 18], digit[group >> 12 & 63],
+                         size > 1 ? digit[group >> 6 & 63] : '=', size > 2 ? digit[group & 63] : '=' };
+        rtmi_buf_add(out, four, 4);
+        size -= size < 3 ? size : 3;
+    }
+}
+
+/* Eight bytes at any address; bytes are only compared and XORed, so their order does not matter. */
+static uint64_t rtmi_load(const void *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+#define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* UTF-8 (RFC 3629), in pieces: `need` continuation bytes are due, the next within low..high. */
+typedef struct rtmi_utf8 {
+    unsigned char need, low, high;
+} rtmi_utf8;
+
+/* Whether so much of a text can be UTF-8; it is complete when `need` is 0 at the end. */
+static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
+    const unsigned char *p = (const unsigned char *)data, *end = p + size;
+    while (p < end) {
+        if (!state->need) {
+            /* ASCII, a word at a time: a seventh of the time of a loop over bytes. */
+            while (end - p >= 8 && !(rtmi_load(p) & RTMI_EACH(0x80))) p += 8;
+            if (p == end) break;
+        }
+        unsigned char c = *p++;
+        if (state->need) {
+            if (c < state->low || c > state->high) return false;
+            state->need--;
+            state->low = 0x80;
+            state->high = 0xbf;
+        } else if (c >= 0x80) {
+            if (c < 0xc2 || c > 0xf4) return false;
+            state->need = (unsigned char)(c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3);
+            /* no overlong forms, no surrogates, nothing above U+10FFFF */
+            state->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+            state->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        }
+    }
+    return true;
+}
+
+static bool rtmi_is_utf8(const char *text, size_t size) {
+    rtmi_utf8 state = { 0, 0, 0 };
+    return rtmi_utf8_check(&state, text, size) && !state.need;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>json   one check of the whole text; after it, look-ups that need not doubt it
+ * --------------------------------------------------------------------------------------------- */
+
+enum { RTMI_CURSORS = 4 };
+
+/* A document: the text, and the jsmn tokens of the one array that an accessor last went into.
+   The cursors make loops over array elements linear, nested ones too, up to four deep. */
+typedef struct rtmi_document {
+    const char *part; /* the tokenized array or object, a piece of the text */
+    size_t part_size;
+    rtmi_jsmntok_t *token;
+    size_t capacity;
+    int count;
+    struct {
+        int array, index, token;
+    } cursor[RTMI_CURSORS]; /* most recent first; array < 0 = free */
+    bool failed; /* an accessor found no memory for tokens and gave its fallback */
+} rtmi_document;
+
+static const char *rtmi_json_space(const char *p, const char *end) {
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
+    return p;
+}
+
+/* From behind the opening quote to behind the closing one; NULL when the string is not valid. */
+static const char *rtmi_json_string_end(const char *p, const char *end) {
+    for (;;) {
+        /* A word at a time over what is neither quote nor backslash nor control character. */
+        for (; end - p >= 8; p += 8) {
+            uint64_t word = rtmi_load(p);
+            uint64_t quote = word ^ RTMI_EACH('"'), slash = word ^ RTMI_EACH('\\');
+            uint64_t found = ((quote - RTMI_EACH(1)) & ~quote) | ((slash - RTMI_EACH(1)) & ~slash) |
+                             ((word - RTMI_EACH(0x20)) & ~word);
+            if (found & RTMI_EACH(0x80)) break;
+        }
+        while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) p++;
+        if (p == end || (unsigned char)*p < 0x20) return NULL;
+        if (*p++ == '"') return p;
+        if (p == end || !*p || !strchr("\"\\/bfnrtu", *p)) return NULL;
+        if (*p++ != 'u') continue;
+        for (int i = 0; i < 4; i++, p++)
+            if (p == end || rtmi_hex(*p) < 0) return NULL;
+    }
+}
+
+/* Behind a number (RFC 8259 section 6) or a literal name; NULL when it is neither. */
+static const char *rtmi_json_scalar_end(const char *p, const char *end) {
+    static const char *const name[] = { "true", "false", "null" };
+    for (int i = 0; i < 3; i++) {
+        size_t length = strlen(name[i]);
+        if ((size_t)(end - p) >= length && !memcmp(p, name[i], length)) return p + length;
+    }
+    if (p < end && *p == '-') p++;
+    const char *digits = p;
+    while (p < end && rtmi_is_digit(*p)) p++;
+    if (p == digits || (*digits == '0' && p - digits > 1)) return NULL;
+    if (p < end && *p == '.') {
+        digits = ++p;
+        while (p < end && rtmi_is_digit(*p)) p++;
+        if (p == digits) return NULL;
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        if (++p < end && (*p == '+' || *p == '-')) p++;
+        digits = p;
+        while (p < end && rtmi_is_digit(*p)) p++;
+        if (p == digits) return NULL;
+    }
+    return p;
+}
+
+/* From behind a member's name to its value; NULL when no colon stands between them. */
+static const char *rtmi_json_colon(const char *p, const char *end) {
+    p = rtmi_json_space(p, end);
+    return p < end && *p == ':' ? rtmi_json_space(p + 1, end) : NULL;
+}
+
+/* From the quote of a member's name to its value; NULL when something else stands there. */
+static const char *rtmi_json_key(const char *p, const char *end) {
+    if (p == end || *p != '"' || !(p = rtmi_json_string_end(p + 1, end))) return NULL;
+    return rtmi_json_colon(p, end);
+}
+
+/* Whether a text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some texts
+   that are not, and is quadratic in depth: it only ever sees what has passed here. */
+static bool rtmi_json_check(const char *p, size_t size) {
+    const char *end = p + size;
+    char closer[RTMI_DEPTH];
+    int depth = 0;
+    for (;;) {
+        p = rtmi_json_space(p, end);
+        if (p == end) return false;
+        if (*p == '{' || *p == '[') {
+            if (depth == RTMI_DEPTH) return false;
+            closer[depth++] = (char)(*p == '{' ? '}' : ']');
+            bool object = *p == '{';
+            p = rtmi_json_space(p + 1, end);
+            if (p == end) return false;
+            if (*p != closer[depth - 1]) {
+                if (object && !(p = rtmi_json_key(p, end))) return false;
+                continue;
+            }
+            depth--;
+            p++;
+        } else {
+            p = *p == '"' ? rtmi_json_string_end(p + 1, end) : rtmi_json_scalar_end(p, end);
+            if (!p) return false;
+        }
+        for (p = rtmi_json_space(p, end); depth && p < end && *p == closer[depth - 1]; depth--)
+            p = rtmi_json_space(p + 1, end);
+        if (!depth) return p == end;
+        if (p == end || *p++ != ',') return false;
+        if (closer[depth - 1] == '}' &&
+            !(p = rtmi_json_key(rtmi_json_space(p, end), end))) return false;
+    }
+}
+
+/* Behind the value that begins at p; NULL when it is cut off. Reads any bytes safely. */
+static const char *rtmi_json_skip(const char *p, const char *end) {
+    size_t depth = 0;
+    do {
+        if (p == end) return NULL;
+        if (*p == '"') {
+            if (!(p = rtmi_json_string_end(p + 1, end))) return NULL;
+        } else if (*p == '{' || *p == '[') {
+            depth++;
+            p++;
+        } else if (*p == '}' || *p == ']') {
+            if (!depth) return NULL;
+            depth--;
+            p++;
+        } else if (depth) {
+            p++;
+        } else {
+            while (p < end && !strchr(",]} \t\n\r", *p)) p++;
+        }
+    } while (depth);
+    return p;
+}
+
+/* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
+static size_t rtmi_json_escape(const char **at, const char *end, char out[4]) {
+    const char *p = *at + 1;
+    static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    const char *name = strchr(names, *p);
+    *at = p + 1;
+    out[0] = name ? meant[name - names] : *p;
+    if (*p++ != 'u') return 1;
+    unsigned long code = 0;
+    for (int i = 0; i < 4; i++) code = code << 4 | (unsigned)rtmi_hex(*p++);
+    if (code >= 0xd800 && code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
+        unsigned long low = 0;
+        for (int i = 2; i < 6; i++) low = low << 4 | (unsigned)rtmi_hex(p[i]);
+        if (low >= 0xdc00 && low < 0xe000) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            p += 6;
+        }
+    }
+    if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* a lone surrogate has no UTF-8 */
+    *at = p;
+    if (code < 0x80) return (size_t)(out[0] = (char)code, 1);
+    size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = length - 1; i; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)((length == 2 ? 0xc0 : length == 3 ? 0xe0 : 0xf0) | code);
+    return length;
+}
+
+/* Whether a valid string (its text between the quotes) says `text`. */
+static bool rtmi_json_says(const char *p, const char *end, const char *text, size_t length) {
+    while (p < end) {
+        char decoded[4] = { *p };
+        size_t n = 1;
+        if (*p == '\\') n = rtmi_json_escape(&p, end, decoded);
+        else p++;
+        if (length < n || memcmp(decoded, text, n)) return false;
+        text += n;
+        length -= n;
+    }
+    return length == 0;
+}
+
+/* Finds a member of an object by a scan, the first where a name stands twice. Reads any bytes
+   safely; the value is as good as the text was before it. */
+static bool rtmi_json_member(const char *text, size_t size, const char *key, size_t key_length,
+                             const char **value, size_t *value_size) {
+    const char *end = text + size, *p = rtmi_json_space(text, end);
+    if (p == end || *p != '{') return false;
+    do {
+        const char *name = rtmi_json_space(p + 1, end) + 1;
+        if (name > end || name[-1] != '"' || !(p = rtmi_json_string_end(name, end))) return false;
+        size_t length = (size_t)(p - name) - 1;
+        /* An escaped name is longer than what it says, so most names need no decoding. */
+        bool found = length == key_length && !memcmp(name, key, length) && !memchr(key, '\\', length);
+        if (length > key_length && memchr(name, '\\', length))
+            found = rtmi_json_says(name, name + length, key, key_length);
+        if (!(p = rtmi_json_colon(p, end))) return false;
+        const char *start = p;
+        if (!(p = rtmi_json_skip(p, end))) return false;
+        if (found) {
+            *value = start;
+            *value_size = (size_t)(p - start);
+            return true;
+        }
+        p = rtmi_json_space(p, end);
+    } while (p < end && *p == ',');
+    return false;
+}
+
+/* Appends a text as a JSON string, quotes included. */
+static void rtmi_json_quote(rtmi_buf *out, const char *text) {
+    rtmi_buf_add(out, "\"", 1);
+    for (const char *p = text; *p; text = p) {
+        while ((unsigned char)*p >= 0x20 && *p != '"' && *p != '\\') p++;
+        rtmi_buf_add(out, text, (size_t)(p - text));
+        if (!*p) break;
+        char escape[8];
+        if (*p == '"' || *p == '\\') snprintf(escape, sizeof escape, "\\%c", *p);
+        else snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*p & 0xff);
+        rtmi_buf_text(out, escape);
+        p++;
+    }
+    rtmi_buf_add(out, "\"", 1);
+}
+
+static void rtmi_document_clear(rtmi_document *document) {
+    document->part = NULL;
+    document->failed = false;
+}
+
+static void rtmi_document_free(rtmi_document *document) {
+    if (document->token) RTM_FREE(document->token);
+    memset(document, 0, sizeof *document);
+}
+
+/* Tokenizes a part of the document. jsmn goes on where it ran out of tokens. */
+static bool rtmi_document_tokenize(rtmi_document *document, const char *part, size_t size) {
+    rtmi_jsmn_parser parser;
+    rtmi_jsmn_init(&parser);
+    document->part = NULL;
+    for (;;) {
+        document->count = rtmi_jsmn_parse(&parser, part, size, document->token,
+                                          (unsigned)document->capacity);
+        if (document->count != RTMI_JSMN_ERROR_NOMEM) break;
+        size_t capacity = document->capacity ? document->capacity * 2 : 64;
+        void *token = RTM_REALLOC(document->token, capacity * sizeof *document->token);
+        if (!token) return !(document->failed = true);
+        document->token = (rtmi_jsmntok_t *)token;
+        document->capacity = capacity;
+    }
+    if (document->count <= 0) return false;
+    document->part = part;
+    document->part_size = size;
+    for (int i = 0; i < RTMI_CURSORS; i++) document->cursor[i].array = -1;
+    return true;
+}
+
+/* The token of an array or object of a checked document; -1 when there is no memory for tokens. */
+static int rtmi_document_token(rtmi_document *document, const char *text, size_t size) {
+    uintptr_t at = (uintptr_t)text, part = (uintptr_t)document->part;
+    if (!document->part || at < part || at - part >= document->part_size)
+        return rtmi_document_tokenize(document, text, size) ? 0 : -1;
+    int start = (int)(at - part), low = 0, high = document->count - 1;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (document->token[middle].start < start) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* The token of element `index` of the array with token `array`, which has so many elements. */
+static int rtmi_document_element(rtmi_document *document, int array, int index) {
+    int slot = 0;
+    while (slot < RTMI_CURSORS - 1 && document->cursor[slot].array != array) slot++;
+    int from = 0, token = array + 1;
+    if (document->cursor[slot].array == array && document->cursor[slot].index <= index) {
+        from = document->cursor[slot].index;
+        token = document->cursor[slot].token;
+    }
+    for (; from < index; from++) { /* jump over one element and all that is in it */
+        int end = document->token[token].end;
+        do token++;
+        while (token < document->count && document->token[token].start < end);
+    }
+    memmove(document->cursor + 1, document->cursor, (size_t)slot * sizeof *document->cursor);
+    document->cursor[0].array = array;
+    document->cursor[0].index = index;
+    document->cursor[0].token = token;
+    return token;
+}
+
+static rtm_json rtmi_json_value(const char *text, size_t size, rtmi_document *document) {
+    rtm_json json;
+    json.text = text;
+    json.size = size;
+    json.document = document;
+    return json;
+}
+
+/* A whole checked document, less the white space around it. */
+static rtm_json rtmi_json_root(const char *text, size_t size, rtmi_document *document) {
+    const char *end = text + size, *start = rtmi_json_space(text, end);
+    while (end > start && strchr(" \t\r\n", end[-1])) end--;
+    rtmi_document_clear(document);
+    return rtmi_json_value(start, (size_t)(end - start), document);
+}
+
+static const rtm_json rtmi_json_none = { NULL, 0, NULL };
+
+/* ------------------------------------------------------------------------------------------------
+ * >>http   URLs, request parts, the response parser (RFC 9112)
+ * --------------------------------------------------------------------------------------------- */
+
+/* Where a connection goes. */
+typedef struct rtmi_peer {
+    char host[RTMI_HOST]; /* name or address, without the brackets of an IPv6 literal */
+    char port[6];
+    bool tls;
+    bool usual_port; /* 80 or 443 by its scheme: left out of the Host field (RFC 9110 4.2) */
+} rtmi_peer;
+
+static bool rtmi_is_host(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (!rtmi_is_alnum(text[i]) && !strchr("-._:%", text[i])) return false;
+    return length > 0 && length < RTMI_HOST && !memchr(text, '\0', length);
+}
+
+/* host, host:port, [v6]:port up to the end of the text. */
+static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer, unsigned usual) {
+    const char *end = text + length, *host = text, *host_end;
+    if (length && *text == '[') {
+        host++;
+        if (!(host_end = (const char *)memchr(text, ']', length))) return false;
+        text = host_end + 1;
+    } else {
+        host_end = (const char *)memchr(text, ':', length);
+        text = host_end = host_end ? host_end : end;
+    }
+    if (!rtmi_is_host(host, (size_t)(host_end - host))) return false;
+    unsigned long port = usual;
+    if (text < end && *text++ != ':') return false;
+    if (text < end) {
+        for (port = 0; text < end && rtmi_is_digit(*text) && port < 65536; text++)
+            port = port * 10 + (unsigned)(*text - '0');
+        if (text != end || port == 0 || port > 65535) return false;
+    }
+    memcpy(peer->host, host, (size_t)(host_end - host));
+    peer->host[host_end - host] = '\0';
+    snprintf(peer->port, sizeof peer->port, "%u", (unsigned)port & 0xffff);
+    peer->usual_port = port == usual;
+    return true;
+}
+
+/* scheme://authority[/path][?query]: http and https, ws and wss. User info is refused, a fragment
+   is not part of a request. *path is the rest of `url`, and may be empty or begin with '?'. */
+static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_length) {
+    static const struct { const char *scheme; bool tls; } known[] = {
+        { "http://", false }, { "https://", true }, { "ws://", false }, { "wss://", true } };
+    for (const char *p = url; *p; p++)
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f) return false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        size_t length = strlen(known[i].scheme);
+        if (strlen(url) < length || !rtmi_same_word(url, length, known[i].scheme)) continue;
+        const char *authority = url + length;
+        size_t size = strcspn(authority, "/?#");
+        peer->tls = known[i].tls;
+        *path = authority + size;
+        *path_length = strcspn(*path, "#");
+        return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
+    }
+    return false;
+}
+
+/* The host as it stands in a request: brackets around IPv6, the port where it is not the usual. */
+static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with_port) {
+    bool brackets = strchr(peer->host, ':') != NULL;
+    if (brackets) rtmi_buf_text(out, "[");
+    rtmi_buf_text(out, peer->host);
+    if (brackets) rtmi_buf_text(out, "]");
+    if (!with_port) return;
+    rtmi_buf_text(out, ":");
+    rtmi_buf_text(out, peer->port);
+}
+
+/* The value of a header field among lines "Name: value\r\n"; NULL when it is not there. */
+static const char *rtmi_find_header(const char *lines, const char *name) {
+    for (const char *next; lines && *lines; lines = next) {
+        size_t length = strcspn(lines, ":");
+        if (rtmi_same_word(lines, length, name)) return lines + length + 1;
+        next = strchr(lines, '\n');
+        if (!next++) break;
+    }
+    return NULL;
+}
+
+/* One field of ours, unless the user gave one of the same name. */
+static void rtmi_write_header(rtmi_buf *out, const char *user_lines, const char *name,
+                              const char *value) {
+    if (rtmi_find_header(user_lines, name)) return;
+    rtmi_buf_text(out, name);
+    rtmi_buf_text(out, ": ");
+    rtmi_buf_text(out, value);
+    rtmi_buf_text(out, "\r\n");
+}
+
+/* Request line, Host, User-Agent and the user's own fields. */
+static void rtmi_write_request(rtmi_buf *out, const char *method, const char *path,
+                               size_t path_length, const rtmi_peer *peer, const char *user_lines) {
+    rtmi_buf_text(out, method);
+    rtmi_buf_text(out, " ");
+    if (!path_length || *path != '/') rtmi_buf_text(out, "/"); /* RFC 9112 section 3.2.1 */
+    rtmi_buf_add(out, path, path_length);
+    rtmi_buf_text(out, " HTTP/1.1\r\n");
+    if (!rtmi_find_header(user_lines, "Host")) {
+        rtmi_buf_text(out, "Host: ");
+        rtmi_write_authority(out, peer, !peer->usual_port);
+        rtmi_buf_text(out, "\r\n");
+    }
+    rtmi_write_header(out, user_lines, "User-Agent", "rtm.h/" RTM_VERSION);
+    if (user_lines) rtmi_buf_text(out, user_lines);
+}
+
+/* application/x-www-form-urlencoded (WHATWG URL section 5.2). */
+static void rtmi_write_form(rtmi_buf *out, const char *text) {
+    static const char hex[] = "0123456789ABCDEF";
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        char escape[3] = { '%', hex[c >> 4], hex[c & 15] };
+        if (rtmi_is_alnum(*text) || strchr("-._*", *text)) rtmi_buf_add(out, text, 1);
+        else if (*text == ' ') rtmi_buf_add(out, "+", 1);
+        else rtmi_buf_add(out, escape, 3);
+    }
+}
+
+typedef enum rtmi_http_what {
+    RTMI_HTTP_MORE, /* all input is used, the response goes on */
+    RTMI_HTTP_BODY, /* body and body_size point at a piece of the body within the input */
+    RTMI_HTTP_DONE, /* the response is complete; input behind `used` is not part of it */
+    RTMI_HTTP_BAD   /* not a response that RFC 9112 allows: see error */
+} rtmi_http_what;
+
+typedef enum rtmi_http_part {
+    RTMI_HTTP_STATUS_LINE,
+    RTMI_HTTP_FIELDS,
+    RTMI_HTTP_LENGTH, /* body of a known length */
+    RTMI_HTTP_UNTIL_CLOSE,
+    RTMI_HTTP_CHUNK_SIZE,
+    RTMI_HTTP_CHUNK,
+    RTMI_HTTP_CHUNK_END,
+    RTMI_HTTP_TRAILERS,
+    RTMI_HTTP_COMPLETE
+} rtmi_http_part;
+
+/* What a response may do beside being an ordinary one. */
+typedef enum rtmi_http_kind { RTMI_HTTP_CALL, RTMI_HTTP_UPGRADE, RTMI_HTTP_CONNECT } rtmi_http_kind;
+
+typedef struct rtmi_http {
+    rtmi_http_part part;
+    rtmi_http_kind kind;
+    int status;
+    int retry_after; /* seconds, -1 = no such field */
+    bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
+    char accept[32]; /* Sec-WebSocket-Accept */
+    uint64_t left;   /* of the body, or of this chunk */
+    size_t head;     /* bytes of header lines so far, against RTMI_HEAD */
+    char line[RTMI_LINE];
+    size_t line_size; /* RTMI_LINE when the line was longer than that */
+    const char *body;
+    size_t body_size;
+    const char *error;
+} rtmi_http;
+
+static void rtmi_http_start(rtmi_http *http, rtmi_http_kind kind) {
+    memset(http, 0, sizeof *http);
+    http->kind = kind;
+    http->retry_after = -1;
+}
+
+static rtmi_http_what rtmi_http_bad(rtmi_http *http, const char *error) {
+    http->error = error;
+    return RTMI_HTTP_BAD;
+}
+
+/* Whether a comma-separated list of tokens (RFC 9110 section 5.6.1) has this one. */
+static bool rtmi_list_has(const char *list, const char *token) {
+    for (;;) {
+        list += strspn(list, " \t,");
+        if (!*list) return false;
+        size_t length = strcspn(list, ","), trimmed = length;
+        while (trimmed && strchr(" \t", list[trimmed - 1])) trimmed--;
+        if (rtmi_same_word(list, trimmed, token)) return true;
+        list += length;
+    }
+}
+
+/* Decimal digits only: no sign, no white space, no more than 2^63. */
+static bool rtmi_parse_number(const char *text, uint64_t *number) {
+    if (!*text) return false;
+    for (*number = 0; *text; text++) {
+        if (!rtmi_is_digit(*text) || *number > (UINT64_MAX >> 1) / 10) return false;
+        *number = *number * 10 + (unsigned)(*text - '0');
+    }
+    return true;
+}
+
+/* HTTP-version SP status-code SP [reason]; some servers leave out the last space. */
+static rtmi_http_what rtmi_http_status_line(rtmi_http *http) {
+    const char *line = http->line;
+    if (strncmp(line, "HTTP/1.", 7) || !rtmi_is_digit(line[7]) || line[8] != ' ')
+        return rtmi_http_bad(http, "this is not HTTP/1.1");
+    for (int i = 9; i < 12; i++)
+        if (!rtmi_is_digit(line[i])) return rtmi_http_bad(http, "no status code");
+    if (line[12] && line[12] != ' ') return rtmi_http_bad(http, "no status code");
+    http->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+    if (http->status < 100) return rtmi_http_bad(http, "no status code");
+    http->keep_alive = line[7] != '0';
+    http->part = RTMI_HTTP_FIELDS;
+    return RTMI_HTTP_MORE;
+}
+
+static rtmi_http_what rtmi_http_content_length(rtmi_http *http, char *value) {
+    /* Repeated equal values are one (RFC 9110 section 8.6), different ones an attack or a fault. */
+    for (char *next; value; value = next) {
+        uint64_t length;
+        if ((next = strchr(value, ',')) != NULL) *next++ = '\0';
+        value += strspn(value, " \t");
+        size_t size = strcspn(value, " \t");
+        if (value[size + strspn(value + size, " \t")]) size = 0;
+        value[size] = '\0';
+        if (!rtmi_parse_number(value, &length))
+            return rtmi_http_bad(http, "Content-Length is not a number");
+        if (http->has_length && http->left != length)
+            return rtmi_http_bad(http, "Content-Length is given twice, and differs");
+        http->has_length = true;
+        http->left = length;
+    }
+    return RTMI_HTTP_MORE;
+}
+
+/* One header field that matters here; all others are skipped. */
+static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t length, char *value) {
+    uint64_t seconds;
+    if (rtmi_same_word(name, length, "Content-Length")) {
+        return rtmi_http_content_length(http, value);
+    } else if (rtmi_same_word(name, length, "Transfer-Encoding")) {
+        if (http->chunked || !rtmi_same_word(value, strlen(value), "chunked"))
+            return rtmi_http_bad(http, "unknown Transfer-Encoding");
+        http->chunked = true;
+    } else if (rtmi_same_word(name, length, "Connection")) {
+        if (rtmi_list_has(value, "close")) http->keep_alive = false;
+        if (rtmi_list_has(value, "upgrade")) http->connection_upgrade = true;
+    } else if (rtmi_same_word(name, length, "Upgrade")) {
+        http->upgrade_websocket = rtmi_same_word(value, strlen(value), "websocket");
+    } else if (rtmi_same_word(name, length, "Sec-WebSocket-Accept")) {
+        snprintf(http->accept, sizeof http->accept, "%.31s", value);
+    } else if (rtmi_same_word(name, length, "Sec-WebSocket-Extensions") ||
+               rtmi_same_word(name, length, "Sec-WebSocket-Protocol")) {
+        http->extension = true;
+    } else if (rtmi_same_word(name, length, "Retry-After")) {
+        /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock that is right. */
+        if (rtmi_parse_number(value, &seconds))
+            http->retry_after = (int)(seconds < RTMI_RETRY_AFTER_S ? seconds : RTMI_RETRY_AFTER_S);
+    }
+    return RTMI_HTTP_MORE;
+}
+
+static rtmi_http_what rtmi_http_field_line(rtmi_http *http) {
+    char *line = http->line, *colon = strchr(line, ':');
+    if (http->line_size == RTMI_LINE && !colon) return rtmi_http_bad(http, "header name too long");
+    if (*line == ' ' || *line == '\t') return rtmi_http_bad(http, "folded header line");
+    if (!colon || colon == line) return rtmi_http_bad(http, "header line without a name");
+    for (char *p = line; p < colon; p++)
+        if (!rtmi_is_alnum(*p) && !strchr("!#$%&'*+-.^_`|~", *p))
+            return rtmi_http_bad(http, "bad character in a header name");
+    char *value = colon + 1 + strspn(colon + 1, " \t"), *end = value + strlen(value);
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
+    if (http->line_size == RTMI_LINE) {
+        /* Cut: harmless in a field that nobody reads here, not in one that frames the body. */
+        if (rtmi_same_word(line, (size_t)(colon - line), "Content-Length") ||
+            rtmi_same_word(line, (size_t)(colon - line), "Transfer-Encoding") ||
+            rtmi_same_word(line, (size_t)(colon - line), "Connection"))
+            return rtmi_http_bad(http, "header line too long");
+        return RTMI_HTTP_MORE;
+    }
+    return rtmi_http_field(http, line, (size_t)(colon - line), value);
+}
+
+/* The empty line behind the fields: what follows (RFC 9112 section 6.3)? */
+static rtmi_http_what rtmi_http_head_end(rtmi_http *http) {
+    if (http->kind == RTMI_HTTP_UPGRADE && http->status == 101) {
+        http->part = RTMI_HTTP_COMPLETE;
+        return RTMI_HTTP_DONE;
+    }
+    if (http->status == 101) return rtmi_http_bad(http, "101 without being asked to upgrade");
+    if (http->status < 200) { /* interim: the response proper is still to come */
+        size_t head = http->head;
+        rtmi_http_start(http, http->kind);
+        http->head = head;
+        return RTMI_HTTP_MORE;
+    }
+    if (http->chunked && http->has_length)
+        return rtmi_http_bad(http, "both Content-Length and Transfer-Encoding");
+    bool empty = http->status == 204 || http->status == 304 ||
+                 (http->kind == RTMI_HTTP_CONNECT && http->status < 300);
+    if (empty || (http->has_length && !http->left)) {
+        http->part = RTMI_HTTP_COMPLETE;
+        return RTMI_HTTP_DONE;
+    }
+    http->part = http->chunked      ? RTMI_HTTP_CHUNK_SIZE
+                 : http->has_length ? RTMI_HTTP_LENGTH
+                                    : RTMI_HTTP_UNTIL_CLOSE;
+    if (http->part == RTMI_HTTP_UNTIL_CLOSE) http->keep_alive = false;
+    return RTMI_HTTP_MORE;
+}
+
+/* chunk-size [ chunk-ext ] (RFC 9112 section 7.1) */
+static rtmi_http_what rtmi_http_chunk_size(rtmi_http *http) {
+    const char *p = http->line;
+    uint64_t size = 0;
+    for (; rtmi_hex(*p) >= 0; p++) {
+        if (size >> 56) return rtmi_http_bad(http, "chunk too large");
+        size = size << 4 | (unsigned)rtmi_hex(*p);
+    }
+    if (p == http->line) return rtmi_http_bad(http, "chunk without a size");
+    p += strspn(p, " \t");
+    if (*p && *p != ';') return rtmi_http_bad(http, "bad chunk size");
+    http->left = size;
+    http->head = 0; /* the limit is for each chunk's line, and for the trailers */
+    http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
+    return RTMI_HTTP_MORE;
+}
+
+/* A line is complete, without its line end. */
+static rtmi_http_what rtmi_http_line(rtmi_http *http) {
+    size_t size = http->line_size < RTMI_LINE ? http->line_size : RTMI_LINE - 1;
+    if (size && size == http->line_size && http->line[size - 1] == '\r') http->line_size = --size;
+    http->line[size] = '\0';
+    if (memchr(http->line, '\0', size) || memchr(http->line, '\r', size))
+        return rtmi_http_bad(http, "control character in a header");
+    switch (http->part) {
+    case RTMI_HTTP_STATUS_LINE: return rtmi_http_status_line(http);
+    case RTMI_HTTP_FIELDS: return size ? rtmi_http_field_line(http) : rtmi_http_head_end(http);
+    case RTMI_HTTP_CHUNK_SIZE: return rtmi_http_chunk_size(http);
+    case RTMI_HTTP_CHUNK_END:
+        http->part = RTMI_HTTP_CHUNK_SIZE;
+        return size ? rtmi_http_bad(http, "chunk longer than its size") : RTMI_HTTP_MORE;
+    default: /* trailers: skipped */
+        if (size) return RTMI_HTTP_MORE;
+        http->part = RTMI_HTTP_COMPLETE;
+        return RTMI_HTTP_DONE;
+    }
+}
+
+static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t size, size_t *used) {
+    rtmi_http_what what = http->part == RTMI_HTTP_COMPLETE ? RTMI_HTTP_DONE : RTMI_HTTP_MORE;
+    for (*used = 0; what == RTMI_HTTP_MORE && *used < size;) {
+        if (http->part == RTMI_HTTP_LENGTH || http->part == RTMI_HTTP_CHUNK ||
+            http->part == RTMI_HTTP_UNTIL_CLOSE) {
+            http->body = in + *used;
+            http->body_size = size - *used;
+            if (http->part != RTMI_HTTP_UNTIL_CLOSE) {
+                if (http->body_size > http->left) http->body_size = (size_t)http->left;
+                http->left -= http->body_size;
+                if (!http->left)
+                    http->part = http->part == RTMI_HTTP_CHUNK ? RTMI_HTTP_CHUNK_END
+                                                               : RTMI_HTTP_COMPLETE;
+            }
+            *used += http->body_size;
+            return RTMI_HTTP_BODY;
+        }
+        char c = in[(*used)++];
+        if (++http->head > RTMI_HEAD) return rtmi_http_bad(http, "header longer than 16 KiB");
+        if (c != '\n') {
+            if (http->line_size < RTMI_LINE) http->line[http->line_size++] = c;
+            continue;
+        }
+        what = rtmi_http_line(http);
+        http->line_size = 0;
+    }
+    return what;
+}
+
+/* The connection has ended; `clean` when nobody can have cut it short (TLS close_notify). */
+static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
+    if (http->part == RTMI_HTTP_UNTIL_CLOSE && clean) return RTMI_HTTP_DONE;
+    return rtmi_http_bad(http, "the connection ended within the response");
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>ws     the WebSocket handshake, frame parser, frame writer (RFC 6455)
+ * --------------------------------------------------------------------------------------------- */
+
+enum { /* opcodes, section 5.2 */
+    RTMI_WS_CONTINUATION = 0x0,
+    RTMI_WS_TEXT = 0x1,
+    RTMI_WS_BINARY = 0x2,
+    RTMI_WS_CLOSE = 0x8,
+    RTMI_WS_PING = 0x9,
+    RTMI_WS_PONG = 0xa
+};
+
+enum { /* close codes, section 7.4 */
+    RTMI_CLOSE_NORMAL = 1000,
+    RTMI_CLOSE_PROTOCOL_ERROR = 1002,
+    RTMI_CLOSE_NO_STATUS = 1005, /* never sent: the CLOSE frame had no code */
+    RTMI_CLOSE_ABNORMAL = 1006,  /* never sent: there was no CLOSE frame */
+    RTMI_CLOSE_INVALID_PAYLOAD = 1007
+};
+
+typedef enum rtmi_ws_what {
+    RTMI_WS_MORE,    /* all input is used, no message is complete */
+    RTMI_WS_MESSAGE, /* opcode, data, size: a whole text or binary message, or a control frame */
+    RTMI_WS_SKIPPED, /* a message was left out: `skip` says why; the session goes on */
+    RTMI_WS_BAD      /* the peer broke the protocol: `code` is what to close with, see error */
+} rtmi_ws_what;
+
+typedef struct rtmi_ws {
+    unsigned char header[10];
+    unsigned have;           /* bytes of the header so far */
+    bool in_payload;         /* the header is complete, `left` bytes of payload are to come */
+    bool fin;
+    unsigned char frame;     /* opcode of this frame */
+    unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
+    uint64_t left;
+    rtmi_utf8 utf8;
+    rtmi_buf buffer;         /* a message that did not lie whole in one input */
+    size_t limit;            /* bytes of one message */
+    rtm_result skip;         /* why the rest of this message is not kept; RTM_OK = it is */
+    unsigned char control[125];
+    unsigned char opcode;    /* of what was found, with data and size */
+    const char *data;        /* in the input, in `buffer` or in `control`: until the next call */
+    size_t size;
+    int code;
+    const char *error;
+} rtmi_ws;
+
+static void rtmi_ws_start(rtmi_ws *ws, size_t limit) {
+    rtmi_buf buffer = ws->buffer;
+    memset(ws, 0, sizeof *ws);
+    ws->buffer = buffer; /* kept from session to session, grown on demand */
+    rtmi_buf_clear(&ws->buffer);
+    ws->limit = limit;
+}
+
+static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, int code, const char *error) {
+    ws->code = code;
+    ws->error = error;
+    return RTMI_WS_BAD;
+}
+
+/* Bytes that this header has in all, as far as its first two tell. */
+static unsigned rtmi_ws_header_size(const rtmi_ws *ws) {
+    if (ws->have < 2) return 2;
+    unsigned length = ws->header[1] & 0x7f;
+    return length == 127 ? 10 : length == 126 ? 4 : 2;
+}
+
+/* What can be refused is refused with the byte that shows it. */
+static rtmi_ws_what rtmi_ws_header_byte(rtmi_ws *ws) {
+    unsigned first = ws->header[0], opcode = first & 0xf;
+    bool control = (opcode & 8) != 0;
+    if (ws->have == 1) {
+        if (first & 0x70) return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "reserved bits set");
+        if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && opcode < RTMI_WS_CLOSE))
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "reserved opcode");
+        if (control && !(first & 0x80))
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "fragmented control frame");
+        if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, ws->message
+                                   ? "a new message within a fragmented one"
+                                   : "a continuation of no message");
+    } else if (ws->have == 2) {
+        if (ws->header[1] & 0x80)
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "masked frame from a server");
+        if (control && ws->header[1] > 125)
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "control frame over 125 bytes");
+    } else if (ws->have == 3 && (ws->header[1] & 0x7f) == 127 && (ws->header[2] & 0x80)) {
+        return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "length with its highest bit set");
+    }
+    return RTMI_WS_MORE;
+}
+
+/* The header is complete. */
+static rtmi_ws_what rtmi_ws_begin_payload(rtmi_ws *ws) {
+    unsigned size = rtmi_ws_header_size(ws);
+    ws->fin = (ws->header[0] & 0x80) != 0;
+    ws->frame = ws->header[0] & 0xf;
+    ws->left = ws->header[1] & 0x7f;
+    if (size > 2) {
+        ws->left = 0;
+        for (unsigned i = 2; i < size; i++) ws->left = ws->left << 8 | ws->header[i];
+        if (ws->left < (size == 4 ? 126u : 65536u)) /* section 5.2: the minimal number of bytes */
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "length not in its shortest form");
+    }
+    ws->in_payload = true;
+    ws->size = 0;
+    if (ws->frame & 8) return RTMI_WS_MORE;
+    if (ws->frame != RTMI_WS_CONTINUATION) {
+        ws->message = ws->frame;
+        ws->skip = RTM_OK;
+        memset(&ws->utf8, 0, sizeof ws->utf8);
+        rtmi_buf_clear(&ws->buffer);
+    }
+    if (!ws->skip && ws->left > ws->limit - ws->buffer.size) ws->skip = RTM_E_TOO_BIG;
+    return RTMI_WS_MORE;
+}
+
+/* The frame is complete, its payload in data and size. */
+static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
+    ws->in_payload = false;
+    ws->have = 0;
+    ws->opcode = ws->frame;
+    if (ws->frame == RTMI_WS_CLOSE) {
+        int code = RTMI_CLOSE_NO_STATUS;
+        if (ws->size == 1) return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "half a close code");
+        if (ws->size >= 2) code = ws->control[0] << 8 | ws->control[1];
+        if (ws->size >= 2 && (code < 1000 || code >= 5000 || (code >= 1004 && code <= 1006) ||
+                              (code >= 1015 && code < 3000)))
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
+        if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
+            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "close reason is not UTF-8");
+        ws->code = code;
+    }
+    if (ws->frame & 8) return RTMI_WS_MESSAGE;
+    if (!ws->fin) return RTMI_WS_MORE;
+    ws->opcode = ws->message;
+    ws->message = 0;
+    if (ws->skip) return RTMI_WS_SKIPPED;
+    if (ws->opcode == RTMI_WS_TEXT && ws->utf8.need)
+        return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+    return RTMI_WS_MESSAGE;
+}
+
+/* `size` bytes of the payload have come, as far as this frame goes. */
+static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
+    bool whole = ws->left == size;
+    ws->left -= size;
+    if (ws->frame & 8) {
+        memcpy(ws->control + ws->size, in, size);
+        ws->data = (const char *)ws->control;
+        ws->size += size;
+    } else if (!ws->skip) {
+        if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
+            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+        if (whole && ws->fin && !ws->buffer.size) {
+            /* The whole message lies in the input: no copy (half the cost of a small event). */
+            ws->data = in;
+            ws->size = size;
+        } else {
+            rtmi_buf_add(&ws->buffer, in, size);
+            if (ws->buffer.failed) ws->skip = RTM_E_MEMORY;
+            ws->data = ws->buffer.data;
+            ws->size = ws->buffer.size;
+        }
+    }
+    return ws->left ? RTMI_WS_MORE : rtmi_ws_end_frame(ws);
+}
+
+/* Takes in bytes up to the end of the first message, and says how many in *used. */
+static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
+    rtmi_ws_what what = RTMI_WS_MORE;
+    size_t at = 0;
+    while (what == RTMI_WS_MORE && (at < size || (ws->in_payload && !ws->left))) {
+        if (!ws->in_payload) {
+            ws->header[ws->have++] = (unsigned char)in[at++];
+            what = rtmi_ws_header_byte(ws);
+            if (what == RTMI_WS_MORE && ws->have == rtmi_ws_header_size(ws))
+                what = rtmi_ws_begin_payload(ws);
+        } else {
+            size_t piece = size - at < ws->left ? size - at : (size_t)ws->left;
+            what = rtmi_ws_payload(ws, in + at, piece);
+            at += piece;
+        }
+    }
+    *used = at;
+    return what;
+}
+
+/* Appends a frame, FIN set, masked as every client frame (section 5.3). */
+static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t size,
+                          const unsigned char mask[4]) {
+    unsigned char header[14] = { (unsigned char)(0x80 | opcode) };
+    size_t header_size = 2;
+    if (size < 126) {
+        header[1] = (unsigned char)(0x80 | size);
+    } else {
+        size_t bytes = size < 65536 ? 2 : 8;
+        header[1] = (unsigned char)(0x80 | (bytes == 2 ? 126 : 127));
+        for (size_t i = 0; i < bytes; i++)
+            header[2 + i] = (unsigned char)((uint64_t)size >> 8 * (bytes - 1 - i));
+        header_size += bytes;
+    }
+    memcpy(header + header_size, mask, 4);
+    if (!rtmi_buf_reserve(out, header_size + 4 + size)) return false;
+    rtmi_buf_add(out, header, header_size + 4);
+    const char *in = (const char *)payload;
+    char *to = out->data + out->size;
+    out->size += size;
+    unsigned char twice[8];
+    memcpy(twice, mask, 4);
+    memcpy(twice + 4, mask, 4);
+    uint64_t pattern = rtmi_load(twice);
+    for (; size >= 8; size -= 8, in += 8, to += 8) {
+        uint64_t word = rtmi_load(in) ^ pattern;
+        memcpy(to, &word, 8);
+    }
+    for (size_t i = 0; i < size; i++) to[i] = (char)((unsigned char)in[i] ^ mask[i & 3]);
+    return true;
+}
+
+/* base64(SHA-1(key + GUID)), section 4.2.2: proof that the peer speaks WebSocket. */
+static void rtmi_ws_accept(const char *key, char accept[29]) {
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    unsigned char digest[br_sha1_SIZE];
+    char text[32];
+    rtmi_buf out = { text, 0, sizeof text, false };
+    br_sha1_context sha1;
+    br_sha1_init(&sha1);
+    br_sha1_update(&sha1, key, strlen(key));
+    br_sha1_update(&sha1, guid, sizeof guid - 1);
+    br_sha1_out(&sha1, digest);
+    rtmi_base64(&out, digest, sizeof digest);
+    memcpy(accept, text, 28);
+    accept[28] = '\0';
+}
+
+/* Whether a response completes our handshake (section 4.1); NULL, or what is wrong with it. */
+static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key) {
+    char accept[29];
+    rtmi_ws_accept(key, accept);
+    if (!http->upgrade_websocket) return "no \"Upgrade: websocket\"";
+    if (!http->connection_upgrade) return "no \"Connection: Upgrade\"";
+    if (strcmp(http->accept, accept)) return "wrong Sec-WebSocket-Accept";
+    if (http->extension) return "an extension or protocol that was not asked for";
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>trust  X.509: the trust anchors live only while a chain is being checked
+ * --------------------------------------------------------------------------------------------- */
+
+/* BearSSL sees this as its X.509 engine. Debian's whole bundle takes 90 KB and 60 ms to load: it is
+   loaded when a server's Certificate message begins and freed when it ends, and a resumed session
+   never needs it. */
+typedef struct rtmi_trust {
+    const br_x509_class *vtable; /* first: BearSSL holds a pointer to it */
+    br_x509_minimal_context minimal;
+    const char *host;   /* checked against the certificate */
+    const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
+    const char *ca_file;
+    br_x509_trust_anchor *anchor;
+    size_t count, capacity;
+    const br_ec_impl *ec;
+    br_ecdsa_vrfy ecdsa;
+    br_rsa_pkcs1_vrfy rsa;
+    const char *error; /* of the bundle */
+} rtmi_trust;
+
+static const char *const rtmi_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt", /* Debian, Ubuntu, Alpine, Arch, OpenWrt */
+    "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
+    "/etc/ssl/ca-bundle.pem",             /* openSUSE */
+    "/etc/ssl/cert.pem",                  /* Alpine, the BSDs, macOS */
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
+};
+
+typedef struct rtmi_loader {
+    br_pem_decoder_context pem;
+    br_x509_decoder_context x509;
+    rtmi_buf name; /* of the certificate's subject */
+} rtmi_loader;
+
+static void rtmi_loader_name(void *context, const void *data, size_t size) {
+    rtmi_buf_add(&((rtmi_loader *)context)->name, data, size);
+}
+
+static void rtmi_loader_certificate(void *context, const void *data, size_t size) {
+    br_x509_decoder_push(&((rtmi_loader *)context)->x509, data, size);
+}
+
+static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t size) {
+    unsigned char *placed = *at;
+    memcpy(placed, data, size);
+    *at += size;
+    return placed;
+}
+
+/* Keeps a decoded certificate's name and key, in one block. One that cannot be decoded is left out,
+   as others do: a bundle may hold keys of a kind unknown here. */
+static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
+    const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
+    if (!key || loader->name.failed) return !loader->name.failed;
+    if (trust->count == trust->capacity) {
+        size_t capacity = trust->capacity ? trust->capacity * 2 : 4;
+        void *grown = RTM_REALLOC(trust->anchor, capacity * sizeof *trust->anchor);
+        if (!grown) return false;
+        trust->anchor = (br_x509_trust_anchor *)grown;
+        trust->capacity = capacity;
+    }
+    size_t size = loader->name.size;
+    size += key->key_type == BR_KEYTYPE_RSA ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
+    unsigned char *block = (unsigned char *)RTM_REALLOC(NULL, size + 1);
+    if (!block) return false;
+    br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
+    anchor->dn.len = loader->name.size;
+    anchor->dn.data = rtmi_place(&block, loader->name.data, loader->name.size);
+    anchor->flags = br_x509_decoder_isCA(&loader->x509) ? BR_X509_TA_CA : 0;
+    anchor->pkey = *key;
+    if (key->key_type == BR_KEYTYPE_RSA) {
+        anchor->pkey.key.rsa.n = rtmi_place(&block, key->key.rsa.n, key->key.rsa.nlen);
+        anchor->pkey.key.rsa.e = rtmi_place(&block, key->key.rsa.e, key->key.rsa.elen);
+    } else {
+        anchor->pkey.key.ec.q = rtmi_place(&block, key->key.ec.q, key->key.ec.qlen);
+    }
+    return true;
+}
+
+/* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
+static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text, size_t size) {
+    while (size) {
+        size_t used = br_pem_decoder_push(&loader->pem, text, size);
+        text += used;
+        size -= used;
+        switch (br_pem_decoder_event(&loader->pem)) {
+        case BR_PEM_BEGIN_OBJ:
+            rtmi_buf_clear(&loader->name);
+            br_x509_decoder_init(&loader->x509, rtmi_loader_name, loader);
+            if (!strcmp(br_pem_decoder_name(&loader->pem), "CERTIFICATE") ||
+                !strcmp(br_pem_decoder_name(&loader->pem), "X509 CERTIFICATE"))
+                br_pem_decoder_setdest(&loader->pem, rtmi_loader_certificate, loader);
+            else
+                br_pem_decoder_setdest(&loader->pem, NULL, NULL);
+            break;
+        case BR_PEM_END_OBJ:
+            if (!rtmi_trust_add(trust, loader)) return false;
+            break;
+        default: break;
+        }
+    }
+    return true;
+}
+
+static void rtmi_trust_free_anchors(rtmi_trust *trust) {
+    while (trust->count) RTM_FREE(trust->anchor[--trust->count].dn.data); /* head of its block */
+    if (trust->anchor) RTM_FREE(trust->anchor);
+    trust->anchor = NULL;
+    trust->capacity = 0;
+}
+
+static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *file) {
+    char chunk[1024];
+    size_t size;
+    bool room = true;
+    while (room && (size = fread(chunk, 1, sizeof chunk, file)) > 0)
+        room = rtmi_loader_push(loader, trust, chunk, size);
+    if (ferror(file)) trust->error = "the CA bundle cannot be read";
+    fclose(file);
+    return room;
+}
+
+static void rtmi_trust_load(rtmi_trust *trust) {
+    rtmi_loader *loader = (rtmi_loader *)rtmi_alloc(sizeof *loader);
+    bool room = loader != NULL;
+    trust->error = NULL;
+    if (loader) br_pem_decoder_init(&loader->pem);
+    if (room && trust->ca_pem) {
+        room = rtmi_loader_push(loader, trust, trust->ca_pem, strlen(trust->ca_pem));
+    } else if (room) {
+        FILE *file = trust->ca_file ? fopen(trust->ca_file, "rb") : NULL;
+        for (size_t i = 0; !trust->ca_file && !file && i < sizeof rtmi_bundles / sizeof *rtmi_bundles; i++)
+            file = fopen(rtmi_bundles[i], "rb");
+        if (file) room = rtmi_trust_load_file(trust, loader, file);
+        else trust->error = trust->ca_file ? "the CA bundle cannot be opened: check ca_file"
+                                           : "no CA bundle found: set ca_file or ca_pem";
+    }
+    if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* a last line without one */
+    if (!room) trust->error = "out of memory";
+    else if (!trust->error && !trust->count) trust->error = "no certificate in the CA bundle";
+    if (loader) rtmi_buf_free(&loader->name);
+    if (loader) RTM_FREE(loader);
+}
+
+static rtmi_trust *rtmi_trust_of(const br_x509_class *const *context) {
+    return (rtmi_trust *)(uintptr_t)context; /* vtable is the first member */
+}
+
+static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
+    rtmi_trust *trust = rtmi_trust_of(context);
+    br_x509_minimal_context *minimal = &trust->minimal;
+    (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
+    rtmi_trust_load(trust);
+    br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
+    br_x509_minimal_set_rsa(minimal, trust->rsa);
+    br_x509_minimal_set_ecdsa(minimal, trust->ec, trust->ecdsa);
+    br_x509_minimal_set_hash(minimal, br_sha256_ID, &br_sha256_vtable);
+    br_x509_minimal_set_hash(minimal, br_sha384_ID, &br_sha384_vtable);
+    br_x509_minimal_set_hash(minimal, br_sha512_ID, &br_sha512_vtable);
+    br_x509_minimal_set_minrsa(minimal, 2048 / 8);
+    long long now = (long long)RTM_TIME();
+    if (now < 0) now = 0;
+    br_x509_minimal_set_time(minimal, (uint32_t)(719528 + now / 86400), (uint32_t)(now % 86400));
+    minimal->vtable->start_chain(&minimal->vtable, trust->host);
+}
+
+static void rtmi_trust_start_cert(const br_x509_class **context, uint32_t length) {
+    br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
+    minimal->vtable->start_cert(&minimal->vtable, length);
+}
+
+static void rtmi_trust_append(const br_x509_class **context, const unsigned char *data, size_t size) {
+    br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
+    minimal->vtable->append(&minimal->vtable, data, size);
+}
+
+static void rtmi_trust_end_cert(const br_x509_class **context) {
+    br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
+    minimal->vtable->end_cert(&minimal->vtable);
+}
+
+static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
+    rtmi_trust *trust = rtmi_trust_of(context);
+    unsigned error = trust->minimal.vtable->end_chain(&trust->minimal.vtable);
+    rtmi_trust_free_anchors(trust); /* the server's own key is kept in `minimal` */
+    return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
+}
+
+static const br_x509_pkey *rtmi_trust_get_pkey(const br_x509_class *const *context, unsigned *usages) {
+    const br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
+    return minimal->vtable->get_pkey(&minimal->vtable, usages);
+}
+
+static const br_x509_class rtmi_trust_class = {
+    sizeof(rtmi_trust),     rtmi_trust_start_chain, rtmi_trust_start_cert, rtmi_trust_append,
+    rtmi_trust_end_cert,    rtmi_trust_end_chain,   rtmi_trust_get_pkey
+};
+
+/* A sentence for what BearSSL reports: what is wrong, and what to do about it. */
+static const char *rtmi_tls_error(int error) {
+    switch (error) {
+    case BR_ERR_X509_NOT_TRUSTED:
+        return "certificate signed by an unknown CA (a proxy that reads along? set ca_file)";
+    case BR_ERR_X509_EXPIRED:
+        return "certificate outside its dates: is this machine's clock set?";
+    case BR_ERR_X509_BAD_SERVER_NAME: return "certificate is for another host name";
+    case BR_ERR_X509_WEAK_PUBLIC_KEY: return "certificate with an RSA key of less than 2048 bits";
+    case BR_ERR_X509_NOT_CA: return "certificate signed by one that is not a CA";
+    case BR_ERR_X509_UNSUPPORTED:
+    case BR_ERR_X509_BAD_SIGNATURE: return "certificate with a bad or outdated (SHA-1) signature";
+    case BR_ERR_BAD_VERSION:
+    case BR_ERR_UNSUPPORTED_VERSION: return "not TLS, or a version other than 1.2";
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION:
+        return "the server does not speak TLS 1.2";
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE:
+        return "the server has no cipher suite in common with us, or wants a client certificate";
+    case BR_ERR_BAD_MAC: return "a record was altered on its way";
+    case BR_ERR_NO_RANDOM: return "no source of random numbers";
+    default: break;
+    }
+    if (error >= BR_ERR_SEND_FATAL_ALERT) return "TLS failed, we sent an alert";
+    if (error >= BR_ERR_RECV_FATAL_ALERT) return "TLS refused by the server";
+    if (error >= BR_ERR_X509_OK) return "certificate that is not valid";
+    return "not TLS 1.2, or broken TLS";
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>conn   one connection: resolve, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
+ * --------------------------------------------------------------------------------------------- */
+
+/* What the user set for all connections. */
+typedef struct rtmi_network {
+    char *ca_file, *ca_pem;
+    rtmi_peer proxy;  /* host "" = none */
+    char *proxy_auth; /* the value of Proxy-Authorization, or NULL */
+    char *no_proxy;   /* hosts that are reached directly, or NULL */
+    void (*tls_setup)(void *tls, void *user);
+    void *tls_user;
+} rtmi_network;
+
+/* A TLS session to resume: a hundredth of a full handshake's cost. */
+typedef struct rtmi_ticket {
+    char host[RTMI_HOST];
+    char port[6];
+    bool valid;
+    br_ssl_session_parameters session;
+} rtmi_ticket;
+
+typedef struct rtmi_tls {
+    br_ssl_client_context client;
+    unsigned char in[BR_SSL_BUFSIZE_INPUT];
+    unsigned char out[RTMI_TLS_OUT];
+} rtmi_tls;
+
+typedef enum rtmi_phase {
+    RTMI_CONN_CLOSED,
+    RTMI_CONN_TCP,   /* connect() is under way to one of the addresses */
+    RTMI_CONN_PROXY, /* CONNECT is sent, its answer awaited */
+    RTMI_CONN_TLS,   /* handshake */
+    RTMI_CONN_READY
+} rtmi_phase;
+
+typedef struct rtmi_conn {
+    const rtmi_network *network;
+    rtmi_why *why;
+    rtmi_phase phase;
+    int fd;
+    rtmi_peer peer;
+    bool via_proxy;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address[RTMI_ADDRESSES];
+    unsigned addresses, tried;
+    long long deadline;         /* for the connection to be ready */
+    long long address_deadline; /* for this address to answer */
+    unsigned char *ahead;       /* read-ahead: bytes ahead_at..ahead_end came and are not used */
+    size_t ahead_at, ahead_end;
+    bool drained;               /* the last read emptied the socket: poll before the next one */
+    rtmi_tls *tls;              /* NULL for a plain connection */
+    rtmi_trust *trust;          /* during a handshake */
+    rtmi_ticket *ticket;
+    rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
+    size_t out_at;
+    rtmi_http http;             /* of the response that this connection is at */
+} rtmi_conn;
+
+static void rtmi_conn_init(rtmi_conn *conn, const rtmi_network *network, rtmi_why *why) {
+    conn->network = network;
+    conn->why = why;
+    conn->fd = -1;
+}
+
+static void rtmi_conn_free_trust(rtmi_conn *conn) {
+    if (!conn->trust) return;
+    rtmi_trust_free_anchors(conn->trust); /* a chain that was cut short left them */
+    RTM_FREE(conn->trust);
+    conn->trust = NULL;
+}
+
+static void rtmi_conn_close_fd(rtmi_conn *conn) {
+    if (conn->fd >= 0) close(conn->fd);
+    conn->fd = -1;
+}
+
+static void rtmi_conn_close(rtmi_conn *conn) {
+    rtmi_conn_close_fd(conn);
+    rtmi_conn_free_trust(conn);
+    if (conn->tls) {
+        rtmi_wipe(conn->tls, sizeof *conn->tls);
+        RTM_FREE(conn->tls);
+    }
+    if (conn->ahead) RTM_FREE(conn->ahead);
+    conn->tls = NULL;
+    conn->ahead = NULL;
+    rtmi_buf_free(&conn->out);
+    conn->phase = RTMI_CONN_CLOSED;
+}
+
+/* send() and recv() with their outcomes put into rtm_result. */
+static rtm_result rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size, size_t *sent) {
+    ssize_t n;
+    do n = send(conn->fd, data, size, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    *sent = n > 0 ? (size_t)n : 0;
+    if (n >= 0) return RTM_OK;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return RTM_E_AGAIN;
+    return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
+                     strerror(errno));
+}
+
+static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
+    ssize_t n;
+    do n = recv(conn->fd, data, size, 0);
+    while (n < 0 && errno == EINTR);
+    *received = n > 0 ? (size_t)n : 0;
+    conn->drained = n < (ssize_t)size;
+    if (n > 0) return RTM_OK;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return RTM_E_AGAIN;
+    if (n < 0)
+        return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
+                         strerror(errno));
+    return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+}
+
+/* Hosts of NO_PROXY: "*", the host itself, or a domain that it is in, with or without a dot. */
+static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
+    if (!*network->proxy.host) return true;
+    size_t length = strlen(host);
+    for (const char *p = network->no_proxy; p && *p;) {
+        p += strspn(p, " ,");
+        size_t size = strcspn(p, " ,");
+        const char *name = p;
+        p += size;
+        if (size == 1 && *name == '*') return true;
+        if (size > 2 && *name == '[' && name[size - 1] == ']') name++, size -= 2;
+        if (size && *name == '.') name++, size--;
+        if (!size || size > length || !rtmi_same_word(name, size, host + length - size)) continue;
+        if (size == length || host[length - size - 1] == '.') return true;
+    }
+    return false;
+}
+
+/* Looks the host up: the one thing here that may block, unless RTM_GETADDRINFO does not. */
+static rtm_result rtmi_conn_resolve(rtmi_conn *conn, const rtmi_peer *peer) {
+    struct addrinfo hints, *found = NULL;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    int error = RTM_GETADDRINFO(peer->host, peer->port, &hints, &found);
+    if (error)
+        return rtmi_fail(conn->why, RTM_E_RESOLVE, "cannot resolve %s: %s", peer->host,
+                         gai_strerror(error));
+    conn->addresses = conn->tried = 0;
+    for (struct addrinfo *a = found; a && conn->addresses < RTMI_ADDRESSES; a = a->ai_next) {
+        if (a->ai_addrlen > sizeof conn->address[0]) continue;
+        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        memcpy(&conn->address[conn->addresses++], a->ai_addr, a->ai_addrlen);
+    }
+    if (found) RTM_FREEADDRINFO(found);
+    if (!conn->addresses)
+        return rtmi_fail(conn->why, RTM_E_RESOLVE, "%s has no address", peer->host);
+    return RTM_OK;
+}
+
+/* A non-blocking socket on its way to the next address; errno when there is none. */
+static bool rtmi_conn_try(rtmi_conn *conn) {
+    struct sockaddr *address = &conn->address[conn->tried++].any;
+    bool v6 = address->sa_family == AF_INET6;
+    int one = 1;
+    conn->fd = socket(address->sa_family, SOCK_STREAM, 0);
+    if (conn->fd < 0) return false;
+    fcntl(conn->fd, F_SETFD, FD_CLOEXEC);
+    if (fcntl(conn->fd, F_SETFL, O_NONBLOCK) < 0) return false;
+    /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
+    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+    setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+    socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
+}
+
+/* Goes on to the next address, each with an equal share of the time that is left. */
+static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int error) {
+    while (conn->tried < conn->addresses) {
+        rtmi_conn_close_fd(conn);
+        if (rtmi_conn_try(conn)) {
+            unsigned shares = conn->addresses - conn->tried + 1;
+            conn->address_deadline = now + (conn->deadline - now) / shares;
+            return RTM_E_AGAIN;
+        }
+        error = errno;
+    }
+    const rtmi_peer *peer = conn->via_proxy ? &conn->network->proxy : &conn->peer;
+    return rtmi_fail(conn->why, error == ETIMEDOUT ? RTM_E_TIMEOUT : RTM_E_CONNECT,
+                     "cannot connect to %s%s port %s: %s", conn->via_proxy ? "the proxy " : "",
+                     peer->host, peer->port, strerror(error));
+}
+
+static bool rtmi_is_address(const char *host) {
+    return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
+}
+
+/* AES-GCM where the machine has instructions for it, else ChaCha20 first: a fifth of the cost. */
+static void rtmi_tls_suites(br_ssl_engine_context *engine) {
+    static const uint16_t aes[] = {
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    };
+    static const uint16_t chacha[] = {
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+    };
+    bool fast_aes = br_aes_x86ni_ctr_get_vtable() || br_aes_pwr8_ctr_get_vtable();
+    br_ssl_engine_set_suites(engine, fast_aes ? aes : chacha, sizeof aes / sizeof *aes);
+}
+
+/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
+static void rtmi_tls_profile(rtmi_tls *tls, rtmi_trust *trust) {
+    br_ssl_engine_context *engine = &tls->client.eng;
+    br_ssl_client_zero(&tls->client);
+    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
+    rtmi_tls_suites(engine);
+    br_ssl_engine_set_default_rsavrfy(engine);
+    br_ssl_engine_set_default_ecdsa(engine);
+    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
+    br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
+    br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
+    br_ssl_engine_set_prf_sha256(engine, br_tls12_sha256_prf);
+    br_ssl_engine_set_prf_sha384(engine, br_tls12_sha384_prf);
+    br_ssl_engine_set_default_aes_gcm(engine);
+    br_ssl_engine_set_default_chapol(engine);
+    br_ssl_engine_set_x509(engine, &trust->vtable);
+    br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
+    trust->vtable = &rtmi_trust_class;
+    trust->ec = br_ssl_engine_get_ec(engine);
+    trust->ecdsa = br_ssl_engine_get_ecdsa(engine);
+    trust->rsa = br_ssl_engine_get_rsavrfy(engine);
+}
+
+static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
+    unsigned char seed[32];
+    if (!conn->peer.tls) {
+        conn->phase = RTMI_CONN_READY;
+        return RTM_OK;
+    }
+    conn->tls = (rtmi_tls *)rtmi_alloc(sizeof *conn->tls);
+    conn->trust = (rtmi_trust *)rtmi_alloc(sizeof *conn->trust);
+    if (!conn->tls || !conn->trust) return rtmi_out_of_memory(conn->why);
+    if (RTM_RANDOM(seed, sizeof seed))
+        return rtmi_fail(conn->why, RTM_E_TLS, "no source of random numbers");
+    conn->trust->host = conn->peer.host;
+    conn->trust->ca_pem = conn->network->ca_pem;
+    conn->trust->ca_file = conn->network->ca_file;
+    rtmi_tls_profile(conn->tls, conn->trust);
+    br_ssl_engine_context *engine = &conn->tls->client.eng;
+    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
+    rtmi_wipe(seed, sizeof seed);
+    rtmi_ticket *ticket = conn->ticket;
+    bool resume = ticket && ticket->valid && !strcmp(ticket->host, conn->peer.host) &&
+                  !strcmp(ticket->port, conn->peer.port);
+    if (resume) br_ssl_engine_set_session_parameters(engine, &ticket->session);
+    if (ticket) ticket->valid = false; /* until the handshake has gone well */
+    if (conn->network->tls_setup)
+        conn->network->tls_setup(&conn->tls->client, conn->network->tls_user);
+    const char *name = rtmi_is_address(conn->peer.host) ? NULL : conn->peer.host;
+    if (!br_ssl_client_reset(&conn->tls->client, name, resume))
+        return rtmi_fail(conn->why, RTM_E_TLS, "TLS cannot start (error %d)",
+                         br_ssl_engine_last_error(engine));
+    conn->phase = RTMI_CONN_TLS;
+    return RTM_E_AGAIN;
+}
+
+/* The engine has closed: why? */
+static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
+    int error = br_ssl_engine_last_error(&conn->tls->client.eng);
+    if (error == BR_ERR_OK)
+        return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+    bool x509 = error >= BR_ERR_X509_OK && error < BR_ERR_RECV_FATAL_ALERT;
+    const char *sentence = conn->trust && conn->trust->error && x509 ? conn->trust->error
+                                                                     : rtmi_tls_error(error);
+    return rtmi_fail(conn->why, x509 ? RTM_E_CERTIFICATE : RTM_E_TLS, "TLS with %s: %s (error %d)",
+                     conn->peer.host, sentence, error);
+}
+
+/* Gives what was read ahead, or what the socket has, to the engine. */
+static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
+    size_t room, size;
+    unsigned char *to = br_ssl_engine_recvrec_buf(&conn->tls->client.eng, &room);
+    if (conn->ahead_at == conn->ahead_end) {
+        /* The engine asks for 5 bytes, then for the record: without the read-ahead that is two
+           system calls a record. The rest of a large record needs no detour. */
+        bool direct = room >= RTMI_AHEAD;
+        rtm_result result = rtmi_conn_receive(conn, direct ? to : conn->ahead,
+                                              direct ? room : RTMI_AHEAD, &size);
+        if (result != RTM_OK) return result;
+        if (direct) {
+            br_ssl_engine_recvrec_ack(&conn->tls->client.eng, size);
+            return RTM_OK;
+        }
+        conn->ahead_at = 0;
+        conn->ahead_end = size;
+    }
+    size = conn->ahead_end - conn->ahead_at;
+    if (size > room) size = room;
+    memcpy(to, conn->ahead + conn->ahead_at, size);
+    conn->ahead_at += size;
+    br_ssl_engine_recvrec_ack(&conn->tls->client.eng, size);
+    return RTM_OK;
+}
+
+/* Sends the records that the engine has ready. */
+static rtm_result rtmi_conn_send_records(rtmi_conn *conn) {
+    br_ssl_engine_context *engine = &conn->tls->client.eng;
+    size_t size, sent;
+    unsigned char *record;
+    while ((record = br_ssl_engine_sendrec_buf(engine, &size)) != NULL) {
+        rtm_result result = rtmi_conn_send(conn, record, size, &sent);
+        if (result != RTM_OK) return result;
+        br_ssl_engine_sendrec_ack(engine, sent);
+    }
+    return RTM_OK;
+}
+
+/* Sends what waits in `out`: RTM_OK when all is sent, RTM_E_AGAIN when the socket is full. */
+static rtm_result rtmi_conn_flush(rtmi_conn *conn) {
+    while (conn->out_at < conn->out.size || conn->tls) {
+        const char *data = conn->out.data + conn->out_at;
+        size_t left = conn->out.size - conn->out_at, size = 0;
+        if (!conn->tls) {
+            rtm_result result = rtmi_conn_send(conn, data, left, &size);
+            if (result != RTM_OK) return result;
+        } else {
+            br_ssl_engine_context *engine = &conn->tls->client.eng;
+            rtm_result result = rtmi_conn_send_records(conn);
+            if (result != RTM_OK || !left) return result;
+            unsigned char *to = br_ssl_engine_sendapp_buf(engine, &size);
+            if (!to) return RTM_E_AGAIN; /* closed: the next read says why */
+            if (size > left) size = left;
+            memcpy(to, data, size);
+            br_ssl_engine_sendapp_ack(engine, size);
+            br_ssl_engine_flush(engine, 0);
+        }
+        conn->out_at += size;
+        if (conn->out_at == conn->out.size) {
+            rtmi_wipe(conn->out.data, conn->out.size); /* a request holds the token */
+            rtmi_buf_clear(&conn->out);
+            conn->out_at = 0;
+        }
+    }
+    return RTM_OK;
+}
+
+/* Says goodbye as far as the socket takes it, and closes. */
+static void rtmi_conn_shutdown(rtmi_conn *conn) {
+    if (conn->phase == RTMI_CONN_READY) {
+        rtmi_conn_flush(conn);
+        if (conn->tls) {
+            br_ssl_engine_close(&conn->tls->client.eng);
+            rtmi_conn_send_records(conn);
+        }
+        shutdown(conn->fd, SHUT_WR);
+    }
+    rtmi_conn_close(conn);
+}
+
+/* Begins to connect. `ticket` is where the TLS session of this host is kept, or NULL. */
+static rtm_result rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer, rtmi_ticket *ticket,
+                                 long long now, long long deadline) {
+    rtmi_conn_shutdown(conn);
+    conn->peer = *peer;
+    conn->ticket = ticket;
+    conn->deadline = deadline;
+    conn->ahead_at = conn->ahead_end = conn->out_at = 0;
+    conn->drained = false;
+    conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
+    conn->ahead = (unsigned char *)RTM_REALLOC(NULL, RTMI_AHEAD);
+    if (!conn->ahead) return rtmi_out_of_memory(conn->why);
+    rtm_result result = rtmi_conn_resolve(conn, conn->via_proxy ? &conn->network->proxy : peer);
+    if (result == RTM_OK) result = rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
+    if (result != RTM_E_AGAIN) return result;
+    conn->phase = RTMI_CONN_TCP;
+    return RTM_OK;
+}
+
+/* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
+static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
+    if (!conn->tls) {
+        if (conn->ahead_at == conn->ahead_end) {
+            conn->ahead_at = 0;
+            rtm_result result = rtmi_conn_receive(conn, conn->ahead, RTMI_AHEAD, &conn->ahead_end);
+            if (result != RTM_OK) return result;
+        }
+        *data = (const char *)conn->ahead + conn->ahead_at;
+        *size = conn->ahead_end - conn->ahead_at;
+        return RTM_OK;
+    }
+    for (;;) {
+        unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
+        if (state & BR_SSL_CLOSED) return rtmi_conn_tls_result(conn);
+        if (state & BR_SSL_RECVAPP) {
+            *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
+            return RTM_OK;
+        }
+        if (!(state & BR_SSL_RECVREC)) return RTM_E_AGAIN; /* it must send first */
+        rtm_result result = rtmi_conn_feed(conn);
+        if (result != RTM_OK) return result;
+    }
+}
+
+static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
+    if (conn->tls) br_ssl_engine_recvapp_ack(&conn->tls->client.eng, size);
+    else conn->ahead_at += size;
+}
+
+/* Whether the peer said that this was all (TLS close_notify), and nobody cut it short. A plain
+   connection cannot tell; a FIN must do there. */
+static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
+    return !conn->tls || ((br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_CLOSED) &&
+                          !br_ssl_engine_last_error(&conn->tls->client.eng));
+}
+
+/* Whether bytes are at hand that no poll() would tell of. */
+static bool rtmi_conn_buffered(const rtmi_conn *conn) {
+    if (conn->phase != RTMI_CONN_READY) return false;
+    if (conn->ahead_at < conn->ahead_end) return true;
+    return conn->tls && (br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_RECVAPP);
+}
+
+/* POLLIN, POLLOUT: what to wait for. */
+static short rtmi_conn_events(const rtmi_conn *conn) {
+    if (conn->phase == RTMI_CONN_CLOSED) return 0;
+    if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
+    bool out = conn->out_at < conn->out.size;
+    if (conn->tls) out |= (br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_SENDREC) != 0;
+    return out ? POLLIN | POLLOUT : POLLIN;
+}
+
+/* connect() has come to an end, or not yet. */
+static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
+    struct pollfd pollfd = { conn->fd, POLLOUT, 0 };
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (poll(&pollfd, 1, 0) <= 0) {
+        if (now < conn->address_deadline) return RTM_E_AGAIN;
+        return rtmi_conn_next_address(conn, now, ETIMEDOUT);
+    }
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
+    if (error) return rtmi_conn_next_address(conn, now, error);
+    if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
+    rtmi_buf_text(&conn->out, "CONNECT ");
+    rtmi_write_authority(&conn->out, &conn->peer, true);
+    rtmi_buf_text(&conn->out, " HTTP/1.1\r\nHost: ");
+    rtmi_write_authority(&conn->out, &conn->peer, true);
+    if (conn->network->proxy_auth) {
+        rtmi_buf_text(&conn->out, "\r\nProxy-Authorization: Basic ");
+        rtmi_buf_text(&conn->out, conn->network->proxy_auth);
+    }
+    rtmi_buf_text(&conn->out, "\r\n\r\n");
+    if (conn->out.failed) return rtmi_out_of_memory(conn->why);
+    rtmi_http_start(&conn->http, RTMI_HTTP_CONNECT);
+    conn->phase = RTMI_CONN_PROXY;
+    return rtmi_conn_flush(conn) == RTM_E_CLOSED ? RTM_E_CLOSED : RTM_E_AGAIN;
+}
+
+static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
+    const char *data, *proxy = conn->network->proxy.host;
+    size_t size, used;
+    rtmi_http_what what = RTMI_HTTP_MORE;
+    rtm_result result = rtmi_conn_flush(conn);
+    if (result != RTM_OK) return result;
+    while (what == RTMI_HTTP_MORE) {
+        result = rtmi_conn_read(conn, &data, &size);
+        if (result == RTM_E_AGAIN) return result;
+        if (result != RTM_OK)
+            return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s hung up", proxy);
+        what = rtmi_http_parse(&conn->http, data, size, &used);
+        rtmi_conn_consume(conn, used);
+    }
+    if (what == RTMI_HTTP_BAD)
+        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s answered nonsense: %s", proxy,
+                         conn->http.error);
+    if (conn->http.status == 407)
+        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s wants other credentials: set them in "
+                         "its URL, http://user:password@host:port", proxy);
+    if (conn->http.status / 100 != 2)
+        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s refused %s with status %d", proxy,
+                         conn->peer.host, conn->http.status);
+    if (conn->ahead_at < conn->ahead_end)
+        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s sent more than an answer", proxy);
+    return rtmi_conn_start_tls(conn);
+}
+
+static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
+    br_ssl_engine_context *engine = &conn->tls->client.eng;
+    for (;;) {
+        rtm_result result = rtmi_conn_send_records(conn);
+        if (result == RTM_E_CLOSED) return result;
+        unsigned state = br_ssl_engine_current_state(engine);
+        if (state & BR_SSL_CLOSED) {
+            result = rtmi_conn_tls_result(conn);
+            if (result != RTM_E_CLOSED) return result;
+            return rtmi_fail(conn->why, RTM_E_TLS, "%s ended the TLS handshake", conn->peer.host);
+        }
+        if (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) break;
+        if (!(state & BR_SSL_RECVREC)) return RTM_E_AGAIN;
+        if ((result = rtmi_conn_feed(conn)) == RTM_E_AGAIN) return result;
+        if (result != RTM_OK)
+            return rtmi_fail(conn->why, RTM_E_TLS, "%s hung up within the TLS handshake",
+                             conn->peer.host);
+    }
+    if (conn->ticket) {
+        br_ssl_engine_get_session_parameters(engine, &conn->ticket->session);
+        memcpy(conn->ticket->host, conn->peer.host, sizeof conn->ticket->host);
+        memcpy(conn->ticket->port, conn->peer.port, sizeof conn->ticket->port);
+        conn->ticket->valid = true;
+    }
+    rtmi_conn_free_trust(conn);
+    conn->phase = RTMI_CONN_READY;
+    return RTM_OK;
+}
+
+/* One more step to a connection that is ready: RTM_OK when it is, RTM_E_AGAIN until then. */
+static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
+    rtmi_phase phase;
+    rtm_result result = RTM_E_AGAIN;
+    do {
+        phase = conn->phase;
+        switch (phase) {
+        case RTMI_CONN_TCP: result = rtmi_conn_step_tcp(conn, now); break;
+        case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
+        case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
+        case RTMI_CONN_READY: return RTM_OK;
+        default: return rtmi_fail(conn->why, RTM_E_CLOSED, "the connection is closed");
+        }
+    } while (result == RTM_E_AGAIN && phase != conn->phase);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>call   one HTTP exchange over a connection of its own, a step at a time
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct rtmi_call {
+    rtmi_conn conn;
+    rtmi_http_kind kind;
+    rtmi_buf request; /* moves to the connection once that is ready */
+    rtmi_buf body;    /* of the response */
+    size_t limit;     /* bytes of it */
+} rtmi_call;
+
+static void rtmi_call_free(rtmi_call *call) {
+    rtmi_conn_close(&call->conn);
+    rtmi_buf_free(&call->request);
+    rtmi_buf_free(&call->body);
+}
+
+/* Begins the exchange whose request stands in call->request. A kept-alive connection to the same
+   peer is used again if it still lives. A request that was sent is never repeated by itself: nobody
+   knows whether it was carried out (RFC 9110 section 9.2.2). */
+static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
+                                  rtmi_ticket *ticket, long long now, long long deadline) {
+    rtmi_conn *conn = &call->conn;
+    const char *data;
+    size_t size;
+    call->kind = kind;
+    rtmi_buf_clear(&call->body);
+    if (call->request.failed) return rtmi_out_of_memory(conn->why);
+    if (conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
+        conn->http.part == RTMI_HTTP_COMPLETE && !strcmp(conn->peer.host, peer->host) &&
+        !strcmp(conn->peer.port, peer->port) && conn->peer.tls == peer->tls &&
+        rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN)
+        return RTM_OK;
+    return rtmi_conn_open(conn, peer, ticket, now, deadline);
+}
+
+static rtm_result rtmi_call_read(rtmi_call *call) {
+    rtmi_conn *conn = &call->conn;
+    const char *data;
+    size_t size, used;
+    for (;;) {
+        rtmi_http_what what;
+        rtm_result result = rtmi_conn_read(conn, &data, &size);
+        if (result == RTM_E_AGAIN) return result;
+        if (result == RTM_OK) {
+            what = rtmi_http_parse(&conn->http, data, size, &used);
+            if (what == RTMI_HTTP_BODY) {
+                if (conn->http.body_size > call->limit - call->body.size)
+                    return rtmi_fail(conn->why, RTM_E_TOO_BIG, "response of %s is larger than "
+                                     "max_message", conn->peer.host);
+                rtmi_buf_add(&call->body, conn->http.body, conn->http.body_size);
+                if (call->body.failed) return rtmi_out_of_memory(conn->why);
+                if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
+            }
+            rtmi_conn_consume(conn, used);
+        } else if (conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE) {
+            what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
+        } else {
+            return result; /* not a byte of a response */
+        }
+        if (what == RTMI_HTTP_DONE) return RTM_OK;
+        if (what == RTMI_HTTP_BAD)
+            return rtmi_fail(conn->why, RTM_E_HTTP, "bad HTTP response from %s: %s",
+                             conn->peer.host, conn->http.error);
+    }
+}
+
+/* RTM_E_AGAIN until the response is complete; call->conn.http and call->body then hold it. */
+static rtm_result rtmi_call_step(rtmi_call *call, long long now) {
+    rtmi_conn *conn = &call->conn;
+    rtm_result result = rtmi_conn_step(conn, now);
+    if (result != RTM_OK) return result;
+    if (call->request.size) {
+        rtmi_http_start(&conn->http, call->kind);
+        rtmi_buf_add(&conn->out, call->request.data, call->request.size);
+        rtmi_buf_free(&call->request);
+        if (conn->out.failed) return rtmi_out_of_memory(conn->why);
+    }
+    rtmi_conn_flush(conn); /* when this fails there may still be a response that says why */
+    return rtmi_call_read(call);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>session  states, timers, backoff, dispatch, sends
+ * --------------------------------------------------------------------------------------------- */
+
+/* The states in order, as in the table of STATES above. */
+#define RTMI_STATES(X) \
+    X(IDLE, idle)      \
+    X(CALLING, calling) \
+    X(UPGRADING, upgrading) \
+    X(OPEN, open)      \
+    X(CLOSING, closing) \
+    X(WAITING, waiting) \
+    X(FINISHED, finished)
+
+typedef enum rtmi_state {
+#define RTMI_STATE(NAME, name) RTMI_##NAME,
+    RTMI_STATES(RTMI_STATE)
+#undef RTMI_STATE
+} rtmi_state;
+
+typedef struct rtmi_handler {
+    char *type; /* as registered: "*", "type" or "type::subtype" */
+    size_t length;       /* of the type in it */
+    const char *subtype; /* behind "::", or NULL */
+    rtm_callback callback; /* NULL = removed, swept when no callback runs */
+    void *user;
+} rtmi_handler;
+
+struct rtm_client {
+    char *token, *headers; /* headers: lines "Name: value\r\n", or NULL */
+    char *base_path;       /* of base_url, with a slash at its end */
+    rtmi_peer api;
+    bool use_rtm_start, no_auto_reconnect, no_signals;
+    long long timeout_ms, ping_interval_ms; /* ping_interval_ms < 0: never */
+    size_t max_message;
+    rtmi_network network;
+    char **secrets;
+    void (*log)(const char *line, void *user);
+    void *log_user;
+
+    rtmi_state state;    /* written by rtmi_enter alone */
+    long long now;       /* read once a step, not once an event */
+    long long deadline;  /* of this state; LLONG_MAX = none */
+    rtm_result begun;    /* what entering the state came to */
+    rtm_result cause;    /* why the last session or attempt ended; RTM_OK = in good order */
+    rtm_result result;   /* what a finished client returns */
+    rtmi_why why;
+    volatile sig_atomic_t stop;
+    bool drop;           /* end this session */
+    bool polling;        /* within rtm_poll, and so perhaps in a callback */
+    int dispatched;      /* events in this rtm_poll */
+    unsigned ended;      /* sessions and attempts, for rtm_connect */
+    unsigned failures;   /* in a row */
+    int retry_after;     /* seconds that the last response asked for; -1 = none */
+
+    rtmi_call session;   /* the connection: first for the URL, then for the WebSocket */
+    rtmi_ticket api_ticket, socket_ticket;
+    rtmi_buf greeting;   /* the rtm.connect response, until `open` has been dispatched */
+    rtmi_ws ws;
+    char key[25];        /* Sec-WebSocket-Key */
+    long long opened_at, heard_at;
+    bool pinged;         /* a PING is out, and nothing came since */
+    int close_code;
+    char close_reason[126];
+
+    int last_id;
+    int *unanswered; /* ids [first_unanswered, unanswered_end) */
+    size_t first_unanswered, unanswered_end, unanswered_capacity;
+    rtmi_buf compose;
+    unsigned char pool[256]; /* of random bytes */
+    size_t pool_left;
+
+    rtmi_handler *handlers;
+    size_t handler_count, handler_capacity;
+    bool handlers_removed;
+    char type[RTMI_TYPE]; /* of the event being dispatched */
+    rtmi_document event_document;
+
+    rtmi_call web; /* rtm_call's connection */
+    rtmi_document web_document;
+    char web_error[64];
+};
+
+RTMI_PRINTF(2)
+static void rtmi_log(rtm_client *client, const char *format, ...) {
+    char line[320];
+    va_list arguments;
+    if (!client->log) return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    rtmi_redact(line, client->secrets);
+    client->log(line, client->log_user);
+}
+
+static bool rtmi_random_bytes(rtm_client *client, void *out, size_t size) {
+    if (client->pool_left < size) {
+        if (RTM_RANDOM(client->pool, sizeof client->pool)) return false;
+        client->pool_left = sizeof client->pool;
+    }
+    client->pool_left -= size;
+    memcpy(out, client->pool + client->pool_left, size);
+    rtmi_wipe(client->pool + client->pool_left, size);
+    return true;
+}
+
+/* Dispatch ------------------------------------------------------------------------------------ */
+
+static bool rtmi_hears(const rtmi_handler *handler, const char *type, size_t length) {
+    if (!handler->callback) return false;
+    if (handler->length == length && !memcmp(handler->type, type, length)) return true;
+    return handler->length == 1 && *handler->type == '*';
+}
+
+static bool rtmi_anyone_hears(const rtm_client *client, const char *type, size_t length) {
+    for (size_t i = 0; i < client->handler_count; i++)
+        if (rtmi_hears(&client->handlers[i], type, length)) return true;
+    return false;
+}
+
+static void rtmi_sweep_handlers(rtm_client *client) {
+    size_t kept = 0;
+    for (size_t i = 0; i < client->handler_count; i++) {
+        if (client->handlers[i].callback) client->handlers[kept++] = client->handlers[i];
+        else RTM_FREE(client->handlers[i].type);
+    }
+    client->handler_count = kept;
+    client->handlers_removed = false;
+}
+
+/* Runs the callbacks of an event in the order registered. One may register, remove or stop. */
+static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after_stop) {
+    size_t length = strlen(event->type), count = client->handler_count;
+    bool ran = false;
+    for (size_t i = 0; i < count; i++) {
+        rtmi_handler handler = client->handlers[i];
+        if (!rtmi_hears(&handler, event->type, length)) continue;
+        if (handler.subtype &&
+            !rtm_json_equals(rtm_json_get(event->data, "subtype"), handler.subtype)) continue;
+        if (client->stop && !after_stop) break;
+        handler.callback(client, event, handler.user);
+        ran = true;
+    }
+    if (ran) client->dispatched++;
+    if (client->handlers_removed) rtmi_sweep_handlers(client);
+}
+
+static rtm_event rtmi_event(const char *type) {
+    rtm_event event;
+    memset(&event, 0, sizeof event);
+    event.type = type;
+    event.data = rtmi_json_none;
+    event.reason = event.detail = "";
+    return event;
+}
+
+/* Tells of a failure; client->why has the sentence. */
+static void rtmi_dispatch_error(rtm_client *client, rtm_result result, int id, rtm_json data) {
+    char detail[sizeof client->why.text]; /* a callback may fail at something of its own */
+    rtm_event event = rtmi_event("error");
+    memcpy(detail, client->why.text, sizeof detail);
+    event.result = result;
+    event.id = id;
+    event.data = data;
+    event.detail = detail;
+    rtmi_log(client, "error: %s", detail);
+    rtmi_dispatch(client, &event, true);
+}
+
+/* Sends -------------------------------------------------------------------------------------- */
+
+/* Queues a frame and sends what the socket takes. A control frame may go beyond the limit. */
+static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *data, size_t size) {
+    rtmi_conn *conn = &client->session.conn;
+    unsigned char mask[4];
+    size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
+    if (conn->out.size - conn->out_at + size > limit)
+        return rtmi_fail(&client->why, RTM_E_AGAIN, "the send buffer is full");
+    if (!rtmi_random_bytes(client, mask, sizeof mask))
+        return rtmi_fail(&client->why, RTM_E_TLS, "no source of random numbers");
+    if (conn->out_at) { /* only what still waits */
+        memmove(conn->out.data, conn->out.data + conn->out_at, conn->out.size - conn->out_at);
+        conn->out.size -= conn->out_at;
+        conn->out_at = 0;
+    }
+    if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
+        conn->out.failed = false; /* nothing was taken */
+        return rtmi_out_of_memory(&client->why);
+    }
+    rtmi_conn_flush(conn); /* what cannot be sent now waits; a dead connection shows in reading */
+    return RTM_OK;
+}
+
+static void rtmi_send_close(rtm_client *client, int code) {
+    unsigned char payload[2] = { (unsigned char)(code >> 8), (unsigned char)code };
+    rtmi_send_frame(client, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
+}
+
+static bool rtmi_unanswered_add(rtm_client *client, int id) {
+    if (client->first_unanswered == client->unanswered_end)
+        client->first_unanswered = client->unanswered_end = 0;
+    if (client->unanswered_end == client->unanswered_capacity) {
+        size_t capacity = client->unanswered_capacity ? client->unanswered_capacity * 2 : 16;
+        int *grown = NULL;
+        if (capacity <= RTMI_UNANSWERED)
+            grown = (int *)RTM_REALLOC(client->unanswered, capacity * sizeof *grown);
+        if (!grown) return false;
+        client->unanswered = grown;
+        client->unanswered_capacity = capacity;
+    }
+    client->unanswered[client->unanswered_end++] = id;
+    return true;
+}
+
+/* Slack answers mostly in order, so the search is short. */
+static bool rtmi_unanswered_remove(rtm_client *client, int id) {
+    size_t first = client->first_unanswered, end = client->unanswered_end, i = first;
+    while (i < end && client->unanswered[i] != id) i++;
+    if (i == end) return false;
+    memmove(client->unanswered + first + 1, client->unanswered + first,
+            (i - first) * sizeof *client->unanswered);
+    client->first_unanswered++;
+    return true;
+}
+
+/* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
+static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
+    if (client->compose.failed) return rtmi_out_of_memory(&client->why);
+    if (client->compose.size > RTMI_MESSAGE_OUT)
+        return rtmi_fail(&client->why, RTM_E_TOO_BIG, "message of %zu bytes: Slack takes 16384",
+                         client->compose.size);
+    if (answered && !rtmi_unanswered_add(client, id))
+        return rtmi_fail(&client->why, RTM_E_AGAIN, "too many messages await an answer");
+    rtm_result result = rtmi_send_frame(client, RTMI_WS_TEXT, client->compose.data,
+                                        client->compose.size);
+    if (result != RTM_OK) {
+        if (answered) rtmi_unanswered_remove(client, id);
+        return result;
+    }
+    if (id > client->last_id) client->last_id = id;
+    return id;
+}
+
+/* {"id":N,"type":TYPE[,"channel":CHANNEL][,"text":TEXT]} */
+static int rtmi_send_typed(rtm_client *client, const char *type, const char *channel,
+                           const char *text, bool answered) {
+    rtmi_buf *out = &client->compose;
+    if (client->state != RTMI_OPEN || client->stop)
+        return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
+    if ((channel && !rtmi_is_utf8(channel, strlen(channel))) ||
+        (text && !rtmi_is_utf8(text, strlen(text))))
+        return rtmi_fail(&client->why, RTM_E_JSON, "channel or text is not UTF-8");
+    int id = client->last_id + 1;
+    rtmi_buf_clear(out);
+    rtmi_buf_text(out, "{\"id\":");
+    rtmi_buf_number(out, id);
+    rtmi_buf_text(out, ",\"type\":");
+    rtmi_json_quote(out, type);
+    if (channel) rtmi_buf_text(out, ",\"channel\":");
+    if (channel) rtmi_json_quote(out, channel);
+    if (text) rtmi_buf_text(out, ",\"text\":");
+    if (text) rtmi_json_quote(out, text);
+    rtmi_buf_text(out, "}");
+    return rtmi_send_composed(client, id, answered);
+}
+
+/* What has come ------------------------------------------------------------------------------- */
+
+/* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. */
+static void rtmi_on_reply(rtm_client *client, rtm_event *event) {
+    long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
+    if (id <= 0 || id > INT_MAX) return;
+    event->id = (int)id;
+    rtmi_unanswered_remove(client, event->id);
+}
+
+/* Whether Slack refused a message: that is an error, and says which. */
+static bool rtmi_on_refusal(rtm_client *client, const rtm_event *event) {
+    char text[128];
+    if (!event->id || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
+    rtm_json_string(rtm_json_get(event->data, "error.msg"), text, sizeof text);
+    rtmi_fail(&client->why, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)", event->id, text,
+              rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
+    rtmi_dispatch_error(client, RTM_E_SLACK, event->id, event->data);
+    return true;
+}
+
+static bool rtmi_is_one_of(const char *word, const char *const *list) {
+    for (; *list; list++)
+        if (!strcmp(word, *list)) return true;
+    return false;
+}
+
+/* One text message from Slack. What nobody listens to is dropped after a look at its type. */
+static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
+    static const char *const leaving[] = { "goodbye", "team_migration_started", "error", NULL };
+    static const char *const ours[] = { "open", "close", "Unknown", NULL }; /* not the server's */
+    const char *value = NULL;
+    size_t value_size = 0;
+    bool typed = rtmi_json_member(text, size, "type", 4, &value, &value_size) && *value == '"';
+    if (typed) {
+        size_t length = rtm_json_string(rtmi_json_value(value, value_size, NULL), client->type,
+                                        sizeof client->type);
+        typed = !memchr(client->type, '\0', length < RTMI_TYPE ? length : RTMI_TYPE - 1) &&
+                !rtmi_is_one_of(client->type, ours);
+        if (typed && !rtmi_is_one_of(client->type, leaving) && strcmp(client->type, "pong") &&
+            !rtmi_anyone_hears(client, client->type, strlen(client->type))) return;
+    }
+    if (!rtmi_json_check(text, size)) {
+        rtmi_fail(&client->why, RTM_E_JSON, "Slack sent an event that is not JSON");
+        rtmi_dispatch_error(client, RTM_E_JSON, 0, rtmi_json_none);
+        return;
+    }
+    rtm_event event = rtmi_event(typed ? client->type : "Unknown");
+    event.data = rtmi_json_root(text, size, &client->event_document);
+    if (!typed || !strcmp(client->type, "pong")) rtmi_on_reply(client, &event);
+    if (typed && rtmi_is_one_of(client->type, leaving)) client->drop = true;
+    if (!typed && rtmi_on_refusal(client, &event)) return;
+    rtmi_dispatch(client, &event, false);
+    if (!client->event_document.failed) return;
+    rtmi_fail(&client->why, RTM_E_MEMORY, "no memory to look into an event");
+    rtmi_dispatch_error(client, RTM_E_MEMORY, 0, rtmi_json_none);
+}
+
+static void rtmi_on_close(rtm_client *client) {
+    size_t size = client->ws.size > 2 ? client->ws.size - 2 : 0;
+    client->close_code = client->ws.code;
+    memcpy(client->close_reason, client->ws.control + 2, size);
+    client->close_reason[size] = '\0';
+}
+
+/* The Web API's answers ----------------------------------------------------------------------- */
+
+/* Error codes that no retry mends: first those of the token, then those of the call. */
+static const char *const rtmi_auth_codes[] = {
+    "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
+    "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
+    "team_disabled", "access_denied", "accesslimited", "ekm_access_denied",
+    "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required", NULL
+};
+static const char *const rtmi_call_codes[] = {
+    "method_deprecated", "deprecated_endpoint", "unknown_method", "invalid_arg_name",
+    "invalid_arguments", "invalid_array_arg", "invalid_charset", "invalid_form_data",
+    "invalid_post_type", "missing_post_type", NULL
+};
+
+static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const char *code) {
+    if (rtmi_is_one_of(code, rtmi_auth_codes)) {
+        const char *advice = "";
+        if (!strcmp(code, "not_allowed_token_type"))
+            advice = ": a new-style app cannot use RTM; set app_token for Socket Mode";
+        else if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
+            advice = ": check the token";
+        return rtmi_fail(&client->why, RTM_E_AUTH, "Slack refused %s: %s%s", method, code, advice);
+    }
+    bool limited = !strcmp(code, "ratelimited") || !strcmp(code, "rate_limited");
+    return rtmi_fail(&client->why, limited ? RTM_E_RATE_LIMITED : RTM_E_SLACK,
+                     "Slack refused %s: %s", method, code);
+}
+
+/* Judges a complete response: RTM_OK only for HTTP 200 with "ok":true. */
+static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const char *method,
+                             rtmi_document *document, rtm_response *response) {
+    const rtmi_http *http = &call->conn.http;
+    const char *body = call->body.data ? call->body.data : "";
+    size_t size = call->body.size;
+    bool valid = rtmi_is_utf8(body, size) && rtmi_json_check(body, size);
+    response->status = http->status;
+    response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
+    if (valid) response->data = rtmi_json_root(body, size, document);
+    response->ok = rtm_json_bool(rtm_json_get(response->data, "ok"), false);
+    if (!response->ok)
+        rtm_json_string(rtm_json_get(response->data, "error"), client->web_error,
+                        sizeof client->web_error);
+    rtmi_redact(client->web_error, client->secrets);
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, client->web_error);
+    if (http->status == 429)
+        return rtmi_fail(&client->why, RTM_E_RATE_LIMITED,
+                         "Slack limits the rate of %s: wait %d s", method,
+                         http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
+    if (!response->ok && *client->web_error)
+        return rtmi_slack_error(client, method, client->web_error);
+    if (http->status != 200)
+        return rtmi_fail(&client->why, RTM_E_HTTP, "%s answered %s with HTTP status %d%s",
+                         call->conn.peer.host, method, http->status,
+                         http->status == 404 ? ": check base_url" : "");
+    if (!valid)
+        return rtmi_fail(&client->why, RTM_E_JSON, "%s answered %s with something that is not JSON",
+                         call->conn.peer.host, method);
+    if (!response->ok)
+        return rtmi_fail(&client->why, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
+    return RTM_OK;
+}
+
+static rtm_response rtmi_response(rtm_client *client) {
+    rtm_response response;
+    memset(&response, 0, sizeof response);
+    response.data = rtmi_json_none;
+    response.error = client->web_error;
+    client->web_error[0] = '\0';
+    return response;
+}
+
+/* Composes POST base_url/method with this form and begins it. */
+static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char *method,
+                                 const rtmi_buf *form, long long now) {
+    rtmi_buf *out = &call->request, path = { NULL, 0, 0, false };
+    rtmi_buf_text(&path, client->base_path);
+    rtmi_buf_text(&path, method);
+    rtmi_buf_free(out);
+    if (!path.failed)
+        rtmi_write_request(out, "POST", path.data, path.size, &client->api, client->headers);
+    out->failed |= path.failed;
+    rtmi_buf_free(&path);
+    if (!rtmi_find_header(client->headers, "Authorization")) {
+        rtmi_buf_text(out, "Authorization: Bearer ");
+        rtmi_buf_text(out, client->token);
+        rtmi_buf_text(out, "\r\n");
+    }
+    rtmi_write_header(out, client->headers, "Content-Type", "application/x-www-form-urlencoded");
+    rtmi_write_header(out, client->headers, "Accept", "application/json");
+    rtmi_buf_text(out, "Content-Length: ");
+    rtmi_buf_number(out, form ? (long long)form->size : 0);
+    rtmi_buf_text(out, "\r\n\r\n");
+    if (form) rtmi_buf_add(out, form->data, form->size);
+    call->limit = client->max_message;
+    return rtmi_call_start(call, RTMI_HTTP_CALL, &client->api, &client->api_ticket, now,
+                           now + client->timeout_ms);
+}
+
+/* States: entering --------------------------------------------------------------------------- */
+
+static rtm_result rtmi_begin_calling(rtm_client *client) {
+    const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
+    client->retry_after = -1;
+    return rtmi_begin_api(client, &client->session, method, NULL, client->now);
+}
+
+/* The upgrade request (RFC 6455 section 4.1) to the URL in the greeting. */
+static rtm_result rtmi_begin_upgrading(rtm_client *client) {
+    rtm_json greeting = rtmi_json_root(client->greeting.data, client->greeting.size,
+                                       &client->event_document);
+    rtm_json value = rtm_json_get(greeting, "url");
+    rtmi_buf *out = &client->session.request, key = { client->key, 0, sizeof client->key, false };
+    unsigned char nonce[16];
+    rtmi_peer peer;
+    const char *path;
+    size_t length = rtm_json_string(value, NULL, 0), path_length;
+    char *url = (char *)rtmi_alloc(length + 1);
+    if (!url) return rtmi_out_of_memory(&client->why);
+    rtm_json_string(value, url, length + 1);
+    rtm_result result = RTM_OK;
+    if (strlen(url) != length || !rtmi_parse_url(url, &peer, &path, &path_length))
+        result = rtmi_fail(&client->why, RTM_E_SLACK, length
+                           ? "the url in Slack's answer is not a URL" : "no url in Slack's answer");
+    else if (client->api.tls && !peer.tls)
+        result = rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+                           "a ws:// URL from an https API: not followed, it must be wss://");
+    else if (!rtmi_random_bytes(client, nonce, sizeof nonce))
+        result = rtmi_fail(&client->why, RTM_E_TLS, "no source of random numbers");
+    if (result == RTM_OK) {
+        rtmi_base64(&key, nonce, sizeof nonce);
+        client->key[24] = '\0';
+        rtmi_buf_free(out);
+        rtmi_write_request(out, "GET", path, path_length, &peer, client->headers);
+        rtmi_buf_text(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
+        rtmi_buf_text(out, client->key);
+        rtmi_buf_text(out, "\r\n\r\n");
+        result = rtmi_call_start(&client->session, RTMI_HTTP_UPGRADE, &peer, &client->socket_ticket,
+                                 client->now, client->now + client->timeout_ms);
+    }
+    RTM_FREE(url);
+    return result;
+}
+
+static void rtmi_enter_open(rtm_client *client) {
+    rtm_event event = rtmi_event("open");
+    client->opened_at = client->heard_at = client->now;
+    client->pinged = false;
+    client->close_code = RTMI_CLOSE_ABNORMAL;
+    client->close_reason[0] = '\0';
+    rtmi_ws_start(&client->ws, client->max_message);
+    event.data = rtmi_json_root(client->greeting.data, client->greeting.size,
+                                &client->event_document);
+    rtmi_dispatch(client, &event, false);
+    rtmi_buf_free(&client->greeting);
+}
+
+/* How long until the next attempt, in ms. */
+static long long rtmi_backoff(rtm_client *client, bool lasted) {
+    uint32_t random = 0;
+    long long wait = 0, asked = client->retry_after;
+    if (lasted) {
+        client->failures = 0;
+    } else {
+        rtmi_random_bytes(client, &random, sizeof random);
+        if (client->failures < 16) client->failures++; /* 2^9 s is beyond the cap already */
+        wait = (1000LL << client->failures) + random % 1000;
+        if (wait > RTMI_BACKOFF_S * 1000LL) wait = RTMI_BACKOFF_S * 1000LL;
+    }
+    if (asked < 0 && client->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
+    return asked * 1000 > wait ? asked * 1000 : wait;
+}
+
+/* A session or an attempt has ended: everything that is to be told of it, in this order. */
+static void rtmi_tell_end(rtm_client *client, bool was_open) {
+    rtm_result cause = client->cause;
+    if (cause != RTM_OK && !client->stop) rtmi_dispatch_error(client, cause, 0, rtmi_json_none);
+    while (client->first_unanswered < client->unanswered_end) {
+        int id = client->unanswered[client->first_unanswered++];
+        rtmi_fail(&client->why, RTM_E_UNACKNOWLEDGED,
+                  "message %d was not answered before the session ended", id);
+        rtmi_dispatch_error(client, RTM_E_UNACKNOWLEDGED, id, rtmi_json_none);
+    }
+    if (!was_open) return;
+    rtm_event event = rtmi_event("close");
+    event.result = cause;
+    event.code = client->close_code;
+    event.reason = client->close_reason;
+    rtmi_dispatch(client, &event, true);
+}
+
+static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
+    bool was_open = from == RTMI_OPEN || from == RTMI_CLOSING;
+    bool lasted = was_open && client->now - client->opened_at >= RTMI_LASTED_MS;
+    rtmi_why why = client->why; /* of the end, which the goodbye may fail to reach */
+    rtmi_conn_shutdown(&client->session.conn);
+    rtmi_buf_free(&client->greeting);
+    client->why = why;
+    client->drop = false;
+    client->ended++;
+    if (client->state == RTMI_WAITING) {
+        long long wait = rtmi_backoff(client, lasted);
+        client->deadline = client->now + wait;
+        rtmi_log(client, "next attempt in %lld ms", wait);
+    }
+    rtmi_tell_end(client, was_open);
+    if (client->cause != RTM_OK) client->why = why;
+}
+
+/* The one place that writes the state: its deadline, what it begins with, what is told of it. */
+static void rtmi_enter(rtm_client *client, rtmi_state next) {
+    static const char *const name[] = {
+#define RTMI_STATE(NAME, name) #NAME,
+        RTMI_STATES(RTMI_STATE)
+#undef RTMI_STATE
+    };
+    rtmi_state from = client->state;
+    rtmi_log(client, "%s -> %s", name[from], name[next]);
+    client->state = next;
+    client->now = RTM_NOW_MS();
+    client->deadline = client->now + client->timeout_ms;
+    switch (next) {
+    case RTMI_CALLING: client->begun = rtmi_begin_calling(client); break;
+    case RTMI_UPGRADING: client->begun = rtmi_begin_upgrading(client); break;
+    case RTMI_OPEN: rtmi_enter_open(client); break;
+    case RTMI_CLOSING:
+        client->deadline = client->now + RTMI_CLOSING_MS;
+        rtmi_send_close(client, RTMI_CLOSE_NORMAL);
+        break;
+    default: rtmi_enter_end(client, from); break;
+    }
+}
+
+/* States: one function each, in the order of the table ---------------------------------------- */
+
+/* The session or attempt is over: what comes next? */
+static rtmi_state rtmi_over(rtm_client *client, rtm_result cause) {
+    client->cause = cause;
+    client->result = client->stop ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
+    bool final = client->stop || client->no_auto_reconnect || cause == RTM_E_AUTH;
+    return final ? RTMI_FINISHED : RTMI_WAITING;
+}
+
+static rtmi_state rtmi_timed_out(rtm_client *client, const char *what) {
+    return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms",
+                                       what, client->timeout_ms));
+}
+
+static rtmi_state rtmi_state_idle(rtm_client *client) {
+    (void)client;
+    return RTMI_CALLING;
+}
+
+static rtmi_state rtmi_state_calling(rtm_client *client) {
+    rtm_result result = client->begun;
+    if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
+    if (result == RTM_E_AGAIN) {
+        if (client->now < client->deadline) return RTMI_CALLING;
+        return rtmi_timed_out(client, "asking Slack for a URL");
+    }
+    if (result != RTM_OK) return rtmi_over(client, result);
+    rtm_response response = rtmi_response(client);
+    const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
+    result = rtmi_judge(client, &client->session, method, &client->event_document, &response);
+    client->retry_after = client->session.conn.http.retry_after;
+    if (client->use_rtm_start && !strcmp(response.error, "method_deprecated")) {
+        client->use_rtm_start = false;
+        client->begun = rtmi_begin_calling(client);
+        client->deadline = client->now + client->timeout_ms;
+        return RTMI_CALLING;
+    }
+    /* In the call that opens a session there is nothing to mend by asking again. */
+    if (result == RTM_E_SLACK && rtmi_is_one_of(response.error, rtmi_call_codes)) result = RTM_E_AUTH;
+    if (result != RTM_OK) return rtmi_over(client, result);
+    rtmi_buf_free(&client->greeting);
+    client->greeting = client->session.body;
+    memset(&client->session.body, 0, sizeof client->session.body);
+    return RTMI_UPGRADING;
+}
+
+static rtmi_state rtmi_state_upgrading(rtm_client *client) {
+    const rtmi_http *http = &client->session.conn.http;
+    rtm_result result = client->begun;
+    if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
+    if (result == RTM_E_AGAIN) {
+        if (client->now < client->deadline) return RTMI_UPGRADING;
+        return rtmi_timed_out(client, "opening the WebSocket");
+    }
+    if (result != RTM_OK) return rtmi_over(client, result);
+    client->retry_after = http->retry_after;
+    if (http->status != 101)
+        return rtmi_over(client, rtmi_fail(&client->why, http->status == 429 ? RTM_E_RATE_LIMITED
+                                                                             : RTM_E_WEBSOCKET,
+                                           "the WebSocket was refused with HTTP status %d",
+                                           http->status));
+    const char *wrong = rtmi_ws_check_upgrade(http, client->key);
+    if (wrong)
+        return rtmi_over(client, rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+                                           "bad answer to the WebSocket handshake: %s", wrong));
+    return RTMI_OPEN;
+}
+
+/* What the parser found. Anything but OPEN ends the session. */
+static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
+    rtmi_ws *ws = &client->ws;
+    if (what == RTMI_WS_BAD) {
+        client->close_code = ws->code;
+        rtmi_send_close(client, ws->code);
+        return rtmi_over(client, rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+                                           "Slack broke the WebSocket protocol: %s", ws->error));
+    }
+    if (what == RTMI_WS_SKIPPED) {
+        rtmi_fail(&client->why, ws->skip, ws->skip == RTM_E_TOO_BIG
+                  ? "a message longer than max_message was skipped"
+                  : "a message was skipped: out of memory");
+        rtmi_dispatch_error(client, ws->skip, 0, rtmi_json_none);
+        return RTMI_OPEN;
+    }
+    switch (ws->opcode) {
+    case RTMI_WS_TEXT: rtmi_on_text(client, ws->data, ws->size); break;
+    case RTMI_WS_PING: rtmi_send_frame(client, RTMI_WS_PONG, ws->control, ws->size); break;
+    case RTMI_WS_BINARY:
+        rtmi_fail(&client->why, RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped");
+        rtmi_dispatch_error(client, RTM_E_WEBSOCKET, 0, rtmi_json_none);
+        break;
+    case RTMI_WS_CLOSE:
+        rtmi_on_close(client);
+        rtmi_send_close(client, client->close_code);
+        return rtmi_over(client, RTM_OK);
+    default: break; /* PONG: that bytes came is all it says */
+    }
+    return RTMI_OPEN;
+}
+
+/* Takes in all frames that are here, a budget's worth at most: a flood must not keep the caller
+   from his loop. Parses where the bytes lie, and gives them back to the connection afterwards. */
+static rtmi_state rtmi_take_in(rtm_client *client) {
+    rtmi_conn *conn = &client->session.conn;
+    size_t budget = RTMI_BUDGET;
+    const char *data;
+    size_t size, used;
+    while (budget) {
+        rtm_result result = rtmi_conn_read(conn, &data, &size);
+        if (result == RTM_E_AGAIN) return RTMI_OPEN;
+        if (result != RTM_OK) return rtmi_over(client, result);
+        rtmi_state next = RTMI_OPEN;
+        size_t at = 0;
+        while (at < size && next == RTMI_OPEN && !client->stop && !client->drop) {
+            rtmi_ws_what what = rtmi_ws_parse(&client->ws, data + at, size - at, &used);
+            at += used;
+            if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, what);
+        }
+        rtmi_conn_consume(conn, at);
+        client->heard_at = client->now;
+        client->pinged = false;
+        if (next != RTMI_OPEN || client->stop || client->drop) return next;
+        budget -= at < budget ? at : budget;
+    }
+    return RTMI_OPEN;
+}
+
+static rtmi_state rtmi_state_open(rtm_client *client) {
+    int before = client->dispatched;
+    rtmi_state next = rtmi_take_in(client);
+    if (next != RTMI_OPEN || client->stop) return next;
+    if (client->drop) {
+        rtmi_send_close(client, RTMI_CLOSE_NORMAL);
+        client->close_code = RTMI_CLOSE_NORMAL;
+        return rtmi_over(client, RTM_OK);
+    }
+    rtm_result result = rtmi_conn_flush(&client->session.conn);
+    if (result != RTM_OK && result != RTM_E_AGAIN) return rtmi_over(client, result);
+    if (client->dispatched != before) { /* callbacks take time: bytes came until now */
+        client->now = RTM_NOW_MS();
+        client->heard_at = client->now;
+    }
+    client->deadline = LLONG_MAX;
+    if (client->ping_interval_ms < 0) return RTMI_OPEN;
+    client->deadline = client->heard_at + client->ping_interval_ms;
+    if (!client->pinged && client->now >= client->deadline) {
+        client->pinged = true;
+        rtmi_send_frame(client, RTMI_WS_PING, NULL, 0);
+    }
+    if (client->pinged) client->deadline += client->ping_interval_ms / 2;
+    if (client->now < client->deadline) return RTMI_OPEN;
+    return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT,
+                                       "no sign of life from Slack for %lld ms",
+                                       client->now - client->heard_at));
+}
+
+/* Our CLOSE is out: wait for the answer, for the end of the connection, or for a second. */
+static rtmi_state rtmi_state_closing(rtm_client *client) {
+    rtmi_conn *conn = &client->session.conn;
+    const char *data;
+    size_t size, used, budget = RTMI_BUDGET;
+    rtmi_conn_flush(conn);
+    while (budget) {
+        rtm_result result = rtmi_conn_read(conn, &data, &size);
+        if (result == RTM_E_AGAIN) break;
+        if (result != RTM_OK) return rtmi_over(client, RTM_OK);
+        rtmi_ws_what what = rtmi_ws_parse(&client->ws, data, size, &used);
+        rtmi_conn_consume(conn, used);
+        budget -= used < budget ? used : budget;
+        if (what == RTMI_WS_BAD) return rtmi_over(client, RTM_OK);
+        if (what != RTMI_WS_MESSAGE || client->ws.opcode != RTMI_WS_CLOSE) continue;
+        rtmi_on_close(client);
+        return rtmi_over(client, RTM_OK);
+    }
+    return client->now < client->deadline ? RTMI_CLOSING : rtmi_over(client, RTM_OK);
+}
+
+static rtmi_state rtmi_state_waiting(rtm_client *client) {
+    return client->now < client->deadline ? RTMI_WAITING : RTMI_CALLING;
+}
+
+static rtmi_state rtmi_state_finished(rtm_client *client) {
+    (void)client;
+    return RTMI_FINISHED;
+}
+
+/* rtm_stop was called: an open session is closed in order, anything else is given up. */
+static rtmi_state rtmi_stopping(rtm_client *client) {
+    switch (client->state) {
+    case RTMI_OPEN: return RTMI_CLOSING;
+    case RTMI_CLOSING: return rtmi_state_closing(client);
+    case RTMI_FINISHED: return RTMI_FINISHED;
+    default: return rtmi_over(client, RTM_OK);
+    }
+}
+
+/* Runs the state until it has nothing more to do without waiting. */
+static void rtmi_step(rtm_client *client) {
+    static rtmi_state (*const run[])(rtm_client *) = {
+#define RTMI_STATE(NAME, name) rtmi_state_##name,
+        RTMI_STATES(RTMI_STATE)
+#undef RTMI_STATE
+    };
+    client->now = RTM_NOW_MS();
+    for (;;) {
+        bool stop = client->stop != 0;
+        rtmi_state next = stop ? rtmi_stopping(client) : run[client->state](client);
+        if (next != client->state) rtmi_enter(client, next);
+        else if (stop == (client->stop != 0)) return; /* a callback may just have stopped it */
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>config  what the user gave, checked and copied
+ * --------------------------------------------------------------------------------------------- */
+
+/* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
+static RTMI_THREAD const char *rtmi_create_error = "";
+
+/* Printable ASCII and nothing else: what a token, a host or a URL may consist of. */
+static bool rtmi_is_visible(const char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f) return false;
+    return true;
+}
+
+static const char *rtmi_first_env(const char *const *names) {
+    for (; *names; names++) {
+        const char *value = getenv(*names);
+        if (value && *value) return value;
+    }
+    return NULL;
+}
+
+/* A copy of a text without the white space around it. */
+static char *rtmi_copy_stripped(const char *text) {
+    text += strspn(text, " \t\r\n\v\f");
+    size_t length = strlen(text);
+    while (length && strchr(" \t\r\n\v\f", text[length - 1])) length--;
+    return rtmi_copy(text, length);
+}
+
+static const char *rtmi_config_token(rtm_client *client, const rtm_config *config) {
+    if (!config->token) return "no token: set config.token";
+    if (!(client->token = rtmi_copy_stripped(config->token))) return NULL;
+    if (!*client->token) return "the token is empty";
+    if (!rtmi_is_visible(client->token)) return "the token has a character that no token has";
+    return NULL;
+}
+
+static const char *rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
+    const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
+    size_t length;
+    if (!rtmi_parse_url(url, &client->api, &path, &length))
+        return "base_url is not a URL: https://host[:port]/path/";
+    if (rtmi_lower(*url) != 'h') return "base_url is not http or https";
+    if (memchr(path, '?', length)) return "base_url has a query";
+    bool slash = length && path[length - 1] == '/';
+    if (!(client->base_path = rtmi_copy(path, length + !slash))) return NULL;
+    client->base_path[slash ? length - 1 : length] = '/';
+    return NULL;
+}
+
+/* Fields that frame a message or drive the handshake: a second one would break both. */
+static const char *const rtmi_own_headers[] = {
+    "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Expect",
+    "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Protocol", NULL
+};
+
+static const char *rtmi_config_header(rtmi_buf *lines, const char *header) {
+    size_t length = strcspn(header, ":");
+    if (!header[length] || !length) return "a header is not of the form \"Name: value\"";
+    for (size_t i = 0; i < length; i++)
+        if (!rtmi_is_alnum(header[i]) && !strchr("!#$%&'*+-.^_`|~", header[i]))
+            return "a header's name has a character that is not allowed";
+    for (const char *p = header + length; *p; p++)
+        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+            return "a header has a line break or a control character";
+    for (const char *const *own = rtmi_own_headers; *own; own++)
+        if (rtmi_same_word(header, length, *own)) return "a header is one that rtm.h must set itself";
+    rtmi_buf_text(lines, header);
+    rtmi_buf_text(lines, "\r\n");
+    return NULL;
+}
+
+static const char *rtmi_config_headers(rtm_client *client, const rtm_config *config) {
+    rtmi_buf lines = { NULL, 0, 0, false };
+    const char *wrong = NULL;
+    for (const char *const *header = config->headers; header && *header && !wrong; header++)
+        wrong = rtmi_config_header(&lines, *header);
+    if (!wrong && lines.size && !lines.failed) client->headers = rtmi_copy(lines.data, lines.size);
+    rtmi_buf_free(&lines);
+    return wrong;
+}
+
+/* Percent-decodes user information; false when something is left that no credential has. */
+static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+        if (c == '%') {
+            if (length - i < 3 || rtmi_hex(text[i + 1]) < 0 || rtmi_hex(text[i + 2]) < 0) return false;
+            c = (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2]));
+            i += 2;
+        }
+        if ((unsigned char)c < ' ' || c == 0x7f) return false;
+        rtmi_buf_add(out, &c, 1);
+    }
+    return true;
+}
+
+/* http://[user[:password]@]host[:port][/] */
+static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config, char **password) {
+    static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
+                                         NULL };
+    static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
+    const char *url = config->proxy ? config->proxy : rtmi_first_env(names);
+    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions);
+    if (!url || !*url) return NULL;
+    if (!rtmi_is_visible(url)) return "the proxy's URL has a character that is not allowed";
+    const char *scheme_end = strstr(url, "://");
+    if (scheme_end && !rtmi_same_word(url, (size_t)(scheme_end - url), "http"))
+        return "only http:// proxies are supported";
+    if (scheme_end) url = scheme_end + 3;
+    size_t length = strcspn(url, "/?#");
+    const char *at = NULL;
+    for (const char *p = url; p < url + length; p++)
+        if (*p == '@') at = p;
+    if (at) {
+        rtmi_buf user = { NULL, 0, 0, false }, value = { NULL, 0, 0, false };
+        size_t name = strcspn(url, ":@");
+        bool good = rtmi_percent_decode(&user, url, (size_t)(at - url));
+        if (good && !user.failed) {
+            if (url[name] == '@') rtmi_buf_add(&user, ":", 1);
+            rtmi_base64(&value, user.data, user.size);
+            if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
+            const char *colon = (const char *)memchr(user.data, ':', user.size);
+            if (colon) *password = rtmi_copy(colon + 1, (size_t)(user.data + user.size - colon - 1));
+        }
+        rtmi_buf_free(&user);
+        rtmi_buf_free(&value);
+        if (!good) return "the proxy's credentials are not well encoded";
+        length -= (size_t)(at + 1 - url);
+        url = at + 1;
+    }
+    if (!rtmi_parse_authority(url, length, &client->network.proxy, 80))
+        return "the proxy is not of the form http://user:password@host:port";
+    if (except) client->network.no_proxy = rtmi_copy(except, strlen(except));
+    return NULL;
+}
+
+/* Everything that must not be read in a log line or an error text. */
+static bool rtmi_config_secrets(rtm_client *client, const rtm_config *config, char *password) {
+    size_t count = 0, n = 0;
+    while (config->headers && config->headers[count]) count++;
+    client->secrets = (char **)rtmi_alloc((count + 4) * sizeof *client->secrets);
+    if (!client->secrets) {
+        rtmi_free_string(password);
+        return false;
+    }
+    if (password) client->secrets[n++] = password;
+    const char *texts[] = { client->token, client->network.proxy_auth };
+    for (size_t i = 0; i < 2; i++)
+        if (texts[i] && !(client->secrets[n++] = rtmi_copy(texts[i], strlen(texts[i])))) return false;
+    for (size_t i = 0; i < count; i++)
+        if (!(client->secrets[n++] = rtmi_copy_stripped(strchr(config->headers[i], ':') + 1)))
+            return false;
+    client->why.secrets = client->secrets;
+    return true;
+}
+
+static bool rtmi_copy_option(char **to, const char *text) {
+    return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
+}
+
+static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
+    const char *method = config->connect_method;
+    if (method && (!strcmp(method, "rtm.start") || !strcmp(method, "rtm_start")))
+        client->use_rtm_start = true;
+    else if (method && strcmp(method, "rtm.connect") && strcmp(method, "rtm_connect"))
+        return "connect_method is neither rtm.connect nor rtm.start";
+    if (config->timeout_ms < 0) return "timeout_ms is negative";
+    if (config->ping_interval_ms < -1) return "ping_interval_ms is negative, and not -1";
+    if (config->max_message > INT_MAX / 2) return "max_message is more than 1 GiB";
+    client->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
+    client->ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
+    client->max_message = config->max_message ? config->max_message : 1048576;
+    client->no_auto_reconnect = config->no_auto_reconnect;
+    client->no_signals = config->no_signals;
+    client->log = config->log;
+    client->log_user = config->log_user;
+    client->network.tls_setup = config->tls_setup;
+    client->network.tls_user = config->tls_user;
+    return NULL;
+}
+
+/* Copies the configuration: RTM_OK, or what to return and in *wrong why. */
+static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config, const char **wrong) {
+    static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
+    char *password = NULL;
+    if ((*wrong = rtmi_config_token(client, config)) || (*wrong = rtmi_config_numbers(client, config)) ||
+        (*wrong = rtmi_config_base_url(client, config)) ||
+        (*wrong = rtmi_config_headers(client, config)))
+        return RTM_E_ARGUMENT;
+    *wrong = "app_token: Socket Mode is not supported yet";
+    if (config->app_token) return RTM_E_UNSUPPORTED;
+    *wrong = rtmi_config_proxy(client, config, &password);
+    if (*wrong) {
+        rtmi_free_string(password);
+        return strstr(*wrong, "supported") ? RTM_E_UNSUPPORTED : RTM_E_ARGUMENT;
+    }
+    const char *ca_file = config->ca_file || config->ca_pem ? config->ca_file : rtmi_first_env(bundle);
+    bool headers = config->headers && config->headers[0];
+    *wrong = "out of memory";
+    if (!rtmi_config_secrets(client, config, password) || !client->token || !client->base_path ||
+        (headers && !client->headers) || !rtmi_copy_option(&client->network.ca_file, ca_file) ||
+        !rtmi_copy_option(&client->network.ca_pem, config->ca_pem))
+        return RTM_E_MEMORY;
+    for (const rtm_handler *h = config->handlers; h && h->type; h++) {
+        rtm_result result = rtm_on(client, h->type, h->callback, h->user);
+        *wrong = "a handler without a callback, or with a bad type";
+        if (result != RTM_OK) return result;
+    }
+    return RTM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>public  the functions declared above, in their order
+ * --------------------------------------------------------------------------------------------- */
+
+rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
+    const char *wrong = "no config, or nowhere to put the client";
+    rtm_result result = RTM_E_ARGUMENT;
+    if (client) *client = NULL;
+    if (config && client) {
+        rtm_client *made = (rtm_client *)rtmi_alloc(sizeof *made);
+        wrong = "out of memory";
+        result = RTM_E_MEMORY;
+        if (made) {
+            made->deadline = LLONG_MAX;
+            rtmi_conn_init(&made->session.conn, &made->network, &made->why);
+            rtmi_conn_init(&made->web.conn, &made->network, &made->why);
+            result = rtmi_configure(made, config, &wrong);
+            if (result == RTM_OK) *client = made;
+            else rtm_destroy(made);
+        }
+    }
+    rtmi_create_error = result == RTM_OK ? "" : wrong;
+    return result;
+}
+
+void rtm_destroy(rtm_client *client) {
+    if (!client) return;
+    RTM_ASSERT(!client->polling); /* not in a callback */
+    if (client->polling) return;
+    if (client->state == RTMI_OPEN) rtmi_send_close(client, RTMI_CLOSE_NORMAL);
+    rtmi_conn_shutdown(&client->session.conn);
+    rtmi_conn_shutdown(&client->web.conn);
+    rtmi_call_free(&client->session);
+    rtmi_call_free(&client->web);
+    rtmi_buf_free(&client->greeting);
+    rtmi_buf_free(&client->ws.buffer);
+    rtmi_buf_free(&client->compose);
+    rtmi_document_free(&client->event_document);
+    rtmi_document_free(&client->web_document);
+    for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
+    if (client->handlers) RTM_FREE(client->handlers);
+    if (client->unanswered) RTM_FREE(client->unanswered);
+    for (char **secret = client->secrets; secret && *secret; secret++) rtmi_free_string(*secret);
+    if (client->secrets) RTM_FREE(client->secrets);
+    char *strings[] = { client->token, client->headers, client->base_path, client->network.ca_file,
+                        client->network.ca_pem, client->network.proxy_auth, client->network.no_proxy };
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) rtmi_free_string(strings[i]);
+    rtmi_wipe(client, sizeof *client);
+    RTM_FREE(client);
+}
+
+/* Waits for the socket, at most so long: false when a signal came in between. Long waits are cut
+   into seconds, so that an rtm_stop which just missed poll() is seen within one. */
+static bool rtmi_wait(rtm_client *client, const rtmi_conn *conn, long long timeout_ms) {
+    struct pollfd pollfd = { conn->fd, rtmi_conn_events(conn), 0 };
+    for (;;) {
+        long long slice = timeout_ms < 1000 ? timeout_ms : 1000;
+        int ready = poll(&pollfd, conn->fd >= 0 ? 1 : 0, (int)slice);
+        if (ready < 0) return false;
+        timeout_ms -= slice;
+        if (ready > 0 || timeout_ms <= 0 || client->stop) return true;
+    }
+}
+
+int rtm_poll(rtm_client *client, int timeout_ms) {
+    if (!client) return RTM_E_ARGUMENT;
+    if (client->polling) return RTM_E_BUSY;
+    client->polling = true;
+    client->dispatched = 0;
+    rtmi_step(client);
+    long long due = rtm_timeout_ms(client), wait = timeout_ms < 0 ? LLONG_MAX : timeout_ms;
+    if (due >= 0 && due < wait) wait = due;
+    if (!client->dispatched && wait > 0 && client->state != RTMI_FINISHED &&
+        rtmi_wait(client, &client->session.conn, wait))
+        rtmi_step(client);
+    client->polling = false;
+    return client->state == RTMI_FINISHED ? (int)client->result : client->dispatched;
+}
+
+int rtm_fd(const rtm_client *client) {
+    return client ? client->session.conn.fd : -1;
+}
+
+short rtm_poll_events(const rtm_client *client) {
+    return client ? rtmi_conn_events(&client->session.conn) : 0;
+}
+
+int rtm_timeout_ms(const rtm_client *client) {
+    if (!client || client->state == RTMI_FINISHED) return -1;
+    if (client->state == RTMI_IDLE || (client->stop && client->state != RTMI_CLOSING) ||
+        client->drop || rtmi_conn_buffered(&client->session.conn)) return 0;
+    long long due = client->deadline;
+    const rtmi_conn *conn = &client->session.conn;
+    if (conn->phase == RTMI_CONN_TCP && conn->address_deadline < due) due = conn->address_deadline;
+    if (due == LLONG_MAX) return -1;
+    due -= RTM_NOW_MS();
+    return due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due;
+}
+
+rtm_result rtm_connect(rtm_client *client) {
+    if (!client) return RTM_E_ARGUMENT;
+    if (client->polling) return RTM_E_BUSY;
+    unsigned ended = client->ended;
+    while (client->state != RTMI_OPEN) {
+        int result = rtm_poll(client, -1);
+        if (result < 0) return (rtm_result)result;
+        if (client->state != RTMI_OPEN && client->ended != ended)
+            return client->cause == RTM_OK ? RTM_E_CLOSED : client->cause;
+    }
+    return RTM_OK;
+}
+
+/* Counts the signals that ended, or should end, an rtm_run. */
+static volatile sig_atomic_t rtmi_signals;
+
+static void rtmi_on_signal(int number) {
+    (void)number;
+    rtmi_signals++;
+}
+
+rtm_result rtm_run(rtm_client *client) {
+    static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
+    struct sigaction action, old[3];
+    if (!client) return RTM_E_ARGUMENT;
+    if (client->polling) return RTM_E_BUSY;
+    sig_atomic_t before = rtmi_signals;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = rtmi_on_signal;
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < 3 && !client->no_signals; i++) sigaction(numbers[i], &action, &old[i]);
+    int result;
+    while ((result = rtm_poll(client, 1000)) >= 0)
+        if (!client->no_signals && rtmi_signals != before) rtm_stop(client);
+    for (int i = 0; i < 3 && !client->no_signals; i++) sigaction(numbers[i], &old[i], NULL);
+    return result == RTM_E_STOPPED ? RTM_OK : (rtm_result)result;
+}
+
+void rtm_stop(rtm_client *client) {
+    if (client) client->stop = 1;
+}
+
+rtm_result rtm_disconnect(rtm_client *client) {
+    if (!client) return RTM_E_ARGUMENT;
+    if (client->state != RTMI_OPEN || client->stop)
+        return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
+    client->drop = true;
+    return RTM_OK;
+}
+
+bool rtm_is_connected(const rtm_client *client) {
+    return client && client->state == RTMI_OPEN && !client->drop && !client->stop;
+}
+
+rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user) {
+    if (!client) return RTM_E_ARGUMENT;
+    if (!type || !*type || !callback || strcspn(type, ":") >= RTMI_TYPE)
+        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
+    for (size_t i = 0; i < client->handler_count; i++) {
+        const rtmi_handler *handler = &client->handlers[i];
+        if (handler->callback == callback && handler->user == user && !strcmp(handler->type, type))
+            return RTM_OK;
+    }
+    if (client->handler_count == client->handler_capacity) {
+        size_t capacity = client->handler_capacity ? client->handler_capacity * 2 : 4;
+        void *grown = RTM_REALLOC(client->handlers, capacity * sizeof *client->handlers);
+        if (!grown) return rtmi_out_of_memory(&client->why);
+        client->handlers = (rtmi_handler *)grown;
+        client->handler_capacity = capacity;
+    }
+    char *copy = rtmi_copy(type, strlen(type));
+    if (!copy) return rtmi_out_of_memory(&client->why);
+    const char *colons = strstr(copy, "::");
+    rtmi_handler *handler = &client->handlers[client->handler_count++];
+    handler->type = copy;
+    handler->length = colons ? (size_t)(colons - copy) : strlen(copy);
+    handler->subtype = colons ? colons + 2 : NULL;
+    handler->callback = callback;
+    handler->user = user;
+    return RTM_OK;
+}
+
+rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user) {
+    if (!client) return RTM_E_ARGUMENT;
+    for (size_t i = 0; type && i < client->handler_count; i++) {
+        rtmi_handler *handler = &client->handlers[i];
+        if (handler->callback != callback || handler->user != user || strcmp(handler->type, type))
+            continue;
+        handler->callback = NULL;
+        client->handlers_removed = true;
+        if (!client->polling) rtmi_sweep_handlers(client);
+        return RTM_OK;
+    }
+    return rtmi_fail(&client->why, RTM_E_ARGUMENT, "no such handler");
+}
+
+int rtm_send(rtm_client *client, const char *json) {
+    const char *value;
+    size_t size;
+    if (!client || !json) return RTM_E_ARGUMENT;
+    if (client->state != RTMI_OPEN || client->stop)
+        return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
+    size_t length = strlen(json);
+    const char *start = rtmi_json_space(json, json + length);
+    if (*start != '{' || !rtmi_is_utf8(json, length) || !rtmi_json_check(json, length))
+        return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is not a JSON object");
+    length -= (size_t)(start - json);
+    long long id = client->last_id + 1;
+    rtmi_buf *out = &client->compose;
+    rtmi_buf_clear(out);
+    if (rtmi_json_member(start, length, "id", 2, &value, &size)) {
+        id = rtm_json_int(rtmi_json_value(value, size, NULL), 0);
+        if (id <= 0 || id > INT_MAX)
+            return rtmi_fail(&client->why, RTM_E_JSON, "the message's id is not a positive int");
+        rtmi_buf_add(out, start, length);
+    } else {
+        rtmi_buf_text(out, "{\"id\":");
+        rtmi_buf_number(out, id);
+        if (*rtmi_json_space(start + 1, start + length) != '}') rtmi_buf_text(out, ",");
+        rtmi_buf_add(out, start + 1, length - 1);
+    }
+    bool answered = rtmi_json_member(start, length, "type", 4, &value, &size) &&
+                    (rtm_json_equals(rtmi_json_value(value, size, NULL), "message") ||
+                     rtm_json_equals(rtmi_json_value(value, size, NULL), "ping"));
+    return rtmi_send_composed(client, (int)id, answered);
+}
+
+int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
+    if (!client || !channel || !text) return RTM_E_ARGUMENT;
+    return rtmi_send_typed(client, "message", channel, text, true);
+}
+
+int rtm_send_typing(rtm_client *client, const char *channel) {
+    if (!client || !channel) return RTM_E_ARGUMENT;
+    return rtmi_send_typed(client, "typing", channel, NULL, false);
+}
+
+int rtm_send_ping(rtm_client *client) {
+    if (!client) return RTM_E_ARGUMENT;
+    return rtmi_send_typed(client, "ping", NULL, NULL, true);
+}
+
+/* Steps a call until it is done, fails, or takes longer than timeout_ms. */
+static rtm_result rtmi_call_finish(rtm_client *client, rtmi_call *call, const char *method) {
+    long long now = RTM_NOW_MS(), deadline = now + client->timeout_ms;
+    for (;;) {
+        rtm_result result = rtmi_call_step(call, now);
+        if (result != RTM_E_AGAIN) return result;
+        if (client->stop) return rtmi_fail(&client->why, RTM_E_STOPPED, "stopped during %s", method);
+        if ((now = RTM_NOW_MS()) >= deadline)
+            return rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms", method,
+                             client->timeout_ms);
+        long long due = deadline;
+        if (call->conn.phase == RTMI_CONN_TCP && call->conn.address_deadline < due)
+            due = call->conn.address_deadline;
+        rtmi_wait(client, &call->conn, due > now ? due - now : 0);
+        now = RTM_NOW_MS();
+    }
+}
+
+rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
+    rtm_response ignored;
+    rtmi_buf form = { NULL, 0, 0, false };
+    va_list pairs;
+    if (!response) response = &ignored;
+    memset(response, 0, sizeof *response);
+    response->error = "";
+    if (!client) return RTM_E_ARGUMENT;
+    *response = rtmi_response(client);
+    rtmi_document_clear(&client->web_document);
+    if (!method || !*method || method[strspn(method, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS"
+                                             "TUVWXYZ0123456789._")])
+        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "this is not the name of a method");
+    if (client->stop) return rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
+    va_start(pairs, method);
+    for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
+        const char *value = va_arg(pairs, const char *);
+        if (!value) continue; /* as Python leaves out None */
+        if (form.size) rtmi_buf_text(&form, "&");
+        rtmi_write_form(&form, name);
+        rtmi_buf_text(&form, "=");
+        rtmi_write_form(&form, value);
+    }
+    va_end(pairs);
+    rtm_result result = form.failed ? rtmi_out_of_memory(&client->why)
+                                    : rtmi_begin_api(client, &client->web, method, &form, RTM_NOW_MS());
+    rtmi_buf_free(&form);
+    if (result == RTM_OK) result = rtmi_call_finish(client, &client->web, method);
+    if (result == RTM_OK) {
+        result = rtmi_judge(client, &client->web, method, &client->web_document, response);
+        if (!client->web.conn.http.keep_alive) rtmi_conn_shutdown(&client->web.conn);
+    } else {
+        rtmi_conn_close(&client->web.conn);
+    }
+    return result;
+}
+
+/* The JSON accessors: on a value that rtmi_json_check has passed. */
+
+static bool rtmi_json_is(rtm_json json, char first) {
+    return json.size && *json.text == first;
+}
+
+rtm_json rtm_json_get(rtm_json json, const char *path) {
+    while (path && json.size) {
+        size_t length = strcspn(path, ".");
+        rtm_json found = rtmi_json_none;
+        uint64_t index = 0;
+        if (rtmi_json_is(json, '{')) {
+            if (rtmi_json_member(json.text, json.size, path, length, &found.text, &found.size))
+                found.document = json.document;
+        } else if (length && length < 10 && strspn(path, "0123456789") == length) {
+            for (size_t i = 0; i < length; i++) index = index * 10 + (unsigned)(path[i] - '0');
+            found = rtm_json_at(json, (size_t)index);
+        }
+        json = found;
+        path = path[length] ? path + length + 1 : NULL;
+    }
+    return path ? rtmi_json_none : json;
+}
+
+rtm_json rtm_json_at(rtm_json json, size_t index) {
+    rtmi_document *document = (rtmi_document *)json.document;
+    if (!rtmi_json_is(json, '[') || !document) return rtmi_json_none;
+    int array = rtmi_document_token(document, json.text, json.size);
+    if (array < 0 || index >= (size_t)document->token[array].size) return rtmi_json_none;
+    const rtmi_jsmntok_t *token = &document->token[rtmi_document_element(document, array, (int)index)];
+    bool string = token->type == RTMI_JSMN_STRING; /* jsmn leaves out the quotes */
+    return rtmi_json_value(document->part + token->start - string,
+                           (size_t)(token->end - token->start) + 2 * string, document);
+}
+
+size_t rtm_json_size(rtm_json json) {
+    rtmi_document *document = (rtmi_document *)json.document;
+    if ((!rtmi_json_is(json, '[') && !rtmi_json_is(json, '{')) || !document) return 0;
+    int token = rtmi_document_token(document, json.text, json.size);
+    return token < 0 ? 0 : (size_t)document->token[token].size;
+}
+
+size_t rtm_json_string(rtm_json json, char *out, size_t size) {
+    size_t length = 0, room = size ? size - 1 : 0, kept = 0;
+    bool cut = false;
+    if (rtmi_json_is(json, '"')) {
+        const char *p = json.text + 1, *end = json.text + json.size - 1;
+        while (p < end) {
+            char decoded[4];
+            const char *from = p;
+            size_t n;
+            if (*p == '\\') {
+                n = rtmi_json_escape(&p, end, decoded);
+                from = decoded;
+            } else {
+                const char *slash = (const char *)memchr(p, '\\', (size_t)(end - p));
+                n = (size_t)((slash ? slash : end) - p);
+                p += n;
+            }
+            length += n;
+            if (cut) continue;
+            cut = n > room - kept;
+            if (cut) { /* at a whole character */
+                n = room - kept;
+                while (n && ((unsigned char)from[n] & 0xc0) == 0x80) n--;
+            }
+            if (n) memcpy(out + kept, from, n);
+            kept += n;
+        }
+    }
+    if (size) out[kept] = '\0';
+    return length;
+}
+
+bool rtm_json_equals(rtm_json json, const char *text) {
+    return text && rtmi_json_is(json, '"') &&
+           rtmi_json_says(json.text + 1, json.text + json.size - 1, text, strlen(text));
+}
+
+long long rtm_json_int(rtm_json json, long long fallback) {
+    uint64_t number = 0, limit = (uint64_t)LLONG_MAX + rtmi_json_is(json, '-');
+    size_t i = rtmi_json_is(json, '-');
+    if (i == json.size) return fallback;
+    for (; i < json.size; i++) {
+        if (!rtmi_is_digit(json.text[i])) return fallback;
+        unsigned digit = (unsigned)(json.text[i] - '0');
+        if (number > (limit - digit) / 10) return fallback;
+        number = number * 10 + digit;
+    }
+    if (!rtmi_json_is(json, '-')) return (long long)number;
+    return number > (uint64_t)LLONG_MAX ? LLONG_MIN : -(long long)number;
+}
+
+bool rtm_json_bool(rtm_json json, bool fallback) {
+    if (json.size == 4 && !memcmp(json.text, "true", 4)) return true;
+    if (json.size == 5 && !memcmp(json.text, "false", 5)) return false;
+    return fallback;
+}
+
+const char *rtm_json_raw(rtm_json json, size_t *size) {
+    if (size) *size = json.size;
+    return json.size ? json.text : NULL;
+}
+
+const char *rtm_strerror(rtm_result result) {
+    switch (result) {
+#define RTMI_TEXT(name, number, text) case name: return text;
+        RTM_RESULTS(RTMI_TEXT)
+#undef RTMI_TEXT
+    }
+    return "unknown result";
+}
+
+const char *rtm_error_detail(const rtm_client *client) {
+    return client ? client->why.text : rtmi_create_error;
+}
+
+const char *rtm_version(void) {
+    return RTM_VERSION;
+}
+
+#endif /* RTM_IMPLEMENTATION */
+
+/* ------------------------------------------------------------------------------------------------
+ * HISTORY
+ *   0.1.0  first version: RTM sessions over TLS, Web API calls, sandbox
+ *
+ * LICENSE (MIT)
+ *   Copyright (c) 2026 the rtm.h authors
+ *
+ *   Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+ *   and associated documentation files (the "Software"), to deal in the Software without
+ *   restriction, including without limitation the rights to use, copy, modify, merge, publish,
+ *   distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+ *   Software is furnished to do so, subject to the following conditions:
+ *
+ *   The above copyright notice and this permission notice shall be included in all copies or
+ *   substantial portions of the Software.
+ *
+ *   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING
+ *   BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+ *   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+ *   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ *   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ * --------------------------------------------------------------------------------------------- */

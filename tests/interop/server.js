@@ -1,0 +1,96 @@
+// A Slack of Node's https and the npm package ws: a peer that shares no code with rtm.h.
+//
+//   node server.js PORT_FILE CERT KEY
+//
+// It plays one conversation with the bot and exits 0 when every step of it went as it should:
+// call, upgrade, hello, answers (plain, escaped, fragmented, 70 KB long), ping, Web API, CLOSE,
+// and the reconnect after it; then it waits for the bot's own goodbye.
+'use strict';
+const fs = require('fs');
+const https = require('https');
+const { WebSocketServer } = require('ws');
+
+const [portFile, cert, key] = process.argv.slice(2);
+const server = https.createServer({
+    cert: fs.readFileSync(cert), key: fs.readFileSync(key),
+    minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2',
+});
+const sockets = new WebSocketServer({ server });
+const posted = [];
+let sessions = 0;
+
+function fail(why) {
+    console.log(`interop: FAILED: ${why}`);
+    process.exit(1);
+}
+const guard = setTimeout(() => fail('the conversation took longer than 20 s'), 20000);
+
+server.on('request', (request, response) => {
+    let body = '';
+    request.on('data', piece => { body += piece; });
+    request.on('end', () => {
+        const method = request.url.replace('/api/', '');
+        let answer = { ok: true };
+        if (request.headers.authorization !== 'Bearer xoxb-interop') answer = { ok: false, error: 'invalid_auth' };
+        else if (method === 'rtm.connect')
+            answer.url = `wss://localhost:${server.address().port}/link?ticket=${sessions + 1}`;
+        else if (method === 'chat.postMessage') posted.push(new URLSearchParams(body).get('text'));
+        else answer = { ok: false, error: 'unknown_method' };
+        response.setHeader('Content-Type', 'application/json');
+        // no Content-Length: Node sends the answer in chunks
+        response.write(JSON.stringify(answer).replace(/\//g, '\\/').slice(0, 5));
+        response.end(JSON.stringify(answer).replace(/\//g, '\\/').slice(5));
+    });
+});
+
+// One message to the bot, and its answer.
+function ask(socket, send, expected) {
+    return new Promise(resolve => {
+        socket.removeAllListeners('message');
+        socket.on('message', data => {
+            const message = JSON.parse(data);
+            if (message.type !== 'message') return;
+            if (message.text !== expected) fail(`heard ${message.text}, expected ${expected}`);
+            socket.send(JSON.stringify({ ok: true, reply_to: message.id, ts: '1.0', text: message.text }));
+            resolve();
+        });
+        send();
+    });
+}
+
+const event = text => JSON.stringify({ type: 'message', channel: 'C1', user: 'U1', text, ts: '1.0' });
+
+async function converse(socket) {
+    const say = text => socket.send(event(text));
+    socket.send(JSON.stringify({ type: 'hello' }));
+    await ask(socket, () => say('plain'), 'you said: plain');
+    await ask(socket, () => say('Grüße, 世界 🎉 "quoted" \\ \n'), 'you said: Grüße, 世界 🎉 "quoted" \\ \n');
+    await ask(socket, () => {
+        const text = event('in pieces');
+        for (let i = 0; i < text.length; i++) {
+            if (i % 7 === 0) socket.ping(`between ${i}`);
+            socket.send(text[i], { fin: i === text.length - 1, binary: false });
+        }
+    }, 'you said: in pieces');
+    await new Promise(resolve => { socket.once('pong', resolve); socket.ping('alive?'); });
+    socket.send(JSON.stringify({ type: 'nobody_listens', filler: 'x'.repeat(70000) }));
+    await ask(socket, () => say('after a long one'), 'you said: after a long one');
+    say('post over HTTPS & back');
+    await ask(socket, () => say('posted?'), 'you said: posted?');
+    if (posted.pop() !== 'over HTTPS & back') fail('chat.postMessage did not arrive');
+    if (sessions === 1) return socket.close(1001, 'going away');
+    socket.once('close', code => {
+        if (code !== 1000) fail(`the bot closed with ${code}`);
+        clearTimeout(guard);
+        console.log(`interop: ${server.cipher || 'all'} steps passed in ${sessions} sessions`);
+        process.exit(0);
+    });
+    console.log('interop: ready to stop');
+}
+
+sockets.on('connection', socket => {
+    sessions++;
+    socket.on('error', error => fail(error.message));
+    converse(socket).catch(error => fail(error.message));
+});
+server.listen(0, 'localhost', () => fs.writeFileSync(portFile, String(server.address().port)));
