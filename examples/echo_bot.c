@@ -31,6 +31,10 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
         printf("echo_bot: chat.postMessage: %s\n", rtm_strerror(result));
         return;
     }
+    if (!strcmp(text, "stop")) {
+        rtm_stop(bot);
+        return;
+    }
     snprintf(answer, sizeof answer, "you said: %s", text);
     rtm_send_typing(bot, channel);
     if (rtm_send_message(bot, channel, answer) < 0)

@@ -1,0 +1,112 @@
+# rtm.h: `make demo` shows it at work, `make test` is what a change must pass, `make help` the rest.
+.POSIX:
+.SUFFIXES:
+
+CC = cc
+CFLAGS = -O2 -g
+PREFIX = /usr/local
+DESTDIR =
+-include config.mk
+
+WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LIBS = -lbearssl
+SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
+BOTS = build/quick_start build/echo_bot
+TESTS = build/test/json build/test/http build/test/ws build/test/session build/test/reconnect \
+	build/test/webapi build/test/sandbox
+
+all: $(BOTS)
+
+help:
+	@echo 'make demo       a bot at work against a local Slack, from nothing'
+	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
+	@echo 'make examples   the bots, and the sandbox that they can be tried against'
+	@echo 'make interop    the bot against Node.js: https and the npm package ws'
+	@echo 'make valgrind   the demo again, its bot under valgrind'
+	@echo 'make deps       installs the Debian packages that all of these need'
+	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
+	@echo 'make clean      removes build/'
+
+deps:
+	@mkdir -p build
+	@sh tests/deps.sh build sandbox test interop valgrind
+
+build/.deps: tests/deps.sh
+	@mkdir -p build
+	@CC='$(CC)' sh tests/deps.sh build sandbox test
+	@touch $@
+
+# Examples ----------------------------------------------------------------------------------------
+
+examples: $(BOTS) build/sandbox build/certs/ca.pem
+
+build/quick_start: examples/quick_start.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. examples/quick_start.c -o $@ $(LIBS)
+
+build/echo_bot: examples/echo_bot.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. examples/echo_bot.c -o $@ $(LIBS)
+
+build/sandbox: examples/sandbox.c build/.deps
+	$(CC) -std=gnu99 $(WARN) $(CFLAGS) examples/sandbox.c -o $@ $(SANDBOX_LIBS)
+
+build/certs/ca.pem: tests/certs.sh build/.deps
+	@sh tests/certs.sh build/certs
+
+demo: examples
+	@sh examples/demo.sh build
+
+valgrind: examples
+	@sh tests/deps.sh valgrind
+	@BOT='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=9' \
+		sh examples/demo.sh build
+	@echo 'valgrind: no error, no leak'
+
+# Tests -------------------------------------------------------------------------------------------
+
+test: build/.deps examples $(TESTS)
+	@sh tests/run.sh $(TESTS)
+	@CC='$(CC)' sh tests/compile/run.sh
+	@sh tests/texts.sh
+
+TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
+
+build/test/json: tests/json.c tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/json.c -o $@ -lcmocka $(LIBS)
+build/test/http: tests/http.c tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/http.c -o $@ -lcmocka $(LIBS)
+build/test/ws: tests/ws.c tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/ws.c -o $@ -lcmocka $(LIBS)
+build/test/session: tests/session.c tests/server.h tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/session.c -o $@ -lcmocka $(LIBS)
+build/test/reconnect: tests/reconnect.c tests/server.h tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/reconnect.c -o $@ -lcmocka $(LIBS)
+build/test/webapi: tests/webapi.c tests/server.h tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/webapi.c -o $@ -lcmocka $(LIBS)
+build/test/sandbox: tests/sandbox.c rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/sandbox.c -o $@ -lcmocka $(LIBS)
+
+interop: $(BOTS) build/certs/ca.pem
+	@sh tests/interop/run.sh
+
+# Install -----------------------------------------------------------------------------------------
+
+install:
+	mkdir -p $(DESTDIR)$(PREFIX)/include
+	cp rtm.h $(DESTDIR)$(PREFIX)/include/rtm.h
+	chmod 644 $(DESTDIR)$(PREFIX)/include/rtm.h
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/include/rtm.h
+
+clean:
+	rm -rf build
+
+.PHONY: all help deps examples demo valgrind test interop install uninstall clean

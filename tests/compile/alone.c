@@ -1,0 +1,1 @@
+#include "rtm.h"

@@ -1,0 +1,2 @@
+#define RTM_IMPLEMENTATION
+#include "rtm.h"

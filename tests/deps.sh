@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs what is missing of what the named things need: sh tests/deps.sh build test interop ...
+# A thing that is there already is left alone, whoever installed it.
+set -eu
+
+missing=
+need() { # PACKAGE PROBE...: adds the package when the probe fails
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+header() { printf '#include <%s>\n' "$1" | ${CC:-cc} -E - ; }
+have() { command -v "$1"; }
+
+for thing in "$@"; do
+    case $thing in
+    build)
+        need gcc have "${CC:-cc}"
+        need libc6-dev header stdio.h
+        need libbearssl-dev header bearssl.h
+        need libjsmn-dev header jsmn.h ;;
+    sandbox)
+        need libwebsockets-dev header libwebsockets.h
+        need libssl-dev header openssl/ssl.h
+        need libcjson-dev header cjson/cJSON.h
+        need openssl have openssl ;;
+    test)
+        need libcmocka-dev header cmocka.h
+        need g++ have g++
+        need python3 have python3 ;;
+    interop)
+        need nodejs have node
+        need npm have npm ;;
+    valgrind) need valgrind have valgrind ;;
+    lint)
+        need clang have clang
+        need clang-tidy have clang-tidy
+        need cppcheck have cppcheck ;;
+    *)
+        echo "deps: what is '$thing'?" >&2
+        exit 2 ;;
+    esac
+done
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "Please install what these Debian packages hold:$missing" >&2
+    exit 1
+fi
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+echo "Installing missing packages with apt-get:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of words
+if ! $sudo apt-get install -qq -y --no-install-recommends $missing >build/deps.log 2>&1; then
+    { $sudo apt-get update -qq && $sudo apt-get install -qq -y --no-install-recommends $missing
+    } >build/deps.log 2>&1 || { cat build/deps.log >&2; exit 1; }
+fi

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Runs the test programs given, shows what failed and a line for each, exits 1 if any did.
+set -u
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0 passed=0
+for program in "$@"; do
+    unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy NO_PROXY no_proxy SSL_CERT_FILE
+    if "$program" >"$log" 2>&1; then
+        n=$(grep -c '^\[       OK \]' "$log")
+        passed=$((passed + n))
+        echo "PASS ${program##*/} ($n tests)"
+    else
+        failed=$((failed + 1))
+        grep -v '^\[ RUN\|^\[       OK' "$log"
+        echo "FAIL ${program##*/}"
+    fi
+done
+echo "$passed tests passed, $failed programs failed"
+[ $failed = 0 ]
