@@ -22,27 +22,27 @@
      >>public   the public functions
 
    QUICK START
-   #define RTM_IMPLEMENTATION
-   #include "rtm.h"
-   #include <stdlib.h>
+  #define RTM_IMPLEMENTATION
+  #include "rtm.h"
+  #include <stdlib.h>
 
-   static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
-       (void)user;
-       char channel[32];
-       rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
-       if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))
-           rtm_send_message(bot, channel, "pong");
-   }
+  static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+      (void)user;
+      char channel[32];
+      rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
+      if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))
+          rtm_send_message(bot, channel, "pong");
+  }
 
-   int main(void) {
-       rtm_client *bot;
-       if (rtm_create(&(rtm_config){ .token = getenv("SLACK_API_TOKEN") }, &bot) != RTM_OK) return 1;
-       rtm_on(bot, "message", on_message, NULL);
-       while (rtm_poll(bot, 1000) >= 0) {
-           // the rest of your loop
-       }
-       rtm_destroy(bot);
-   }
+  int main(void) {
+      rtm_client *bot;
+      if (rtm_create(&(rtm_config){ .token = getenv("SLACK_API_TOKEN") }, &bot) != RTM_OK) return 1;
+      rtm_on(bot, "message", on_message, NULL);
+      while (rtm_poll(bot, 1000) >= 0) {
+          // the rest of your loop
+      }
+      rtm_destroy(bot);
+  }
      With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping".
      Nothing happens unless rtm_poll() is called: a bot that never hears anything lacks that call.
 
@@ -155,7 +155,7 @@
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
      RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
      RTM_TIME()        time_t, for certificates                               time(NULL)
-     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 for success    BearSSL's system seeder
+     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success   BearSSL's system seeder
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -721,7 +721,7 @@ static void rtmi_redact(char *text, char **secrets) {
         if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
 }
 
-/* Records why something failed, and returns `result` so that a caller can `return rtmi_fail(…)`. */
+/* Records why something failed, and returns `result`, so that a caller can return this. */
 RTMI_PRINTF(3)
 static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format, ...) {
     va_list arguments;
@@ -765,8 +765,9 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
         unsigned group = (unsigned)in[0] << 16;
         if (size > 1) group |= (unsigned)in[1] << 8;
         if (size > 2) group |= in[2];
-        char four[4] = { digit[group >> 18], digit[group >> 12 & 63],
-                         size > 1 ? digit[group >> 6 & 63] : '=', size > 2 ? digit[group & 63] : '=' };
+        char four[4] = { digit[group >> 18], digit[group >> 12 & 63], '=', '=' };
+        if (size > 1) four[2] = digit[group >> 6 & 63];
+        if (size > 2) four[3] = digit[group & 63];
         rtmi_buf_add(out, four, 4);
         size -= size < 3 ? size : 3;
     }
@@ -1009,9 +1010,10 @@ static bool rtmi_json_member(const char *text, size_t size, const char *key, siz
         if (name > end || name[-1] != '"' || !(p = rtmi_json_string_end(name, end))) return false;
         size_t length = (size_t)(p - name) - 1;
         /* An escaped name is longer than what it says, so most names need no decoding. */
-        bool found = length == key_length && !memcmp(name, key, length) && !memchr(key, '\\', length);
-        if (length > key_length && memchr(name, '\\', length))
-            found = rtmi_json_says(name, name + length, key, key_length);
+        bool found = length == key_length && !memcmp(name, key, length);
+        if (found || length > key_length) /* rarely */
+            if (memchr(name, '\\', length))
+                found = rtmi_json_says(name, name + length, key, key_length);
         if (!(p = rtmi_json_colon(p, end))) return false;
         const char *start = p;
         if (!(p = rtmi_json_skip(p, end))) return false;
@@ -1172,7 +1174,7 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
 
 /* scheme://authority[/path][?query]: http and https, ws and wss. User info is refused, a fragment
    is not part of a request. *path is the rest of `url`, and may be empty or begin with '?'. */
-static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_length) {
+static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_size) {
     static const struct { const char *scheme; bool tls; } known[] = {
         { "http://", false }, { "https://", true }, { "ws://", false }, { "wss://", true } };
     for (const char *p = url; *p; p++)
@@ -1184,7 +1186,7 @@ static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, 
         size_t size = strcspn(authority, "/?#");
         peer->tls = known[i].tls;
         *path = authority + size;
-        *path_length = strcspn(*path, "#");
+        *path_size = strcspn(*path, "#");
         return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
     }
     return false;
@@ -1357,7 +1359,8 @@ static rtmi_http_what rtmi_http_content_length(rtmi_http *http, char *value) {
 }
 
 /* One header field that matters here; all others are skipped. */
-static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t length, char *value) {
+static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t length,
+                                      char *value) {
     uint64_t seconds;
     if (rtmi_same_word(name, length, "Content-Length")) {
         return rtmi_http_content_length(http, value);
@@ -1780,7 +1783,7 @@ static const char *const rtmi_bundles[] = {
     "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
     "/etc/ssl/ca-bundle.pem",             /* openSUSE */
     "/etc/ssl/cert.pem",                  /* Alpine, the BSDs, macOS */
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", NULL
 };
 
 typedef struct rtmi_loader {
@@ -1816,16 +1819,16 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
         trust->anchor = (br_x509_trust_anchor *)grown;
         trust->capacity = capacity;
     }
-    size_t size = loader->name.size;
-    size += key->key_type == BR_KEYTYPE_RSA ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
-    unsigned char *block = (unsigned char *)RTM_REALLOC(NULL, size + 1);
+    bool rsa = key->key_type == BR_KEYTYPE_RSA;
+    size_t size = rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
+    unsigned char *block = (unsigned char *)RTM_REALLOC(NULL, loader->name.size + size + 1);
     if (!block) return false;
     br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
     anchor->dn.len = loader->name.size;
     anchor->dn.data = rtmi_place(&block, loader->name.data, loader->name.size);
     anchor->flags = br_x509_decoder_isCA(&loader->x509) ? BR_X509_TA_CA : 0;
     anchor->pkey = *key;
-    if (key->key_type == BR_KEYTYPE_RSA) {
+    if (rsa) {
         anchor->pkey.key.rsa.n = rtmi_place(&block, key->key.rsa.n, key->key.rsa.nlen);
         anchor->pkey.key.rsa.e = rtmi_place(&block, key->key.rsa.e, key->key.rsa.elen);
     } else {
@@ -1835,7 +1838,8 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
 }
 
 /* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
-static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text, size_t size) {
+static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
+                             size_t size) {
     while (size) {
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
@@ -1885,14 +1889,14 @@ static void rtmi_trust_load(rtmi_trust *trust) {
     if (room && trust->ca_pem) {
         room = rtmi_loader_push(loader, trust, trust->ca_pem, strlen(trust->ca_pem));
     } else if (room) {
-        FILE *file = trust->ca_file ? fopen(trust->ca_file, "rb") : NULL;
-        for (size_t i = 0; !trust->ca_file && !file && i < sizeof rtmi_bundles / sizeof *rtmi_bundles; i++)
-            file = fopen(rtmi_bundles[i], "rb");
+        const char *const *bundle = rtmi_bundles;
+        FILE *file = fopen(trust->ca_file ? trust->ca_file : *bundle, "rb");
+        while (!file && !trust->ca_file && *++bundle) file = fopen(*bundle, "rb");
         if (file) room = rtmi_trust_load_file(trust, loader, file);
         else trust->error = trust->ca_file ? "the CA bundle cannot be opened: check ca_file"
                                            : "no CA bundle found: set ca_file or ca_pem";
     }
-    if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* a last line without one */
+    if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* ends the last line */
     if (!room) trust->error = "out of memory";
     else if (!trust->error && !trust->count) trust->error = "no certificate in the CA bundle";
     if (loader) rtmi_buf_free(&loader->name);
@@ -1926,7 +1930,8 @@ static void rtmi_trust_start_cert(const br_x509_class **context, uint32_t length
     minimal->vtable->start_cert(&minimal->vtable, length);
 }
 
-static void rtmi_trust_append(const br_x509_class **context, const unsigned char *data, size_t size) {
+static void rtmi_trust_append(const br_x509_class **context, const unsigned char *data,
+                              size_t size) {
     br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
     minimal->vtable->append(&minimal->vtable, data, size);
 }
@@ -1943,7 +1948,8 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-static const br_x509_pkey *rtmi_trust_get_pkey(const br_x509_class *const *context, unsigned *usages) {
+static const br_x509_pkey *rtmi_trust_get_pkey(const br_x509_class *const *context,
+                                               unsigned *usages) {
     const br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
     return minimal->vtable->get_pkey(&minimal->vtable, usages);
 }
@@ -2416,7 +2422,8 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_CLOSED) return 0;
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
     bool out = conn->out_at < conn->out.size;
-    if (conn->tls) out |= (br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_SENDREC) != 0;
+    if (conn->tls && (br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_SENDREC))
+        out = true;
     return out ? POLLIN | POLLOUT : POLLIN;
 }
 
@@ -2465,8 +2472,8 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
         return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s answered nonsense: %s", proxy,
                          conn->http.error);
     if (conn->http.status == 407)
-        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s wants other credentials: set them in "
-                         "its URL, http://user:password@host:port", proxy);
+        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s wants other credentials: set "
+                         "them in its URL, http://user:password@host:port", proxy);
     if (conn->http.status / 100 != 2)
         return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s refused %s with status %d", proxy,
                          conn->peer.host, conn->http.status);
@@ -2885,8 +2892,8 @@ static bool rtmi_on_refusal(rtm_client *client, const rtm_event *event) {
     char text[128];
     if (!event->id || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json_string(rtm_json_get(event->data, "error.msg"), text, sizeof text);
-    rtmi_fail(&client->why, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)", event->id, text,
-              rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
+    rtmi_fail(&client->why, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)", event->id,
+              text, rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
     rtmi_dispatch_error(client, RTM_E_SLACK, event->id, event->data);
     return true;
 }
@@ -3016,7 +3023,7 @@ static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char
     rtmi_buf_free(out);
     if (!path.failed)
         rtmi_write_request(out, "POST", path.data, path.size, &client->api, client->headers);
-    out->failed |= path.failed;
+    if (path.failed || (form && form->failed)) out->failed = true;
     rtmi_buf_free(&path);
     if (!rtmi_find_header(client->headers, "Authorization")) {
         rtmi_buf_text(out, "Authorization: Bearer ");
@@ -3208,7 +3215,8 @@ static rtmi_state rtmi_state_calling(rtm_client *client) {
         return RTMI_CALLING;
     }
     /* In the call that opens a session there is nothing to mend by asking again. */
-    if (result == RTM_E_SLACK && rtmi_is_one_of(response.error, rtmi_call_codes)) result = RTM_E_AUTH;
+    if (result == RTM_E_SLACK && rtmi_is_one_of(response.error, rtmi_call_codes))
+        result = RTM_E_AUTH;
     if (result != RTM_OK) return rtmi_over(client, result);
     rtmi_buf_free(&client->greeting);
     client->greeting = client->session.body;
@@ -3450,7 +3458,8 @@ static const char *rtmi_config_header(rtmi_buf *lines, const char *header) {
         if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
             return "a header has a line break or a control character";
     for (const char *const *own = rtmi_own_headers; *own; own++)
-        if (rtmi_same_word(header, length, *own)) return "a header is one that rtm.h must set itself";
+        if (rtmi_same_word(header, length, *own))
+            return "a header is one that rtm.h must set itself";
     rtmi_buf_text(lines, header);
     rtmi_buf_text(lines, "\r\n");
     return NULL;
@@ -3471,7 +3480,8 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
         if (c == '%') {
-            if (length - i < 3 || rtmi_hex(text[i + 1]) < 0 || rtmi_hex(text[i + 2]) < 0) return false;
+            if (length - i < 3 || rtmi_hex(text[i + 1]) < 0 || rtmi_hex(text[i + 2]) < 0)
+                return false;
             c = (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2]));
             i += 2;
         }
@@ -3481,8 +3491,26 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
     return true;
 }
 
+/* user[:password] to the value of Proxy-Authorization; the password is kept to be redacted. */
+static bool rtmi_config_credentials(rtm_client *client, const char *text, size_t length,
+                                    char **password) {
+    rtmi_buf user = { NULL, 0, 0, false }, value = { NULL, 0, 0, false };
+    bool good = rtmi_percent_decode(&user, text, length);
+    if (good && !memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
+    if (good && !user.failed) {
+        const char *colon = (const char *)memchr(user.data, ':', user.size) + 1;
+        *password = rtmi_copy(colon, (size_t)(user.data + user.size - colon));
+        rtmi_base64(&value, user.data, user.size);
+        if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
+    }
+    rtmi_buf_free(&user);
+    rtmi_buf_free(&value);
+    return good;
+}
+
 /* http://[user[:password]@]host[:port][/] */
-static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config, char **password) {
+static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config,
+                                     char **password) {
     static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
                                          NULL };
     static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
@@ -3498,27 +3526,17 @@ static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *confi
     const char *at = NULL;
     for (const char *p = url; p < url + length; p++)
         if (*p == '@') at = p;
-    if (at) {
-        rtmi_buf user = { NULL, 0, 0, false }, value = { NULL, 0, 0, false };
-        size_t name = strcspn(url, ":@");
-        bool good = rtmi_percent_decode(&user, url, (size_t)(at - url));
-        if (good && !user.failed) {
-            if (url[name] == '@') rtmi_buf_add(&user, ":", 1);
-            rtmi_base64(&value, user.data, user.size);
-            if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
-            const char *colon = (const char *)memchr(user.data, ':', user.size);
-            if (colon) *password = rtmi_copy(colon + 1, (size_t)(user.data + user.size - colon - 1));
-        }
-        rtmi_buf_free(&user);
-        rtmi_buf_free(&value);
-        if (!good) return "the proxy's credentials are not well encoded";
-        length -= (size_t)(at + 1 - url);
-        url = at + 1;
-    }
-    if (!rtmi_parse_authority(url, length, &client->network.proxy, 80))
+    if (at && !rtmi_config_credentials(client, url, (size_t)(at - url), password))
+        return "the proxy's credentials are not well encoded";
+    const char *host = at ? at + 1 : url;
+    if (!rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
         return "the proxy is not of the form http://user:password@host:port";
     if (except) client->network.no_proxy = rtmi_copy(except, strlen(except));
     return NULL;
+}
+
+static bool rtmi_copy_option(char **to, const char *text) {
+    return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
 /* Everything that must not be read in a log line or an error text. */
@@ -3533,16 +3551,12 @@ static bool rtmi_config_secrets(rtm_client *client, const rtm_config *config, ch
     if (password) client->secrets[n++] = password;
     const char *texts[] = { client->token, client->network.proxy_auth };
     for (size_t i = 0; i < 2; i++)
-        if (texts[i] && !(client->secrets[n++] = rtmi_copy(texts[i], strlen(texts[i])))) return false;
+        if (texts[i] && !rtmi_copy_option(&client->secrets[n++], texts[i])) return false;
     for (size_t i = 0; i < count; i++)
         if (!(client->secrets[n++] = rtmi_copy_stripped(strchr(config->headers[i], ':') + 1)))
             return false;
     client->why.secrets = client->secrets;
     return true;
-}
-
-static bool rtmi_copy_option(char **to, const char *text) {
-    return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
 static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
@@ -3570,10 +3584,11 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
 static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config, const char **wrong) {
     static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
     char *password = NULL;
-    if ((*wrong = rtmi_config_token(client, config)) || (*wrong = rtmi_config_numbers(client, config)) ||
-        (*wrong = rtmi_config_base_url(client, config)) ||
-        (*wrong = rtmi_config_headers(client, config)))
-        return RTM_E_ARGUMENT;
+    *wrong = rtmi_config_token(client, config);
+    if (!*wrong) *wrong = rtmi_config_numbers(client, config);
+    if (!*wrong) *wrong = rtmi_config_base_url(client, config);
+    if (!*wrong) *wrong = rtmi_config_headers(client, config);
+    if (*wrong) return RTM_E_ARGUMENT;
     *wrong = "app_token: Socket Mode is not supported yet";
     if (config->app_token) return RTM_E_UNSUPPORTED;
     *wrong = rtmi_config_proxy(client, config, &password);
@@ -3581,7 +3596,8 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config, c
         rtmi_free_string(password);
         return strstr(*wrong, "supported") ? RTM_E_UNSUPPORTED : RTM_E_ARGUMENT;
     }
-    const char *ca_file = config->ca_file || config->ca_pem ? config->ca_file : rtmi_first_env(bundle);
+    const char *ca_file = config->ca_file;
+    if (!ca_file && !config->ca_pem) ca_file = rtmi_first_env(bundle);
     bool headers = config->headers && config->headers[0];
     *wrong = "out of memory";
     if (!rtmi_config_secrets(client, config, password) || !client->token || !client->base_path ||
@@ -3640,8 +3656,9 @@ void rtm_destroy(rtm_client *client) {
     if (client->unanswered) RTM_FREE(client->unanswered);
     for (char **secret = client->secrets; secret && *secret; secret++) rtmi_free_string(*secret);
     if (client->secrets) RTM_FREE(client->secrets);
-    char *strings[] = { client->token, client->headers, client->base_path, client->network.ca_file,
-                        client->network.ca_pem, client->network.proxy_auth, client->network.no_proxy };
+    const rtmi_network *network = &client->network;
+    char *strings[] = { client->token, client->headers, client->base_path, network->ca_file,
+                        network->ca_pem, network->proxy_auth, network->no_proxy };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) rtmi_free_string(strings[i]);
     rtmi_wipe(client, sizeof *client);
     RTM_FREE(client);
@@ -3843,7 +3860,8 @@ static rtm_result rtmi_call_finish(rtm_client *client, rtmi_call *call, const ch
     for (;;) {
         rtm_result result = rtmi_call_step(call, now);
         if (result != RTM_E_AGAIN) return result;
-        if (client->stop) return rtmi_fail(&client->why, RTM_E_STOPPED, "stopped during %s", method);
+        if (client->stop)
+            return rtmi_fail(&client->why, RTM_E_STOPPED, "stopped during %s", method);
         if ((now = RTM_NOW_MS()) >= deadline)
             return rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms", method,
                              client->timeout_ms);
@@ -3879,8 +3897,7 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
         rtmi_write_form(&form, value);
     }
     va_end(pairs);
-    rtm_result result = form.failed ? rtmi_out_of_memory(&client->why)
-                                    : rtmi_begin_api(client, &client->web, method, &form, RTM_NOW_MS());
+    rtm_result result = rtmi_begin_api(client, &client->web, method, &form, RTM_NOW_MS());
     rtmi_buf_free(&form);
     if (result == RTM_OK) result = rtmi_call_finish(client, &client->web, method);
     if (result == RTM_OK) {
@@ -3921,7 +3938,8 @@ rtm_json rtm_json_at(rtm_json json, size_t index) {
     if (!rtmi_json_is(json, '[') || !document) return rtmi_json_none;
     int array = rtmi_document_token(document, json.text, json.size);
     if (array < 0 || index >= (size_t)document->token[array].size) return rtmi_json_none;
-    const rtmi_jsmntok_t *token = &document->token[rtmi_document_element(document, array, (int)index)];
+    int element = rtmi_document_element(document, array, (int)index);
+    const rtmi_jsmntok_t *token = &document->token[element];
     bool string = token->type == RTMI_JSMN_STRING; /* jsmn leaves out the quotes */
     return rtmi_json_value(document->part + token->start - string,
                            (size_t)(token->end - token->start) + 2 * string, document);

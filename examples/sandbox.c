@@ -934,7 +934,7 @@ static void flood_one(long i) {
     static const char words[] = "the build of the night is green again but the one before it "
                                 "was not and nobody knows why, so would you look at it please";
     char event[1024];
-    int size = (int)(i * 37 % 100);
+    int size = (int)(i * 37 % 121);
     snprintf(event, sizeof event,
              "{\"type\":\"message\",\"channel\":\"C0SANDBOX\",\"user\":\"U0HUMAN\","
              "\"client_msg_id\":\"5f2b9f3c-6a51-4c0e-9d7a-%012ld\",\"text\":\"#%ld %.*s\","

@@ -72,7 +72,8 @@ typedef struct guarded {
 static inline guarded guard(const void *data, size_t size) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (size + page - 1) / page + 1;
     guarded copy = { NULL, size, NULL, (pages + 1) * page };
-    copy.map = mmap(NULL, copy.map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    copy.map = mmap(NULL, copy.map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                    -1, 0);
     assert_true(copy.map != MAP_FAILED);
     assert_int_equal(mprotect((char *)copy.map + pages * page, page, PROT_NONE), 0);
     copy.data = (char *)copy.map + pages * page - size;

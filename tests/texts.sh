@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-sed -n '/^   QUICK START$/,/^     With SLACK_API_TOKEN/p' rtm.h | sed '1d;$d;s/^   //' >"$out/header"
+sed -n '/^   QUICK START$/,/^     With SLACK_API_TOKEN/p' rtm.h | sed '1d;$d;s/^  //' >"$out/header"
 sed -n '/^```c$/,/^```$/p' README.md | sed '/^```c$/d;/^```$/q' | sed '$d' >"$out/readme"
 cmp "$out/header" examples/quick_start.c || { echo "FAIL quick start: rtm.h"; exit 1; }
 cmp "$out/readme" examples/quick_start.c || { echo "FAIL quick start: README.md"; exit 1; }
