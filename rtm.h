@@ -2557,7 +2557,7 @@ static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rt
     call->kind = kind;
     rtmi_buf_clear(&call->body);
     if (call->request.failed) return rtmi_out_of_memory(conn->why);
-    if (conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
+    if (kind == RTMI_HTTP_CALL && conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
         conn->http.part == RTMI_HTTP_COMPLETE && !strcmp(conn->peer.host, peer->host) &&
         !strcmp(conn->peer.port, peer->port) && conn->peer.tls == peer->tls &&
         rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN)

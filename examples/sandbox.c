@@ -157,14 +157,14 @@ static int utf8_size(const unsigned char *s) {
 static void put_escaped(FILE *to, const char *text, bool json) {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int size = utf8_size(s);
-        if (size == 0)
+        if (size == 0) {
             fputs(json ? "\\ufffd" : "\\?", to);
-        else if (*s == '\n')
-            fputs("\\n", to);
-        else if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] < 0xA0))
-            fprintf(to, "\\u%04x", s[size - 1]);
-        else
-            fprintf(to, "%s%.*s", json && strchr("\"\\", *s) ? "\\" : "", size, (const char *)s);
+        } else if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] < 0xA0)) {
+            fprintf(to, *s == '\n' ? "\\n" : "\\u%04x", s[size - 1]);
+        } else {
+            if (json && (*s == '"' || *s == '\\')) putc('\\', to);
+            fwrite(s, 1, (size_t)size, to);
+        }
         s += size ? size : 1;
     }
 }
@@ -383,7 +383,7 @@ static void broadcast_event(const char *event) {
 static void cut_now(struct conn *conn, enum action how) {
     struct linger linger = { 1, 0 };
     int fd = lws_get_socket_fd(conn->wsi);
-    /* No close_notify either; yet let the TLS session be resumed, as after any other end. */
+    /* No close_notify either, but the session may be resumed. */
     if (!options.plain) SSL_set_shutdown(lws_get_ssl(conn->wsi), SSL_SENT_SHUTDOWN);
     if (how == CUT_RST) {
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -1203,7 +1203,9 @@ static struct lws_vhost *listen_on(const char *address, uint64_t flags) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = options.cert;
         info.ssl_private_key_filepath = options.key;
-        info.ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1);
+        /* Who leaves without close_notify may still resume his session, as with Slack. */
+        info.ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 |
+                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
     }
     return lws_create_vhost(box.context, &info);
 }

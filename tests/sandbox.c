@@ -1,0 +1,368 @@
+/* The client over TLS against the sandbox, which is libwebsockets and OpenSSL: through the public
+   functions alone. The clock is the real one, plus what a test skips of the waits. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static long long skipped_ms, clock_offset_s;
+static inline long long now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + skipped_ms;
+}
+struct addrinfo;
+static int resolve(const char *host, const char *port, const struct addrinfo *hints,
+                   struct addrinfo **list);
+#define RTM_NOW_MS() now_ms()
+#define RTM_TIME() (time(NULL) + clock_offset_s)
+#define RTM_GETADDRINFO(host, port, hints, list) resolve(host, port, hints, list)
+
+#define RTM_IMPLEMENTATION
+#include "../rtm.h"
+
+/* Names below .test are this machine, as if DNS said so. */
+static int resolve(const char *host, const char *port, const struct addrinfo *hints,
+                   struct addrinfo **list) {
+    const char *dot = strrchr(host, '.');
+    return getaddrinfo(dot && !strcmp(dot, ".test") ? "127.0.0.1" : host, port, hints, list);
+}
+
+/* The sandbox, run as a program of its own; lines go to its standard input. */
+typedef struct sandbox {
+    pid_t pid;
+    FILE *input;
+    char url[64];
+} sandbox;
+
+static void sandbox_start(sandbox *box, const char *certificate) {
+    char file[] = "/tmp/rtm-sandbox-XXXXXX", cert[64], key[64];
+    int ends[2], port = 0;
+    close(mkstemp(file));
+    snprintf(cert, sizeof cert, "build/certs/%s.pem", certificate);
+    snprintf(key, sizeof key, "build/certs/%s.key", certificate);
+    assert_int_equal(pipe(ends), 0);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    box->pid = fork();
+    if (box->pid == 0) {
+        dup2(ends[0], 0);
+        execl("build/sandbox", "sandbox", "--quiet", "--port", "0", "--port-file", file, "--cert",
+              cert, "--key", key, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    box->input = fdopen(ends[1], "w");
+    for (int i = 0; i < 500 && !port; i++) {
+        FILE *in = fopen(file, "r");
+        if (in && fscanf(in, "%d", &port) != 1) port = 0;
+        if (in) fclose(in);
+        usleep(10000);
+    }
+    unlink(file);
+    assert_int_not_equal(port, 0);
+    snprintf(box->url, sizeof box->url, "https://localhost:%d/api/", port);
+}
+
+static void sandbox_stop(sandbox *box) {
+    fclose(box->input);
+    kill(box->pid, SIGTERM);
+    waitpid(box->pid, NULL, 0);
+}
+
+/* Carried out by the sandbox before it looks at anything that the client does after this. */
+static void sandbox_line(sandbox *box, const char *line) {
+    fprintf(box->input, "%s\n", line);
+    fflush(box->input);
+}
+
+/* What the client has told. */
+typedef struct heard {
+    int opens, closes, errors, messages, hellos, last_code, last_id;
+    rtm_result last_error, last_close;
+    char detail[256], text[256], reason[128];
+} heard;
+
+static void hear(rtm_client *bot, const rtm_event *event, void *user) {
+    heard *h = user;
+    (void)bot;
+    if (!strcmp(event->type, "open")) h->opens++;
+    if (!strcmp(event->type, "hello")) h->hellos++;
+    if (!strcmp(event->type, "message")) {
+        h->messages++;
+        rtm_json_string(rtm_json_get(event->data, "text"), h->text, sizeof h->text);
+    }
+    if (!strcmp(event->type, "error") && event->result != RTM_OK) {
+        h->errors++;
+        h->last_error = event->result;
+        snprintf(h->detail, sizeof h->detail, "%s", event->detail);
+    }
+    if (!strcmp(event->type, "close")) {
+        h->closes++;
+        h->last_code = event->code;
+        h->last_close = event->result;
+        snprintf(h->reason, sizeof h->reason, "%s", event->reason);
+    }
+    if (!strcmp(event->type, "Unknown") || !strcmp(event->type, "pong")) h->last_id = event->id;
+}
+
+static sandbox ecdsa, rsa;
+
+static rtm_client *make_bot(heard *h, const char *url, rtm_config *config) {
+    rtm_client *bot = NULL;
+    memset(h, 0, sizeof *h);
+    if (!config->token) config->token = "xoxb-test-token";
+    config->base_url = url;
+    config->proxy = "";
+    if (!config->ca_pem && !config->ca_file) config->ca_file = "build/certs/ca.pem";
+    assert_int_equal(rtm_create(config, &bot), RTM_OK);
+    assert_int_equal(rtm_on(bot, "*", hear, h), RTM_OK);
+    return bot;
+}
+
+/* Polls until *counter has reached `value`; jumps over waits that have no socket to wait for. */
+static void until(rtm_client *bot, const int *counter, int value) {
+    long long end = now_ms() - skipped_ms + 10000;
+    while (*counter < value && now_ms() - skipped_ms < end) {
+        if (rtm_fd(bot) < 0 && rtm_timeout_ms(bot) > 0) skipped_ms += rtm_timeout_ms(bot);
+        if (rtm_poll(bot, 50) < 0) break;
+    }
+    assert_true(*counter >= value);
+}
+
+static void stop_and_destroy(rtm_client *bot) {
+    int result;
+    rtm_stop(bot);
+    while ((result = rtm_poll(bot, 50)) >= 0) continue;
+    assert_int_equal(result, RTM_E_STOPPED);
+    rtm_destroy(bot);
+}
+
+/* A client that must fail in its first attempt, with this result and these words. */
+static void must_fail(const char *url, rtm_config config, rtm_result result, const char *words) {
+    heard h;
+    config.no_auto_reconnect = true;
+    rtm_client *bot = make_bot(&h, url, &config);
+    assert_int_equal(rtm_run(bot), result);
+    assert_int_equal(h.opens, 0);
+    assert_int_equal(h.closes, 0);
+    assert_int_equal(h.errors, 1);
+    assert_int_equal(h.last_error, result);
+    assert_non_null(strstr(rtm_error_detail(bot), words));
+    assert_string_equal(h.detail, rtm_error_detail(bot));
+    rtm_destroy(bot);
+}
+
+static char *url_of_host(char *out, size_t size, const char *host) {
+    snprintf(out, size, "https://%s%s", host, strchr(ecdsa.url + 8, ':'));
+    return out;
+}
+
+static void converses_with_ecdsa_and_rsa_certificates(void **state) {
+    sandbox *boxes[] = { &ecdsa, &rsa };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        heard h;
+        rtm_client *bot = make_bot(&h, boxes[i]->url, &(rtm_config){ .timeout_ms = 5000 });
+        assert_int_equal(rtm_connect(bot), RTM_OK);
+        assert_true(rtm_is_connected(bot));
+        sandbox_line(boxes[i], "Gr\xc3\xbc\xc3\x9f Gott");
+        until(bot, &h.messages, 1);
+        assert_string_equal(h.text, "Gr\xc3\xbc\xc3\x9f Gott");
+        assert_int_equal(h.hellos, 1);
+        assert_int_equal(rtm_send_message(bot, "C0SANDBOX", "answer"), 1);
+        until(bot, &h.last_id, 1);
+        assert_int_equal(rtm_send_ping(bot), 2);
+        until(bot, &h.last_id, 2);
+        rtm_response response;
+        assert_int_equal(rtm_call(bot, &response, "chat.postMessage", "channel", "C0SANDBOX",
+                                  "text", "a&b=c +%\n\xe2\x82\xac", NULL), RTM_OK);
+        assert_true(rtm_json_equals(rtm_json_get(response.data, "message.text"),
+                                    "a&b=c +%\n\xe2\x82\xac"));
+        assert_int_equal(rtm_call(bot, &response, "auth.test", NULL), RTM_OK);
+        assert_int_equal(rtm_call(bot, &response, "no.such", NULL), RTM_E_SLACK);
+        assert_string_equal(response.error, "unknown_method");
+        stop_and_destroy(bot);
+        assert_int_equal(h.closes, 1);
+        assert_int_equal(h.last_code, 1000);
+        assert_int_equal(h.errors, 0);
+    }
+}
+
+/* Every way in which the sandbox can end a session, one after the other. */
+static void comes_back_after_every_kind_of_end(void **state) {
+    static const struct { const char *line; int code; rtm_result result; } ends[] = {
+        { "/drop", 1006, RTM_E_CLOSED }, { "/reset", 1006, RTM_E_CLOSED },
+        { "/close 1001 going away", 1001, RTM_OK }, { "/close", 1000, RTM_OK },
+        { "/goodbye", 1000, RTM_OK }, { "/migrate", 1000, RTM_OK },
+        { "/error 1 Socket URL has expired", 1000, RTM_OK } };
+    heard h;
+    (void)state;
+    rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .timeout_ms = 5000 });
+    for (int i = 0; i < (int)(sizeof ends / sizeof *ends); i++) {
+        until(bot, &h.hellos, i + 1);
+        sandbox_line(&ecdsa, ends[i].line);
+        until(bot, &h.closes, i + 1);
+        assert_int_equal(h.closes, i + 1);
+        assert_int_equal(h.last_close, ends[i].result);
+        assert_int_equal(h.last_code, ends[i].code);
+    }
+    until(bot, &h.hellos, (int)(sizeof ends / sizeof *ends) + 1);
+    stop_and_destroy(bot);
+}
+
+static void retries_what_the_web_api_and_the_upgrade_refuse(void **state) {
+    static const struct { const char *line; rtm_result result; const char *words; } fails[] = {
+        { "/ratelimit 7", RTM_E_RATE_LIMITED, "wait 7 s" },
+        { "/fail internal_error", RTM_E_SLACK, "internal_error" },
+        { "/http 503", RTM_E_HTTP, "503" }, { "/http 404", RTM_E_HTTP, "check base_url" },
+        { "/refuse 409", RTM_E_WEBSOCKET, "409" } };
+    (void)state;
+    for (int i = 0; i < (int)(sizeof fails / sizeof *fails); i++) {
+        heard h;
+        rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .timeout_ms = 5000 });
+        sandbox_line(&ecdsa, fails[i].line);
+        usleep(50000); /* the sandbox reads its input and its sockets in any order */
+        until(bot, &h.errors, 1);
+        assert_int_equal(h.last_error, fails[i].result);
+        assert_non_null(strstr(h.detail, fails[i].words));
+        until(bot, &h.hellos, 1);
+        assert_int_equal(h.errors, 1);
+        stop_and_destroy(bot);
+    }
+}
+
+static void a_wrong_token_is_final(void **state) {
+    (void)state;
+    must_fail(ecdsa.url, (rtm_config){ .token = "wrong" }, RTM_E_AUTH, "invalid_auth");
+}
+
+static void certificates_that_do_not_fit_are_refused(void **state) {
+    static char other[4096];
+    char url[128];
+    FILE *in = popen("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                     "-keyout /dev/null -subj /CN=other -days 2 2>/dev/null", "r");
+    (void)state;
+    other[fread(other, 1, sizeof other - 1, in)] = '\0';
+    pclose(in);
+    must_fail(ecdsa.url, (rtm_config){ .ca_pem = other }, RTM_E_CERTIFICATE, "unknown CA");
+    must_fail(ecdsa.url, (rtm_config){ .ca_pem = "no PEM" }, RTM_E_CERTIFICATE, "no certificate");
+    must_fail(ecdsa.url, (rtm_config){ .ca_file = "/nowhere" }, RTM_E_CERTIFICATE, "ca_file");
+    must_fail(url_of_host(url, sizeof url, "wrong.test"), (rtm_config){ .token = NULL },
+              RTM_E_CERTIFICATE, "another host name");
+    clock_offset_s = 3600L * 24 * 365;
+    must_fail(ecdsa.url, (rtm_config){ .token = NULL }, RTM_E_CERTIFICATE, "clock");
+    clock_offset_s = -3600L * 24 * 365 * 40;
+    must_fail(ecdsa.url, (rtm_config){ .token = NULL }, RTM_E_CERTIFICATE, "clock");
+    clock_offset_s = 0;
+}
+
+static void another_name_in_the_certificate_is_accepted(void **state) {
+    char url[128];
+    heard h;
+    (void)state;
+    rtm_client *bot = make_bot(&h, url_of_host(url, sizeof url, "sandbox.test"),
+                               &(rtm_config){ .timeout_ms = 5000 });
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+    stop_and_destroy(bot);
+}
+
+static void what_cannot_be_reached_is_told(void **state) {
+    (void)state;
+    must_fail("https://localhost:1/api/", (rtm_config){ .token = NULL }, RTM_E_CONNECT, "port 1");
+    must_fail("https://no-such-host.invalid/api/", (rtm_config){ .token = NULL }, RTM_E_RESOLVE,
+              "no-such-host.invalid");
+}
+
+static int hook_runs;
+static void hook(void *tls, void *user) {
+    br_ssl_client_context *client = tls;
+    assert_ptr_equal(user, &hook_runs);
+    assert_int_equal(br_ssl_engine_get_version(&client->eng), 0);
+    hook_runs++;
+}
+
+static void the_hook_sees_every_handshake(void **state) {
+    heard h;
+    (void)state;
+    rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .tls_setup = hook,
+                                                             .tls_user = &hook_runs });
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+    assert_int_equal(hook_runs, 2);
+    stop_and_destroy(bot);
+}
+
+static void a_flood_arrives_whole_and_in_order(void **state) {
+    heard h;
+    (void)state;
+    rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .timeout_ms = 5000 });
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+    sandbox_line(&ecdsa, "/flood 20000");
+    until(bot, &h.messages, 20000);
+    sandbox_line(&ecdsa, "the last one");
+    until(bot, &h.messages, 20001);
+    assert_string_equal(h.text, "the last one");
+    assert_int_equal(h.messages, 20001);
+    assert_int_equal(h.errors, 0);
+    stop_and_destroy(bot);
+}
+
+static void bad_events_are_reported_and_the_session_lives(void **state) {
+    heard h;
+    (void)state;
+    rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .max_message = 1000 });
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+    sandbox_line(&ecdsa, "/raw this is not JSON");
+    until(bot, &h.errors, 1);
+    assert_int_equal(h.last_error, RTM_E_JSON);
+    char line[2100];
+    snprintf(line, sizeof line, "%02000d", 1);
+    sandbox_line(&ecdsa, line);
+    until(bot, &h.errors, 2);
+    assert_int_equal(h.last_error, RTM_E_TOO_BIG);
+    sandbox_line(&ecdsa, "still there?");
+    until(bot, &h.messages, 1);
+    assert_string_equal(h.text, "still there?");
+    assert_int_equal(h.opens, 1);
+    stop_and_destroy(bot);
+}
+
+static int start_boxes(void **state) {
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    sandbox_start(&ecdsa, "server");
+    sandbox_start(&rsa, "server-rsa");
+    return 0;
+}
+
+static int stop_boxes(void **state) {
+    (void)state;
+    sandbox_stop(&ecdsa);
+    sandbox_stop(&rsa);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(converses_with_ecdsa_and_rsa_certificates),
+        cmocka_unit_test(comes_back_after_every_kind_of_end),
+        cmocka_unit_test(retries_what_the_web_api_and_the_upgrade_refuse),
+        cmocka_unit_test(a_wrong_token_is_final),
+        cmocka_unit_test(certificates_that_do_not_fit_are_refused),
+        cmocka_unit_test(another_name_in_the_certificate_is_accepted),
+        cmocka_unit_test(what_cannot_be_reached_is_told),
+        cmocka_unit_test(the_hook_sees_every_handshake),
+        cmocka_unit_test(a_flood_arrives_whole_and_in_order),
+        cmocka_unit_test(bad_events_are_reported_and_the_session_lives)
+    };
+    return cmocka_run_group_tests(tests, start_boxes, stop_boxes);
+}

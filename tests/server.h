@@ -1,0 +1,610 @@
+/* A Slack made of exact bytes: a scripted TCP server for the tests, plain http and ws on loopback,
+   in the thread of the client it serves. It never blocks: whoever waits for something calls
+   rtm_poll in between, and gives up after a bounded number of rounds.
+
+   A test program includes this instead of support.h, which is included from here: first the two
+   calls by which rtm.h could block are replaced, poll() and getaddrinfo(), so that the time that
+   passes is the fake clock's alone, and a blocking rtm_call can be answered. */
+#ifndef SERVER_H
+#define SERVER_H
+
+#define _GNU_SOURCE /* strcasestr, as in support.h */
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdbool.h>
+
+/* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
+   would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
+static long long server_waited_ms;
+static int (*server_idle)(int timeout_ms);
+
+static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    int ready = poll(fds, count, 0);
+    if (ready || !timeout_ms) return ready;
+    server_waited_ms += timeout_ms;
+    if (!server_idle) return 0;
+    if (server_idle(timeout_ms) < 0) {
+        errno = EINTR;
+        return -1;
+    }
+    return poll(fds, count, 0);
+}
+
+/* Name resolution: counted; fails with server_resolve_error, gives server_addresses if set. */
+static int server_resolves, server_resolve_error;
+static struct addrinfo *server_addresses;
+
+static int server_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                              struct addrinfo **list) {
+    server_resolves++;
+    *list = server_addresses;
+    if (server_resolve_error || server_addresses) return server_resolve_error;
+    return getaddrinfo(host, port, hints, list);
+}
+
+static void server_freeaddrinfo(struct addrinfo *list) {
+    if (list != server_addresses) freeaddrinfo(list);
+}
+
+#define poll(fds, count, timeout_ms) server_poll(fds, count, timeout_ms)
+#define RTM_GETADDRINFO(host, port, hints, list) server_getaddrinfo(host, port, hints, list)
+#define RTM_FREEADDRINFO(list) server_freeaddrinfo(list)
+#include "support.h"
+#undef poll
+
+#include <dirent.h>
+#include <sys/wait.h>
+
+enum { SERVER_ROUNDS = 5000 }; /* nothing that a test waits for takes more of them */
+
+/* What all clients here are given, and no log line or error text may ever show. */
+#define TOKEN "xoxb-1234567890-SecretSecretSecret"
+#define TOKEN_PART "xoxb-1234567890-Secret" /* a token cut short is no less secret */
+#define COOKIE "d=xoxd-CookieCookieCookie"
+
+/* The client under test: one, so that helpers need not be told which. */
+static rtm_client *bot;
+
+/* Secrets: every log line and error text of every test ---------------------------------------- */
+
+static char *told;
+static size_t told_size;
+static int told_lines;
+
+static inline void tell(const char *text) {
+    size_t length = strlen(text) + 1;
+    told = (realloc)(told, told_size + length + 1);
+    assert_non_null(told);
+    memcpy(told + told_size, text, length - 1);
+    told[told_size + length - 1] = '\n';
+    told[told_size + length] = '\0';
+    told_size += length;
+    told_lines++;
+}
+
+/* The transitions that the diagram STATES draws; and a client may be stopped before it begins. */
+static const char *const server_transitions[] = {
+    "IDLE -> CALLING",     "CALLING -> UPGRADING", "UPGRADING -> OPEN",     "OPEN -> CLOSING",
+    "CALLING -> WAITING",  "UPGRADING -> WAITING", "OPEN -> WAITING",       "WAITING -> CALLING",
+    "CALLING -> FINISHED", "OPEN -> FINISHED",     "UPGRADING -> FINISHED", "WAITING -> FINISHED",
+    "IDLE -> FINISHED",    "CLOSING -> FINISHED",  NULL
+};
+
+static inline void log_line(const char *line, void *user) {
+    (void)user;
+    tell(line);
+    assert_null(strpbrk(line, "\r\n"));
+    if (strstr(line, " -> ")) assert_true(rtmi_is_one_of(line, server_transitions));
+}
+
+/* The recorder: a "*" handler that keeps every event ------------------------------------------- */
+
+typedef struct record {
+    char type[64];
+    rtm_result result;
+    int id, code;
+    char reason[128], detail[256], data[600];
+} record;
+
+static record heard[1024];
+static int heard_count, heard_next; /* next: the first that no test has looked at */
+
+static inline void record_event(rtm_client *client, const rtm_event *event, void *user) {
+    size_t size;
+    const char *data = rtm_json_raw(event->data, &size);
+    (void)client;
+    (void)user;
+    assert_true(heard_count < 1024);
+    record *kept = &heard[heard_count++];
+    memset(kept, 0, sizeof *kept);
+    kept->result = event->result;
+    kept->id = event->id;
+    kept->code = event->code;
+    snprintf(kept->type, sizeof kept->type, "%s", event->type);
+    snprintf(kept->reason, sizeof kept->reason, "%s", event->reason);
+    snprintf(kept->detail, sizeof kept->detail, "%s", event->detail);
+    snprintf(kept->data, sizeof kept->data, "%.*s", (int)(size < 599 ? size : 599),
+             data ? data : "");
+    tell(event->detail);
+}
+
+/* A round of the client, and now and then a moment for the kernel. */
+static inline void server_round(int round) {
+    if (bot) {
+        rtm_poll(bot, 0);
+        tell(rtm_error_detail(bot));
+    }
+    if (round > 50) (poll)(NULL, 0, 1);
+}
+
+#define WAIT_FOR(condition)                                                  \
+    do {                                                                     \
+        for (int round_ = 0; !(condition); round_++) {                       \
+            if (round_ == SERVER_ROUNDS) fail_msg("in vain: %s", #condition); \
+            server_round(round_);                                            \
+        }                                                                    \
+    } while (0)
+
+/* The next event, which must be of this type. */
+static inline record *next_event(const char *type) {
+    WAIT_FOR(heard_count > heard_next);
+    record *next = &heard[heard_next++];
+    if (strcmp(next->type, type)) print_error("%s: %s\n", next->type, next->detail);
+    assert_string_equal(next->type, type);
+    return next;
+}
+
+/* The next event is an error of this kind, with a sentence on it. */
+static inline record *next_error(rtm_result result) {
+    record *next = next_event("error");
+    if (next->result != result) print_error("%s\n", next->detail);
+    assert_int_equal(next->result, result);
+    if (result != RTM_OK) assert_true(strlen(next->detail) > 10);
+    return next;
+}
+
+static inline void no_event(void) {
+    for (int i = 0; i < 20; i++) server_round(i);
+    if (heard_count > heard_next)
+        print_error("%s: %s\n", heard[heard_next].type, heard[heard_next].detail);
+    assert_int_equal(heard_count, heard_next);
+}
+
+/* The server ----------------------------------------------------------------------------------- */
+
+typedef struct server {
+    int listener, fd; /* fd: the connection that is served; -1 = none */
+    int port, accepts;
+    char base_url[64];
+    char in[200000]; /* what came and was not looked at */
+    size_t in_size;
+    bool ended; /* FIN or RST came */
+    unsigned char mask[4];
+} server;
+
+typedef struct request {
+    char head[20000]; /* to the empty line, which is left out */
+    char body[70000];
+} request;
+
+static server slack;
+
+static inline void server_open(server *s) {
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    memset(s, 0, sizeof *s);
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    s->fd = -1;
+    s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_true(s->listener >= 0);
+    assert_int_equal(bind(s->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(s->listener, 8), 0);
+    assert_int_equal(getsockname(s->listener, (struct sockaddr *)&address, &size), 0);
+    s->port = ntohs(address.sin_port);
+    snprintf(s->base_url, sizeof s->base_url, "http://127.0.0.1:%d/api/", s->port);
+}
+
+/* A second connection to the same server. */
+static inline void server_share(server *s, const server *other) {
+    memset(s, 0, sizeof *s);
+    s->fd = -1;
+    s->port = other->port;
+    s->listener = dup(other->listener);
+}
+
+/* FIN. */
+static inline void server_close(server *s) {
+    if (s->fd >= 0) close(s->fd);
+    s->fd = -1;
+}
+
+static inline void server_reset(server *s) {
+    struct linger now = { 1, 0 };
+    assert_int_equal(setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    server_close(s);
+}
+
+static inline void server_free(server *s) {
+    server_close(s);
+    if (s->listener >= 0) close(s->listener);
+    s->listener = -1;
+}
+
+/* Whether a connection waits to be accepted. */
+static inline bool server_pending(const server *s) {
+    struct pollfd pollfd = { s->listener, POLLIN, 0 };
+    return (poll)(&pollfd, 1, 0) > 0;
+}
+
+static inline bool server_try_accept(server *s) {
+    int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK);
+    if (fd < 0) return false;
+    server_close(s);
+    s->fd = fd;
+    s->in_size = 0;
+    s->ended = false;
+    s->accepts++;
+    return true;
+}
+
+static inline void server_accept(server *s) {
+    WAIT_FOR(server_try_accept(s));
+}
+
+/* Reads what is here. */
+static inline void server_fill(server *s) {
+    while (s->fd >= 0 && !s->ended && s->in_size < sizeof s->in) {
+        ssize_t n = recv(s->fd, s->in + s->in_size, sizeof s->in - s->in_size, 0);
+        if (n < 0 && errno == EAGAIN) return;
+        s->ended = n <= 0;
+        if (n > 0) s->in_size += (size_t)n;
+    }
+}
+
+static inline void server_use(server *s, size_t size) {
+    s->in_size -= size;
+    memmove(s->in, s->in + size, s->in_size);
+}
+
+/* Waits for the client's FIN (or RST) behind what it sent. */
+static inline void server_ends(server *s) {
+    WAIT_FOR((server_fill(s), s->ended));
+}
+
+static inline void server_send_bytes(server *s, const void *data, size_t size) {
+    const char *bytes = data;
+    for (int round = 0; size; round++) {
+        ssize_t n = send(s->fd, bytes, size, MSG_NOSIGNAL);
+        if (n < 0) {
+            assert_true(errno == EAGAIN && round < SERVER_ROUNDS);
+            server_round(round);
+            continue;
+        }
+        bytes += n;
+        size -= (size_t)n;
+    }
+}
+
+static inline void server_send(server *s, const char *text) {
+    server_send_bytes(s, text, strlen(text));
+}
+
+/* HTTP: requests and answers ------------------------------------------------------------------- */
+
+static inline bool server_try_request(server *s, request *got) {
+    server_fill(s);
+    char *end = s->in_size < 4 ? NULL : memmem(s->in, s->in_size, "\r\n\r\n", 4);
+    if (!end) return false;
+    size_t head = (size_t)(end - s->in), body = 0;
+    assert_true(head < sizeof got->head);
+    memcpy(got->head, s->in, head);
+    got->head[head] = '\0';
+    const char *length = strcasestr(got->head, "\r\nContent-Length: ");
+    if (length) body = (size_t)atol(length + 18);
+    assert_true(body < sizeof got->body);
+    if (s->in_size < head + 4 + body) return false;
+    memcpy(got->body, end + 4, body);
+    got->body[body] = '\0';
+    server_use(s, head + 4 + body);
+    return true;
+}
+
+static inline void server_read_request(server *s, request *got) {
+    WAIT_FOR(server_try_request(s, got));
+}
+
+/* The value of a field, in a buffer of its own; NULL when it is not there, or there twice. */
+static inline const char *header(const request *got, const char *name) {
+    static char value[512];
+    char line[80];
+    snprintf(line, sizeof line, "\r\n%s: ", name);
+    const char *at = strcasestr(got->head, line);
+    if (!at || strcasestr(at + 1, line)) return NULL;
+    at += strlen(line);
+    snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\r"), at);
+    return value;
+}
+
+static inline bool has_header(const request *got, const char *name) {
+    char line[80];
+    snprintf(line, sizeof line, "\r\n%s:", name);
+    return strcasestr(got->head, line) != NULL;
+}
+
+static inline void expect_line(const request *got, const char *line) {
+    size_t length = strlen(line);
+    if (strncmp(got->head, line, length)) print_error("%s\n", got->head);
+    assert_memory_equal(got->head, line, length);
+    assert_memory_equal(got->head + length, "\r\n", 2);
+}
+
+/* An answer with a length; `fields` are lines with their ends, or "". */
+static inline void server_answer(server *s, const char *status, const char *fields,
+                                 const char *body) {
+    char head[1024];
+    snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n", status,
+             strlen(body), fields);
+    server_send(s, head);
+    server_send(s, body);
+}
+
+/* rtm.connect's answer, with the URL escaped as Slack does it. */
+static inline void server_answer_connect(server *s, const char *path) {
+    char body[512];
+    snprintf(body, sizeof body,
+             "{\"ok\":true,\"url\":\"ws:\\/\\/127.0.0.1:%d\\/%s\",\"self\":{\"id\":\"U1\"}}",
+             s->port, path);
+    server_answer(s, "200 OK", "Connection: close\r\n", body);
+}
+
+/* 101 with the right Accept. */
+static inline void server_answer_upgrade(server *s, const request *got) {
+    char accept[29], answer[256];
+    const char *key = header(got, "Sec-WebSocket-Key");
+    assert_non_null(key);
+    rtmi_ws_accept(key, accept);
+    snprintf(answer, sizeof answer, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+    server_send(s, answer);
+}
+
+static inline void server_upgrade(server *s, request *got) {
+    server_read_request(s, got);
+    server_answer_upgrade(s, got);
+}
+
+/* WebSocket ------------------------------------------------------------------------------------ */
+
+enum { FIN = 1, MORE = 0 };
+
+static inline void server_send_frame(server *s, int opcode, int fin, const void *data, size_t size) {
+    unsigned char head[10] = { (unsigned char)(fin << 7 | opcode), (unsigned char)size };
+    size_t head_size = 2;
+    if (size > 125) {
+        size_t bytes = size > 65535 ? 8 : 2;
+        head[1] = bytes == 8 ? 127 : 126;
+        for (size_t i = 0; i < bytes; i++)
+            head[2 + i] = (unsigned char)((uint64_t)size >> 8 * (bytes - 1 - i));
+        head_size += bytes;
+    }
+    server_send_bytes(s, head, head_size);
+    server_send_bytes(s, data, size);
+}
+
+static inline void server_send_text(server *s, const char *json) {
+    server_send_frame(s, RTMI_WS_TEXT, FIN, json, strlen(json));
+}
+
+static inline void server_send_close(server *s, int code, const char *reason) {
+    char payload[125] = { (char)(code >> 8), (char)(code & 0xff) };
+    snprintf(payload + 2, sizeof payload - 2, "%s", reason);
+    server_send_frame(s, RTMI_WS_CLOSE, FIN, payload, 2 + strlen(reason));
+}
+
+typedef struct frame {
+    int opcode;
+    size_t size;
+    char payload[70000];
+} frame;
+
+/* A frame as RFC 6455 wants it of a client: FIN, no RSV, masked, with a new mask each time. */
+static inline bool server_try_frame(server *s, frame *got) {
+    server_fill(s);
+    const unsigned char *in = (const unsigned char *)s->in;
+    if (s->in_size < 6) return false;
+    size_t size = in[1] & 0x7f, head = size == 126 ? 4 : size == 127 ? 10 : 2;
+    if (s->in_size < head + 4) return false;
+    assert_int_equal(in[0] & 0xf0, 0x80);
+    assert_int_equal(in[1] & 0x80, 0x80);
+    if (head > 2) {
+        size = 0;
+        for (size_t i = 2; i < head; i++) size = size << 8 | in[i];
+    }
+    assert_true(size < sizeof got->payload);
+    if (s->in_size < head + 4 + size) return false;
+    assert_memory_not_equal(s->mask, in + head, 4);
+    memcpy(s->mask, in + head, 4);
+    for (size_t i = 0; i < size; i++) got->payload[i] = (char)(in[head + 4 + i] ^ s->mask[i & 3]);
+    got->payload[size] = '\0';
+    got->opcode = in[0] & 0xf;
+    got->size = size;
+    server_use(s, head + 4 + size);
+    return true;
+}
+
+static inline void server_read_frame(server *s, frame *got) {
+    WAIT_FOR(server_try_frame(s, got));
+}
+
+/* The client sends this frame next. */
+static inline void server_expect(server *s, int opcode, const char *payload) {
+    frame got;
+    server_read_frame(s, &got);
+    assert_string_equal(got.payload, payload);
+    assert_int_equal(got.opcode, opcode);
+    assert_int_equal(got.size, strlen(payload));
+}
+
+/* The client sends a CLOSE with this code next; 0 = without a code. */
+static inline void server_expect_close(server *s, int code) {
+    frame got;
+    server_read_frame(s, &got);
+    assert_int_equal(got.opcode, RTMI_WS_CLOSE);
+    assert_int_equal(got.size, code ? 2 : 0);
+    if (code) assert_int_equal((unsigned char)got.payload[0] << 8 | (unsigned char)got.payload[1], code);
+}
+
+/* A client and its ways ------------------------------------------------------------------------ */
+
+static inline rtm_config usual_config(void) {
+    rtm_config config;
+    memset(&config, 0, sizeof config);
+    config.token = TOKEN;
+    config.base_url = slack.base_url;
+    config.proxy = "";
+    config.log = log_line;
+    return config;
+}
+
+/* Makes the client under test, with the recorder on it. NULL = the usual configuration. */
+static inline void make_bot(const rtm_config *config) {
+    rtm_config usual = usual_config();
+    assert_null(bot);
+    assert_int_equal(rtm_create(config ? config : &usual, &bot), RTM_OK);
+    assert_non_null(bot);
+    assert_int_equal(rtm_on(bot, "*", record_event, NULL), RTM_OK);
+}
+
+/* The first leg, as far as the request; then the answer with its URL; then all of a session. */
+static inline void take_call(request *got) {
+    server_accept(&slack);
+    server_read_request(&slack, got);
+    expect_line(got, "POST /api/rtm.connect HTTP/1.1");
+}
+
+static inline void take_upgrade(request *got) {
+    take_call(got);
+    server_answer_connect(&slack, "link?ticket=1&x=%2F");
+    server_accept(&slack);
+    server_read_request(&slack, got);
+    expect_line(got, "GET /link?ticket=1&x=%2F HTTP/1.1");
+}
+
+static inline void open_session(void) {
+    request got;
+    take_upgrade(&got);
+    server_answer_upgrade(&slack, &got);
+    next_event("open");
+    assert_true(rtm_is_connected(bot));
+}
+
+/* Answers sessions of its own accord, for calls that block: to be used as server_idle. */
+static inline int serve_sessions(int timeout_ms) {
+    static request got;
+    (void)timeout_ms;
+    server_try_accept(&slack);
+    if (slack.fd < 0 || !server_try_request(&slack, &got)) return 0;
+    if (!strncmp(got.head, "POST ", 5)) server_answer_connect(&slack, "link");
+    else server_answer_upgrade(&slack, &got);
+    return 0;
+}
+
+/* Lets the clock jump to what is due: for calls that block and get no answer. */
+static inline int skip_time(int timeout_ms) {
+    test_now_ms += timeout_ms;
+    return 0;
+}
+
+/* A new client that is in this state. */
+static inline void reach(rtmi_state state) {
+    request got;
+    make_bot(NULL);
+    if (state == RTMI_CALLING) take_call(&got);
+    if (state == RTMI_UPGRADING) take_upgrade(&got);
+    if (state == RTMI_OPEN || state == RTMI_CLOSING) open_session();
+    if (state == RTMI_CLOSING || state == RTMI_FINISHED) {
+        rtm_stop(bot);
+        rtm_poll(bot, 0);
+    }
+    if (state == RTMI_WAITING) {
+        take_call(&got);
+        server_close(&slack);
+        next_event("error");
+    }
+    assert_int_equal(bot->state, state);
+}
+
+/* The client waits between lo and hi ms, and not a ms less: then it calls. */
+static inline int expect_wait(int lo, int hi) {
+    int wait = rtm_timeout_ms(bot);
+    assert_int_equal(bot->state, RTMI_WAITING);
+    assert_int_equal(rtm_fd(bot), -1);
+    assert_in_range(wait, lo, hi);
+    test_now_ms += wait - 1;
+    no_event();
+    assert_int_equal(rtm_timeout_ms(bot), 1);
+    assert_false(server_pending(&slack));
+    test_now_ms++;
+    assert_int_equal(rtm_timeout_ms(bot), 0);
+    WAIT_FOR(server_pending(&slack));
+    return wait;
+}
+
+/* Before and after each test ------------------------------------------------------------------- */
+
+static inline int open_files(void) {
+    DIR *directory = opendir("/proc/self/fd");
+    int count = 0;
+    assert_non_null(directory);
+    while (readdir(directory)) count++;
+    closedir(directory);
+    return count;
+}
+
+static int files_before;
+
+static inline int begin_test(void **state) {
+    (void)state;
+    files_before = open_files();
+    test_now_ms = 1000000;
+    heard_count = heard_next = 0;
+    server_waited_ms = server_resolves = server_resolve_error = 0;
+    server_idle = NULL;
+    server_addresses = NULL;
+    test_fail_at = test_fail_ever = 0;
+    server_open(&slack);
+    return 0;
+}
+
+/* Destroys the client under test. */
+static inline void end_bot(void) {
+    if (!bot) return;
+    tell(rtm_error_detail(bot));
+    bot->polling = false; /* a failed test may have jumped out of a callback */
+    rtm_destroy(bot);
+    bot = NULL;
+}
+
+static inline int end_test(void **state) {
+    (void)state;
+    test_fail_at = 0;
+    end_bot();
+    server_free(&slack);
+    bool secret = told && (strstr(told, TOKEN_PART) || strstr(told, "xoxd-Cookie"));
+    if (secret) print_error("a secret was told\n");
+    (free)(told);
+    told = NULL;
+    told_size = 0;
+    if (test_blocks) print_error("%ld blocks leaked\n", test_blocks);
+    if (open_files() != files_before) print_error("a socket leaked\n");
+    bool bad = secret || test_blocks || open_files() != files_before;
+    test_blocks = 0;
+    return bad ? -1 : 0;
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+
+#endif
