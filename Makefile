@@ -22,6 +22,7 @@ help:
 	@echo 'make demo       a bot at work against a local Slack, from nothing'
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
+	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
 	@echo 'make valgrind   the demo again, its bot under valgrind'
 	@echo 'make deps       installs the Debian packages that all of these need'
@@ -89,9 +90,16 @@ build/test/reconnect: tests/reconnect.c tests/server.h tests/support.h rtm.h
 build/test/webapi: tests/webapi.c tests/server.h tests/support.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/webapi.c -o $@ -lcmocka $(LIBS)
-build/test/sandbox: tests/sandbox.c rtm.h
+build/test/sandbox: tests/sandbox.c tests/box.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/sandbox.c -o $@ -lcmocka $(LIBS)
+
+soak: build/test/soak build/sandbox build/certs/ca.pem
+	@build/test/soak
+
+build/test/soak: tests/soak.c tests/box.h rtm.h build/.deps
+	@mkdir -p build/test
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/soak.c -o $@ -lcmocka $(LIBS)
 
 interop: $(BOTS) build/certs/ca.pem
 	@sh tests/interop/run.sh
@@ -109,4 +117,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test soak interop install uninstall clean

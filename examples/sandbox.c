@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <libwebsockets.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
@@ -157,14 +158,12 @@ static int utf8_size(const unsigned char *s) {
 static void put_escaped(FILE *to, const char *text, bool json) {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int size = utf8_size(s);
-        if (size == 0) {
-            fputs(json ? "\\ufffd" : "\\?", to);
-        } else if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] < 0xA0)) {
-            fprintf(to, *s == '\n' ? "\\n" : "\\u%04x", s[size - 1]);
-        } else {
-            if (json && (*s == '"' || *s == '\\')) putc('\\', to);
-            fwrite(s, 1, (size_t)size, to);
-        }
+        if (json && (*s == '"' || *s == '\\')) putc('\\', to);
+        if (size == 0) fputs(json ? "\\ufffd" : "\\?", to);
+        else if (*s == '\n') fputs("\\n", to);
+        else if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] < 0xA0))
+            fprintf(to, "\\u%04x", s[size - 1]);
+        else fwrite(s, 1, (size_t)size, to);
         s += size ? size : 1;
     }
 }
@@ -1167,19 +1166,18 @@ static void advance(void) {
 
 static bool open_input(void) {
     struct stat info;
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) open("/dev/null", O_RDONLY); /* keep 0 taken */
     if (options.script) input.fd = open(options.script, O_RDONLY | O_CLOEXEC);
-    if (input.fd >= 0 && !fstat(input.fd, &info)) {
-        input.hangs_up = !options.script && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) ||
-                                             isatty(input.fd));
-        return true;
+    if (input.fd < 0 || fstat(input.fd, &info) < 0) {
+        warn("cannot read %s: %s", options.script ? options.script : "stdin", strerror(errno));
+        return false;
     }
-    if (options.script) warn("cannot read %s: %s", options.script, strerror(errno));
-    input.eof = true; /* no stdin: just serve */
-    return !options.script;
+    input.hangs_up = !options.script && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) ||
+                                         isatty(input.fd));
+    return true;
 }
 
 static void watch_input(void) {
-    if (input.eof) return;
     int flags = fcntl(input.fd, F_GETFL);
     lws_sock_file_fd_type copy = { .filefd = dup(input.fd) };
     input.wsi = lws_adopt_descriptor_vhost(box.vhost, LWS_ADOPT_RAW_FILE_DESC, copy, "input", NULL);
@@ -1210,20 +1208,28 @@ static struct lws_vhost *listen_on(const char *address, uint64_t flags) {
     return lws_create_vhost(box.context, &info);
 }
 
+static bool is_certificate_good(void) {
+    char reason[256];
+    SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    bool good = tls && SSL_CTX_use_certificate_chain_file(tls, options.cert) == 1 &&
+                SSL_CTX_use_PrivateKey_file(tls, options.key, SSL_FILETYPE_PEM) == 1;
+    ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
+    if (!good)
+        warn("cannot use the certificate %s with the key %s (tests/certs.sh makes both): %s",
+             options.cert, options.key, reason);
+    SSL_CTX_free(tls);
+    return good;
+}
+
 static bool start_listening(void) {
-    const char *files[] = { options.cert, options.key };
-    for (int i = 0; i < 2 && !options.plain; i++) {
-        if (!access(files[i], R_OK)) continue;
-        warn("cannot read %s: %s (tests/certs.sh makes one)", files[i], strerror(errno));
-        return false;
-    }
+    if (!options.plain && !is_certificate_good()) return false;
+    lws_set_log_level(0, NULL); /* here we know better */
     box.vhost = listen_on("127.0.0.1", LWS_SERVER_OPTION_DISABLE_IPV6);
     if (!box.vhost) {
-        warn("cannot listen on 127.0.0.1:%d; is another program there?", options.port);
+        warn("cannot listen on 127.0.0.1:%d: taken, or not allowed", options.port);
         return false;
     }
     options.port = lws_get_vhost_listen_port(box.vhost);
-    lws_set_log_level(0, NULL); /* without IPv6 we do without a word */
     listen_on("::1", LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY | LWS_SERVER_OPTION_IPV6_V6ONLY_VALUE);
     lws_set_log_level(LLL_ERR | LLL_WARN, lws_log);
     say("sandbox", "listening on %s://localhost:%d/api/", options.plain ? "http" : "https",

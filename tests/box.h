@@ -1,0 +1,91 @@
+/* For tests over TLS through the public functions: rtm.h on the real clock, plus what a test skips of
+   the waits, and the sandbox as a program of its own. */
+#ifndef BOX_H
+#define BOX_H
+
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static long long skipped_ms, clock_offset_s;
+static inline long long now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + skipped_ms;
+}
+struct addrinfo;
+static inline int resolve(const char *host, const char *port, const struct addrinfo *hints,
+                          struct addrinfo **list);
+#define RTM_NOW_MS() now_ms()
+#define RTM_TIME() (time(NULL) + clock_offset_s)
+#define RTM_GETADDRINFO(host, port, hints, list) resolve(host, port, hints, list)
+
+#define RTM_IMPLEMENTATION
+#include "../rtm.h"
+
+/* Names below .test are this machine, as if DNS said so. */
+static inline int resolve(const char *host, const char *port, const struct addrinfo *hints,
+                          struct addrinfo **list) {
+    const char *dot = strrchr(host, '.');
+    return getaddrinfo(dot && !strcmp(dot, ".test") ? "127.0.0.1" : host, port, hints, list);
+}
+
+/* The sandbox, run as a program of its own; lines go to its standard input. */
+typedef struct sandbox {
+    pid_t pid;
+    FILE *input;
+    char url[64];
+} sandbox;
+
+static inline void sandbox_start(sandbox *box, const char *certificate) {
+    char file[] = "/tmp/rtm-sandbox-XXXXXX", cert[64], key[64];
+    int ends[2], port = 0;
+    close(mkstemp(file));
+    snprintf(cert, sizeof cert, "build/certs/%s.pem", certificate);
+    snprintf(key, sizeof key, "build/certs/%s.key", certificate);
+    assert_int_equal(pipe(ends), 0);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    box->pid = fork();
+    if (box->pid == 0) {
+        dup2(ends[0], 0);
+        execl("build/sandbox", "sandbox", "--quiet", "--port", "0", "--port-file", file, "--cert",
+              cert, "--key", key, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    box->input = fdopen(ends[1], "w");
+    for (int i = 0; i < 500 && !port; i++) {
+        FILE *in = fopen(file, "r");
+        if (in && fscanf(in, "%d", &port) != 1) port = 0;
+        if (in) fclose(in);
+        usleep(10000);
+    }
+    unlink(file);
+    assert_int_not_equal(port, 0);
+    snprintf(box->url, sizeof box->url, "https://localhost:%d/api/", port);
+}
+
+static inline void sandbox_stop(sandbox *box) {
+    fclose(box->input);
+    kill(box->pid, SIGTERM);
+    waitpid(box->pid, NULL, 0);
+}
+
+/* Carried out by the sandbox before it looks at anything that the client does after this. */
+static inline void sandbox_line(sandbox *box, const char *line) {
+    fprintf(box->input, "%s\n", line);
+    fflush(box->input);
+}
+
+#endif
