@@ -81,14 +81,14 @@ int main(void) {
     for (int round = 1; round <= ROUNDS && good; round++) {
         good = one_round(bot, &box, round);
         if (!good) printf("soak: stuck in round %d: %s\n", round, rtm_error_detail(bot));
-        if (round == EVERY) {
+        if (round % EVERY == 0)
+            printf("soak: %4d sessions: %d files, %zu bytes of heap, %ld KiB resident\n", round,
+                   open_files(), mallinfo2().uordblks, rss_kib());
+        if (round == EVERY) { /* after the C library has what it keeps for printing */
             files = open_files();
             heap = mallinfo2().uordblks;
             rss = rss_kib();
         }
-        if (round % EVERY == 0)
-            printf("soak: %4d sessions: %d files, %zu bytes of heap, %ld KiB resident\n", round,
-                   open_files(), mallinfo2().uordblks, rss_kib());
     }
     good = good && open_files() == files && mallinfo2().uordblks <= heap && rss_kib() <= rss + 64;
     rtm_destroy(bot);

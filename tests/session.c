@@ -1,0 +1,1562 @@
+/* The session: life and end of a client, the step, events, sends, keep-alive. */
+#include "server.h"
+
+#include <signal.h>
+
+static int calls; /* of the callback that a test watches */
+
+static void count_call(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client;
+    (void)event;
+    (void)user;
+    calls++;
+}
+
+/* Life ----------------------------------------------------------------------------------------- */
+
+static void create_opens_no_connection(void **state) {
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(server_resolves, 0);
+    assert_int_equal(rtm_fd(bot), -1);
+    assert_int_equal(rtm_poll_events(bot), 0);
+    assert_int_equal(rtm_timeout_ms(bot), 0);
+    assert_false(rtm_is_connected(bot));
+    assert_string_equal(rtm_error_detail(bot), "");
+    assert_false(server_pending(&slack));
+    assert_int_equal(heard_count, 0);
+}
+
+static void everything_in_the_config_is_copied(void **state) {
+    char token[] = TOKEN, url[64], field[] = "Cookie: " COOKIE, type[] = "message";
+    char method[] = "rtm.connect";
+    const char *headers[] = { field, NULL };
+    rtm_handler handlers[] = { { type, count_call, NULL }, { NULL, NULL, NULL } };
+    rtm_config config = usual_config();
+    request got;
+    (void)state;
+    snprintf(url, sizeof url, "%s", slack.base_url);
+    config.token = token;
+    config.base_url = url;
+    config.headers = headers;
+    config.handlers = handlers;
+    config.connect_method = method;
+    make_bot(&config);
+    memset(token, 'x', sizeof token - 1);
+    memset(url, 'x', strlen(url));
+    memset(field, 'x', sizeof field - 1);
+    memset(type, 'x', sizeof type - 1);
+    memset(method, 'x', sizeof method - 1);
+    memset(headers, 0, sizeof headers);
+    memset(handlers, 0, sizeof handlers);
+    memset(&config, 0, sizeof config);
+    take_call(&got);
+    assert_string_equal(header(&got, "Authorization"), "Bearer " TOKEN);
+    assert_string_equal(header(&got, "Cookie"), COOKIE);
+    server_answer_connect(&slack, "link");
+    server_accept(&slack);
+    server_upgrade(&slack, &got);
+    next_event("open");
+    calls = 0;
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    next_event("message");
+    assert_int_equal(calls, 1);
+}
+
+static void no_client_is_an_argument_error(void **state) {
+    rtm_response response;
+    (void)state;
+    assert_int_equal(rtm_poll(NULL, 0), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_connect(NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_run(NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_disconnect(NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_on(NULL, "a", count_call, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_off(NULL, "a", count_call, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send(NULL, "{}"), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send_message(NULL, "C1", "a"), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send_typing(NULL, "C1"), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send_ping(NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_call(NULL, &response, "api.test", NULL), RTM_E_ARGUMENT);
+    assert_string_equal(response.error, "");
+    assert_int_equal(rtm_call(NULL, NULL, "api.test", NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_fd(NULL), -1);
+    rtm_poll_events(NULL);
+    rtm_timeout_ms(NULL);
+    assert_false(rtm_is_connected(NULL));
+    assert_non_null(rtm_error_detail(NULL));
+    rtm_stop(NULL);
+    rtm_destroy(NULL);
+}
+
+static void every_result_has_words_of_its_own(void **state) {
+    (void)state;
+    for (int a = RTM_E_UNACKNOWLEDGED; a <= RTM_OK; a++) {
+        assert_true(strlen(rtm_strerror((rtm_result)a)) > 5);
+        for (int b = a + 1; b <= RTM_OK; b++)
+            assert_string_not_equal(rtm_strerror((rtm_result)a), rtm_strerror((rtm_result)b));
+    }
+    assert_int_equal(RTM_OK, 0);
+    assert_non_null(rtm_strerror((rtm_result)(RTM_E_UNACKNOWLEDGED - 1)));
+    assert_non_null(rtm_strerror((rtm_result)1));
+    assert_string_equal(rtm_version(), RTM_VERSION);
+}
+
+static void open_carries_the_whole_connect_response(void **state) {
+    request got;
+    char expected[256];
+    (void)state;
+    make_bot(NULL);
+    take_upgrade(&got);
+    assert_int_equal(heard_count, 0);
+    server_answer_upgrade(&slack, &got);
+    record *event = next_event("open");
+    snprintf(expected, sizeof expected,
+             "{\"ok\":true,\"url\":\"ws:\\/\\/127.0.0.1:%d\\/link?ticket=1&x=%%2F\","
+             "\"self\":{\"id\":\"U1\"}}", slack.port);
+    assert_string_equal(event->data, expected);
+    assert_int_equal(event->result, RTM_OK);
+    no_event();
+}
+
+static void upgrade_request_is_complete_and_has_no_token(void **state) {
+    static const char *const headers[] = { "Cookie: " COOKIE, NULL };
+    rtm_config config = usual_config();
+    request got;
+    char host[32], key[32];
+    (void)state;
+    config.headers = headers;
+    make_bot(&config);
+    snprintf(host, sizeof host, "127.0.0.1:%d", slack.port);
+    take_upgrade(&got);
+    assert_string_equal(header(&got, "Host"), host);
+    assert_string_equal(header(&got, "Connection"), "Upgrade");
+    assert_int_equal(strcasecmp(header(&got, "Upgrade"), "websocket"), 0);
+    assert_string_equal(header(&got, "Sec-WebSocket-Version"), "13");
+    assert_string_equal(header(&got, "Cookie"), COOKIE);
+    assert_non_null(header(&got, "User-Agent"));
+    snprintf(key, sizeof key, "%s", header(&got, "Sec-WebSocket-Key"));
+    assert_int_equal(strlen(key), 24);
+    assert_string_equal(key + 22, "==");
+    assert_false(has_header(&got, "Authorization"));
+    assert_false(has_header(&got, "Sec-WebSocket-Extensions"));
+    assert_null(strstr(got.head, TOKEN));
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    test_now_ms += 3000;
+    take_upgrade(&got);
+    assert_string_not_equal(header(&got, "Sec-WebSocket-Key"), key);
+}
+
+static void connect_request_has_the_token_in_the_header_alone(void **state) {
+    rtm_config config = usual_config();
+    request got;
+    char host[32], *at;
+    (void)state;
+    config.token = " \t" TOKEN "\r\n ";
+    make_bot(&config);
+    take_call(&got);
+    snprintf(host, sizeof host, "127.0.0.1:%d", slack.port);
+    assert_string_equal(header(&got, "Host"), host);
+    assert_string_equal(header(&got, "Authorization"), "Bearer " TOKEN);
+    assert_string_equal(header(&got, "Content-Length"), "0");
+    at = strstr(got.head, TOKEN);
+    assert_non_null(at);
+    assert_null(strstr(at + 1, TOKEN));
+}
+
+static void frames_in_the_same_segment_as_the_101_are_heard(void **state) {
+    request got;
+    char accept[29], answer[300];
+    (void)state;
+    make_bot(NULL);
+    take_upgrade(&got);
+    rtmi_ws_accept(header(&got, "Sec-WebSocket-Key"), accept);
+    int size = snprintf(answer, sizeof answer,
+                        "HTTP/1.1 101 \r\nupgrade: WebSocket\r\nconnection: keep-alive, upgrade\r\n"
+                        "sec-websocket-accept: %s\r\n\r\n\x81\x10{\"type\":\"hello\"}", accept);
+    server_send_bytes(&slack, answer, (size_t)size);
+    next_event("open");
+    assert_string_equal(next_event("hello")->data, "{\"type\":\"hello\"}");
+}
+
+static void base_url_needs_no_slash_at_its_end(void **state) {
+    rtm_config config = usual_config();
+    char url[64];
+    (void)state;
+    snprintf(url, sizeof url, "HTTP://127.0.0.1:%d/api", slack.port);
+    config.base_url = url;
+    make_bot(&config);
+    open_session();
+}
+
+/* What each state answers; the wait of WAITING has a random part. */
+static const struct {
+    rtmi_state state;
+    int timeout_lo, timeout_hi;
+    bool socket, connected, final;
+} states[] = {
+    { RTMI_IDLE, 0, 0, false, false, false },
+    { RTMI_CALLING, 30000, 30000, true, false, false },
+    { RTMI_UPGRADING, 30000, 30000, true, false, false },
+    { RTMI_OPEN, 30000, 30000, true, true, false },
+    { RTMI_CLOSING, 1000, 1000, true, false, false },
+    { RTMI_WAITING, 2000, 3000, false, false, false },
+    { RTMI_FINISHED, -1, -1, false, false, true },
+};
+enum { STATES = sizeof states / sizeof *states };
+
+static void each_state_says_what_to_wait_for(void **state) {
+    (void)state;
+    for (int i = 0; i < STATES; i++) {
+        reach(states[i].state);
+        int due = rtm_timeout_ms(bot);
+        assert_true(due >= states[i].timeout_lo && due <= states[i].timeout_hi);
+        assert_int_equal(rtm_fd(bot) >= 0, states[i].socket);
+        assert_int_equal(rtm_poll_events(bot), states[i].socket ? POLLIN : 0);
+        assert_int_equal(rtm_is_connected(bot), states[i].connected);
+        if (due > 0) { /* and it follows the clock */
+            test_now_ms += 500;
+            assert_int_equal(rtm_timeout_ms(bot), due - 500);
+        }
+        end_bot();
+        heard_next = heard_count;
+    }
+}
+
+static void poll_never_waits_longer_than_it_may(void **state) {
+    static const int timeouts[] = { 0, 1, 999, 1500 };
+    (void)state;
+    for (int i = 1; i < STATES; i++) {
+        reach(states[i].state);
+        int due = rtm_timeout_ms(bot);
+        for (int t = 0; t < 4; t++) {
+            int most = due >= 0 && due < timeouts[t] ? due : timeouts[t];
+            server_waited_ms = 0;
+            int result = rtm_poll(bot, timeouts[t]);
+            assert_int_equal(result, states[i].final ? RTM_E_STOPPED : 0);
+            assert_int_equal(server_waited_ms, states[i].final ? 0 : most);
+        }
+        server_waited_ms = 0;
+        if (!states[i].final) assert_int_equal(rtm_poll(bot, -1), 0);
+        assert_int_equal(server_waited_ms, states[i].final ? 0 : due);
+        end_bot();
+        heard_next = heard_count;
+    }
+}
+
+static void poll_of_an_idle_client_waits_no_longer_than_it_may(void **state) {
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(rtm_poll(bot, 0), 0);
+    assert_int_equal(server_waited_ms, 0);
+    assert_true(server_pending(&slack));
+}
+
+static int interrupt(int timeout_ms) {
+    (void)timeout_ms;
+    return -1;
+}
+
+static void poll_returns_when_a_signal_comes(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    server_idle = interrupt;
+    server_waited_ms = 0;
+    assert_int_equal(rtm_poll(bot, -1), 0);
+    assert_true(server_waited_ms <= 1000);
+}
+
+static void poll_counts_the_events_that_callbacks_ran_for(void **state) {
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(rtm_on(bot, "message", count_call, NULL), RTM_OK);
+    open_session();
+    assert_int_equal(rtm_off(bot, "*", record_event, NULL), RTM_OK);
+    calls = 0;
+    server_send_text(&slack, "{\"type\":\"presence_change\"}");
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+    int sum = 0;
+    WAIT_FOR((sum += rtm_poll(bot, 0), sum >= 2));
+    assert_int_equal(sum, 2);
+    assert_int_equal(calls, 2);
+    assert_int_equal(rtm_poll(bot, 0), 0);
+}
+
+static void destroy_in_each_state_leaks_nothing(void **state) {
+    (void)state;
+    for (int i = 0; i < STATES; i++) {
+        reach(states[i].state);
+        int before = heard_count;
+        end_bot();
+        assert_int_equal(test_blocks, 0);
+        assert_int_equal(heard_count, before); /* no callback runs */
+        heard_next = heard_count;
+    }
+}
+
+static void destroy_says_goodbye(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    end_bot();
+    server_expect_close(&slack, 1000);
+    server_ends(&slack);
+    assert_int_equal(slack.in_size, 0);
+}
+
+/* Only some of the functions are forbidden in a callback. */
+static void try_forbidden(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    (void)user;
+    assert_int_equal(rtm_poll(client, 0), RTM_E_BUSY);
+    assert_int_equal(rtm_poll(client, -1), RTM_E_BUSY);
+    assert_int_equal(rtm_connect(client), RTM_E_BUSY);
+    assert_int_equal(rtm_run(client), RTM_E_BUSY);
+    calls++;
+}
+
+static void poll_connect_and_run_are_busy_in_callbacks(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "*", try_forbidden, NULL);
+    calls = 0;
+    open_session();
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    next_event("message");
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    assert_int_equal(calls, 4);
+}
+
+/* Stop ----------------------------------------------------------------------------------------- */
+
+/* The client has finished: it says so at each call, and connects no more. */
+static void expect_finished(rtm_result result) {
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(rtm_poll(bot, 0), result);
+        test_now_ms += 400000;
+    }
+    assert_int_equal(rtm_poll(bot, -1), result);
+    assert_int_equal(rtm_timeout_ms(bot), -1);
+    assert_int_equal(rtm_fd(bot), -1);
+    assert_false(rtm_is_connected(bot));
+    assert_false(server_pending(&slack));
+    assert_int_equal(heard_count, heard_next);
+    assert_int_equal(rtm_connect(bot), result);
+    assert_int_equal(rtm_run(bot), result == RTM_E_STOPPED ? RTM_OK : result);
+    assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_disconnect(bot), RTM_E_NOT_CONNECTED);
+    assert_false(server_pending(&slack));
+}
+
+static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    rtm_stop(bot);
+    rtm_stop(bot);
+    assert_false(rtm_is_connected(bot));
+    assert_int_equal(rtm_timeout_ms(bot), 0);
+    assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_poll(bot, 0), 0);
+    server_expect_close(&slack, 1000);
+    no_event();
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    server_send_close(&slack, 1000, "bye");
+    record *event = next_event("close");
+    assert_int_equal(event->code, 1000);
+    assert_string_equal(event->reason, "bye");
+    assert_int_equal(event->result, RTM_OK);
+    expect_finished(RTM_E_STOPPED);
+    server_ends(&slack);
+    assert_int_equal(slack.in_size, 0); /* one CLOSE, not two */
+}
+
+static void stop_waits_a_second_at_most(void **state) {
+    (void)state;
+    reach(RTMI_CLOSING);
+    server_expect_close(&slack, 1000);
+    test_now_ms += 999;
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    no_event();
+    assert_int_equal(rtm_poll(bot, 0), 0);
+    test_now_ms++;
+    record *event = next_event("close");
+    assert_int_equal(event->code, 1006);
+    assert_int_equal(event->result, RTM_OK);
+    expect_finished(RTM_E_STOPPED);
+    server_ends(&slack);
+}
+
+static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        reach(RTMI_CLOSING);
+        if (how == 0) server_close(&slack);
+        else if (how == 1) server_reset(&slack);
+        else server_send(&slack, "\xff\xff");
+        next_event("close");
+        assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
+        assert_int_equal(heard_count, heard_next);
+        end_bot();
+    }
+}
+
+static void stop_in_each_state_finishes_without_a_word(void **state) {
+    (void)state;
+    for (int i = 0; i < STATES; i++) {
+        if (states[i].state == RTMI_OPEN || states[i].state == RTMI_CLOSING) continue;
+        reach(states[i].state);
+        rtm_stop(bot);
+        assert_int_equal(rtm_poll(bot, -1), RTM_E_STOPPED);
+        if (server_pending(&slack)) assert_true(server_try_accept(&slack));
+        expect_finished(RTM_E_STOPPED);
+        end_bot();
+    }
+}
+
+static void stop_it(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    (void)user;
+    rtm_stop(client);
+}
+
+static void after_stop_only_close_and_error_callbacks_run(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", stop_it, NULL);
+    rtm_on(bot, "message", count_call, NULL); /* not even of the same event */
+    open_session();
+    calls = 0;
+    assert_int_equal(rtm_send_message(bot, "C1", "never answered"), 1);
+    server_send_text(&slack, "{\"type\":\"message\",\"n\":1}");
+    server_send_text(&slack, "{\"type\":\"message\",\"n\":2}");
+    server_send_text(&slack, "{\"type\":\"hello\"}");
+    next_event("message");
+    no_event();
+    server_send_close(&slack, 1000, "");
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 1);
+    next_event("close");
+    assert_int_equal(calls, 0);
+    expect_finished(RTM_E_STOPPED);
+}
+
+static void stop_in_a_callback_of_any_type_ends_the_client(void **state) {
+    static const char *const types[] = { "open", "hello", "error", "close", "goodbye" };
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        make_bot(NULL);
+        rtm_on(bot, types[i], stop_it, NULL);
+        open_session();
+        if (i == 1 || i == 4) {
+            server_send_text(&slack, i == 1 ? "{\"type\":\"hello\"}" : "{\"type\":\"goodbye\"}");
+            next_event(types[i]);
+        }
+        if (i == 2 || i == 3) server_close(&slack);
+        else server_expect_close(&slack, 1000), server_send_close(&slack, 1000, "");
+        if (i == 2 || i == 3) next_error(RTM_E_CLOSED);
+        next_event("close");
+        expect_finished(RTM_E_STOPPED);
+        end_bot();
+    }
+}
+
+static void stop_after_goodbye_does_not_spin(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "goodbye", stop_it, NULL);
+    open_session();
+    server_send_text(&slack, "{\"type\":\"goodbye\"}");
+    next_event("goodbye");
+    rtm_poll(bot, 0);
+    assert_int_equal(bot->state, RTMI_CLOSING);
+    assert_int_equal(rtm_timeout_ms(bot), 1000);
+}
+
+static void answers_that_come_while_closing_still_count(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_message(bot, "C1", "bye"), 1);
+    rtm_stop(bot);
+    rtm_poll(bot, 0);
+    server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
+    server_send_close(&slack, 1000, "");
+    next_event("close");
+    assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
+}
+
+static void functions_after_stop_say_so(void **state) {
+    rtm_response response;
+    (void)state;
+    reach(RTMI_OPEN);
+    rtm_stop(bot);
+    assert_int_equal(rtm_send(bot, "{}"), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_send_message(bot, "C", "t"), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_send_typing(bot, "C"), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_disconnect(bot), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_STOPPED);
+    assert_int_equal(rtm_on(bot, "a", count_call, NULL), RTM_OK);
+}
+
+/* Blocking conveniences ------------------------------------------------------------------------ */
+
+static void connect_returns_when_a_session_is_open(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_idle = serve_sessions;
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+    assert_true(rtm_is_connected(bot));
+    next_event("open");
+    assert_int_equal(rtm_connect(bot), RTM_OK); /* it is open already */
+    assert_int_equal(slack.accepts, 2);
+}
+
+static int refuse_calls(int timeout_ms) {
+    static request got;
+    server_try_accept(&slack);
+    if (slack.fd >= 0 && server_try_request(&slack, &got))
+        server_answer(&slack, "500 Oops", "Connection: close\r\n", "");
+    else if (slack.fd < 0 || slack.ended)
+        test_now_ms += timeout_ms;
+    server_fill(&slack);
+    return 0;
+}
+
+static void connect_says_why_the_attempt_failed_and_can_be_called_again(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_idle = refuse_calls;
+    assert_int_equal(rtm_connect(bot), RTM_E_HTTP);
+    assert_true(strlen(rtm_error_detail(bot)) > 10);
+    next_error(RTM_E_HTTP);
+    assert_int_equal(rtm_connect(bot), RTM_E_HTTP);
+    next_error(RTM_E_HTTP);
+    assert_true(test_now_ms >= 1002000);
+    server_close(&slack);
+    test_now_ms += 10000;
+    server_idle = serve_sessions;
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+}
+
+static void connect_of_a_stopped_client_is_stopped(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_stop(bot);
+    assert_int_equal(rtm_connect(bot), RTM_E_STOPPED);
+    expect_finished(RTM_E_STOPPED);
+}
+
+/* Serves until the session is open, then sends itself this signal. */
+static int signal_to_raise, rounds_after;
+static struct sigaction action_within;
+
+static int serve_and_raise(int timeout_ms) {
+    if (!rtm_is_connected(bot)) {
+        test_now_ms += bot->state == RTMI_CLOSING ? timeout_ms : 0;
+        return serve_sessions(timeout_ms);
+    }
+    assert_true(rounds_after++ < 3);
+    sigaction(signal_to_raise, NULL, &action_within);
+    raise(signal_to_raise);
+    return -1;
+}
+
+static volatile sig_atomic_t signals;
+
+static void count_signal(int number) {
+    (void)number;
+    signals++;
+}
+
+static void run_stops_on_a_signal_and_restores_the_handlers(void **state) {
+    static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct sigaction mine, old, now;
+        memset(&mine, 0, sizeof mine);
+        mine.sa_handler = count_signal;
+        sigaction(numbers[i], &mine, &old);
+        signals = rounds_after = 0;
+        signal_to_raise = numbers[i];
+        make_bot(NULL);
+        server_idle = serve_and_raise;
+        assert_int_equal(rtm_run(bot), RTM_OK);
+        sigaction(numbers[i], &old, &now);
+        assert_true(now.sa_handler == count_signal);
+        assert_true(action_within.sa_handler != count_signal);
+        assert_int_equal(signals, 0);
+        next_event("open");
+        next_event("close");
+        server_idle = NULL;
+        expect_finished(RTM_E_STOPPED);
+        end_bot();
+    }
+}
+
+static void run_with_no_signals_leaves_them_alone(void **state) {
+    struct sigaction mine, old;
+    rtm_config config = usual_config();
+    (void)state;
+    memset(&mine, 0, sizeof mine);
+    mine.sa_handler = count_signal;
+    sigaction(SIGTERM, &mine, &old);
+    signals = rounds_after = 0;
+    signal_to_raise = SIGTERM;
+    config.no_signals = true;
+    config.no_auto_reconnect = true;
+    config.ping_interval_ms = 1000;
+    make_bot(&config);
+    rtm_on(bot, "open", stop_it, NULL);
+    server_idle = serve_and_raise;
+    assert_int_equal(rtm_run(bot), RTM_OK);
+    raise(SIGTERM);
+    assert_int_equal(signals, 1);
+    sigaction(SIGTERM, &old, &mine);
+    assert_true(mine.sa_handler == count_signal);
+}
+
+static int refuse_token(int timeout_ms) {
+    static request got;
+    (void)timeout_ms;
+    server_try_accept(&slack);
+    if (slack.fd >= 0 && server_try_request(&slack, &got))
+        server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
+    return 0;
+}
+
+static void run_returns_what_ended_the_client(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_idle = refuse_token;
+    assert_int_equal(rtm_run(bot), RTM_E_AUTH);
+    next_error(RTM_E_AUTH);
+    expect_finished(RTM_E_AUTH);
+}
+
+/* Handlers ------------------------------------------------------------------------------------- */
+
+static char order[64]; /* what ran, a letter each */
+
+static void note(rtm_client *client, const rtm_event *event, void *user) {
+    size_t length = strlen(order);
+    (void)client;
+    (void)event;
+    assert_true(length < sizeof order - 1);
+    order[length] = *(const char *)user;
+    order[length + 1] = '\0';
+}
+
+/* Sends an event and compares what ran. */
+static void expect_order(const char *json, const char *expected) {
+    order[0] = '\0';
+    int before = heard_count;
+    server_send_text(&slack, json);
+    WAIT_FOR(heard_count > before);
+    heard_next = heard_count;
+    assert_string_equal(order, expected);
+}
+
+static void handlers_run_in_the_order_registered(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", note, "c");
+    rtm_on(bot, "*", note, "a");
+    rtm_on(bot, "message::bot_message", note, "s");
+    rtm_on(bot, "message", note, "b");
+    rtm_on(bot, "message", note, "c"); /* twice is once, at its first place */
+    rtm_on(bot, "hello", note, "h");
+    rtm_on(bot, "messages", note, "x");
+    rtm_on(bot, "mess", note, "x");
+    open_session();
+    expect_order("{\"type\":\"message\"}", "cab");
+    expect_order("{\"type\":\"message\",\"subtype\":\"bot_message\"}", "casb");
+    expect_order("{\"type\":\"message\",\"subtype\":\"bot_messages\"}", "cab");
+    expect_order("{\"type\":\"message\",\"subtype\":\"b\\u006ft_message\"}", "casb");
+    expect_order("{\"type\":\"message\",\"subtype\":null}", "cab");
+    expect_order("{\"subtype\":\"bot_message\",\"type\":\"hello\"}", "ah");
+    expect_order("{\"type\":\"\\u0068ello\"}", "ah");
+    expect_order("{\"type\":\"Hello\"}", "a");
+}
+
+static void handlers_are_compared_by_type_callback_and_user(void **state) {
+    static char a[] = "a", also_a[] = "a";
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", note, a);
+    rtm_on(bot, "message", note, also_a);
+    open_session();
+    expect_order("{\"type\":\"message\"}", "aa");
+    assert_int_equal(rtm_off(bot, "hello", note, a), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_off(bot, "message", count_call, a), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_off(bot, "message", note, order), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_off(bot, NULL, note, a), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_off(bot, "message", note, a), RTM_OK);
+    assert_int_equal(rtm_off(bot, "message", note, a), RTM_E_ARGUMENT);
+    expect_order("{\"type\":\"message\"}", "a");
+    rtm_on(bot, "message", note, a);
+    expect_order("{\"type\":\"message\"}", "aa");
+}
+
+static void bad_handlers_are_refused(void **state) {
+    char type[129];
+    (void)state;
+    make_bot(NULL);
+    memset(type, 'a', 128);
+    type[128] = '\0';
+    assert_int_equal(rtm_on(bot, "message", NULL, NULL), RTM_E_ARGUMENT);
+    assert_true(strlen(rtm_error_detail(bot)) > 10);
+    assert_int_equal(rtm_on(bot, NULL, count_call, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_on(bot, "", count_call, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_on(bot, type, count_call, NULL), RTM_E_ARGUMENT);
+    type[127] = '\0';
+    assert_int_equal(rtm_on(bot, type, count_call, NULL), RTM_OK);
+    calls = 0;
+    open_session();
+    char event[200];
+    snprintf(event, sizeof event, "{\"type\":\"%s\"}", type);
+    server_send_text(&slack, event);
+    WAIT_FOR(calls == 1);
+}
+
+static void remove_self(rtm_client *client, const rtm_event *event, void *user) {
+    note(client, event, user);
+    assert_int_equal(rtm_off(client, "message", remove_self, user), RTM_OK);
+}
+
+static void remove_next(rtm_client *client, const rtm_event *event, void *user) {
+    note(client, event, user);
+    rtm_off(client, "message", note, "n");
+}
+
+static void handlers_can_be_removed_in_callbacks(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", remove_self, "s");
+    rtm_on(bot, "message", note, "a");
+    rtm_on(bot, "message", remove_next, "r");
+    rtm_on(bot, "message", note, "n");
+    rtm_on(bot, "message", note, "z");
+    open_session();
+    expect_order("{\"type\":\"message\"}", "sarz");
+    expect_order("{\"type\":\"message\"}", "arz");
+}
+
+static void add_many(rtm_client *client, const rtm_event *event, void *user) {
+    note(client, event, user);
+    for (int i = 0; i < 20; i++) /* enough for the table to move */
+        assert_int_equal(rtm_on(client, "message", note, &"abcdefghijklmnopqrst"[i]), RTM_OK);
+}
+
+static void handlers_added_in_a_callback_hear_the_next_event(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", add_many, "A");
+    open_session();
+    expect_order("{\"type\":\"message\"}", "A");
+    expect_order("{\"type\":\"message\"}", "Aabcdefghijklmnopqrst");
+}
+
+static void swap_places(rtm_client *client, const rtm_event *event, void *user) {
+    note(client, event, user);
+    rtm_off(client, "message", note, "y");
+    rtm_on(client, "message", note, "y");
+}
+
+static void a_handler_removed_and_added_again_hears_the_next_event(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", swap_places, "x");
+    rtm_on(bot, "message", note, "y");
+    open_session();
+    expect_order("{\"type\":\"message\"}", "x");
+    rtm_off(bot, "message", swap_places, "x");
+    expect_order("{\"type\":\"message\"}", "y");
+}
+
+static void handlers_belong_to_one_client(void **state) {
+    rtm_config config = usual_config();
+    rtm_client *other;
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(rtm_create(&config, &other), RTM_OK);
+    rtm_on(other, "message", note, "o");
+    rtm_on(bot, "message", note, "b");
+    open_session();
+    expect_order("{\"type\":\"message\"}", "b");
+    rtm_destroy(other);
+}
+
+static void the_table_in_the_config_comes_first(void **state) {
+    static char first[] = "1", second[] = "2";
+    static const rtm_handler handlers[] = {
+        { "message", note, first }, { "*", note, second }, { NULL, NULL, NULL } };
+    rtm_config config = usual_config();
+    (void)state;
+    config.handlers = handlers;
+    make_bot(&config);
+    rtm_on(bot, "message", note, "3");
+    open_session();
+    expect_order("{\"type\":\"message\"}", "123");
+}
+
+/* Events --------------------------------------------------------------------------------------- */
+
+static void events_without_a_usable_type_are_unknown(void **state) {
+    static const char *const events[] = {
+        "{\"a\":1}", "{}", "[]", "\"text\"", "null", " 17 ", "{\"type\":null}", "{\"type\":5}",
+        "{\"type\":\"open\"}", "{\"type\":\"close\",\"code\":1000}", "{\"type\":\"Unknown\"}",
+        "{\"type\":\"op\\u0065n\"}", "{\"type\":\"a\\u0000b\"}", "{\"data\":{\"type\":\"hello\"}}",
+    };
+    (void)state;
+    reach(RTMI_OPEN);
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        server_send_text(&slack, events[i]);
+        record *event = next_event("Unknown");
+        assert_string_equal(event->data, strcmp(events[i], " 17 ") ? events[i] : "17");
+        assert_int_equal(event->id, 0);
+        assert_int_equal(event->result, RTM_OK);
+    }
+    assert_true(rtm_is_connected(bot));
+}
+
+static void an_event_has_its_data_whole(void **state) {
+    static const char json[] = " {\"n\": 1, \"type\":\"message\",\"text\":\"gr\xc3\xbc\xc3\x9f\"}\n";
+    (void)state;
+    reach(RTMI_OPEN);
+    server_send_text(&slack, json);
+    record *event = next_event("message");
+    assert_memory_equal(event->data, json + 1, strlen(json) - 2);
+    assert_int_equal(strlen(event->data), strlen(json) - 2);
+    assert_string_equal(event->reason, "");
+    assert_string_equal(event->detail, "");
+    assert_int_equal(event->code, 0);
+}
+
+static void what_is_not_json_is_an_error_and_the_session_lives(void **state) {
+    static const char *const texts[] = {
+        "", " ", "hello", "{\"type\":\"message\"", "{\"type\":\"message\",}", "{'type':'message'}",
+        "{\"type\":\"message\"} x", "[1,]", "{\"type\":\"message\",\"a\":01}", "nul",
+    };
+    (void)state;
+    reach(RTMI_OPEN);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        server_send_text(&slack, texts[i]);
+        record *event = next_error(RTM_E_JSON);
+        assert_string_equal(event->data, "");
+        assert_int_equal(event->id, 0);
+    }
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    next_event("message");
+}
+
+static void deep_nesting_is_refused_and_the_session_lives(void **state) {
+    static char json[2 * 100000 + 64];
+    static const int depths[] = { 127, 128, 100000 }; /* of the arrays, within an object */
+    (void)state;
+    reach(RTMI_OPEN);
+    for (int i = 0; i < 3; i++) {
+        size_t depth = (size_t)depths[i];
+        char *end = json + sprintf(json, "{\"type\":\"deep\",\"a\":");
+        memset(end, '[', depth);
+        memset(end + depth, ']', depth);
+        strcpy(end + 2 * depth, "}");
+        server_send_text(&slack, json);
+        if (i) next_error(RTM_E_JSON);
+        else next_event("deep");
+    }
+    assert_true(rtm_is_connected(bot));
+}
+
+static void a_binary_message_is_reported_and_the_session_lives(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    server_send_frame(&slack, RTMI_WS_BINARY, FIN, "\xff\x00", 2);
+    next_error(RTM_E_WEBSOCKET);
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    next_event("message");
+}
+
+static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
+    static char json[70001];
+    rtm_config config = usual_config();
+    (void)state;
+    config.max_message = 1000;
+    make_bot(&config);
+    open_session();
+    memset(json, ' ', sizeof json - 1);
+    memcpy(json, "{\"type\":\"message\"}", 18);
+    server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, 1000);
+    next_event("message");
+    static const size_t sizes[] = { 1001, 65535, 70000 };
+    for (int i = 0; i < 3; i++) {
+        server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, sizes[i]);
+        next_error(RTM_E_TOO_BIG);
+    }
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 600); /* too big only in all */
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "p", 1);
+    server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 401);
+    server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json, 1);
+    next_error(RTM_E_TOO_BIG);
+    server_expect(&slack, RTMI_WS_PONG, "p");
+    server_send_text(&slack, "{\"type\":\"hello\"}");
+    next_event("hello");
+    no_event();
+}
+
+static void events_arrive_in_any_chunking(void **state) {
+    static const char json[] = "{\"type\":\"message\",\"text\":\"\xe2\x82\xac\"}";
+    char bytes[64] = { '\x81', sizeof json - 1 };
+    (void)state;
+    reach(RTMI_OPEN);
+    memcpy(bytes + 2, json, sizeof json - 1);
+    for (size_t i = 0; i < sizeof json + 1; i++) {
+        assert_int_equal(heard_count, heard_next);
+        server_send_bytes(&slack, bytes + i, 1);
+        server_round(0);
+    }
+    assert_string_equal(next_event("message")->data, json);
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 28); /* within the euro sign */
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "between", 7);
+    server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, "", 0);
+    server_expect(&slack, RTMI_WS_PONG, "between");
+    server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json + 28, sizeof json - 29);
+    assert_string_equal(next_event("message")->data, json);
+}
+
+/* The session ends with this close code, the server having seen it. */
+static void expect_broken(int code) {
+    record *event = next_error(RTM_E_WEBSOCKET);
+    assert_true(strlen(event->detail) > 20);
+    event = next_event("close");
+    assert_int_equal(event->code, code);
+    assert_int_equal(event->result, RTM_E_WEBSOCKET);
+    server_expect_close(&slack, code);
+    server_ends(&slack);
+    assert_int_equal(bot->state, RTMI_WAITING);
+}
+
+static void broken_frames_end_the_session_with_their_code(void **state) {
+    static const struct { const char *bytes; size_t size; int code; } broken[] = {
+        { "\xc1\x02{}", 4, 1002 },             /* RSV1: compression that nobody asked for */
+        { "\x81\x82mask\x16\x1c", 8, 1002 },   /* masked */
+        { "\x83\x00", 2, 1002 },               /* opcode 3 */
+        { "\x8b\x00", 2, 1002 },               /* opcode 11 */
+        { "\x09\x00", 2, 1002 },               /* PING in fragments */
+        { "\x89\x7e\x00\x7e", 4, 1002 },       /* PING over 125 bytes */
+        { "\x80\x00", 2, 1002 },               /* continuation of nothing */
+        { "\x01\x01{\x81\x01}", 6, 1002 },     /* a message within a message */
+        { "\x88\x01\x03", 3, 1002 },           /* half a close code */
+        { "\x88\x02\x03\xed", 4, 1002 },       /* 1005 is never sent */
+        { "\x81\x01\xff", 3, 1007 },
+        { "\x81\x02\xc0\xaf", 4, 1007 },       /* overlong */
+        { "\x81\x03\xed\xa0\x80", 5, 1007 },   /* surrogate */
+        { "\x81\x02\xe2\x82", 4, 1007 },       /* cut short */
+        { "\x01\x7d\xff", 3, 1007 },           /* as soon as it is seen */
+        { "\x88\x03\x03\xe8\xff", 5, 1007 },   /* in the close reason */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        reach(RTMI_OPEN);
+        server_send_bytes(&slack, broken[i].bytes, broken[i].size);
+        expect_broken(broken[i].code);
+        end_bot();
+    }
+}
+
+static int poll_bytes; /* of the events that callbacks saw */
+
+static void count_bytes(rtm_client *client, const rtm_event *event, void *user) {
+    size_t size = 0;
+    (void)client;
+    (void)user;
+    rtm_json_raw(event->data, &size);
+    poll_bytes += (int)size;
+}
+
+static void a_flood_leaves_the_caller_his_turn(void **state) {
+    static char flood[1 << 20];
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "flood", count_bytes, NULL);
+    for (size_t i = 0; i < sizeof flood; i += 1024) {
+        memset(flood + i, ' ', 1024);
+        memcpy(flood + i, "\x81\x7e\x03\xfc{\"type\":\"flood\"", 19);
+        flood[i + 1023] = '}';
+    }
+    ssize_t sent = send(slack.fd, flood, sizeof flood, MSG_NOSIGNAL); /* what the kernel takes */
+    assert_true(sent > 300000);
+    int polls = 0, total = 0, whole = (int)sent / 1024 * 1020;
+    for (; total < whole; polls++) {
+        assert_true(polls < 1000);
+        poll_bytes = 0;
+        rtm_poll(bot, 0);
+        assert_true(poll_bytes <= 262144);
+        total += poll_bytes;
+    }
+    assert_true(polls >= 2);
+    assert_int_equal(total, whole);
+}
+
+/* Sending -------------------------------------------------------------------------------------- */
+
+static void ids_count_up_from_one(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_message(bot, "C024BE91L", "Hello world"), 1);
+    assert_int_equal(rtm_send_ping(bot), 2);
+    assert_int_equal(rtm_send_typing(bot, "C01234567"), 3);
+    assert_int_equal(rtm_send(bot, "{\"type\":\"presence_sub\",\"ids\":[\"U1\"]}"), 4);
+    server_expect(&slack, RTMI_WS_TEXT, "{\"id\":1,\"type\":\"message\","
+                  "\"channel\":\"C024BE91L\",\"text\":\"Hello world\"}");
+    server_expect(&slack, RTMI_WS_TEXT, "{\"id\":2,\"type\":\"ping\"}");
+    server_expect(&slack, RTMI_WS_TEXT, "{\"id\":3,\"type\":\"typing\",\"channel\":\"C01234567\"}");
+    server_expect(&slack, RTMI_WS_TEXT, "{\"id\":4,\"type\":\"presence_sub\",\"ids\":[\"U1\"]}");
+}
+
+static void ids_are_added_where_they_are_missing(void **state) {
+    static const struct { const char *json, *sent; int id; } rows[] = {
+        { "{}", "{\"id\":1}", 1 },
+        { "{ }", "{\"id\":2 }", 2 },
+        { " {\"type\":\"x\"} ", "{\"id\":3,\"type\":\"x\"} ", 3 },
+        { "{\"a\":{\"id\":9}}", "{\"id\":4,\"a\":{\"id\":9}}", 4 },
+        { "{\"ids\":1}", "{\"id\":5,\"ids\":1}", 5 },
+        { "{\"a\":\"id\"}", "{\"id\":6,\"a\":\"id\"}", 6 },
+        { "{\"type\":\"x\",\"id\":100}", "{\"type\":\"x\",\"id\":100}", 100 },
+        { "{\"id\":7}", "{\"id\":7}", 7 },
+        { "{\"\\u0069d\":50}", "{\"\\u0069d\":50}", 50 },
+        { "{\"b\":1}", "{\"id\":101,\"b\":1}", 101 },
+    };
+    (void)state;
+    reach(RTMI_OPEN);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(rtm_send(bot, rows[i].json), rows[i].id);
+        server_expect(&slack, RTMI_WS_TEXT, rows[i].sent);
+    }
+}
+
+static void texts_are_escaped_and_come_out_the_same(void **state) {
+    static const char *const texts[] = {
+        "", "plain", "\"quoted\" \\ /", "line\nbreak\ttab\r", "\x01\x1f\x7f",
+        "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "<@U1> & 'x'", "\\u0041", "}{",
+    };
+    frame got;
+    rtmi_document document;
+    char text[256];
+    (void)state;
+    memset(&document, 0, sizeof document);
+    reach(RTMI_OPEN);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_int_equal(rtm_send_message(bot, texts[i], texts[i]), (int)i + 1);
+        server_read_frame(&slack, &got);
+        assert_true(rtmi_json_check(got.payload, got.size));
+        for (size_t c = 0; c < got.size; c++) assert_true((unsigned char)got.payload[c] >= 0x20);
+        rtm_json sent = rtmi_json_root(got.payload, got.size, &document);
+        assert_int_equal(rtm_json_int(rtm_json_get(sent, "id"), 0), (int)i + 1);
+        assert_true(rtm_json_equals(rtm_json_get(sent, "type"), "message"));
+        rtm_json_string(rtm_json_get(sent, "text"), text, sizeof text);
+        assert_string_equal(text, texts[i]);
+        rtm_json_string(rtm_json_get(sent, "channel"), text, sizeof text);
+        assert_string_equal(text, texts[i]);
+    }
+    rtmi_document_free(&document);
+}
+
+static void what_is_no_json_object_is_not_sent(void **state) {
+    static const char *const texts[] = {
+        "", " ", "[]", "1", "\"a\"", "null", "{", "}", "{}}", "{} {}", "{\"a\":}", "{a:1}", "x{}",
+        "{\"a\":\"\xff\"}", "{\"a\":\"\xc3\"}", "{\"a\":\"\n\"}", "{\"a\":01}", "{\"a\":1,}",
+        "{\"id\":0}", "{\"id\":-1}", "{\"id\":\"1\"}", "{\"id\":1.5}", "{\"id\":2147483648}",
+        "{\"id\":null}", "{\"id\":1e2}", "{\"id\":99999999999999999999}", "{\"id\":[]}",
+    };
+    (void)state;
+    reach(RTMI_OPEN);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (rtm_send(bot, texts[i]) != RTM_E_JSON) fail_msg("accepted: %s", texts[i]);
+        assert_true(strlen(rtm_error_detail(bot)) > 10);
+    }
+    assert_int_equal(rtm_send_message(bot, "C1", "\xff"), RTM_E_JSON);
+    assert_int_equal(rtm_send_message(bot, "\xc3", "a"), RTM_E_JSON);
+    assert_int_equal(rtm_send_typing(bot, "\xc3"), RTM_E_JSON);
+    assert_int_equal(rtm_send_ping(bot), 1); /* and no id is lost */
+    server_expect(&slack, RTMI_WS_TEXT, "{\"id\":1,\"type\":\"ping\"}");
+}
+
+static void missing_texts_are_argument_errors_with_a_sentence(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_message(bot, NULL, "t"), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send_message(bot, "C1", NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send_typing(bot, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_send(bot, NULL), RTM_E_ARGUMENT);
+    assert_true(strlen(rtm_error_detail(bot)) > 10); /* as the table ERRORS has it */
+}
+
+static void a_message_may_have_16384_bytes_and_no_more(void **state) {
+    static char text[17000];
+    frame got;
+    size_t frames = strlen("{\"id\":1,\"type\":\"message\",\"channel\":\"C\",\"text\":\"\"}");
+    (void)state;
+    reach(RTMI_OPEN);
+    memset(text, 'x', 16384 - frames + 1);
+    assert_int_equal(rtm_send_message(bot, "C", text), RTM_E_TOO_BIG);
+    text[16384 - frames] = '\0';
+    assert_int_equal(rtm_send_message(bot, "C", text), 1);
+    server_read_frame(&slack, &got);
+    assert_int_equal(got.size, 16384);
+    memset(text, ' ', sizeof text - 1);
+    memcpy(text, "{\"id\":2}", 8);
+    assert_int_equal(rtm_send(bot, text), RTM_E_TOO_BIG);
+    text[16384] = '\0';
+    assert_int_equal(rtm_send(bot, text), 2);
+    server_read_frame(&slack, &got);
+    assert_int_equal(got.size, 16384);
+    no_event();
+}
+
+static void nothing_is_sent_without_a_session(void **state) {
+    (void)state;
+    for (int i = 0; i < STATES; i++) {
+        if (states[i].connected) continue;
+        reach(states[i].state);
+        assert_int_equal(rtm_send(bot, "{}"), RTM_E_NOT_CONNECTED);
+        assert_int_equal(rtm_send_message(bot, "C1", "a"), RTM_E_NOT_CONNECTED);
+        assert_int_equal(rtm_send_typing(bot, "C1"), RTM_E_NOT_CONNECTED);
+        assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
+        assert_string_equal(rtm_error_detail(bot), "not connected");
+        end_bot();
+        heard_next = heard_count;
+    }
+}
+
+static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
+    static char text[8000];
+    frame got;
+    int small = 4096, sent = 0, id, taken = 0;
+    char start[32];
+    (void)state;
+    reach(RTMI_OPEN);
+    setsockopt(rtm_fd(bot), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(slack.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    memset(text, 'x', sizeof text - 1);
+    while ((id = rtm_send_message(bot, "C", text)) > 0) {
+        assert_int_equal(id, ++sent);
+        assert_true(sent < 5000);
+    }
+    assert_int_equal(id, RTM_E_AGAIN);
+    assert_int_equal(rtm_send_message(bot, "C", text), RTM_E_AGAIN);
+    assert_true(strlen(rtm_error_detail(bot)) > 10);
+    assert_true(sent >= 65536 / 8100);
+    assert_int_equal(rtm_poll_events(bot), POLLIN | POLLOUT);
+    for (taken = 1; taken <= sent; taken++) {
+        server_read_frame(&slack, &got);
+        snprintf(start, sizeof start, "{\"id\":%d,\"type\"", taken);
+        assert_memory_equal(got.payload, start, strlen(start));
+        assert_true(got.size > 8000 && got.payload[got.size - 1] == '}');
+    }
+    assert_int_equal(rtm_poll_events(bot), POLLIN);
+    assert_int_equal(rtm_send_message(bot, "C", "last"), sent + 1); /* the ids that failed: reused */
+    server_read_frame(&slack, &got);
+    for (int i = 1; i <= sent + 1; i++) assert_true(rtmi_unanswered_remove(bot, i));
+    assert_int_equal(bot->first_unanswered, bot->unanswered_end);
+}
+
+static void answers_are_matched_and_refusals_are_errors(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    for (int i = 1; i <= 4; i++) assert_int_equal(rtm_send_message(bot, "C1", "text"), i);
+    assert_int_equal(rtm_send_ping(bot), 5);
+    server_send_text(&slack, "{\"ok\":true,\"reply_to\":2,\"ts\":\"1.2\"}"); /* in any order */
+    record *event = next_event("Unknown");
+    assert_int_equal(event->id, 2);
+    assert_string_equal(event->data, "{\"ok\":true,\"reply_to\":2,\"ts\":\"1.2\"}");
+    server_send_text(&slack, "{\"type\":\"pong\",\"reply_to\":5}");
+    assert_int_equal(next_event("pong")->id, 5);
+    static const char refusal[] =
+        "{\"ok\":false,\"reply_to\":1,\"error\":{\"code\":2,\"msg\":\"text is missing\"}}";
+    server_send_text(&slack, refusal);
+    event = next_error(RTM_E_SLACK);
+    assert_int_equal(event->id, 1);
+    assert_string_equal(event->data, refusal);
+    assert_non_null(strstr(event->detail, "text is missing"));
+    server_send_text(&slack, "{\"ok\":true,\"reply_to\":77}");
+    assert_int_equal(next_event("Unknown")->id, 77);
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 3); /* one each, none of the others */
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 4);
+    next_event("close");
+    no_event();
+}
+
+static void only_messages_and_pings_expect_an_answer(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_typing(bot, "C1"), 1);
+    assert_int_equal(rtm_send(bot, "{\"type\":\"presence_sub\",\"ids\":[]}"), 2);
+    assert_int_equal(rtm_send(bot, "{}"), 3);
+    assert_int_equal(rtm_send(bot, "{\"type\":\"message\",\"id\":42}"), 42);
+    assert_int_equal(rtm_send(bot, "{\"type\":\"p\\u0069ng\"}"), 43);
+    server_send_close(&slack, 1001, "");
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 42);
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 43);
+    next_event("close");
+    no_event();
+}
+
+static void a_late_answer_is_not_reported_again(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_message(bot, "C1", "text"), 1);
+    test_now_ms += 10000;
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 1);
+    next_event("close");
+    open_session();
+    server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
+    assert_int_equal(next_event("Unknown")->id, 1);
+    assert_int_equal(rtm_send_message(bot, "C1", "text"), 2); /* ids go on */
+    server_send_text(&slack, "{\"ok\":true,\"reply_to\":2}");
+    assert_int_equal(next_event("Unknown")->id, 2);
+    server_send_close(&slack, 1000, "");
+    next_event("close");
+    no_event();
+}
+
+static void one_message_that_is_never_answered_takes_one_place(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_ping(bot), 1);
+    for (int i = 2; i < 70000; i++) { /* rtm_send_ping and its answer, without the wire */
+        if (!rtmi_unanswered_add(bot, i)) fail_msg("no room for message %d", i);
+        assert_true(rtmi_unanswered_remove(bot, i));
+    }
+    assert_true(bot->unanswered_capacity < 100);
+}
+
+static void after_65536_unanswered_messages_there_is_no_room(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    for (int i = 1; i <= 65536; i++) assert_true(rtmi_unanswered_add(bot, i));
+    assert_int_equal(rtm_send_message(bot, "C", "text"), RTM_E_AGAIN);
+    assert_int_equal(rtm_send_typing(bot, "C"), 1);
+    assert_true(rtmi_unanswered_remove(bot, 500));
+    assert_int_equal(rtm_send_message(bot, "C", "text"), 2);
+    bot->first_unanswered = bot->unanswered_end; /* spare the recorder */
+}
+
+static void send_in_event(rtm_client *client, const rtm_event *event, void *user) {
+    (void)user;
+    calls = rtm_send_message(client, "C1", event->type);
+}
+
+static void sends_are_possible_in_callbacks(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "*", send_in_event, NULL);
+    open_session();
+    assert_int_equal(calls, 1);
+    server_expect(&slack, RTMI_WS_TEXT,
+                  "{\"id\":1,\"type\":\"message\",\"channel\":\"C1\",\"text\":\"open\"}");
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_error(RTM_E_UNACKNOWLEDGED);
+    next_event("close");
+    assert_int_equal(calls, RTM_E_NOT_CONNECTED);
+}
+
+/* Keep-alive ----------------------------------------------------------------------------------- */
+
+static bool pong_was_first;
+
+static void look_for_pong(rtm_client *client, const rtm_event *event, void *user) {
+    static frame got;
+    (void)client;
+    (void)event;
+    (void)user;
+    pong_was_first = server_try_frame(&slack, &got) && got.opcode == RTMI_WS_PONG &&
+                     !strcmp(got.payload, "are you there?");
+}
+
+static void a_ping_is_answered_before_the_next_event_is_dispatched(void **state) {
+    static const char bytes[] = "\x89\x0e" "are you there?\x81\x12{\"type\":\"message\"}";
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    rtm_on(bot, "message", look_for_pong, NULL);
+    pong_was_first = false;
+    server_send_bytes(&slack, bytes, sizeof bytes - 1);
+    next_event("message");
+    assert_true(pong_was_first);
+}
+
+static void a_pong_has_the_payload_of_its_ping(void **state) {
+    static const size_t sizes[] = { 0, 1, 124, 125 };
+    char payload[126];
+    (void)state;
+    reach(RTMI_OPEN);
+    memset(payload, 'p', 125);
+    for (int i = 0; i < 4; i++) {
+        payload[sizes[i]] = '\0';
+        server_send_frame(&slack, RTMI_WS_PING, FIN, payload, sizes[i]);
+        server_expect(&slack, RTMI_WS_PONG, payload);
+        payload[sizes[i]] = 'p';
+    }
+    no_event();
+}
+
+static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
+    static const int intervals[] = { 30000, 1000, 7000 };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        rtm_config config = usual_config();
+        config.ping_interval_ms = i ? intervals[i] : 0;
+        make_bot(&config);
+        open_session();
+        for (int round = 0; round < 3; round++) { /* the first counts like any other */
+            assert_int_equal(rtm_timeout_ms(bot), intervals[i]);
+            test_now_ms += intervals[i] - 1;
+            no_event();
+            assert_int_equal(slack.in_size, 0);
+            test_now_ms++;
+            server_expect(&slack, RTMI_WS_PING, "");
+            assert_int_equal(rtm_timeout_ms(bot), intervals[i] / 2);
+            test_now_ms += intervals[i] / 2 - 1;
+            no_event();
+            assert_int_equal((server_fill(&slack), slack.in_size), 0); /* one PING, not two */
+            if (round == 2) break;
+            server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+            no_event();
+        }
+        test_now_ms++;
+        next_error(RTM_E_TIMEOUT);
+        record *event = next_event("close");
+        assert_int_equal(event->code, 1006);
+        assert_int_equal(event->result, RTM_E_TIMEOUT);
+        server_ends(&slack);
+        end_bot();
+    }
+}
+
+static void the_first_ping_unanswered_counts(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    test_now_ms += 30000;
+    server_expect(&slack, RTMI_WS_PING, "");
+    test_now_ms += 15000;
+    next_error(RTM_E_TIMEOUT);
+    next_event("close");
+}
+
+static void any_byte_is_a_sign_of_life(void **state) {
+    static const char bytes[] = "\x81\x05[1,2]"; /* an event, a byte at a time */
+    (void)state;
+    reach(RTMI_OPEN);
+    for (size_t i = 0; i < sizeof bytes - 2; i++) {
+        test_now_ms += 44000;
+        server_expect(&slack, RTMI_WS_PING, "");
+        assert_int_equal(rtm_timeout_ms(bot), 1000);
+        server_send_bytes(&slack, bytes + i, 1);
+        WAIT_FOR(rtm_timeout_ms(bot) == 30000);
+        assert_true(rtm_is_connected(bot));
+    }
+    no_event();
+}
+
+static void no_ping_at_all_when_the_interval_is_minus_one(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    config.ping_interval_ms = -1;
+    make_bot(&config);
+    open_session();
+    assert_int_equal(rtm_timeout_ms(bot), -1);
+    test_now_ms += 1000000000;
+    no_event();
+    assert_true(rtm_is_connected(bot));
+    assert_int_equal((server_fill(&slack), slack.in_size), 0);
+}
+
+static void a_caller_who_comes_late_still_gets_a_ping_answered(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    test_now_ms += 60000; /* the caller was busy, or the machine asleep: Slack is not to blame */
+    server_expect(&slack, RTMI_WS_PING, "");
+    assert_true(rtm_is_connected(bot));
+    server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+    no_event();
+    assert_true(rtm_is_connected(bot));
+}
+
+static void take_a_minute(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client;
+    (void)event;
+    (void)user;
+    test_now_ms += 60000;
+}
+
+static void a_slow_callback_is_no_silence(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", take_a_minute, NULL);
+    rtm_on(bot, "open", take_a_minute, NULL);
+    open_session();
+    no_event();
+    server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    next_event("message");
+    no_event();
+    assert_true(rtm_is_connected(bot));
+}
+
+/* Secrets -------------------------------------------------------------------------------------- */
+
+static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
+    static const char *const headers[] = { "Cookie: " COOKIE, "X-Key: " TOKEN_PART, NULL };
+    static const char *const bodies[] = {
+        "{\"ok\":false,\"error\":\"" TOKEN "\"}",
+        "{\"ok\":false,\"error\":\"\\u0078oxb-1234567890-SecretSecretSecret\"}",
+        "{\"ok\":false,\"error\":\"a" COOKIE "b\"}",
+        "{\"ok\":false,\"error\":\"line\\r\\nbreak\"}",
+        "{\"ok\":true,\"url\":\"ws://" TOKEN "/\"}",
+        "{\"ok\":true,\"url\":\"" TOKEN "\"}",
+    };
+    rtm_config config = usual_config();
+    request got;
+    (void)state;
+    config.headers = headers;
+    make_bot(&config);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        if (i == 4) server_resolve_error = 0;
+        take_call(&got);
+        server_answer(&slack, "200 " TOKEN, "Connection: close\r\n", bodies[i]);
+        if (i == 4) server_resolve_error = EAI_NONAME;
+        next_event("error");
+        server_resolve_error = 0;
+        test_now_ms += 400000;
+    }
+    open_session();
+    server_send_text(&slack, "{\"ok\":false,\"reply_to\":1,\"error\":{\"msg\":\"" TOKEN "\"}}");
+    next_error(RTM_E_SLACK);
+    server_send_close(&slack, 4000, TOKEN);
+    next_event("close");
+    assert_true(told_lines > 20);
+}
+
+static void a_secret_that_is_cut_short_is_not_told_either(void **state) {
+    char body[400], pad[200];
+    (void)state;
+    make_bot(NULL);
+    for (size_t i = 20; i < 64; i++) {
+        request got;
+        memset(pad, 'x', i);
+        pad[i] = '\0';
+        take_call(&got);
+        snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s" TOKEN "\"}", pad);
+        server_answer(&slack, "200 OK", "Connection: close\r\n", body);
+        next_error(RTM_E_SLACK);
+        test_now_ms += 400000;
+    }
+    open_session();
+    for (size_t i = 60; i < 130; i++) {
+        memset(pad, 'x', i);
+        pad[i] = '\0';
+        snprintf(body, sizeof body,
+                 "{\"ok\":false,\"reply_to\":1,\"error\":{\"msg\":\"%s" TOKEN "\"}}", pad);
+        server_send_text(&slack, body);
+        next_error(RTM_E_SLACK);
+    }
+}
+
+/* Last, for where this overflows an int the program ends. */
+static void the_largest_id_leads_to_no_overflow(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send(bot, "{\"id\":2147483647}"), 2147483647);
+    for (int i = 0; i < 2; i++) {
+        int id = i ? rtm_send(bot, "{}") : rtm_send_ping(bot);
+        assert_true(id > 0 || (id < 0 && id >= RTM_E_UNACKNOWLEDGED));
+    }
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        TEST(create_opens_no_connection),
+        TEST(everything_in_the_config_is_copied),
+        TEST(no_client_is_an_argument_error),
+        TEST(every_result_has_words_of_its_own),
+        TEST(open_carries_the_whole_connect_response),
+        TEST(upgrade_request_is_complete_and_has_no_token),
+        TEST(connect_request_has_the_token_in_the_header_alone),
+        TEST(frames_in_the_same_segment_as_the_101_are_heard),
+        TEST(base_url_needs_no_slash_at_its_end),
+        TEST(each_state_says_what_to_wait_for),
+        TEST(poll_never_waits_longer_than_it_may),
+        TEST(poll_of_an_idle_client_waits_no_longer_than_it_may),
+        TEST(poll_returns_when_a_signal_comes),
+        TEST(poll_counts_the_events_that_callbacks_ran_for),
+        TEST(destroy_in_each_state_leaks_nothing),
+        TEST(destroy_says_goodbye),
+        TEST(poll_connect_and_run_are_busy_in_callbacks),
+        TEST(stop_sends_close_1000_and_waits_for_the_answer),
+        TEST(stop_waits_a_second_at_most),
+        TEST(stop_ends_as_well_with_a_fin_or_reset_or_nonsense),
+        TEST(stop_in_each_state_finishes_without_a_word),
+        TEST(after_stop_only_close_and_error_callbacks_run),
+        TEST(stop_in_a_callback_of_any_type_ends_the_client),
+        TEST(stop_after_goodbye_does_not_spin),
+        TEST(answers_that_come_while_closing_still_count),
+        TEST(functions_after_stop_say_so),
+        TEST(connect_returns_when_a_session_is_open),
+        TEST(connect_says_why_the_attempt_failed_and_can_be_called_again),
+        TEST(connect_of_a_stopped_client_is_stopped),
+        TEST(run_stops_on_a_signal_and_restores_the_handlers),
+        TEST(run_with_no_signals_leaves_them_alone),
+        TEST(run_returns_what_ended_the_client),
+        TEST(handlers_run_in_the_order_registered),
+        TEST(handlers_are_compared_by_type_callback_and_user),
+        TEST(bad_handlers_are_refused),
+        TEST(handlers_can_be_removed_in_callbacks),
+        TEST(handlers_added_in_a_callback_hear_the_next_event),
+        TEST(a_handler_removed_and_added_again_hears_the_next_event),
+        TEST(handlers_belong_to_one_client),
+        TEST(the_table_in_the_config_comes_first),
+        TEST(events_without_a_usable_type_are_unknown),
+        TEST(an_event_has_its_data_whole),
+        TEST(what_is_not_json_is_an_error_and_the_session_lives),
+        TEST(deep_nesting_is_refused_and_the_session_lives),
+        TEST(a_binary_message_is_reported_and_the_session_lives),
+        TEST(a_message_over_the_limit_is_skipped_and_reported),
+        TEST(events_arrive_in_any_chunking),
+        TEST(broken_frames_end_the_session_with_their_code),
+        TEST(a_flood_leaves_the_caller_his_turn),
+        TEST(ids_count_up_from_one),
+        TEST(ids_are_added_where_they_are_missing),
+        TEST(texts_are_escaped_and_come_out_the_same),
+        TEST(what_is_no_json_object_is_not_sent),
+        TEST(missing_texts_are_argument_errors_with_a_sentence),
+        TEST(a_message_may_have_16384_bytes_and_no_more),
+        TEST(nothing_is_sent_without_a_session),
+        TEST(a_full_send_buffer_takes_nothing_and_loses_nothing),
+        TEST(answers_are_matched_and_refusals_are_errors),
+        TEST(only_messages_and_pings_expect_an_answer),
+        TEST(a_late_answer_is_not_reported_again),
+        TEST(one_message_that_is_never_answered_takes_one_place),
+        TEST(after_65536_unanswered_messages_there_is_no_room),
+        TEST(sends_are_possible_in_callbacks),
+        TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
+        TEST(a_pong_has_the_payload_of_its_ping),
+        TEST(silence_is_answered_with_a_ping_and_then_the_end),
+        TEST(the_first_ping_unanswered_counts),
+        TEST(any_byte_is_a_sign_of_life),
+        TEST(no_ping_at_all_when_the_interval_is_minus_one),
+        TEST(a_caller_who_comes_late_still_gets_a_ping_answered),
+        TEST(a_slow_callback_is_no_silence),
+        TEST(a_server_that_echoes_secrets_does_not_get_them_told),
+        TEST(a_secret_that_is_cut_short_is_not_told_either),
+        TEST(the_largest_id_leads_to_no_overflow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
