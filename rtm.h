@@ -2040,7 +2040,7 @@ typedef struct rtmi_conn {
     long long address_deadline; /* for this address to answer */
     unsigned char *ahead;       /* read-ahead: bytes ahead_at..ahead_end came and are not used */
     size_t ahead_at, ahead_end;
-    bool drained;               /* the last read emptied the socket: poll before the next one */
+    bool drained;               /* the last read emptied the socket: no use until poll() tells */
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
     rtmi_ticket *ticket;
@@ -2095,6 +2095,8 @@ static rtm_result rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size,
 
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     ssize_t n;
+    *received = 0;
+    if (conn->drained) return RTM_E_AGAIN;
     do n = recv(conn->fd, data, size, 0);
     while (n < 0 && errno == EINTR);
     *received = n > 0 ? (size_t)n : 0;
@@ -2555,6 +2557,7 @@ static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rt
     const char *data;
     size_t size;
     call->kind = kind;
+    conn->drained = false;
     rtmi_buf_clear(&call->body);
     if (call->request.failed) return rtmi_out_of_memory(conn->why);
     if (kind == RTMI_HTTP_CALL && conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
@@ -3666,12 +3669,13 @@ void rtm_destroy(rtm_client *client) {
 
 /* Waits for the socket, at most so long: false when a signal came in between. Long waits are cut
    into seconds, so that an rtm_stop which just missed poll() is seen within one. */
-static bool rtmi_wait(rtm_client *client, const rtmi_conn *conn, long long timeout_ms) {
+static bool rtmi_wait(rtm_client *client, rtmi_conn *conn, long long timeout_ms) {
     struct pollfd pollfd = { conn->fd, rtmi_conn_events(conn), 0 };
     for (;;) {
         long long slice = timeout_ms < 1000 ? timeout_ms : 1000;
         int ready = poll(&pollfd, conn->fd >= 0 ? 1 : 0, (int)slice);
         if (ready < 0) return false;
+        if (ready > 0) conn->drained = false;
         timeout_ms -= slice;
         if (ready > 0 || timeout_ms <= 0 || client->stop) return true;
     }
@@ -3682,6 +3686,8 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     if (client->polling) return RTM_E_BUSY;
     client->polling = true;
     client->dispatched = 0;
+    /* The caller's own poll() may have told of bytes; and silence is judged after a look. */
+    if (timeout_ms == 0 || rtm_timeout_ms(client) == 0) client->session.conn.drained = false;
     rtmi_step(client);
     long long due = rtm_timeout_ms(client), wait = timeout_ms < 0 ? LLONG_MAX : timeout_ms;
     if (due >= 0 && due < wait) wait = due;

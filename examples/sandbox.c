@@ -577,7 +577,7 @@ static char *call_method(struct conn *conn, const char *name) {
 static int on_call(struct conn *conn) {
     char *uri = NULL, name[64];
     int size = 0;
-    if (conn->head) return 0; /* one at a time */
+    if (conn->head || conn->deaf) return -1; /* pipelined requests: lws gets lost in them */
     if (lws_http_get_uri_and_method(conn->wsi, &uri, &size) < 0) return -1;
     char *slash = memrchr(uri, '/', (size_t)size), *start = slash ? slash + 1 : uri;
     snprintf(name, sizeof name, "%.*s", (int)(uri + size - start), start);

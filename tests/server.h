@@ -12,7 +12,15 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#undef test_realloc /* support.h has functions of these names */
+#undef test_free
 
 /* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
    would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
@@ -279,6 +287,7 @@ static inline void server_send_bytes(server *s, const void *data, size_t size) {
     for (int round = 0; size; round++) {
         ssize_t n = send(s->fd, bytes, size, MSG_NOSIGNAL);
         if (n < 0) {
+            if (errno != EAGAIN) perror("send"), print_error("round %d fd %d\n", round, s->fd);
             assert_true(errno == EAGAIN && round < SERVER_ROUNDS);
             server_round(round);
             continue;
