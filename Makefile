@@ -65,8 +65,9 @@ valgrind: examples
 
 # Tests -------------------------------------------------------------------------------------------
 
-test: build/.deps examples $(TESTS)
+test: build/.deps examples $(TESTS) build/test/json_peer
 	@sh tests/run.sh $(TESTS)
+	@python3 tests/json_peer.py build/test/json_peer
 	@CC='$(CC)' sh tests/compile/run.sh
 	@sh tests/texts.sh
 
@@ -75,6 +76,9 @@ TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 build/test/json: tests/json.c tests/support.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/json.c -o $@ -lcmocka $(LIBS)
+build/test/json_peer: tests/json_peer.c tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/json_peer.c -o $@ -lcmocka $(LIBS)
 build/test/http: tests/http.c tests/support.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/http.c -o $@ -lcmocka $(LIBS)

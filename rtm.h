@@ -1058,16 +1058,18 @@ static bool rtmi_document_tokenize(rtmi_document *document, const char *part, si
     rtmi_jsmn_parser parser;
     rtmi_jsmn_init(&parser);
     document->part = NULL;
-    for (;;) {
+    document->count = 0;
+    do {
+        if (!document->capacity || document->count == RTMI_JSMN_ERROR_NOMEM) {
+            size_t capacity = document->capacity ? document->capacity * 2 : 64;
+            void *token = RTM_REALLOC(document->token, capacity * sizeof *document->token);
+            if (!token) return !(document->failed = true);
+            document->token = (rtmi_jsmntok_t *)token;
+            document->capacity = capacity;
+        }
         document->count = rtmi_jsmn_parse(&parser, part, size, document->token,
                                           (unsigned)document->capacity);
-        if (document->count != RTMI_JSMN_ERROR_NOMEM) break;
-        size_t capacity = document->capacity ? document->capacity * 2 : 64;
-        void *token = RTM_REALLOC(document->token, capacity * sizeof *document->token);
-        if (!token) return !(document->failed = true);
-        document->token = (rtmi_jsmntok_t *)token;
-        document->capacity = capacity;
-    }
+    } while (document->count == RTMI_JSMN_ERROR_NOMEM);
     if (document->count <= 0) return false;
     document->part = part;
     document->part_size = size;

@@ -1201,9 +1201,7 @@ static struct lws_vhost *listen_on(const char *address, uint64_t flags) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = options.cert;
         info.ssl_private_key_filepath = options.key;
-        /* Who leaves without close_notify may still resume his session, as with Slack. */
-        info.ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 |
-                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
+        info.ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1);
     }
     return lws_create_vhost(box.context, &info);
 }

@@ -19,8 +19,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#undef test_realloc /* support.h has functions of these names */
-#undef test_free
 
 /* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
    would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
@@ -287,7 +285,6 @@ static inline void server_send_bytes(server *s, const void *data, size_t size) {
     for (int round = 0; size; round++) {
         ssize_t n = send(s->fd, bytes, size, MSG_NOSIGNAL);
         if (n < 0) {
-            if (errno != EAGAIN) perror("send"), print_error("round %d fd %d\n", round, s->fd);
             assert_true(errno == EAGAIN && round < SERVER_ROUNDS);
             server_round(round);
             continue;
@@ -389,7 +386,8 @@ static inline void server_upgrade(server *s, request *got) {
 
 enum { FIN = 1, MORE = 0 };
 
-static inline void server_send_frame(server *s, int opcode, int fin, const void *data, size_t size) {
+static inline void server_send_frame(server *s, int opcode, int fin, const void *data,
+                                     size_t size) {
     unsigned char head[10] = { (unsigned char)(fin << 7 | opcode), (unsigned char)size };
     size_t head_size = 2;
     if (size > 125) {
@@ -463,7 +461,8 @@ static inline void server_expect_close(server *s, int code) {
     server_read_frame(s, &got);
     assert_int_equal(got.opcode, RTMI_WS_CLOSE);
     assert_int_equal(got.size, code ? 2 : 0);
-    if (code) assert_int_equal((unsigned char)got.payload[0] << 8 | (unsigned char)got.payload[1], code);
+    const unsigned char *bytes = (const unsigned char *)got.payload;
+    if (code) assert_int_equal(bytes[0] << 8 | bytes[1], code);
 }
 
 /* A client and its ways ------------------------------------------------------------------------ */
@@ -588,13 +587,14 @@ static inline int begin_test(void **state) {
     return 0;
 }
 
-/* Destroys the client under test. */
+/* Destroys the client under test, and forgets the connections that it began. */
 static inline void end_bot(void) {
     if (!bot) return;
     tell(rtm_error_detail(bot));
     bot->polling = false; /* a failed test may have jumped out of a callback */
     rtm_destroy(bot);
     bot = NULL;
+    while (server_try_accept(&slack)) continue;
 }
 
 static inline int end_test(void **state) {

@@ -824,7 +824,8 @@ static void events_without_a_usable_type_are_unknown(void **state) {
 }
 
 static void an_event_has_its_data_whole(void **state) {
-    static const char json[] = " {\"n\": 1, \"type\":\"message\",\"text\":\"gr\xc3\xbc\xc3\x9f\"}\n";
+    static const char json[] =
+        " {\"n\": 1, \"type\":\"message\",\"text\":\"gr\xc3\xbc\xc3\x9f\"}\n";
     (void)state;
     reach(RTMI_OPEN);
     server_send_text(&slack, json);
@@ -1160,7 +1161,7 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
         assert_true(got.size > 8000 && got.payload[got.size - 1] == '}');
     }
     assert_int_equal(rtm_poll_events(bot), POLLIN);
-    assert_int_equal(rtm_send_message(bot, "C", "last"), sent + 1); /* the ids that failed: reused */
+    assert_int_equal(rtm_send_message(bot, "C", "last"), sent + 1); /* no id was lost */
     server_read_frame(&slack, &got);
     for (int i = 1; i <= sent + 1; i++) assert_true(rtmi_unanswered_remove(bot, i));
     assert_int_equal(bot->first_unanswered, bot->unanswered_end);

@@ -42,7 +42,7 @@ static inline int test_random(void *out, size_t size) {
 /* Memory: test_blocks is what is allocated now, test_allocations what was ever asked for. The
    allocation number test_fail_at (counted from 1) fails; with test_fail_ever, all after it too. */
 static long test_blocks, test_allocations, test_fail_at, test_fail_ever;
-static inline void *test_realloc(void *ptr, size_t size) {
+static inline void *counted_realloc(void *ptr, size_t size) {
     test_allocations++;
     if (test_fail_at && (test_allocations == test_fail_at ||
                          (test_fail_ever && test_allocations > test_fail_at))) return NULL;
@@ -50,12 +50,12 @@ static inline void *test_realloc(void *ptr, size_t size) {
     if (!ptr && block) test_blocks++;
     return block;
 }
-static inline void test_free(void *ptr) {
+static inline void counted_free(void *ptr) {
     if (ptr) test_blocks--;
     (free)(ptr);
 }
-#define RTM_REALLOC(ptr, size) test_realloc(ptr, size)
-#define RTM_FREE(ptr) test_free(ptr)
+#define RTM_REALLOC(ptr, size) counted_realloc(ptr, size)
+#define RTM_FREE(ptr) counted_free(ptr)
 
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"

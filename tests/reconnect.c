@@ -1,0 +1,883 @@
+/* Reconnecting: every way in which an attempt or a session ends, the wait after each, and what must
+   never be tried again. */
+#include "server.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define FATAL(code) "{\"ok\":false,\"error\":\"" code "\"}"
+
+/* Answers the next call with this, and sees the attempt fail. */
+static record *fail_call(const char *status, const char *fields, const char *body,
+                         rtm_result result) {
+    request got;
+    take_call(&got);
+    char lines[256];
+    snprintf(lines, sizeof lines, "Connection: close\r\n%s", fields);
+    server_answer(&slack, status, lines, body);
+    return next_error(result);
+}
+
+static void fail_500(void) {
+    fail_call("500 Internal Server Error", "", "", RTM_E_HTTP);
+}
+
+static void end_session(void) {
+    server_send_close(&slack, 1001, "");
+    next_event("close");
+    server_close(&slack);
+}
+
+/* Backoff -------------------------------------------------------------------------------------- */
+
+static void each_failure_doubles_the_wait_up_to_300_s(void **state) {
+    static const int seconds[] = { 2, 4, 8, 16, 32, 64, 128, 256 };
+    (void)state;
+    make_bot(NULL);
+    for (size_t i = 0; i < COUNT(seconds); i++) {
+        fail_500();
+        expect_wait(seconds[i] * 1000, seconds[i] * 1000 + 999);
+    }
+    for (int i = 0; i < 60; i++) { /* also where 2^n would overflow */
+        fail_500();
+        expect_wait(300000, 300000);
+    }
+}
+
+static void the_wait_has_a_random_part_below_a_second(void **state) {
+    int lowest = 5000, highest = 0;
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        make_bot(NULL);
+        fail_500();
+        int wait = expect_wait(2000, 2999);
+        if (wait < lowest) lowest = wait;
+        if (wait > highest) highest = wait;
+        end_bot();
+    }
+    assert_true(lowest < 2200);
+    assert_true(highest > 2800);
+}
+
+static void retry_after_wins_where_it_is_longer(void **state) {
+    static const char ratelimited[] = FATAL("ratelimited");
+    static const struct {
+        const char *status, *fields, *body;
+        rtm_result result;
+        int lo, hi;
+    } rows[] = {
+        { "429 Slow", "Retry-After: 77\r\n", ratelimited, RTM_E_RATE_LIMITED, 77000, 77000 },
+        { "429 Slow", "Retry-After: 1\r\n", ratelimited, RTM_E_RATE_LIMITED, 2000, 2999 },
+        { "429 Slow", "Retry-After: 0\r\n", ratelimited, RTM_E_RATE_LIMITED, 2000, 2999 },
+        { "429 Slow", "retry-after:  31 \r\n", "", RTM_E_RATE_LIMITED, 31000, 31000 },
+        { "429 Slow", "Retry-After: 600\r\n", "", RTM_E_RATE_LIMITED, 600000, 600000 },
+        { "429 Slow", "", ratelimited, RTM_E_RATE_LIMITED, 30000, 30000 },
+        { "429 Slow", "", "<html>", RTM_E_RATE_LIMITED, 30000, 30000 },
+        { "200 OK", "", ratelimited, RTM_E_RATE_LIMITED, 30000, 30000 },
+        { "200 OK", "", FATAL("rate_limited"), RTM_E_RATE_LIMITED, 30000, 30000 },
+        { "503 Busy", "Retry-After: 50\r\n", "", RTM_E_HTTP, 50000, 50000 },
+        { "503 Busy", "Retry-After: 1\r\n", "", RTM_E_HTTP, 2000, 2999 },
+        { "503 Busy", "Retry-After: soon\r\n", "", RTM_E_HTTP, 2000, 2999 },
+        { "503 Busy", "Retry-After: -50\r\n", "", RTM_E_HTTP, 2000, 2999 },
+        { "503 Busy", "", "", RTM_E_HTTP, 2000, 2999 },
+        { "200 OK", "Retry-After: 9\r\n", FATAL("internal_error"), RTM_E_SLACK, 9000, 9000 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        make_bot(NULL);
+        fail_call(rows[i].status, rows[i].fields, rows[i].body, rows[i].result);
+        expect_wait(rows[i].lo, rows[i].hi);
+        end_bot();
+    }
+}
+
+static void retry_after_counts_for_one_wait_only(void **state) {
+    (void)state;
+    make_bot(NULL);
+    fail_call("429 Slow", "Retry-After: 100\r\n", "", RTM_E_RATE_LIMITED);
+    expect_wait(100000, 100000);
+    server_accept(&slack);
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    expect_wait(4000, 4999);
+    fail_call("429 Slow", "Retry-After: 5\r\n", "", RTM_E_RATE_LIMITED);
+    expect_wait(8000, 8999);
+}
+
+static void the_upgrade_may_ask_for_a_wait_too(void **state) {
+    static const struct { const char *answer; rtm_result result; int lo, hi; } rows[] = {
+        { "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 40\r\n\r\n",
+          RTM_E_RATE_LIMITED, 40000, 40000 },
+        { "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", RTM_E_RATE_LIMITED, 30000, 30000 },
+        { "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: 40\r\n\r\n",
+          RTM_E_WEBSOCKET, 40000, 40000 },
+        { "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", RTM_E_WEBSOCKET, 2000, 2999 },
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        make_bot(NULL);
+        take_upgrade(&got);
+        server_send(&slack, rows[i].answer);
+        next_error(rows[i].result);
+        expect_wait(rows[i].lo, rows[i].hi);
+        end_bot();
+    }
+}
+
+static void after_a_session_that_lasted_the_next_begins_at_once(void **state) {
+    (void)state;
+    make_bot(NULL);
+    for (int i = 0; i < 4; i++) { /* failures before it do not count any more */
+        fail_500();
+        test_now_ms += 300000;
+    }
+    for (int i = 0; i < 3; i++) {
+        open_session();
+        test_now_ms += 10000;
+        end_session();
+        WAIT_FOR(server_pending(&slack));
+        assert_int_equal(bot->state, RTMI_CALLING);
+    }
+    fail_500();
+    expect_wait(2000, 2999);
+}
+
+static void a_session_shorter_than_10_s_counts_as_a_failure(void **state) {
+    (void)state;
+    make_bot(NULL);
+    for (int i = 1; i <= 3; i++) {
+        open_session();
+        test_now_ms += 9999;
+        end_session();
+        expect_wait(1000 << i, (1000 << i) + 999);
+    }
+    fail_500();
+    expect_wait(16000, 16999);
+}
+
+/* Counts the connections of an hour to a server that does nothing but close them. */
+static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
+    request got;
+    (void)state;
+    for (int leg = 0; leg < 3; leg++) {
+        int calls = 0;
+        long long begin = test_now_ms;
+        make_bot(NULL);
+        while (test_now_ms - begin < 3600 * 1000) {
+            if (leg == 0) server_accept(&slack);
+            if (leg > 0) take_upgrade(&got);
+            if (leg == 2) server_answer_upgrade(&slack, &got);
+            if (leg == 2) next_event("open");
+            server_close(&slack);
+            next_error(RTM_E_CLOSED);
+            if (leg == 2) next_event("close");
+            calls++;
+            for (int i = 0; i < 20; i++) server_round(0);
+            assert_false(server_pending(&slack));
+            test_now_ms += rtm_timeout_ms(bot);
+        }
+        assert_in_range(calls, 10, 25);
+        end_bot();
+    }
+}
+
+/* What Slack says ------------------------------------------------------------------------------ */
+
+static void fatal_codes_end_the_client(void **state) {
+    static const char *const codes[] = {
+        "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
+        "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
+        "team_disabled", "access_denied", "accesslimited", "ekm_access_denied",
+        "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required",
+        "deprecated_endpoint", "unknown_method", "invalid_arg_name", "invalid_arguments",
+        "invalid_array_arg", "invalid_charset", "invalid_form_data", "invalid_post_type",
+        "method_deprecated", /* of rtm.connect: nothing to fall back to */
+    };
+    char body[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(codes); i++) {
+        make_bot(NULL);
+        snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", codes[i]);
+        record *event = fail_call("200 OK", "", body, RTM_E_AUTH);
+        assert_non_null(strstr(event->detail, codes[i]));
+        assert_int_equal(rtm_poll(bot, 0), RTM_E_AUTH);
+        assert_non_null(strstr(rtm_error_detail(bot), codes[i]));
+        test_now_ms += 1000000;
+        assert_int_equal(rtm_poll(bot, -1), RTM_E_AUTH);
+        assert_int_equal(rtm_timeout_ms(bot), -1);
+        assert_int_equal(rtm_fd(bot), -1);
+        assert_false(server_pending(&slack));
+        assert_int_equal(heard_count, heard_next); /* no `close`: no session was open */
+        end_bot();
+    }
+}
+
+static void other_codes_are_tried_again(void **state) {
+    static const char *const codes[] = {
+        "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+        "migration_in_progress", "team_added_to_org", "org_login_required", "something_new",
+        "INVALID_AUTH", "invalid_auth_", "",
+    };
+    char body[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(codes); i++) {
+        make_bot(NULL);
+        snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", codes[i]);
+        record *event = fail_call("200 OK", "", body, RTM_E_SLACK);
+        assert_non_null(strstr(event->detail, codes[i]));
+        expect_wait(2000, 2999);
+        open_session();
+        end_bot();
+    }
+}
+
+static void a_token_of_the_wrong_type_gets_advice(void **state) {
+    (void)state;
+    make_bot(NULL);
+    record *event = fail_call("200 OK", "", FATAL("not_allowed_token_type"), RTM_E_AUTH);
+    assert_non_null(strstr(event->detail, "app_token"));
+    assert_non_null(strstr(event->detail, "Socket Mode"));
+    assert_string_equal(rtm_error_detail(bot), event->detail);
+}
+
+static void connect_method_chooses_the_path(void **state) {
+    static const struct { const char *method, *line; } rows[] = {
+        { NULL, "POST /api/rtm.connect HTTP/1.1" },
+        { "rtm.connect", "POST /api/rtm.connect HTTP/1.1" },
+        { "rtm_connect", "POST /api/rtm.connect HTTP/1.1" },
+        { "rtm.start", "POST /api/rtm.start HTTP/1.1" },
+        { "rtm_start", "POST /api/rtm.start HTTP/1.1" },
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rtm_config config = usual_config();
+        config.connect_method = rows[i].method;
+        make_bot(&config);
+        server_accept(&slack);
+        server_read_request(&slack, &got);
+        expect_line(&got, rows[i].line);
+        server_answer_connect(&slack, "link");
+        server_accept(&slack);
+        server_upgrade(&slack, &got);
+        next_event("open");
+        end_bot();
+    }
+}
+
+static void a_deprecated_rtm_start_falls_back_to_rtm_connect(void **state) {
+    rtm_config config = usual_config();
+    request got;
+    (void)state;
+    for (int keep = 0; keep < 2; keep++) { /* on a new connection, on the same one */
+        config.connect_method = "rtm.start";
+        make_bot(&config);
+        server_accept(&slack);
+        server_read_request(&slack, &got);
+        expect_line(&got, "POST /api/rtm.start HTTP/1.1");
+        test_now_ms += 20000;
+        server_answer(&slack, "200 OK", keep ? "" : "Connection: close\r\n",
+                      FATAL("method_deprecated"));
+        if (!keep) server_accept(&slack);
+        server_read_request(&slack, &got);
+        expect_line(&got, "POST /api/rtm.connect HTTP/1.1");
+        assert_int_equal(rtm_timeout_ms(bot), 30000); /* a new call, with all of its time */
+        server_answer_connect(&slack, "link");
+        server_accept(&slack);
+        server_upgrade(&slack, &got);
+        next_event("open"); /* not an error before it */
+        test_now_ms += 10000;
+        server_close(&slack);
+        next_error(RTM_E_CLOSED);
+        next_event("close");
+        open_session(); /* and rtm.connect from now on */
+        end_bot();
+    }
+}
+
+/* The first leg -------------------------------------------------------------------------------- */
+
+static void a_bad_answer_to_the_call_is_tried_again(void **state) {
+    static const char headless[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+    static const struct { const char *answer; rtm_result result; } rows[] = {
+        { "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", RTM_E_HTTP },
+        { "HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\noops!", RTM_E_HTTP },
+        { "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", RTM_E_HTTP },
+        { "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", RTM_E_HTTP },
+        { "HTTP/1.1 500 Oops\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", RTM_E_HTTP },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", RTM_E_JSON },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", RTM_E_JSON },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"ok\":\"\xff\"}  ", RTM_E_JSON },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", RTM_E_SLACK },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"url\":\"ws://h\"}", RTM_E_SLACK },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", RTM_E_SLACK },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true", RTM_E_HTTP },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ok\"", RTM_E_HTTP },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", RTM_E_HTTP },
+        { "HTTP/1.1 200", RTM_E_HTTP },
+        { "SSH-2.0-OpenSSH\r\n", RTM_E_HTTP },
+        { "", RTM_E_CLOSED },
+        { headless, RTM_E_HTTP },
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        make_bot(NULL);
+        take_call(&got);
+        server_send(&slack, rows[i].answer);
+        server_close(&slack);
+        next_error(rows[i].result);
+        expect_wait(2000, 2999); /* without a `close` event: no session was open */
+        open_session();
+        end_bot();
+    }
+}
+
+static void a_bad_url_is_tried_again(void **state) {
+    static const char *const urls[] = {
+        "\"\"", "null", "17", "\"slack.com/link\"", "\"ftp://h/\"", "\"ws://\"", "\"ws:///x\"",
+        "\"ws://h:0/\"", "\"ws://h:65536/\"", "\"ws://h:x/\"", "\"ws://u:p@h/\"", "\"ws://h h/\"",
+        "\"ws://h/a b\"", "\"ws://h/\\r\\nX: y\"", "\"ws://h/\\u0000\"", "\"ws://[::1/\"",
+        "\"ws://h/\xc3\xbc\"",
+    };
+    char body[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(urls); i++) {
+        make_bot(NULL);
+        snprintf(body, sizeof body, "{\"ok\":true,\"url\":%s}", urls[i]);
+        fail_call("200 OK", "", body, RTM_E_SLACK);
+        expect_wait(2000, 2999);
+        end_bot();
+    }
+    assert_int_equal(server_resolves, COUNT(urls) * 2); /* none of these hosts was asked for */
+}
+
+static void odd_but_good_answers_open_a_session(void **state) {
+    static const char *const forms[] = {
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+        "HTTP/1.0 200\r\ncontent-length:%zu\r\n\r\n%s",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx;a=b\r\n%s\r\n0\r\nX: y\r\n\r\n",
+    };
+    char body[128], answer[400];
+    request got;
+    (void)state;
+    snprintf(body, sizeof body, "{\"url\":\"WS://127.0.0.1:%d?q#f\",\"ok\":true}", slack.port);
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        make_bot(NULL);
+        take_call(&got);
+        snprintf(answer, sizeof answer, forms[i], strlen(body), body);
+        server_send(&slack, answer);
+        if (i == 1) server_accept(&slack); /* HTTP/1.0: the connection ends with the answer */
+        server_read_request(&slack, &got);
+        expect_line(&got, "GET /?q HTTP/1.1");
+        server_answer_upgrade(&slack, &got);
+        next_event("open");
+        end_bot();
+    }
+}
+
+static void a_refused_connection_is_tried_again(void **state) {
+    rtm_config config = usual_config();
+    server closed;
+    (void)state;
+    server_open(&closed);
+    config.base_url = closed.base_url;
+    server_free(&closed);
+    make_bot(&config);
+    record *event = next_error(RTM_E_CONNECT);
+    assert_non_null(strstr(event->detail, "127.0.0.1"));
+    int wait = rtm_timeout_ms(bot);
+    assert_in_range(wait, 2000, 2999);
+    test_now_ms += wait;
+    next_error(RTM_E_CONNECT);
+    assert_in_range(rtm_timeout_ms(bot), 4000, 4999);
+    no_event();
+}
+
+static void a_host_that_is_not_found_is_tried_again(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_resolve_error = EAI_AGAIN;
+    record *event = next_error(RTM_E_RESOLVE);
+    assert_non_null(strstr(event->detail, "127.0.0.1"));
+    server_resolve_error = 0;
+    expect_wait(2000, 2999);
+    open_session();
+}
+
+static void all_addresses_of_a_host_are_tried(void **state) {
+    struct sockaddr_in good, bad;
+    struct sockaddr_storage other;
+    struct addrinfo list[4];
+    server closed;
+    (void)state;
+    server_open(&closed);
+    memset(&good, 0, sizeof good);
+    memset(&other, 0, sizeof other);
+    good.sin_family = AF_INET;
+    good.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    good.sin_port = htons((uint16_t)slack.port);
+    bad = good;
+    bad.sin_port = htons((uint16_t)closed.port);
+    other.ss_family = AF_UNIX;
+    server_free(&closed);
+    memset(list, 0, sizeof list);
+    for (int i = 0; i < 4; i++) {
+        list[i].ai_family = i == 0 ? AF_UNIX : AF_INET;
+        list[i].ai_addrlen = i == 0 ? sizeof other : sizeof good;
+        list[i].ai_addr = i == 0 ? (void *)&other : i == 3 ? (void *)&good : (void *)&bad;
+        if (i) list[i - 1].ai_next = &list[i];
+    }
+    server_addresses = list;
+    make_bot(NULL);
+    open_session();
+    end_bot();
+    list[2].ai_next = NULL;
+    make_bot(NULL);
+    next_error(RTM_E_CONNECT);
+    end_bot();
+    list[0].ai_next = NULL;
+    make_bot(NULL);
+    next_error(RTM_E_RESOLVE);
+}
+
+static void silence_of_either_leg_is_a_timeout(void **state) {
+    rtm_config config = usual_config();
+    request got;
+    (void)state;
+    for (int leg = 0; leg < 4; leg++) {
+        config.timeout_ms = leg < 2 ? 0 : 700;
+        make_bot(&config);
+        if (leg % 2) take_upgrade(&got);
+        else take_call(&got);
+        int timeout = leg < 2 ? 30000 : 700;
+        assert_int_equal(rtm_timeout_ms(bot), timeout);
+        server_send(&slack, "HTTP/1.1 200 OK\r\n"); /* a trickle does not prolong it */
+        test_now_ms += timeout - 1;
+        no_event();
+        test_now_ms++;
+        next_error(RTM_E_TIMEOUT);
+        server_ends(&slack);
+        expect_wait(2000, 2999);
+        end_bot();
+    }
+}
+
+static void an_answer_larger_than_max_message_is_refused(void **state) {
+    static char body[1400];
+    rtm_config config = usual_config();
+    (void)state;
+    config.max_message = 1024;
+    make_bot(&config);
+    memset(body, ' ', sizeof body - 1);
+    memcpy(body, "{\"ok\":true}", 11);
+    fail_call("200 OK", "", body, RTM_E_TOO_BIG);
+    expect_wait(2000, 2999);
+    open_session();
+}
+
+/* The second leg ------------------------------------------------------------------------------- */
+
+static void a_refused_upgrade_is_tried_again(void **state) {
+    static const char *const statuses[] = {
+        "404 Not Found", "408 Request Timeout", "409 Conflict", "500 Oops", "200 OK",
+        "302 Found", "401 Unauthorized", "426 Upgrade Required",
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(statuses); i++) {
+        make_bot(NULL);
+        take_upgrade(&got);
+        server_answer(&slack, statuses[i], "Location: /\r\n", "{\"ok\":false}");
+        record *event = next_error(RTM_E_WEBSOCKET);
+        char status[4] = { statuses[i][0], statuses[i][1], statuses[i][2] };
+        assert_non_null(strstr(event->detail, status));
+        server_ends(&slack);
+        expect_wait(2000, 2999);
+        end_bot();
+    }
+}
+
+static void a_wrong_handshake_is_tried_again(void **state) {
+#define SWITCHING "HTTP/1.1 101 Switching Protocols\r\n"
+#define UPGRADE "Upgrade: websocket\r\n"
+#define CONNECTION "Connection: Upgrade\r\n"
+#define ACCEPT "Sec-WebSocket-Accept: "
+    static const struct { const char *before; bool right; const char *after; } rows[] = {
+        { SWITCHING UPGRADE CONNECTION "X: ", true, "\r\n\r\n" },
+        { SWITCHING UPGRADE CONNECTION ACCEPT, false, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" },
+        { SWITCHING UPGRADE CONNECTION ACCEPT, true, "A\r\n\r\n" },
+        { SWITCHING UPGRADE ACCEPT, true, "\r\n\r\n" },
+        { SWITCHING CONNECTION ACCEPT, true, "\r\n\r\n" },
+        { SWITCHING "Upgrade: h2c\r\n" CONNECTION ACCEPT, true, "\r\n\r\n" },
+        { SWITCHING UPGRADE "Connection: close\r\n" ACCEPT, true, "\r\n\r\n" },
+        { SWITCHING UPGRADE CONNECTION ACCEPT, true,
+          "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n" },
+        { SWITCHING UPGRADE CONNECTION ACCEPT, true, "\r\nSec-WebSocket-Protocol: chat\r\n\r\n" },
+    };
+    char accept[29];
+    request got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        make_bot(NULL);
+        take_upgrade(&got);
+        rtmi_ws_accept(header(&got, "Sec-WebSocket-Key"), accept);
+        server_send(&slack, rows[i].before);
+        if (rows[i].right) server_send(&slack, accept);
+        server_send(&slack, rows[i].after);
+        next_error(RTM_E_WEBSOCKET);
+        server_ends(&slack);
+        expect_wait(2000, 2999);
+        end_bot();
+    }
+}
+
+static void a_broken_connection_to_the_second_host_is_tried_again(void **state) {
+    static const char *const answers[] = { "", "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n" };
+    request got;
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        make_bot(NULL);
+        take_upgrade(&got);
+        server_send(&slack, answers[i % 2]);
+        if (i < 2) server_close(&slack);
+        else server_reset(&slack);
+        record *event = next_event("error");
+        assert_true(event->result == RTM_E_CLOSED || (i % 2 && event->result == RTM_E_HTTP));
+        expect_wait(2000, 2999);
+        end_bot();
+    }
+}
+
+static void a_second_host_that_refuses_is_tried_again(void **state) {
+    server closed;
+    char body[128];
+    (void)state;
+    make_bot(NULL);
+    server_open(&closed);
+    snprintf(body, sizeof body, "{\"ok\":true,\"url\":\"ws://127.0.0.1:%d/\"}", closed.port);
+    server_free(&closed);
+    fail_call("200 OK", "", body, RTM_E_CONNECT);
+    expect_wait(2000, 2999);
+}
+
+/* The ends of a session ------------------------------------------------------------------------ */
+
+static void send_goodbye(void) { server_send_text(&slack, "{\"type\":\"goodbye\"}"); }
+static void send_moving(void) { server_send_text(&slack, "{\"type\":\"team_migration_started\"}"); }
+static void send_error(void) {
+    server_send_text(&slack, "{\"type\":\"error\",\"error\":{\"code\":1,\"msg\":\"expired\"}}");
+}
+static void send_close(void) { server_send_close(&slack, 4321, "because"); }
+static void send_empty_close(void) { server_send_frame(&slack, RTMI_WS_CLOSE, FIN, "", 0); }
+static void send_fin(void) { server_close(&slack); }
+static void send_half_a_frame(void) {
+    server_send_bytes(&slack, "\x81\x12{\"type\":\"mess", 15);
+    server_close(&slack);
+}
+static void send_half_a_message(void) {
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, "{\"type\":\"message\"}", 18);
+    server_close(&slack);
+}
+static void send_reset(void) { server_reset(&slack); }
+static void send_nothing(void) {
+    test_now_ms += 30000;
+    server_expect(&slack, RTMI_WS_PING, "");
+    test_now_ms += 15000;
+}
+static void disconnect(void) { assert_int_equal(rtm_disconnect(bot), RTM_OK); }
+
+static const struct end {
+    void (*end)(void);
+    const char *event;  /* of Slack's own that comes first, or NULL */
+    rtm_result result;  /* of the `error` that comes next, or RTM_OK: none comes */
+    int code;           /* of `close` */
+    const char *reason;
+    int sees;           /* the code of the CLOSE that the server sees; 1 = one without, 0 = none */
+} ends[] = {
+    { send_goodbye, "goodbye", RTM_OK, 1000, "", 1000 },
+    { send_moving, "team_migration_started", RTM_OK, 1000, "", 1000 },
+    { send_error, "error", RTM_OK, 1000, "", 1000 },
+    { send_close, NULL, RTM_OK, 4321, "because", 4321 },
+    { send_empty_close, NULL, RTM_OK, 1005, "", 1 },
+    { send_fin, NULL, RTM_E_CLOSED, 1006, "", 0 },
+    { send_half_a_frame, NULL, RTM_E_CLOSED, 1006, "", 0 },
+    { send_half_a_message, NULL, RTM_E_CLOSED, 1006, "", 0 },
+    { send_reset, NULL, RTM_E_CLOSED, 1006, "", 0 },
+    { send_nothing, NULL, RTM_E_TIMEOUT, 1006, "", 0 },
+    { disconnect, NULL, RTM_OK, 1000, "", 1000 },
+};
+
+/* Ends the session, and sees all that there is to be seen of it. */
+static void end_and_check(const struct end *how) {
+    how->end();
+    if (how->event) assert_int_equal(next_event(how->event)->result, RTM_OK);
+    if (how->result) next_error(how->result);
+    record *event = next_event("close");
+    assert_int_equal(event->code, how->code);
+    assert_string_equal(event->reason, how->reason);
+    assert_int_equal(event->result, how->result);
+    assert_int_equal(event->id, 0);
+    assert_false(rtm_is_connected(bot));
+    if (how->sees) server_expect_close(&slack, how->sees == 1 ? 0 : how->sees);
+    if (slack.fd >= 0) server_ends(&slack); /* the old socket is closed before there is a new one */
+    assert_int_equal(slack.in_size, 0);
+}
+
+static void every_end_of_a_session_is_told_once_and_followed_by_another(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        make_bot(NULL);
+        open_session();
+        end_and_check(&ends[i]);
+        bool lasted = ends[i].end == send_nothing;
+        if (!lasted) expect_wait(2000, 2999);
+        open_session();
+        test_now_ms += 10000;
+        end_and_check(&ends[i]);
+        WAIT_FOR(server_pending(&slack));
+        open_session();
+        no_event();
+        end_bot();
+    }
+}
+
+static void without_auto_reconnect_the_first_end_is_final(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    config.no_auto_reconnect = true;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        rtm_result final = ends[i].result ? ends[i].result : RTM_E_CLOSED;
+        make_bot(&config);
+        open_session();
+        test_now_ms += 20000;
+        if (ends[i].end == send_nothing) test_now_ms -= 20000;
+        end_and_check(&ends[i]);
+        for (int n = 0; n < 5; n++) {
+            assert_int_equal(rtm_poll(bot, 0), final);
+            test_now_ms += 400000;
+        }
+        if (!*rtm_error_detail(bot)) fail_msg("row %zu: no sentence on it", i);
+        assert_false(server_pending(&slack));
+        no_event();
+        end_bot();
+    }
+}
+
+static void without_auto_reconnect_the_first_failure_is_final(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    config.no_auto_reconnect = true;
+    make_bot(&config);
+    fail_500();
+    assert_int_equal(rtm_poll(bot, 0), RTM_E_HTTP);
+    test_now_ms += 1000000;
+    assert_int_equal(rtm_poll(bot, -1), RTM_E_HTTP);
+    assert_int_equal(rtm_connect(bot), RTM_E_HTTP);
+    assert_int_equal(rtm_run(bot), RTM_E_HTTP);
+    assert_non_null(strstr(rtm_error_detail(bot), "500"));
+    assert_false(server_pending(&slack));
+    no_event();
+}
+
+static void what_came_before_the_end_is_delivered(void **state) {
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    send_half_a_frame();
+    next_event("message");
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+}
+
+static void slacks_error_event_arrives_with_its_data(void **state) {
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    send_error();
+    record *event = next_error(RTM_OK);
+    assert_string_equal(event->data,
+                        "{\"type\":\"error\",\"error\":{\"code\":1,\"msg\":\"expired\"}}");
+    next_event("close");
+}
+
+static void leaving_events_count_without_a_handler(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        make_bot(NULL);
+        open_session();
+        rtm_off(bot, "*", record_event, NULL);
+        ends[i].end();
+        server_expect_close(&slack, 1000);
+        expect_wait(2000, 2999);
+        end_bot();
+    }
+}
+
+static void each_attempt_asks_for_a_new_url(void **state) {
+    char path[32], line[64];
+    request got;
+    (void)state;
+    make_bot(NULL);
+    for (int i = 0; i < 4; i++) {
+        take_call(&got);
+        snprintf(path, sizeof path, "link-%d", i);
+        snprintf(line, sizeof line, "GET /link-%d HTTP/1.1", i);
+        server_answer_connect(&slack, path);
+        server_accept(&slack);
+        server_read_request(&slack, &got);
+        expect_line(&got, line);
+        if (i == 1) {
+            server_close(&slack);
+            next_error(RTM_E_CLOSED);
+        } else {
+            server_answer_upgrade(&slack, &got);
+            next_event("open");
+            end_session();
+        }
+        test_now_ms += 300000;
+    }
+    assert_int_equal(slack.accepts, 8);
+}
+
+/* rtm_disconnect and friends in callbacks ------------------------------------------------------ */
+
+static void disconnect_it(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    assert_int_equal(rtm_disconnect(client), *(const int *)user);
+    assert_false(rtm_is_connected(client));
+}
+
+static void disconnect_in_callbacks(void **state) {
+    static int fine = RTM_OK, closed = RTM_E_NOT_CONNECTED;
+    request got;
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "open", disconnect_it, &fine);
+    rtm_on(bot, "close", disconnect_it, &closed);
+    take_upgrade(&got);
+    server_answer_upgrade(&slack, &got);
+    next_event("open");
+    assert_int_equal(next_event("close")->code, 1000);
+    server_expect_close(&slack, 1000);
+    expect_wait(2000, 2999);
+    rtm_off(bot, "open", disconnect_it, &fine);
+    open_session();
+}
+
+static void disconnect_without_a_session_is_refused(void **state) {
+    request got;
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(rtm_disconnect(bot), RTM_E_NOT_CONNECTED);
+    take_call(&got);
+    assert_int_equal(rtm_disconnect(bot), RTM_E_NOT_CONNECTED);
+    assert_true(strlen(rtm_error_detail(bot)) > 5);
+    server_answer_connect(&slack, "link");
+    server_accept(&slack);
+    server_upgrade(&slack, &got);
+    next_event("open");
+    no_event(); /* and not remembered */
+    assert_true(rtm_is_connected(bot));
+    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+    assert_int_equal(rtm_timeout_ms(bot), 0); /* it is for the next rtm_poll */
+    assert_int_equal(heard_count, heard_next);
+    next_event("close");
+}
+
+static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
+    static int fine = RTM_OK;
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "open", disconnect_it, &fine);
+    server_idle = serve_sessions;
+    assert_int_equal(rtm_connect(bot), RTM_E_CLOSED);
+    assert_true(strlen(rtm_error_detail(bot)) > 5);
+}
+
+/* Memory --------------------------------------------------------------------------------------- */
+
+/* Serves, breaks the session once, serves again: an allocation fails somewhere on the way. */
+static int serve_through(int timeout_ms) {
+    static request got;
+    if (bot->state == RTMI_WAITING) test_now_ms += timeout_ms;
+    server_try_accept(&slack);
+    if (slack.fd < 0 || !server_try_request(&slack, &got)) return 0;
+    if (!strncmp(got.head, "POST ", 5)) server_answer_connect(&slack, "link");
+    else server_answer_upgrade(&slack, &got);
+    return 0;
+}
+
+static void no_memory_is_one_more_reason_to_try_again(void **state) {
+    static const char json[] = "{\"type\":\"message\",\"text\":\"in two frames\"}";
+    int failed = 0;
+    (void)state;
+    for (long at = 1; at < 200; at++) {
+        make_bot(NULL);
+        server_idle = serve_through;
+        test_fail_at = test_allocations + at;
+        for (int i = 0; !rtm_is_connected(bot); i++) {
+            assert_true(i < 200);
+            assert_true(rtm_poll(bot, 1000) >= 0);
+        }
+        bool hit = test_allocations >= test_fail_at;
+        int id = rtm_send_message(bot, "C1", "text");
+        assert_true(id == 1 || id == RTM_E_MEMORY || id == RTM_E_AGAIN);
+        server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 10);
+        server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json + 10, sizeof json - 11);
+        heard_next = heard_count;
+        WAIT_FOR(heard_count > heard_next);
+        if (strcmp(heard[heard_next].type, "message")) next_error(RTM_E_MEMORY);
+        test_fail_at = 0;
+        assert_int_equal(rtm_send_message(bot, "C1", "text"), id > 0 ? 2 : 1);
+        for (int i = 0; hit && i < heard_next; i++)
+            if (heard[i].result) assert_int_equal(heard[i].result, RTM_E_MEMORY);
+        failed += hit;
+        end_bot();
+        assert_int_equal(test_blocks, 0);
+        heard_count = heard_next = 0;
+    }
+    assert_true(failed > 5);
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        TEST(each_failure_doubles_the_wait_up_to_300_s),
+        TEST(the_wait_has_a_random_part_below_a_second),
+        TEST(retry_after_wins_where_it_is_longer),
+        TEST(retry_after_counts_for_one_wait_only),
+        TEST(the_upgrade_may_ask_for_a_wait_too),
+        TEST(after_a_session_that_lasted_the_next_begins_at_once),
+        TEST(a_session_shorter_than_10_s_counts_as_a_failure),
+        TEST(a_server_that_closes_at_once_is_no_hot_loop),
+        TEST(fatal_codes_end_the_client),
+        TEST(other_codes_are_tried_again),
+        TEST(a_token_of_the_wrong_type_gets_advice),
+        TEST(connect_method_chooses_the_path),
+        TEST(a_deprecated_rtm_start_falls_back_to_rtm_connect),
+        TEST(a_bad_answer_to_the_call_is_tried_again),
+        TEST(a_bad_url_is_tried_again),
+        TEST(odd_but_good_answers_open_a_session),
+        TEST(a_refused_connection_is_tried_again),
+        TEST(a_host_that_is_not_found_is_tried_again),
+        TEST(all_addresses_of_a_host_are_tried),
+        TEST(silence_of_either_leg_is_a_timeout),
+        TEST(an_answer_larger_than_max_message_is_refused),
+        TEST(a_refused_upgrade_is_tried_again),
+        TEST(a_wrong_handshake_is_tried_again),
+        TEST(a_broken_connection_to_the_second_host_is_tried_again),
+        TEST(a_second_host_that_refuses_is_tried_again),
+        TEST(every_end_of_a_session_is_told_once_and_followed_by_another),
+        TEST(without_auto_reconnect_the_first_end_is_final),
+        TEST(without_auto_reconnect_the_first_failure_is_final),
+        TEST(what_came_before_the_end_is_delivered),
+        TEST(slacks_error_event_arrives_with_its_data),
+        TEST(leaving_events_count_without_a_handler),
+        TEST(each_attempt_asks_for_a_new_url),
+        TEST(disconnect_in_callbacks),
+        TEST(disconnect_without_a_session_is_refused),
+        TEST(connect_fails_when_the_session_is_dropped_in_open),
+        TEST(no_memory_is_one_more_reason_to_try_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

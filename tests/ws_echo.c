@@ -1,0 +1,168 @@
+/* An echo client on the connection and WebSocket layers of rtm.h alone, for a fuzzing server that
+   speaks the protocol of the Autobahn testsuite: it tells the number of its cases, runs each over a
+   connection of its own, and writes the report that says which of them went well.
+
+     wstest -m fuzzingserver -s spec.json       the server, say on port 9001
+     ws_echo ws://127.0.0.1:9001                all its cases
+     ws_echo wss://127.0.0.1:9002 ca.pem        the same over TLS, trusting this CA
+
+   Exits 0 when all cases were run, however they went; 1 with a sentence otherwise. */
+#define RTM_IMPLEMENTATION
+#include "../rtm.h"
+
+enum {
+    SILENCE_MS = 60000,     /* of a server that should say something */
+    GOODBYE_MS = 1000,      /* for the server to close TCP, which is its part (RFC 6455 7.1.1) */
+    LONGEST = 16 * 1048576, /* bytes of a message */
+    STRIDE = 50             /* cases to a line of output */
+};
+
+typedef struct echo_client {
+    rtmi_network network; /* no proxy; the CA */
+    rtmi_why why;
+    rtmi_peer peer;
+    rtmi_ticket ticket; /* one full handshake for all cases */
+    rtmi_call call;     /* the exchange that opens the WebSocket, and its connection */
+    rtmi_ws ws;
+    long long number;   /* that the server last sent as a text */
+    bool silent;        /* do not echo */
+} echo_client;
+
+/* Waits for the socket; false when the time is over. */
+static bool wait_until(rtmi_conn *conn, long long deadline) {
+    long long left = deadline - RTM_NOW_MS();
+    struct pollfd pollfd = { conn->fd, rtmi_conn_events(conn), 0 };
+    if (left <= 0) return false;
+    if (poll(&pollfd, 1, (int)left) > 0) conn->drained = false;
+    return true;
+}
+
+/* Opens a WebSocket to this path of the server. */
+static rtm_result open_websocket(echo_client *echo, const char *path) {
+    char key[25];
+    unsigned char nonce[16];
+    rtmi_buf text = { key, 0, sizeof key, false }, *request = &echo->call.request;
+    rtmi_conn *conn = &echo->call.conn;
+    long long now = RTM_NOW_MS(), deadline = now + SILENCE_MS;
+    if (RTM_RANDOM(nonce, sizeof nonce))
+        return rtmi_fail(&echo->why, RTM_E_TLS, "no source of random numbers");
+    rtmi_base64(&text, nonce, sizeof nonce);
+    key[24] = '\0';
+    rtmi_write_request(request, "GET", path, strlen(path), &echo->peer, NULL);
+    rtmi_buf_text(request, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
+    rtmi_buf_text(request, key);
+    rtmi_buf_text(request, "\r\n\r\n");
+    rtm_result result = rtmi_call_start(&echo->call, RTMI_HTTP_UPGRADE, &echo->peer, &echo->ticket,
+                                        now, deadline);
+    if (result == RTM_OK)
+        while ((result = rtmi_call_step(&echo->call, RTM_NOW_MS())) == RTM_E_AGAIN)
+            if (!wait_until(conn, deadline))
+                return rtmi_fail(&echo->why, RTM_E_TIMEOUT, "no answer to the upgrade");
+    if (result != RTM_OK) return result;
+    if (conn->http.status != 101)
+        return rtmi_fail(&echo->why, RTM_E_HTTP, "refused with status %d", conn->http.status);
+    const char *wrong = rtmi_ws_check_upgrade(&conn->http, key);
+    if (wrong) return rtmi_fail(&echo->why, RTM_E_WEBSOCKET, "bad handshake: %s", wrong);
+    rtmi_ws_start(&echo->ws, LONGEST);
+    return RTM_OK;
+}
+
+/* Queues a frame; the loop of converse() sends it. */
+static rtm_result queue(echo_client *echo, int opcode, const void *data, size_t size) {
+    unsigned char mask[4];
+    if (RTM_RANDOM(mask, sizeof mask))
+        return rtmi_fail(&echo->why, RTM_E_TLS, "no source of random numbers");
+    if (!rtmi_ws_frame(&echo->call.conn.out, opcode, data, size, mask))
+        return rtmi_out_of_memory(&echo->why);
+    return RTM_OK;
+}
+
+static rtm_result queue_close(echo_client *echo, int code) {
+    unsigned char payload[2] = { (unsigned char)(code >> 8), (unsigned char)code };
+    return queue(echo, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
+}
+
+/* Answers what the parser found; *closing when the answer is a CLOSE. */
+static rtm_result answer(echo_client *echo, rtmi_ws_what what, bool *closing) {
+    rtmi_ws *ws = &echo->ws;
+    if (what == RTMI_WS_SKIPPED)
+        return rtmi_fail(&echo->why, ws->skip, "a message that could not be kept: %s",
+                         rtm_strerror(ws->skip));
+    *closing = what == RTMI_WS_BAD || ws->opcode == RTMI_WS_CLOSE;
+    if (*closing) return queue_close(echo, ws->code);
+    if (ws->opcode == RTMI_WS_PONG) return RTM_OK;
+    if (ws->opcode == RTMI_WS_PING) return queue(echo, RTMI_WS_PONG, ws->data, ws->size);
+    if (echo->silent)
+        echo->number = rtm_json_int(rtmi_json_value(ws->data, ws->size, NULL), 0);
+    return echo->silent ? RTM_OK : queue(echo, ws->opcode, ws->data, ws->size);
+}
+
+/* Echoes until the server ends the connection, or has had its time to do so after a CLOSE. */
+static rtm_result converse(echo_client *echo) {
+    rtmi_conn *conn = &echo->call.conn;
+    long long deadline = RTM_NOW_MS() + SILENCE_MS;
+    bool closing = false;
+    for (;;) {
+        const char *data;
+        size_t size, used;
+        rtmi_conn_flush(conn); /* reading tells why, when it fails */
+        rtm_result result = rtmi_conn_read(conn, &data, &size);
+        if (result == RTM_E_AGAIN) {
+            if (wait_until(conn, deadline)) continue;
+            if (closing) return RTM_OK;
+            return rtmi_fail(&echo->why, RTM_E_TIMEOUT, "the server fell silent");
+        }
+        if (result != RTM_OK) return RTM_OK; /* whether that was right, the report says */
+        used = size;                         /* nothing counts after a CLOSE (RFC 6455 5.5.1) */
+        if (!closing) {
+            rtmi_ws_what what = rtmi_ws_parse(&echo->ws, data, size, &used);
+            if (what != RTMI_WS_MORE && (result = answer(echo, what, &closing)) != RTM_OK)
+                return result;
+            deadline = RTM_NOW_MS() + (closing ? GOODBYE_MS : SILENCE_MS);
+        }
+        rtmi_conn_consume(conn, used);
+    }
+}
+
+/* One connection from its beginning to its end. */
+static bool visit(echo_client *echo, const char *path) {
+    rtm_result result = open_websocket(echo, path);
+    if (result == RTM_OK) result = converse(echo);
+    rtmi_conn_close(&echo->call.conn);
+    if (result != RTM_OK) fprintf(stderr, "ws_echo: %s: %s\n", path, echo->why.text);
+    return result == RTM_OK;
+}
+
+static bool run_cases(echo_client *echo) {
+    char path[64];
+    echo->silent = true;
+    if (!visit(echo, "/getCaseCount")) return false;
+    long long count = echo->number, n = 1;
+    if (count <= 0) fprintf(stderr, "ws_echo: the server has no number of cases to tell\n");
+    echo->silent = false;
+    for (; n <= count; n++) {
+        snprintf(path, sizeof path, "/runCase?case=%lld&agent=rtm.h", n);
+        if (!visit(echo, path)) break;
+        if (n % STRIDE && n != count) continue;
+        printf("%lld of %lld cases run\n", n, count);
+        fflush(stdout);
+    }
+    return visit(echo, "/updateReports?agent=rtm.h") && count > 0 && n > count;
+}
+
+int main(int argc, char **argv) {
+    static echo_client echo;
+    const char *path;
+    size_t length;
+    if (argc < 2 || argc > 3 || !rtmi_parse_url(argv[1], &echo.peer, &path, &length)) {
+        fprintf(stderr, "usage: ws_echo ws://HOST:PORT, or wss://HOST:PORT CA.pem\n");
+        return 1;
+    }
+    echo.network.ca_file = argc == 3 ? argv[2] : NULL;
+    rtmi_conn_init(&echo.call.conn, &echo.network, &echo.why);
+    bool done = run_cases(&echo);
+    rtmi_call_free(&echo.call);
+    rtmi_buf_free(&echo.ws.buffer);
+    return done ? 0 : 1;
+}
