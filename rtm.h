@@ -2042,6 +2042,7 @@ typedef struct rtmi_conn {
     long long address_deadline; /* for this address to answer */
     unsigned char *ahead;       /* read-ahead: bytes ahead_at..ahead_end came and are not used */
     size_t ahead_at, ahead_end;
+    bool heard;                 /* bytes came, since whoever asks set it to false */
     bool drained;               /* the last read emptied the socket: no use until poll() tells */
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
@@ -2103,6 +2104,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     while (n < 0 && errno == EINTR);
     *received = n > 0 ? (size_t)n : 0;
     conn->drained = n < (ssize_t)size;
+    if (n > 0) conn->heard = true;
     if (n > 0) return RTM_OK;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return RTM_E_AGAIN;
     if (n < 0)
@@ -2417,8 +2419,10 @@ static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
 /* Whether bytes are at hand that no poll() would tell of. */
 static bool rtmi_conn_buffered(const rtmi_conn *conn) {
     if (conn->phase != RTMI_CONN_READY) return false;
-    if (conn->ahead_at < conn->ahead_end) return true;
-    return conn->tls && (br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_RECVAPP);
+    bool ahead = conn->ahead_at < conn->ahead_end;
+    if (!conn->tls) return ahead;
+    unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
+    return (state & BR_SSL_RECVAPP) || (ahead && (state & BR_SSL_RECVREC));
 }
 
 /* POLLIN, POLLOUT: what to wait for. */
@@ -3302,8 +3306,6 @@ static rtmi_state rtmi_take_in(rtm_client *client) {
             if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, what);
         }
         rtmi_conn_consume(conn, at);
-        client->heard_at = client->now;
-        client->pinged = false;
         if (next != RTMI_OPEN || client->stop || client->drop) return next;
         budget -= at < budget ? at : budget;
     }
@@ -3321,8 +3323,9 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
     }
     rtm_result result = rtmi_conn_flush(&client->session.conn);
     if (result != RTM_OK && result != RTM_E_AGAIN) return rtmi_over(client, result);
-    if (client->dispatched != before) { /* callbacks take time: bytes came until now */
-        client->now = RTM_NOW_MS();
+    if (client->dispatched != before) client->now = RTM_NOW_MS(); /* callbacks take time */
+    if (client->session.conn.heard) {
+        client->session.conn.heard = client->pinged = false;
         client->heard_at = client->now;
     }
     client->deadline = LLONG_MAX;

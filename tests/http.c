@@ -180,14 +180,16 @@ static void bodies_of_known_length_end_there(void **state) {
         { IN(OK_LINE "Content-Length: 5, 5\r\n\r\nhello"), .body = "hello" },
         { IN(OK_LINE "Content-Length: 5,5 , 5\r\n\r\nhello"), .body = "hello" },
         { IN(OK_LINE "A: b\r\nContent-Length: 2\r\nC: d\r\n\r\n\r\n"), .body = "\r\n" },
-        { IN("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno!"), .status = 404, .body = "no!" },
+        { IN("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno!"), .status = 404,
+          .body = "no!" },
         { IN("HTTP/1.1 503\r\nContent-Length: 1\r\n\r\nx"), .status = 503, .body = "x" },
         { IN("HTTP/1.1 200 \r\nContent-Length: 1\r\n\r\nx"), .body = "x" },
         { IN("HTTP/1.1 200 Caf\xc3\xa9 200 \t :\r\nContent-Length: 1\r\n\r\nx"), .body = "x" },
         { IN("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"), .body = "x", .closes = true },
         { IN("HTTP/1.1 200 OK\nContent-Length: 2\n\nhi"), .body = "hi" },
         { IN("HTTP/1.1 200 OK\nContent-Length: 2\r\n\nhi"), .body = "hi" },
-        { IN(OK_LINE "Content-Length: 2\r\nConnection: close\r\n\r\nhi"), .body = "hi", .closes = true },
+        { IN(OK_LINE "Content-Length: 2\r\nConnection: close\r\n\r\nhi"), .body = "hi",
+          .closes = true },
         { IN(OK_LINE "Content-Length: 2\r\nConnection: x, Close ,y\r\n\r\nhi"), .body = "hi",
           .closes = true },
         { IN(OK_LINE "Content-Length: 2\r\nConnection: keep-alive\r\n\r\nhi"), .body = "hi" },
@@ -196,7 +198,8 @@ static void bodies_of_known_length_end_there(void **state) {
           .body = "x" },
         { IN(OK_LINE "Empty:\r\nOnly-Space: \t \r\n!#$%&'*+-.^_`|~0aZ: v\r\nContent-Length: 1\r\n\r\nx"),
           .body = "x" },
-        { IN(OK_LINE "Set-Cookie: a=b; c:d, \xff\x80\tx\r\nContent-Length: 1\r\n\r\nx"), .body = "x" },
+        { IN(OK_LINE "Set-Cookie: a=b; c:d, \xff\x80\tx\r\nContent-Length: 1\r\n\r\nx"),
+          .body = "x" },
     };
     (void)state;
     check_good(table, COUNT(table));
@@ -228,7 +231,8 @@ static void chunked_bodies_end_with_the_last_chunk(void **state) {
         { IN(OK_LINE "TRANSFER-encoding:\tChunked \r\n\r\n1\r\nx\r\n0\r\n\r\n"), .body = "x" },
         { IN(OK_LINE "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"),
           .closes = true },
-        { IN("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"), .body = "x",
+        { IN("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
+          .body = "x",
           .status = 500 },
     };
     (void)state;
@@ -296,8 +300,10 @@ static void responses_without_a_body_end_with_their_head(void **state) {
     static vector table[] = {
         { IN("HTTP/1.1 204 No Content\r\n\r\nrest"), .status = 204, .rest = 4 },
         { IN("HTTP/1.1 304 Not Modified\r\n\r\nrest"), .status = 304, .rest = 4 },
-        { IN("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello"), .status = 304, .rest = 5 },
-        { IN("HTTP/1.1 204 N\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), .status = 204, .rest = 5 },
+        { IN("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello"), .status = 304,
+          .rest = 5 },
+        { IN("HTTP/1.1 204 N\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), .status = 204,
+          .rest = 5 },
         { IN("HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x01"), .kind = RTMI_HTTP_CONNECT,
           .rest = 3 },
         { IN("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n\x16\x03\x01"), .kind = RTMI_HTTP_CONNECT,
@@ -307,10 +313,12 @@ static void responses_without_a_body_end_with_their_head(void **state) {
         { IN("HTTP/1.1 407 Auth\r\nContent-Length: 2\r\n\r\nno"), .kind = RTMI_HTTP_CONNECT,
           .body = "no", .status = 407 },
         { IN("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-             "Content-Length: 9\r\n\r\n\x81\x02hi"), .kind = RTMI_HTTP_UPGRADE, .status = 101, .rest = 4 },
+             "Content-Length: 9\r\n\r\n\x81\x02hi"), .kind = RTMI_HTTP_UPGRADE, .status = 101,
+                 .rest = 4 },
         { IN("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 101 S\r\n\r\n\x81"), .kind = RTMI_HTTP_UPGRADE,
           .status = 101, .rest = 1 },
-        { IN("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"), .kind = RTMI_HTTP_UPGRADE, .status = 403,
+        { IN("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"), .kind = RTMI_HTTP_UPGRADE,
+          .status = 403,
           .body = "no" },
     };
     (void)state;
@@ -355,8 +363,10 @@ static void what_is_not_http_is_refused(void **state) {
         { IN("HTTP/2.0 200 OK\r\n\r\n") }, { IN("HTTP/0.9 200 OK\r\n\r\n") },
         { IN("HTTP/11 200 OK\r\n\r\n") }, { IN("HTTP/1. 200 OK\r\n\r\n") },
         { IN("HTTP/1.x 200 OK\r\n\r\n") }, { IN("HTTP/1.10 200 OK\r\n\r\n") },
-        { IN("http/1.1 200 OK\r\n\r\n") }, { IN("HTTP/1.1200 OK\r\n\r\n") }, { IN("HTTP/1.1\r\n\r\n") },
-        { IN("HTTP/1.1 \r\n\r\n") }, { IN("HTTP/1.1 OK\r\n\r\n") }, { IN("HTTP/1.1  200 OK\r\n\r\n") },
+        { IN("http/1.1 200 OK\r\n\r\n") }, { IN("HTTP/1.1200 OK\r\n\r\n") },
+        { IN("HTTP/1.1\r\n\r\n") },
+        { IN("HTTP/1.1 \r\n\r\n") }, { IN("HTTP/1.1 OK\r\n\r\n") },
+        { IN("HTTP/1.1  200 OK\r\n\r\n") },
         { IN("HTTP/1.1 20 OK\r\n\r\n") }, { IN("HTTP/1.1 2000 OK\r\n\r\n") },
         { IN("HTTP/1.1 20x OK\r\n\r\n") }, { IN("HTTP/1.1 -20 OK\r\n\r\n") },
         { IN("HTTP/1.1 +20 OK\r\n\r\n") }, { IN("HTTP/1.1 099 OK\r\n\r\n") },
@@ -377,28 +387,34 @@ static void bad_header_lines_are_refused(void **state) {
 #define L(text) { text, sizeof text - 1 }
     static const struct { const char *lines; size_t size; } table[] = {
         L("Content-Length: 5\r\nContent-Length: 6\r\n"), L("Content-Length: 5, 6\r\n"),
-        L("Content-Length: 0\r\nContent-Length: 5\r\n"), L("Content-Length: 5\r\nContent-Length: 0\r\n"),
+        L("Content-Length: 0\r\nContent-Length: 5\r\n"),
+        L("Content-Length: 5\r\nContent-Length: 0\r\n"),
         L("Content-Length: 0, 5\r\n"), L("Content-Length: 5 5\r\n"), L("Content-Length: -5\r\n"),
         L("Content-Length: +5\r\n"), L("Content-Length: 0x5\r\n"), L("Content-Length: 5.0\r\n"),
         L("Content-Length: 5a\r\n"), L("Content-Length: \r\n"), L("Content-Length:\r\n"),
         L("Content-Length: ,\r\n"), L("Content-Length: 5,\r\n"), L("Content-Length: ,5\r\n"),
         L("Content-Length: \"5\"\r\n"), L("Content-Length: five\r\n"), L("Content-Length: 1e3\r\n"),
-        L("Content-Length: 18446744073709551616\r\n"), L("Content-Length: 18446744073709551621\r\n"),
+        L("Content-Length: 18446744073709551616\r\n"),
+        L("Content-Length: 18446744073709551621\r\n"),
         L("Content-Length: 99999999999999999999999999\r\n"), L("Content-Length: 5;x\r\n"),
         L("Content-Length: 5\0\r\n"), L("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
         L("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
         L("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"), L("Transfer-Encoding: gzip\r\n"),
         L("Transfer-Encoding: gzip, chunked\r\n"), L("Transfer-Encoding: chunked, gzip\r\n"),
         L("Transfer-Encoding: chunked, chunked\r\n"), L("Transfer-Encoding: identity\r\n"),
-        L("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), L("Transfer-Encoding:\r\n"),
+        L("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        L("Transfer-Encoding:\r\n"),
         L("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
         L("Transfer-Encoding: xchunked\r\n"), L("Transfer-Encoding: chunked;q=1\r\n"),
         L("Transfer-Encoding: \"chunked\"\r\n"), L("Content-Length : 5\r\n"),
         L("Transfer-Encoding : chunked\r\n"), L("Content-Length\t: 5\r\n"), L("A : b\r\n"),
-        L(" A: b\r\n"), L("\tA: b\r\n"), L("A: b\r\n c\r\n"), L("A: b\r\n\tc\r\n"), L("A: b\r\n \r\n"),
+        L(" A: b\r\n"), L("\tA: b\r\n"), L("A: b\r\n c\r\n"), L("A: b\r\n\tc\r\n"),
+        L("A: b\r\n \r\n"),
         L(": b\r\n"), L("A\r\n"), L("A b\r\n"), L("A\0: b\r\n"), L("A: b\0\r\n"), L("A: \0\r\n"),
-        L("\0A: b\r\n"), L("A: b\rc\r\n"), L("A\r: b\r\n"), L("A: b\r\r\n"), L("\r\r\n"), L("A(: b\r\n"),
-        L("A@: b\r\n"), L("A\xc3\xa9: b\r\n"), L("\"A\": b\r\n"), L("A\x01: b\r\n"), L("[A]: b\r\n"),
+        L("\0A: b\r\n"), L("A: b\rc\r\n"), L("A\r: b\r\n"), L("A: b\r\r\n"), L("\r\r\n"),
+        L("A(: b\r\n"),
+        L("A@: b\r\n"), L("A\xc3\xa9: b\r\n"), L("\"A\": b\r\n"), L("A\x01: b\r\n"),
+        L("[A]: b\r\n"),
         L("Content-Length\0: 5\r\n"), L("A,B: c\r\n"), L("A/B: c\r\n"), L("A\x7f: c\r\n"),
         L("\0"), L(OK_LINE),
     };
@@ -425,7 +441,8 @@ static void retry_after_is_read_in_seconds(void **state) {
         { RETRY(" 4294967297"), .retry = 86400 }, { RETRY(" 9223372036854775807"), .retry = 86400 },
         { RETRY("") }, { RETRY(" -5") }, { RETRY(" +5") }, { RETRY(" 1.5") }, { RETRY(" 5s") },
         { RETRY(" 5 6") }, { RETRY(" Fri, 31 Dec 1999 23:59:59 GMT") },
-        { IN("HTTP/1.1 429 Slow down\r\nretry-after: 12\r\nContent-Length: 2\r\n\r\n{}"), .retry = 12,
+        { IN("HTTP/1.1 429 Slow down\r\nretry-after: 12\r\nContent-Length: 2\r\n\r\n{}"),
+          .retry = 12,
           .status = 429, .body = "{}" },
         { IN(OK_LINE "X-Retry-After: 9\r\nContent-Length: 0\r\n\r\n") },
     };
@@ -522,7 +539,8 @@ static void long_lines_never_frame_a_body(void **state) {
         { OK_LINE "Connection: ", "close\r\nContent-Length: 0\r\n\r\n" },
         { CHUNKED, "5\r\nhello\r\n0\r\n\r\n" },
     };
-    static const size_t many[] = { 480, 493, 494, 495, 496, 497, 509, 510, 511, 512, 513, 600, 5000 };
+    static const size_t many[] = { 480, 493, 494, 495, 496, 497, 509, 510, 511, 512, 513, 600,
+        5000 };
     static made m;
     (void)state;
     for (size_t i = 0; i < COUNT(refused); i++) {
@@ -673,13 +691,15 @@ static void urls_are_taken_apart(void **state) {
 static void bad_urls_are_refused(void **state) {
     static const char *const bad[] = {
         "", "h", "/", "slack.com/api/", "//slack.com/", "ftp://h/", "http:/h", "http:h", "http//h",
-        "http", "http:", "http://", "https://", "http:///x", "http://?x", "http://#x", "http://:80/",
+        "http", "http:", "http://", "https://", "http:///x", "http://?x", "http://#x",
+        "http://:80/",
         "https:/slack.com/", "httpss://h/", "xhttp://h/", "file:///etc/passwd", "javascript:1",
         "http://user@h/", "http://user:pass@h/", "http://@h/", "http://:@h/", "http://user:@h:80/",
         "http://h:80@evil/", "http://a@b@c/", "http://user:80@[::1]/", "http://h\\@evil/",
         "http://h:0/", "http://h:00000/", "http://h:65536/", "http://h:65537/", "http://h:99999/",
         "http://h:4294967376/", "http://h:18446744073709551696/", "http://h:-1/", "http://h:+80/",
-        "http://h:80x/", "http://h:x/", "http://h:8 0/", "http://h:80:80/", "http://h::80/", "http://::1/",
+        "http://h:80x/", "http://h:x/", "http://h:8 0/", "http://h:80:80/", "http://h::80/",
+        "http://::1/",
         "http://[::1/", "http://[]/", "http://[]:80/", "http://[::1]x/", "http://[::1]80/",
         "http://[::1]:x/", "http://[::1]:0/", "http://[::1]]/", "http://[[::1]]/", "http://::1]/",
         "http://h]/", "http://h[/", "http://a b/", "http://h /", " http://h/", "http://h/ ",
@@ -708,7 +728,8 @@ static void hosts_have_at_most_255_bytes(void **state) {
 }
 
 /* What rtmi_write_request makes of a URL and the user's header lines. */
-static void assert_request(const char *method, const char *url, const char *lines, const char *expected) {
+static void assert_request(const char *method, const char *url, const char *lines,
+    const char *expected) {
     rtmi_buf out = { NULL, 0, 0, false };
     rtmi_peer peer;
     const char *path;
@@ -727,9 +748,11 @@ static void requests_are_written_in_full(void **state) {
     assert_request("GET", "http://h", NULL, "GET / HTTP/1.1\r\nHost: h\r\n" AGENT);
     assert_request("POST", "https://slack.com/api/x", NULL,
                    "POST /api/x HTTP/1.1\r\nHost: slack.com\r\n" AGENT);
-    assert_request("GET", "wss://h:444/a?b=c#d", NULL, "GET /a?b=c HTTP/1.1\r\nHost: h:444\r\n" AGENT);
+    assert_request("GET", "wss://h:444/a?b=c#d", NULL,
+        "GET /a?b=c HTTP/1.1\r\nHost: h:444\r\n" AGENT);
     assert_request("GET", "ws://h?b=c", NULL, "GET /?b=c HTTP/1.1\r\nHost: h\r\n" AGENT);
-    assert_request("GET", "http://[::1]:8080/", NULL, "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n" AGENT);
+    assert_request("GET", "http://[::1]:8080/", NULL,
+        "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n" AGENT);
     assert_request("GET", "https://[::1]/", NULL, "GET / HTTP/1.1\r\nHost: [::1]\r\n" AGENT);
     assert_request("GET", "http://h/", "A: b\r\nC: d\r\n",
                    "GET / HTTP/1.1\r\nHost: h\r\n" AGENT "A: b\r\nC: d\r\n");
@@ -785,10 +808,13 @@ static void forms_are_percent_encoded(void **state) {
 static void lists_are_searched_by_whole_tokens(void **state) {
     static const struct { const char *list; bool has; } row[] = {
         { "upgrade", true }, { "Upgrade", true }, { "keep-alive, Upgrade", true },
-        { "UPGRADE ,x", true }, { " \tupgrade\t ", true }, { ",,upgrade,,", true }, { "a,upgrade", true },
-        { "a ,\tupgrade , b", true }, { "", false }, { " ", false }, { ",", false }, { " , ,", false },
+        { "UPGRADE ,x", true }, { " \tupgrade\t ", true }, { ",,upgrade,,", true },
+        { "a,upgrade", true },
+        { "a ,\tupgrade , b", true }, { "", false }, { " ", false }, { ",", false },
+        { " , ,", false },
         { "upgrades", false }, { "upgrad", false }, { "xupgrade", false }, { "up grade", false },
-        { "a upgrade", false }, { "upgrade x", false }, { "upgrade;q=1", false }, { "\"upgrade\"", false },
+        { "a upgrade", false }, { "upgrade x", false }, { "upgrade;q=1", false },
+        { "\"upgrade\"", false },
         { "up,grade", false }, { "upgrade-insecure, x", false },
     };
     (void)state;

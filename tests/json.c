@@ -211,24 +211,31 @@ static const text invalid[] = {
     T(""), T(" "), T("\n"), T("nul"), T("nulll"), T("True"), T("NULL"), T("tru"), T("truefalse"),
     T("NaN"), T("nan"), T("Infinity"), T("-Infinity"), T("-"), T("+1"), T("--1"), T("- 1"), T("01"),
     T("-01"), T("00"), T("-00"), T("0x1"), T("1."), T(".1"), T("-.1"), T("1.e1"), T("0.e1"), T("."),
-    T("1e"), T("1e+"), T("1E-"), T("1e1.0"), T("e1"), T("1 2"), T("1,"), T("1a"), T("0_1"), T("1..2"),
+    T("1e"), T("1e+"), T("1E-"), T("1e1.0"), T("e1"), T("1 2"), T("1,"), T("1a"), T("0_1"),
+    T("1..2"),
     T("1e++1"), T("\xef\xbb\xbf{}"), T("\xef\xbb\xbf"), T("\xff\xfe{\0}\0"), T("'a'"), T("a"),
-    T("\""), T("\"a"), T("\"\\\""), T("\"\\"), T("\"\\u"), T("\"\\u0"), T("\"\\u000"), T("\"\\u0000"),
+    T("\""), T("\"a"), T("\"\\\""), T("\"\\"), T("\"\\u"), T("\"\\u0"), T("\"\\u000"),
+    T("\"\\u0000"),
     T("\"\\u000\""), T("\"\\u00g0\""), T("\"\\u 000\""), T("\"\\U0000\""), T("\"\\x00\""),
-    T("\"\\a\""), T("\"\\v\""), T("\"\\0\""), T("\"\\'\""), T("\"\\ \""), T("\"\\\n\""), T("\"\n\""),
+    T("\"\\a\""), T("\"\\v\""), T("\"\\0\""), T("\"\\'\""), T("\"\\ \""), T("\"\\\n\""),
+    T("\"\n\""),
     T("\"\t\""), T("\"\x1f\""), T("\"\0\""), T("\"\\\0\""), T("\"\\u00\0\0\""), T("\"a\"b"),
     T("\"\"\""), T("\"a\" \"b\""), T("\0"), T("1\0"), T("[]\0"), T("\0[]"), T("[\0]"), T("[1\0]"),
     T("["), T("]"), T("[]]"), T("[[]"), T("[1"), T("[1,"), T("[,"), T("[,]"), T("[,1]"), T("[1,]"),
     T("[1,,2]"), T("[1 2]"), T("[1:2]"), T("[1;2]"), T("[\"a\":1]"), T("[}"), T("[1}"), T("[{]}"),
-    T("[\"a\",\n4\n,1,"), T("[\"\"],"), T("[]{}"), T("[][]"), T("[1]x"), T("[a]"), T("[-]"), T("[\"]"),
+    T("[\"a\",\n4\n,1,"), T("[\"\"],"), T("[]{}"), T("[][]"), T("[1]x"), T("[a]"), T("[-]"),
+    T("[\"]"),
     T("[+1]"), T("[1.]"), T("[01]"), T("[1e]"), T("[tru]"), T("[nul]"), T("[\v]"), T("[\f]"),
-    T("[\xa0]"), T("[1,\xc2\xa0" "2]"), T("{"), T("}"), T("{}}"), T("{]"), T("{,}"), T("{:}"), T("{\"a\"}"),
+    T("[\xa0]"), T("[1,\xc2\xa0" "2]"), T("{"), T("}"), T("{}}"), T("{]"), T("{,}"), T("{:}"),
+    T("{\"a\"}"),
     T("{\"a\":}"), T("{\"a\":1"), T("{\"a\":1,"), T("{\"a\":1,}"), T("{,\"a\":1}"), T("{\"a\" 1}"),
-    T("{\"a\":1 \"b\":2}"), T("{\"a\":1,,\"b\":2}"), T("{\"a\"::1}"), T("{\"a\":1:2}"), T("{\"a\",1}"),
+    T("{\"a\":1 \"b\":2}"), T("{\"a\":1,,\"b\":2}"), T("{\"a\"::1}"), T("{\"a\":1:2}"),
+    T("{\"a\",1}"),
     T("{a:1}"), T("{'a':1}"), T("{1:1}"), T("{null:1}"), T("{[]:1}"), T("{{}:1}"), T("{\"a\":1]"),
     T("{\"a\":[}"), T("{\"a\":1}}"), T("{\"a\":1}\"b\""), T("{\"a"), T("{\"a\""), T("{\"a\":"),
     T("{\"a\":\"b}"), T("{\"a\":1}#"), T("{}//"), T("/**/{}"), T("{}/**/"), T("{\"a\":/**/1}"),
-    T("{\"a\":1,\"b\"}"), T("{\"a\":1,\"b\":}"), T("{\"a\":1,2}"), T("{\"a\":1,[]}"), T("{\"\\x\":1}"),
+    T("{\"a\":1,\"b\"}"), T("{\"a\":1,\"b\":}"), T("{\"a\":1,2}"), T("{\"a\":1,[]}"),
+    T("{\"\\x\":1}"),
     T("{\"a\n\":1}"), T("\\u005b]"), T("[\\n]"), T("<.>"), T("*"), T("[1]\x1b"), T("{\"a\":true]"),
 };
 
@@ -407,7 +414,8 @@ static void every_accessor_takes_every_value(void **state) {
         rtm_json json = { NULL, 0, NULL };
         if (row[i].json) json = open_text(row[i].json);
         assert_raw(json, row[i].json);
-        assert_string(json, row[i].string ? row[i].string : "", row[i].string ? strlen(row[i].string) : 0);
+        assert_string(json, row[i].string ? row[i].string : "",
+            row[i].string ? strlen(row[i].string) : 0);
         assert_int_equal(rtm_json_string(json, NULL, 0), row[i].string ? strlen(row[i].string) : 0);
         assert_int_equal(rtm_json_equals(json, ""), row[i].string && !*row[i].string);
         assert_int_equal(rtm_json_equals(json, row[i].string), row[i].string != NULL);
@@ -504,7 +512,8 @@ static void names_are_not_confused_with_what_looks_like_them(void **state) {
         { "{\"\\u0061bc\":1}", "abd", NULL },
         { "{\"\\u0061bc\":1}", "abcd", NULL },
         { "{\"\\u0061bc\":1}", "ab", NULL },
-        { "{\"type\":\"x\",\"long_name_of_more_than_eight\":1}", "long_name_of_more_than_eight", "1" },
+        { "{\"type\":\"x\",\"long_name_of_more_than_eight\":1}", "long_name_of_more_than_eight",
+          "1" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(row); i++)
@@ -516,7 +525,8 @@ static void strings_are_decoded_to_utf8(void **state) {
         { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", T("\"\\/\b\f\n\r\t") },
         { "\"\\u0000\"", T("\0") },
         { "\"a\\u0000b\"", T("a\0b") },
-        { "\"\\u007f\\u0080\\u07ff\\u0800\\uffff\"", T("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
+        { "\"\\u007f\\u0080\\u07ff\\u0800\\uffff\"",
+          T("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
         { "\"\\ud7ff\\ue000\"", T("\xed\x9f\xbf\xee\x80\x80") },
         { "\"\\ud800\\udc00\"", T("\xf0\x90\x80\x80") },
         { "\"\\uDBFF\\uDFFF\"", T("\xf4\x8f\xbf\xbf") },
@@ -623,7 +633,8 @@ static void integers_end_where_long_long_does(void **state) {
         { "-9223372036854775809", 77 }, { "-9223372036854775810", 77 },
         { "-18446744073709551617", 77 }, { "123456789012345678901234567890", 77 },
         { "1.0", 77 }, { "1e2", 77 }, { "1E2", 77 }, { "-1.5", 77 }, { "0.0", 77 }, { "-0.0", 77 },
-        { "0e0", 77 }, { "\"7\"", 77 }, { "\"-\"", 77 }, { "true", 77 }, { "null", 77 }, { "[7]", 77 },
+        { "0e0", 77 }, { "\"7\"", 77 }, { "\"-\"", 77 }, { "true", 77 }, { "null", 77 },
+        { "[7]", 77 },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(row); i++) {
@@ -650,8 +661,10 @@ static void make(const char *piece) {
 }
 
 static void make_value(unsigned levels) {
-    static const char *const scalar[] = { "0", "-1.5e3", "true", "null", "\"\"", "\"a\"", "\"[1,2]\"",
-        "\"\\\"}\"", "\"\\\\\"", "\"\\ud83d\\ude00\"", "[]", "{}", "[ ]", "12345678901", "\"],[\"" };
+    static const char *const scalar[] = { "0", "-1.5e3", "true", "null", "\"\"", "\"a\"",
+        "\"[1,2]\"",
+        "\"\\\"}\"", "\"\\\\\"", "\"\\ud83d\\ude00\"", "[]", "{}", "[ ]", "12345678901",
+        "\"],[\"" };
     unsigned count = random_below(6);
     if (!levels || made_size > sizeof made - 4096 || random_below(4) == 0) {
         make(scalar[random_below(COUNT(scalar))]);
@@ -861,7 +874,8 @@ static size_t plain_utf8(const unsigned char *data, size_t size, int *need) {
     static const unsigned char row[][6] = { /* bytes, lead from, to, second from, to */
         { 1, 0x00, 0x7f, 0x80, 0xbf }, { 2, 0xc2, 0xdf, 0x80, 0xbf }, { 3, 0xe0, 0xe0, 0xa0, 0xbf },
         { 3, 0xe1, 0xec, 0x80, 0xbf }, { 3, 0xed, 0xed, 0x80, 0x9f }, { 3, 0xee, 0xef, 0x80, 0xbf },
-        { 4, 0xf0, 0xf0, 0x90, 0xbf }, { 4, 0xf1, 0xf3, 0x80, 0xbf }, { 4, 0xf4, 0xf4, 0x80, 0x8f } };
+        { 4, 0xf0, 0xf0, 0x90, 0xbf }, { 4, 0xf1, 0xf3, 0x80, 0xbf },
+        { 4, 0xf4, 0xf4, 0x80, 0x8f } };
     size_t at = 0;
     for (*need = 0; at < size;) {
         size_t kind = 0;
@@ -889,7 +903,8 @@ static void assert_utf8_agrees(const unsigned char *data, size_t size) {
 
 /* Every lead byte, with continuation bytes on both sides of every boundary there is. */
 static void utf8_agrees_with_the_table_at_all_boundaries(void **state) {
-    static const unsigned char edge[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff };
+    static const unsigned char edge[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0,
+        0xff };
     (void)state;
     for (unsigned lead = 0; lead < 256; lead++) {
         for (unsigned code = 0; code < 1000; code++) {
@@ -917,8 +932,10 @@ static void every_character_is_utf8_and_no_surrogate_is(void **state) {
 
 /* ASCII is read in words: one other character at any place of a longer text, any split. */
 static void utf8_within_ascii_is_judged_wherever_it_stands(void **state) {
-    static const text piece[] = { T("\xc3\xa9"), T("\xe2\x82\xac"), T("\xf0\x9f\x98\x80"), T("\x80"),
-        T("\xff"), T("\xc3"), T("\xe2\x82"), T("\xed\xa0\x80"), T("\xc0\xaf"), T("\xf4\x90\x80\x80") };
+    static const text piece[] = { T("\xc3\xa9"), T("\xe2\x82\xac"), T("\xf0\x9f\x98\x80"),
+        T("\x80"),
+        T("\xff"), T("\xc3"), T("\xe2\x82"), T("\xed\xa0\x80"), T("\xc0\xaf"),
+        T("\xf4\x90\x80\x80") };
     unsigned char line[32];
     (void)state;
     for (size_t i = 0; i < COUNT(piece); i++) {

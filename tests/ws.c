@@ -1,5 +1,6 @@
 /* WebSocket: the frame parser and writer against RFC 6455, in the groups of the public conformance
-   suites. Each vector runs whole, byte by byte and cut at every place; inputs end at a guard page. */
+   suites. Each vector runs whole,
+       byte by byte and cut at every place; inputs end at a guard page. */
 #include "support.h"
 
 #define IN(text) .in = text, .size = sizeof text - 1
@@ -110,7 +111,8 @@ static void run_cut(outcome *out, const vector *v, size_t cut) {
 static void assert_log(const outcome *out, const vector *v, const char *how, size_t at) {
     if (strcmp(out->log, v->log))
         fail_msg("%s %zu: got '%s', want '%s', at %02x %02x %02x...", how, at, out->log, v->log,
-                 v->in[0] & 0xff, v->size > 1 ? v->in[1] & 0xff : 0, v->size > 2 ? v->in[2] & 0xff : 0);
+                 v->in[0] & 0xff, v->size > 1 ? v->in[1] & 0xff : 0,
+                     v->size > 2 ? v->in[2] & 0xff : 0);
     if (!out->bad) assert_int_equal(out->used, v->size);
 }
 
@@ -187,7 +189,8 @@ static void expect(char *log, const char *name, const char *data, size_t size) {
 
 /* Framing ------------------------------------------------------------------------------------- */
 
-static const size_t lengths[] = { 0, 1, 2, 7, 8, 9, 124, 125, 126, 127, 128, 129, 255, 256, 257, 4096,
+static const size_t lengths[] = { 0, 1, 2, 7, 8, 9, 124, 125, 126, 127, 128, 129, 255, 256, 257,
+    4096,
                                   65534, 65535, 65536, 65537, 70000 };
 
 static void messages_of_all_lengths_arrive(void **state) {
@@ -211,11 +214,14 @@ static void messages_follow_each_other(void **state) {
         { IN("\x89\x05Hello"), .log = "ping:Hello" },
         { IN("\x81\x01" "a\x81\x01" "b"), .log = "text:a text:b" },
         { IN("\x81\x00\x82\x00\x81\x00"), .log = "text: binary: text:" },
-        { IN("\x82\x01\xff\x81\x01" "a\x82\x02\xc3\x28"), .log = "binary:\xff text:a binary:\xc3\x28" },
+        { IN("\x82\x01\xff\x81\x01" "a\x82\x02\xc3\x28"),
+          .log = "binary:\xff text:a binary:\xc3\x28" },
         { IN("\x81\x01" "a\x89\x00\x8a\x01x\x81\x01" "b\x88\x02\x03\xe8"),
           .log = "text:a ping: pong:x text:b close:1000:" },
-        { IN("\x81\x01" "a\x81\x05" "b"), .log = "text:a" }, /* an end within a frame gives nothing */
-        { IN("\x81"), .log = "" }, { IN("\x01\x03Hel"), .log = "" }, { IN("\x01\x03Hel\x80"), .log = "" },
+        { IN("\x81\x01" "a\x81\x05" "b"), .log = "text:a" },
+        /* an end within a frame gives nothing */
+        { IN("\x81"), .log = "" }, { IN("\x01\x03Hel"), .log = "" },
+        { IN("\x01\x03Hel\x80"), .log = "" },
         { IN("\x81\x7e\x01"), .log = "" }, { IN("\x88\x02\x03"), .log = "" }, { IN(""), .log = "" },
     };
     (void)state;
@@ -246,7 +252,8 @@ static void masked_frames_are_refused(void **state) {
     static const vector table[] = {
         { IN("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"), .log = "bad:1002" },
         { IN("\x81\x80\0\0\0\0"), .log = "bad:1002" }, { IN("\x81\x80"), .log = "bad:1002" },
-        { IN("\x89\x80\0\0\0\0"), .log = "bad:1002" }, { IN("\x88\x82\0\0\0\0\x03\xe8"), .log = "bad:1002" },
+        { IN("\x89\x80\0\0\0\0"), .log = "bad:1002" },
+        { IN("\x88\x82\0\0\0\0\x03\xe8"), .log = "bad:1002" },
         { IN("\x82\xfe"), .log = "bad:1002" }, { IN("\x82\xff"), .log = "bad:1002" },
         { IN("\x01\x01" "a\x80\x81\0\0\0\0b"), .log = "bad:1002" },
     };
@@ -273,7 +280,8 @@ static void every_first_byte_is_judged(void **state) {
             check_made(&m, good ? "text:a" : "text:a bad:1002", 0);
             put(&m, "\0", 1);
             char log[64] = "text:a bad:1002";
-            static const char *const name[] = { "text:b", "text:", "binary:", "close:1005:", "ping:",
+            static const char *const name[] = { "text:b", "text:", "binary:", "close:1005:",
+                "ping:",
                                                 "pong:" };
             if (good) sprintf(log, "text:a %s", fin ? name[control ? opcode - 5 : opcode] : "");
             if (good && !fin) log[6] = '\0';
@@ -337,7 +345,8 @@ static void control_frames_come_between_fragments(void **state) {
         { IN("\x02\x00\x89\x04" "data\x80\x02xy"), .log = "ping:data binary:xy" },
         { IN("\x02\x02xy\x89\x04" "data\x80\x00"), .log = "ping:data binary:xy" },
         { IN("\x09\x00"), .log = "bad:1002" }, { IN("\x0a\x01x"), .log = "bad:1002" },
-        { IN("\x08\x02\x03\xe8"), .log = "bad:1002" }, { IN("\x01\x01" "a\x09\x00"), .log = "bad:1002" },
+        { IN("\x08\x02\x03\xe8"), .log = "bad:1002" },
+        { IN("\x01\x01" "a\x09\x00"), .log = "bad:1002" },
         { IN("\x09\x01" "a\x80\x01" "b"), .log = "bad:1002" },
     };
     (void)state;
@@ -415,7 +424,8 @@ static const utf8_row utf8_table[] = {
     GOOD("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"), GOOD("\x7f"), GOOD("\x01"),
     GOOD("\xc2\x80"), GOOD("\xdf\xbf"), GOOD("\xe0\xa0\x80"), GOOD("\xed\x9f\xbf"),
     GOOD("\xee\x80\x80"), GOOD("\xef\xbf\xbd"), GOOD("\xef\xbf\xbe"), GOOD("\xef\xbf\xbf"),
-    GOOD("\xef\xbb\xbf"), GOOD("\xf0\x90\x80\x80"), GOOD("\xf4\x8f\xbf\xbf"), GOOD("\xf0\x9f\xbf\xbe"),
+    GOOD("\xef\xbb\xbf"), GOOD("\xf0\x90\x80\x80"), GOOD("\xf4\x8f\xbf\xbf"),
+    GOOD("\xf0\x9f\xbf\xbe"),
     GOOD("\xf1\x80\x80\x80\xf3\xbf\xbf\xbf"), GOOD("aaaaaaaa\xe2\x82\xac" "aaaaaaaaaaaaaaaa"),
     BAD("\x80", 0), BAD("\xbf", 0), BAD("a\x80", 1), BAD("\xc3\xa9\x80", 2), BAD("\xfe", 0),
     BAD("\xff", 0), BAD("\xc0\x80", 0), BAD("\xc1\xbf", 0), BAD("\xe0\x80\x80", 1),
@@ -560,16 +570,19 @@ static void a_message_over_the_limit_is_skipped_and_the_session_goes_on(void **s
         { IN("\x01\x06Hello!\x80\x01!\x81\x01x"), .log = "skipped:-7 text:x", .limit = 5 },
         { IN("\x01\x06Hello!\x89\x01p\x00\x01!\x89\x01q\x80\x01!\x81\x05world"),
           .log = "ping:p ping:q skipped:-7 text:world", .limit = 5 },
-        { IN("\x01\x06Hello!\x80\x00\x01\x02he\x80\x03llo"), .log = "skipped:-7 text:hello", .limit = 5 },
+        { IN("\x01\x06Hello!\x80\x00\x01\x02he\x80\x03llo"), .log = "skipped:-7 text:hello",
+          .limit = 5 },
         { IN("\x81\x06Hello!\x81\x06World!\x81\x01x"), .log = "skipped:-7 skipped:-7 text:x",
           .limit = 5 },
         { IN("\x89\x0a long ping\x81\x01x"), .log = "ping: long ping text:x", .limit = 5 },
         { IN("\x01\x06Hello!\x81\x01x"), .log = "bad:1002", .limit = 5 },
         { IN("\x81\x06Hello!\x80\x01x"), .log = "skipped:-7 bad:1002", .limit = 5 },
         { IN("\x01\x06Hello!\x80\x81"), .log = "bad:1002", .limit = 5 },
-        { IN("\x81\x06Hello!\x81\x02\xc3\xa9\x81\x01\xff"), .log = "skipped:-7 text:\xc3\xa9 bad:1007",
+        { IN("\x81\x06Hello!\x81\x02\xc3\xa9\x81\x01\xff"),
+          .log = "skipped:-7 text:\xc3\xa9 bad:1007",
           .limit = 5 },
-        { IN("\x01\x01\xe2\x00\x05Hello\x80\x01x\x81\x01x"), .log = "skipped:-7 text:x", .limit = 5 },
+        { IN("\x01\x01\xe2\x00\x05Hello\x80\x01x\x81\x01x"), .log = "skipped:-7 text:x",
+          .limit = 5 },
     };
     (void)state;
     assert_int_equal(RTM_E_TOO_BIG, -7);
@@ -665,7 +678,8 @@ static void steady_state_costs_no_memory(void **state) {
 }
 
 static void a_new_session_forgets_the_old_one(void **state) {
-    static const char *const broken[] = { "\x01", "\x01\x03He", "\x01\x02He", "\x81\x7e", "\x01\x01\xe2",
+    static const char *const broken[] = { "\x01", "\x01\x03He", "\x01\x02He", "\x81\x7e",
+        "\x01\x01\xe2",
                                           "\x89\x02x" };
     static outcome out;
     (void)state;
@@ -786,8 +800,10 @@ static void only_a_right_upgrade_opens_a_session(void **state) {
         { "upgrade:WebSocket\r\nCONNECTION:  keep-alive ,UPGRADE \r\nsec-websocket-ACCEPT:\t" ACCEPT
           " \r\nX: y\r\n", true },
         { CONNECTION PROOF, false }, { UP PROOF, false }, { UP CONNECTION, false }, { "", false },
-        { "Upgrade: h2c\r\n" CONNECTION PROOF, false }, { "Upgrade: websockets\r\n" CONNECTION PROOF, false },
-        { "Upgrade:\r\n" CONNECTION PROOF, false }, { "Upgrade: web socket\r\n" CONNECTION PROOF, false },
+        { "Upgrade: h2c\r\n" CONNECTION PROOF, false },
+        { "Upgrade: websockets\r\n" CONNECTION PROOF, false },
+        { "Upgrade:\r\n" CONNECTION PROOF, false },
+        { "Upgrade: web socket\r\n" CONNECTION PROOF, false },
         { UP "Connection: close\r\n" PROOF, false }, { UP "Connection: upgrades\r\n" PROOF, false },
         { UP "Connection:\r\n" PROOF, false }, { UP CONNECTION "Sec-WebSocket-Accept:\r\n", false },
         { UP CONNECTION "Sec-WebSocket-Accept: x" ACCEPT "\r\n", false },
