@@ -23,6 +23,8 @@ help:
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
 	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
+	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
+	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
 	@echo 'make valgrind   the demo again, its bot under valgrind'
 	@echo 'make deps       installs the Debian packages that all of these need'
@@ -105,6 +107,14 @@ build/test/soak: tests/soak.c tests/box.h rtm.h build/.deps
 	@mkdir -p build/test
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/soak.c -o $@ -lcmocka $(LIBS)
 
+cross: examples
+	@sh tests/deps.sh test
+	@sh tests/cross.sh
+
+lint: build/.deps
+	@sh tests/deps.sh lint
+	@sh tests/lint.sh
+
 interop: $(BOTS) build/certs/ca.pem
 	@sh tests/interop/run.sh
 
@@ -121,4 +131,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test soak interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test soak cross lint interop install uninstall clean

@@ -681,7 +681,7 @@ static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
 }
 
 static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
-    if (!size || !rtmi_buf_reserve(buf, size)) return;
+    if (!size || !rtmi_buf_reserve(buf, size) || !buf->data) return;
     memcpy(buf->data + buf->size, data, size);
     buf->size += size;
 }
@@ -3951,9 +3951,9 @@ rtm_json rtm_json_at(rtm_json json, size_t index) {
     if (array < 0 || index >= (size_t)document->token[array].size) return rtmi_json_none;
     int element = rtmi_document_element(document, array, (int)index);
     const rtmi_jsmntok_t *token = &document->token[element];
-    bool string = token->type == RTMI_JSMN_STRING; /* jsmn leaves out the quotes */
-    return rtmi_json_value(document->part + token->start - string,
-                           (size_t)(token->end - token->start) + 2 * string, document);
+    int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
+    int size = token->end - token->start + 2 * quote;
+    return rtmi_json_value(document->part + token->start - quote, (size_t)size, document);
 }
 
 size_t rtm_json_size(rtm_json json) {

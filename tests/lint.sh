@@ -1,0 +1,13 @@
+#!/bin/sh
+# clang-tidy, cppcheck and gcc's analyzer over the implementation; all must be silent.
+set -eu
+echo "clang-tidy"
+clang-tidy --quiet tests/compile/impl.c -- -std=c99 -I. 2>/dev/null
+echo "cppcheck"
+# Without the system's headers it cannot see POSIX: the macros that rtm.h asks for are given.
+cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr --quiet \
+    --error-exitcode=1 -DRTM_IMPLEMENTATION -DEAI_FAIL=1 -DSA_RESTART=1 -DNULL=0 rtm.h
+echo "gcc -fanalyzer"
+out=$(gcc -std=c99 -fanalyzer -O1 -I. -c tests/compile/impl.c -o /dev/null 2>&1) || :
+[ -z "$out" ] || { echo "$out"; exit 1; }
+echo "lint: clean"
