@@ -709,16 +709,21 @@ static void rtmi_buf_free(rtmi_buf *buf) {
     memset(buf, 0, sizeof *buf);
 }
 
-/* Overwrites every secret that a server managed to get into a text of ours, by echoing it, say. */
+/* Overwrites every secret that a server managed to get into a text of ours, by echoing it, say;
+   also the beginning of one, which is what is left where a text was cut. */
 static void rtmi_redact(char *text, char **secrets) {
-    for (; secrets && *secrets; secrets++) {
-        size_t length = strlen(*secrets);
-        if (length < 4) continue; /* a text of this size is no secret and would blot out words */
-        for (char *at = text; (at = strstr(at, *secrets)) != NULL; at += length)
-            memset(at, '*', length);
+    for (char *p = text; *p; p++) { /* what a terminal or a log would act on */
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
     }
-    for (; *text; text++) /* what a terminal or a log would act on */
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+    for (; secrets && *secrets; secrets++) {
+        size_t length = strlen(*secrets), enough = length < 8 ? length : 8;
+        if (length < 4) continue; /* of this size it is no secret, and would blot out words */
+        for (char *p = text; *p; p++) {
+            size_t same = 0;
+            while (same < length && p[same] == (*secrets)[same]) same++;
+            if (same >= enough) memset(p, '*', same);
+        }
+    }
 }
 
 /* Records why something failed, and returns `result`, so that a caller can return this. */
@@ -1388,6 +1393,12 @@ static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t 
     return RTMI_HTTP_MORE;
 }
 
+/* Those that rtmi_http_field reads. */
+static const char *const rtmi_http_fields[] = {
+    "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
+    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", NULL
+};
+
 static rtmi_http_what rtmi_http_field_line(rtmi_http *http) {
     char *line = http->line, *colon = strchr(line, ':');
     if (http->line_size == RTMI_LINE && !colon) return rtmi_http_bad(http, "header name too long");
@@ -1398,14 +1409,10 @@ static rtmi_http_what rtmi_http_field_line(rtmi_http *http) {
             return rtmi_http_bad(http, "bad character in a header name");
     char *value = colon + 1 + strspn(colon + 1, " \t"), *end = value + strlen(value);
     while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
-    if (http->line_size == RTMI_LINE) {
-        /* Cut: harmless in a field that nobody reads here, not in one that frames the body. */
-        if (rtmi_same_word(line, (size_t)(colon - line), "Content-Length") ||
-            rtmi_same_word(line, (size_t)(colon - line), "Transfer-Encoding") ||
-            rtmi_same_word(line, (size_t)(colon - line), "Connection"))
+    /* A cut line is harmless in a field that nobody reads here. */
+    for (const char *const *name = rtmi_http_fields; *name && http->line_size == RTMI_LINE; name++)
+        if (rtmi_same_word(line, (size_t)(colon - line), *name))
             return rtmi_http_bad(http, "header line too long");
-        return RTMI_HTTP_MORE;
-    }
     return rtmi_http_field(http, line, (size_t)(colon - line), value);
 }
 
@@ -1447,7 +1454,8 @@ static rtmi_http_what rtmi_http_chunk_size(rtmi_http *http) {
     }
     if (p == http->line) return rtmi_http_bad(http, "chunk without a size");
     p += strspn(p, " \t");
-    if (*p && *p != ';') return rtmi_http_bad(http, "bad chunk size");
+    if (*p ? *p != ';' : http->line_size == RTMI_LINE) /* an extension may be cut, a size not */
+        return rtmi_http_bad(http, "bad chunk size");
     http->left = size;
     http->head = 0; /* the limit is for each chunk's line, and for the trailers */
     http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
@@ -2680,7 +2688,8 @@ struct rtm_client {
     rtmi_buf greeting;   /* the rtm.connect response, until `open` has been dispatched */
     rtmi_ws ws;
     char key[25];        /* Sec-WebSocket-Key */
-    long long opened_at, heard_at;
+    long long opened_at;
+    long long silent_at; /* when silence so far will be too long */
     bool pinged;         /* a PING is out, and nothing came since */
     int close_code;
     char close_reason[126];
@@ -2818,20 +2827,25 @@ static void rtmi_send_close(rtm_client *client, int code) {
     rtmi_send_frame(client, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
-static bool rtmi_unanswered_add(rtm_client *client, int id) {
-    if (client->first_unanswered == client->unanswered_end)
-        client->first_unanswered = client->unanswered_end = 0;
-    if (client->unanswered_end == client->unanswered_capacity) {
-        size_t capacity = client->unanswered_capacity ? client->unanswered_capacity * 2 : 16;
-        int *grown = NULL;
-        if (capacity <= RTMI_UNANSWERED)
-            grown = (int *)RTM_REALLOC(client->unanswered, capacity * sizeof *grown);
-        if (!grown) return false;
-        client->unanswered = grown;
+static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
+    size_t first = client->first_unanswered, capacity = client->unanswered_capacity;
+    if (client->unanswered_end == capacity && first > capacity / 2) {
+        client->unanswered_end -= first;
+        client->first_unanswered = 0;
+        memmove(client->unanswered, client->unanswered + first,
+                client->unanswered_end * sizeof *client->unanswered);
+    } else if (client->unanswered_end == capacity) {
+        if (capacity - first >= RTMI_UNANSWERED)
+            return rtmi_fail(&client->why, RTM_E_AGAIN, "%d messages await an answer",
+                             RTMI_UNANSWERED);
+        capacity = capacity ? capacity * 2 : 16;
+        void *grown = RTM_REALLOC(client->unanswered, capacity * sizeof *client->unanswered);
+        if (!grown) return rtmi_out_of_memory(&client->why);
+        client->unanswered = (int *)grown;
         client->unanswered_capacity = capacity;
     }
     client->unanswered[client->unanswered_end++] = id;
-    return true;
+    return RTM_OK;
 }
 
 /* Slack answers mostly in order, so the search is short. */
@@ -2845,21 +2859,25 @@ static bool rtmi_unanswered_remove(rtm_client *client, int id) {
     return true;
 }
 
+static int rtmi_next_id(const rtm_client *client) {
+    return client->last_id < INT_MAX ? client->last_id + 1 : 1;
+}
+
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
 static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
     if (client->compose.failed) return rtmi_out_of_memory(&client->why);
     if (client->compose.size > RTMI_MESSAGE_OUT)
         return rtmi_fail(&client->why, RTM_E_TOO_BIG, "message of %zu bytes: Slack takes 16384",
                          client->compose.size);
-    if (answered && !rtmi_unanswered_add(client, id))
-        return rtmi_fail(&client->why, RTM_E_AGAIN, "too many messages await an answer");
-    rtm_result result = rtmi_send_frame(client, RTMI_WS_TEXT, client->compose.data,
+    rtm_result result = answered ? rtmi_unanswered_add(client, id) : RTM_OK;
+    if (result != RTM_OK) return result;
+    result = rtmi_send_frame(client, RTMI_WS_TEXT, client->compose.data,
                                         client->compose.size);
     if (result != RTM_OK) {
         if (answered) rtmi_unanswered_remove(client, id);
         return result;
     }
-    if (id > client->last_id) client->last_id = id;
+    if (id > client->last_id || id == 1) client->last_id = id;
     return id;
 }
 
@@ -2872,7 +2890,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, const char *cha
     if ((channel && !rtmi_is_utf8(channel, strlen(channel))) ||
         (text && !rtmi_is_utf8(text, strlen(text))))
         return rtmi_fail(&client->why, RTM_E_JSON, "channel or text is not UTF-8");
-    int id = client->last_id + 1;
+    int id = rtmi_next_id(client);
     rtmi_buf_clear(out);
     rtmi_buf_text(out, "{\"id\":");
     rtmi_buf_number(out, id);
@@ -2949,6 +2967,8 @@ static void rtmi_on_close(rtm_client *client) {
     client->close_code = client->ws.code;
     memcpy(client->close_reason, client->ws.control + 2, size);
     client->close_reason[size] = '\0';
+    rtmi_fail(&client->why, RTM_E_CLOSED, "Slack closed the session with code %d",
+              client->close_code);
 }
 
 /* The Web API's answers ----------------------------------------------------------------------- */
@@ -3098,8 +3118,7 @@ static rtm_result rtmi_begin_upgrading(rtm_client *client) {
 
 static void rtmi_enter_open(rtm_client *client) {
     rtm_event event = rtmi_event("open");
-    client->opened_at = client->heard_at = client->now;
-    client->pinged = false;
+    client->opened_at = client->now;
     client->close_code = RTMI_CLOSE_ABNORMAL;
     client->close_reason[0] = '\0';
     rtmi_ws_start(&client->ws, client->max_message);
@@ -3107,6 +3126,8 @@ static void rtmi_enter_open(rtm_client *client) {
                                 &client->event_document);
     rtmi_dispatch(client, &event, false);
     rtmi_buf_free(&client->greeting);
+    client->session.conn.heard = true;
+    client->now = RTM_NOW_MS();
 }
 
 /* How long until the next attempt, in ms. */
@@ -3158,7 +3179,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
         rtmi_log(client, "next attempt in %lld ms", wait);
     }
     rtmi_tell_end(client, was_open);
-    if (client->cause != RTM_OK) client->why = why;
+    client->why = why; /* what rtm_poll returns is what rtm_error_detail explains */
 }
 
 /* The one place that writes the state: its deadline, what it begins with, what is told of it. */
@@ -3319,6 +3340,7 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
     if (client->drop) {
         rtmi_send_close(client, RTMI_CLOSE_NORMAL);
         client->close_code = RTMI_CLOSE_NORMAL;
+        rtmi_fail(&client->why, RTM_E_CLOSED, "the session was dropped, to begin another");
         return rtmi_over(client, RTM_OK);
     }
     rtm_result result = rtmi_conn_flush(&client->session.conn);
@@ -3326,20 +3348,20 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
     if (client->dispatched != before) client->now = RTM_NOW_MS(); /* callbacks take time */
     if (client->session.conn.heard) {
         client->session.conn.heard = client->pinged = false;
-        client->heard_at = client->now;
+        client->silent_at = client->now + client->ping_interval_ms;
     }
     client->deadline = LLONG_MAX;
     if (client->ping_interval_ms < 0) return RTMI_OPEN;
-    client->deadline = client->heard_at + client->ping_interval_ms;
-    if (!client->pinged && client->now >= client->deadline) {
+    if (client->now >= client->silent_at) {
+        if (client->pinged)
+            return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT,
+                                               "no sign of life from Slack, nor answer to a PING"));
         client->pinged = true;
+        client->silent_at = client->now + client->ping_interval_ms / 2;
         rtmi_send_frame(client, RTMI_WS_PING, NULL, 0);
     }
-    if (client->pinged) client->deadline += client->ping_interval_ms / 2;
-    if (client->now < client->deadline) return RTMI_OPEN;
-    return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT,
-                                       "no sign of life from Slack for %lld ms",
-                                       client->now - client->heard_at));
+    client->deadline = client->silent_at;
+    return RTMI_OPEN;
 }
 
 /* Our CLOSE is out: wait for the answer, for the end of the connection, or for a second. */
@@ -3356,7 +3378,10 @@ static rtmi_state rtmi_state_closing(rtm_client *client) {
         rtmi_conn_consume(conn, used);
         budget -= used < budget ? used : budget;
         if (what == RTMI_WS_BAD) return rtmi_over(client, RTM_OK);
-        if (what != RTMI_WS_MESSAGE || client->ws.opcode != RTMI_WS_CLOSE) continue;
+        if (what != RTMI_WS_MESSAGE) continue;
+        if (client->ws.opcode == RTMI_WS_TEXT) /* an answer to a message of ours counts */
+            rtmi_on_text(client, client->ws.data, client->ws.size);
+        if (client->ws.opcode != RTMI_WS_CLOSE) continue;
         rtmi_on_close(client);
         return rtmi_over(client, RTM_OK);
     }
@@ -3714,7 +3739,7 @@ short rtm_poll_events(const rtm_client *client) {
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client || client->state == RTMI_FINISHED) return -1;
     if (client->state == RTMI_IDLE || (client->stop && client->state != RTMI_CLOSING) ||
-        client->drop || rtmi_conn_buffered(&client->session.conn)) return 0;
+        (client->drop && client->state == RTMI_OPEN) || rtmi_conn_buffered(&client->session.conn)) return 0;
     long long due = client->deadline;
     const rtmi_conn *conn = &client->session.conn;
     if (conn->phase == RTMI_CONN_TCP && conn->address_deadline < due) due = conn->address_deadline;
@@ -3822,7 +3847,8 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 int rtm_send(rtm_client *client, const char *json) {
     const char *value;
     size_t size;
-    if (!client || !json) return RTM_E_ARGUMENT;
+    if (!client) return RTM_E_ARGUMENT;
+    if (!json) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "there is nothing to send");
     if (client->state != RTMI_OPEN || client->stop)
         return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
     size_t length = strlen(json);
@@ -3830,7 +3856,7 @@ int rtm_send(rtm_client *client, const char *json) {
     if (*start != '{' || !rtmi_is_utf8(json, length) || !rtmi_json_check(json, length))
         return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is not a JSON object");
     length -= (size_t)(start - json);
-    long long id = client->last_id + 1;
+    long long id = rtmi_next_id(client);
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
     if (rtmi_json_member(start, length, "id", 2, &value, &size)) {
@@ -3851,12 +3877,15 @@ int rtm_send(rtm_client *client, const char *json) {
 }
 
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
-    if (!client || !channel || !text) return RTM_E_ARGUMENT;
+    if (!client) return RTM_E_ARGUMENT;
+    if (!channel || !text)
+        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "a message needs a channel and a text");
     return rtmi_send_typed(client, "message", channel, text, true);
 }
 
 int rtm_send_typing(rtm_client *client, const char *channel) {
-    if (!client || !channel) return RTM_E_ARGUMENT;
+    if (!client) return RTM_E_ARGUMENT;
+    if (!channel) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "typing needs a channel");
     return rtmi_send_typed(client, "typing", channel, NULL, false);
 }
 

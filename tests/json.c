@@ -1,5 +1,5 @@
-/* JSON: the check against RFC 8259, the accessors, and UTF-8 against RFC 3629. Inputs end at a guard
-   page. The check is compared with a second, plain implementation over all short texts. */
+/* JSON: the check against RFC 8259, the accessors, and UTF-8 against RFC 3629. Inputs end at a
+   guard page. The check is compared with a second, plain implementation over all short texts. */
 #include "support.h"
 
 #include <ctype.h>
@@ -414,9 +414,9 @@ static void every_accessor_takes_every_value(void **state) {
         rtm_json json = { NULL, 0, NULL };
         if (row[i].json) json = open_text(row[i].json);
         assert_raw(json, row[i].json);
-        assert_string(json, row[i].string ? row[i].string : "",
-            row[i].string ? strlen(row[i].string) : 0);
-        assert_int_equal(rtm_json_string(json, NULL, 0), row[i].string ? strlen(row[i].string) : 0);
+        size_t length = row[i].string ? strlen(row[i].string) : 0;
+        assert_string(json, row[i].string ? row[i].string : "", length);
+        assert_int_equal(rtm_json_string(json, NULL, 0), length);
         assert_int_equal(rtm_json_equals(json, ""), row[i].string && !*row[i].string);
         assert_int_equal(rtm_json_equals(json, row[i].string), row[i].string != NULL);
         assert_false(rtm_json_equals(json, NULL));
@@ -769,10 +769,10 @@ static void loops_over_wide_arrays_take_linear_time(void **state) {
 
 /* Memory -------------------------------------------------------------------------------------- */
 
+#define TEN "0,1,2,3,4,5,6,7,8,9,"
+#define FORTY_SEVEN "[" TEN TEN TEN TEN "0,1,2,3,4,5,6]"
 static const char sample[] = "{\"blocks\":[{\"type\":\"section\",\"fields\":[1,[2,3],\"x\"]},"
-    "[0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6],"
-    "[0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6]"
-    "],\"n\":[9,8]}";
+    FORTY_SEVEN "," FORTY_SEVEN "],\"n\":[9,8]}";
 
 /* Right answers, or fallbacks with `failed` set: nothing between. */
 static void read_sample(void) {
