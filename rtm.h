@@ -2829,13 +2829,14 @@ static void rtmi_send_close(rtm_client *client, int code) {
 
 static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
     size_t first = client->first_unanswered, capacity = client->unanswered_capacity;
-    if (client->unanswered_end == capacity && first > capacity / 2) {
+    bool full = client->unanswered_end == capacity;
+    if (full && first > (capacity < RTMI_UNANSWERED ? capacity / 2 : 0)) {
         client->unanswered_end -= first;
         client->first_unanswered = 0;
         memmove(client->unanswered, client->unanswered + first,
                 client->unanswered_end * sizeof *client->unanswered);
-    } else if (client->unanswered_end == capacity) {
-        if (capacity - first >= RTMI_UNANSWERED)
+    } else if (full) {
+        if (capacity == RTMI_UNANSWERED)
             return rtmi_fail(&client->why, RTM_E_AGAIN, "%d messages await an answer",
                              RTMI_UNANSWERED);
         capacity = capacity ? capacity * 2 : 16;

@@ -1235,7 +1235,7 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
     reach(RTMI_OPEN);
     assert_int_equal(rtm_send_ping(bot), 1);
     for (int i = 2; i < 70000; i++) { /* rtm_send_ping and its answer, without the wire */
-        if (!rtmi_unanswered_add(bot, i)) fail_msg("no room for message %d", i);
+        if (rtmi_unanswered_add(bot, i) != RTM_OK) fail_msg("no room for message %d", i);
         assert_true(rtmi_unanswered_remove(bot, i));
     }
     assert_true(bot->unanswered_capacity < 100);
@@ -1244,7 +1244,7 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
 static void after_65536_unanswered_messages_there_is_no_room(void **state) {
     (void)state;
     reach(RTMI_OPEN);
-    for (int i = 1; i <= 65536; i++) assert_true(rtmi_unanswered_add(bot, i));
+    for (int i = 1; i <= 65536; i++) assert_int_equal(rtmi_unanswered_add(bot, i), RTM_OK);
     assert_int_equal(rtm_send_message(bot, "C", "text"), RTM_E_AGAIN);
     assert_int_equal(rtm_send_typing(bot, "C"), 1);
     assert_true(rtmi_unanswered_remove(bot, 500));
@@ -1362,7 +1362,7 @@ static void any_byte_is_a_sign_of_life(void **state) {
     for (size_t i = 0; i < sizeof bytes - 2; i++) {
         test_now_ms += 44000;
         server_expect(&slack, RTMI_WS_PING, "");
-        assert_int_equal(rtm_timeout_ms(bot), 1000);
+        assert_int_equal(rtm_timeout_ms(bot), 15000);
         server_send_bytes(&slack, bytes + i, 1);
         WAIT_FOR(rtm_timeout_ms(bot) == 30000);
         assert_true(rtm_is_connected(bot));

@@ -1,0 +1,741 @@
+/* rtm_call, and what rtm_create thinks of a configuration. */
+#include "server.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
+
+/* The server of the Web API: while rtm_call waits it takes requests and sends these answers, the
+   last again and again. NULL = silence, in which the clock jumps on. */
+static server web;
+static const char *answers[4];
+static int answer_next, rounds;
+static bool hang_up; /* after each answer */
+static request asked[4];
+static int asked_count;
+
+static int serve_calls(int timeout_ms) {
+    assert_true(rounds++ < SERVER_ROUNDS);
+    if (server_try_accept(&web)) return 0;
+    if (web.fd >= 0 && server_try_request(&web, &asked[asked_count % 4])) {
+        const char *answer = answers[answer_next];
+        asked_count++;
+        if (answer_next < 3 && answers[answer_next + 1]) answer_next++;
+        if (answer) server_send(&web, answer);
+        if (hang_up) server_close(&web);
+    } else if (!answers[0]) {
+        test_now_ms += timeout_ms;
+    }
+    return 0;
+}
+
+/* From now on the calls are answered with this. */
+static void serve(const char *answer) {
+    memset(answers, 0, sizeof answers);
+    answers[0] = answer;
+    answer_next = rounds = asked_count = 0;
+    server_idle = serve_calls;
+}
+
+static int begin_web(void **state) {
+    begin_test(state);
+    server_share(&web, &slack);
+    hang_up = false;
+    serve(OK_ANSWER);
+    return 0;
+}
+
+static int end_web(void **state) {
+    server_free(&web);
+    return end_test(state);
+}
+
+/* Requests ------------------------------------------------------------------------------------- */
+
+static void a_call_is_a_form_with_the_token_in_the_header(void **state) {
+    rtm_response response;
+    char host[32];
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(rtm_call(bot, &response, "chat.postMessage", "channel", "C1", "text", "hello",
+                              NULL), RTM_OK);
+    expect_line(&asked[0], "POST /api/chat.postMessage HTTP/1.1");
+    snprintf(host, sizeof host, "127.0.0.1:%d", slack.port);
+    assert_string_equal(header(&asked[0], "Host"), host);
+    assert_string_equal(header(&asked[0], "Authorization"), "Bearer " TOKEN);
+    assert_string_equal(header(&asked[0], "Content-Type"), "application/x-www-form-urlencoded");
+    assert_string_equal(header(&asked[0], "Content-Length"), "21");
+    assert_non_null(header(&asked[0], "User-Agent"));
+    assert_string_equal(asked[0].body, "channel=C1&text=hello");
+    assert_null(strstr(asked[0].body, TOKEN));
+    assert_int_equal(response.status, 200);
+    assert_true(response.ok);
+    assert_string_equal(response.error, "");
+    assert_int_equal(response.retry_after, 0);
+    assert_string_equal(rtm_error_detail(bot), "");
+    assert_int_equal(heard_count, 0);
+}
+
+static void form_fields_are_encoded(void **state) {
+    static const struct { const char *name, *value, *body; } rows[] = {
+        { "a", "", "a=" },
+        { "a", "a b+c", "a=a+b%2Bc" },
+        { "a", "&=?#%/:", "a=%26%3D%3F%23%25%2F%3A" },
+        { "a", "-._*~", "a=-._*%7E" },
+        { "a", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", "a=gr%C3%BC%C3%9F+%F0%9F%98%80" },
+        { "a", "\r\n\t\"{}[]", "a=%0D%0A%09%22%7B%7D%5B%5D" },
+        { "n m", "1", "n+m=1" },
+        { "a", NULL, "" },
+        { NULL, NULL, "" },
+    };
+    (void)state;
+    make_bot(NULL);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        serve(OK_ANSWER);
+        assert_int_equal(rtm_call(bot, NULL, "api.test", rows[i].name, rows[i].value, NULL),
+                         RTM_OK);
+        assert_string_equal(asked[0].body, rows[i].body);
+    }
+    serve(OK_ANSWER);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", "a", "1", "b", NULL, "c", "3", NULL), RTM_OK);
+    assert_string_equal(asked[0].body, "a=1&c=3");
+}
+
+static void a_large_form_arrives_whole(void **state) {
+    static char text[60001];
+    int small = 4096;
+    (void)state;
+    setsockopt(web.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    make_bot(NULL);
+    memset(text, 'x', sizeof text - 1);
+    assert_int_equal(rtm_call(bot, NULL, "chat.postMessage", "text", text, NULL), RTM_OK);
+    assert_int_equal(strlen(asked[0].body), 60005);
+    assert_string_equal(asked[0].body + 5, text);
+}
+
+static void bad_method_names_are_refused(void **state) {
+    static const char *const names[] = { NULL, "", "a b", "a/b", "../a", "a?b=c", "a\r\nb",
+                                         "\xc3" };
+    rtm_response response;
+    (void)state;
+    make_bot(NULL);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_int_equal(rtm_call(bot, &response, names[i], NULL), RTM_E_ARGUMENT);
+        assert_int_equal(response.status, 0);
+        assert_false(response.ok);
+        assert_string_equal(response.error, "");
+        assert_null(rtm_json_raw(response.data, NULL));
+        assert_true(strlen(rtm_error_detail(bot)) > 10);
+    }
+    assert_int_equal(rtm_call(bot, NULL, NULL, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(server_resolves, 0);
+}
+
+static void headers_replace_those_of_rtm_h_on_both_legs(void **state) {
+    static const char *const headers[] = {
+        "user-agent: mine/1", "X-Extra:tight", "Cookie: " COOKIE, "Content-Type: text/plain",
+        "ACCEPT: */*", "Host: front.example", NULL };
+    static const struct { const char *name, *value; } expected[] = {
+        { "User-Agent", "mine/1" }, { "Cookie", COOKIE }, { "Host", "front.example" } };
+    rtm_config config = usual_config();
+    request got;
+    (void)state;
+    config.headers = headers;
+    make_bot(&config);
+    server_idle = NULL;
+    take_call(&got);
+    for (size_t i = 0; i < COUNT(expected); i++)
+        assert_string_equal(header(&got, expected[i].name), expected[i].value);
+    assert_non_null(strstr(got.head, "X-Extra:tight"));
+    assert_string_equal(header(&got, "Content-Type"), "text/plain");
+    assert_string_equal(header(&got, "Accept"), "*/*");
+    assert_string_equal(header(&got, "Authorization"), "Bearer " TOKEN);
+    server_answer_connect(&slack, "link");
+    server_accept(&slack);
+    server_upgrade(&slack, &got);
+    for (size_t i = 0; i < COUNT(expected); i++)
+        assert_string_equal(header(&got, expected[i].name), expected[i].value);
+    assert_non_null(strstr(got.head, "X-Extra:tight"));
+    assert_null(strstr(got.head, TOKEN));
+    next_event("open");
+    server_idle = serve_calls;
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+    for (size_t i = 0; i < COUNT(expected); i++)
+        assert_string_equal(header(&asked[0], expected[i].name), expected[i].value);
+}
+
+static void an_authorization_of_the_users_replaces_the_token(void **state) {
+    static const char *const headers[] = { "Authorization: Basic dXNlcjpwYXNz", NULL };
+    rtm_config config = usual_config();
+    (void)state;
+    config.headers = headers;
+    make_bot(&config);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+    assert_string_equal(header(&asked[0], "Authorization"), "Basic dXNlcjpwYXNz");
+    assert_null(strstr(asked[0].head, TOKEN));
+}
+
+/* Answers -------------------------------------------------------------------------------------- */
+
+/* An answer with its length; `status` may have header lines behind it. */
+static const char *answer_of(const char *status, const char *body) {
+    static char answer[600];
+    int size = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
+                        status, strlen(body), body);
+    assert_in_range(size, 1, sizeof answer - 1);
+    return answer;
+}
+
+#define NOT_FOUND "{\"ok\":false,\"error\":\"channel_not_found\"}"
+#define LIMITED "{\"ok\":false,\"error\":\"ratelimited\"}"
+
+static const struct answer {
+    const char *status, *body;
+    rtm_result result;
+    bool ok, json;
+    const char *error;
+    int retry_after;
+} results[] = {
+    { "200 OK", "{\"ok\":true,\"error\":\"none\"}", RTM_OK, true, true, "", 0 },
+    { "200 OK", NOT_FOUND, RTM_E_SLACK, false, true, "channel_not_found", 0 },
+    { "200 OK", "{\"ok\":false,\"error\":\"new_one\"}", RTM_E_SLACK, false, true, "new_one", 0 },
+    { "200 OK", "{\"ok\":false,\"error\":\"invalid_auth\"}", RTM_E_AUTH, false, true,
+      "invalid_auth", 0 },
+    { "403 No", "{\"ok\":false,\"error\":\"account_inactive\"}", RTM_E_AUTH, false, true,
+      "account_inactive", 0 },
+    { "200 OK", "{\"ok\":false}", RTM_E_SLACK, false, true, "", 0 },
+    { "200 OK", "{\"ok\":false,\"error\":5}", RTM_E_SLACK, false, true, "", 0 },
+    { "200 OK", "{}", RTM_E_SLACK, false, true, "", 0 },
+    { "429 Slow\r\nRetry-After: 7", LIMITED, RTM_E_RATE_LIMITED, false, true, "ratelimited", 7 },
+    { "429 Slow", "", RTM_E_RATE_LIMITED, false, false, "", 0 },
+    { "200 OK", LIMITED, RTM_E_RATE_LIMITED, false, true, "ratelimited", 0 },
+    { "503 Busy\r\nRetry-After: 60", "", RTM_E_HTTP, false, false, "", 60 },
+    { "500 Oops", "{\"ok\":true}", RTM_E_HTTP, true, true, "", 0 },
+    { "404 Not Found", "never", RTM_E_HTTP, false, false, "", 0 },
+    { "302 Found\r\nLocation: http://127.0.0.1/", "", RTM_E_HTTP, false, false, "", 0 },
+    { "200 OK", "<html>", RTM_E_JSON, false, false, "", 0 },
+    { "200 OK", "", RTM_E_JSON, false, false, "", 0 },
+};
+
+static void every_answer_has_its_result(void **state) {
+    rtm_response response;
+    (void)state;
+    make_bot(NULL);
+    for (size_t i = 0; i < COUNT(results); i++) {
+        const struct answer *row = &results[i];
+        serve(answer_of(row->status, row->body));
+        rtm_result result = rtm_call(bot, &response, "api.test", NULL);
+        if (result != row->result) print_error("row %zu: %s\n", i, rtm_error_detail(bot));
+        assert_int_equal(result, row->result);
+        assert_int_equal(response.status, atoi(row->status));
+        assert_int_equal(response.ok, row->ok);
+        assert_int_equal(rtm_json_raw(response.data, NULL) != NULL, row->json);
+        assert_string_equal(response.error, row->error);
+        assert_int_equal(response.retry_after, row->retry_after);
+        if (result) assert_true(strlen(rtm_error_detail(bot)) > 10);
+        if (result && *row->error) assert_non_null(strstr(rtm_error_detail(bot), result ==
+                                          RTM_E_RATE_LIMITED ? "" : row->error));
+        assert_int_equal(asked_count, 1); /* never repeated, not redirected */
+        tell(response.error);
+    }
+    assert_int_equal(bot->state, RTMI_IDLE); /* none of this is about the session */
+    assert_int_equal(heard_count, 0);
+}
+
+static void the_response_can_be_looked_into(void **state) {
+    static const char body[] =
+        "{\"ok\":true,\"members\":[{\"id\":\"U1\"},{\"id\":\"U2\"}],\"n\":{\"a\":[1]}}";
+    rtm_response response;
+    char text[8];
+    (void)state;
+    make_bot(NULL);
+    serve(answer_of("200 OK", body));
+    assert_int_equal(rtm_call(bot, &response, "users.list", NULL), RTM_OK);
+    rtm_json members = rtm_json_get(response.data, "members");
+    assert_int_equal(rtm_json_size(members), 2);
+    rtm_json_string(rtm_json_get(rtm_json_at(members, 1), "id"), text, sizeof text);
+    assert_string_equal(text, "U2");
+    assert_int_equal(rtm_json_int(rtm_json_get(response.data, "n.a.0"), 0), 1);
+}
+
+static void a_response_is_kept_until_the_next_call(void **state) {
+    rtm_response response;
+    (void)state;
+    make_bot(NULL);
+    serve(answer_of("200 OK", NOT_FOUND));
+    assert_int_equal(rtm_call(bot, &response, "chat.postMessage", NULL), RTM_E_SLACK);
+    server_idle = NULL;
+    open_session();
+    server_send_text(&slack, "{\"type\":\"message\",\"text\":[1,2]}");
+    next_event("message");
+    assert_string_equal(response.error, "channel_not_found");
+    assert_true(rtm_json_equals(rtm_json_get(response.data, "error"), "channel_not_found"));
+}
+
+static void failures_of_the_connection_are_results(void **state) {
+    static const struct { const char *answer; rtm_result result; } rows[] = {
+        { "", RTM_E_CLOSED },
+        { "HTTP/1.1 200", RTM_E_HTTP },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true}", RTM_E_HTTP },
+        { "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{\"ok\":true}", RTM_E_HTTP },
+        { "hello\r\n", RTM_E_HTTP },
+    };
+    rtm_response response;
+    (void)state;
+    make_bot(NULL);
+    hang_up = true;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        serve(rows[i].answer);
+        assert_int_equal(rtm_call(bot, &response, "api.test", NULL), rows[i].result);
+        assert_int_equal(response.status, 0);
+        assert_false(response.ok);
+        assert_string_equal(response.error, "");
+        assert_null(rtm_json_raw(response.data, NULL));
+        assert_true(strlen(rtm_error_detail(bot)) > 10);
+        assert_int_equal(asked_count, 1); /* it may have been carried out: not repeated */
+    }
+    server_resolve_error = EAI_NONAME;
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_RESOLVE);
+    server_resolve_error = 0;
+    serve(OK_ANSWER);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+}
+
+static void a_refused_call_is_a_result(void **state) {
+    rtm_config config = usual_config();
+    server closed;
+    (void)state;
+    server_open(&closed);
+    config.base_url = closed.base_url;
+    server_free(&closed);
+    make_bot(&config);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_CONNECT);
+}
+
+static void a_call_takes_no_longer_than_timeout_ms(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        config.timeout_ms = i ? 2500 : 0;
+        make_bot(&config);
+        serve(NULL);
+        long long begin = test_now_ms;
+        server_waited_ms = 0;
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_TIMEOUT);
+        assert_int_equal(asked_count, 1);
+        assert_in_range(test_now_ms - begin, i ? 2500 : 30000, i ? 2500 : 30000);
+        assert_true(strlen(rtm_error_detail(bot)) > 10);
+        serve(OK_ANSWER); /* and a late answer is not taken for that of the next call */
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        end_bot();
+    }
+}
+
+static void a_response_over_max_message_is_too_big(void **state) {
+    rtm_config config = usual_config();
+    char body[300];
+    (void)state;
+    config.max_message = 200;
+    make_bot(&config);
+    for (int size = 200; size <= 201; size++) {
+        snprintf(body, sizeof body, "%*s", size, "{\"ok\":true}");
+        serve(answer_of("200 OK", body));
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL),
+                         size > 200 ? RTM_E_TOO_BIG : RTM_OK);
+    }
+    serve(OK_ANSWER);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+}
+
+/* Connections ---------------------------------------------------------------------------------- */
+
+static void the_connection_is_kept_for_the_next_call(void **state) {
+    (void)state;
+    make_bot(NULL);
+    for (int i = 1; i <= 5; i++) {
+        assert_int_equal(rtm_call(bot, NULL, "api.test", "n", "1", NULL), RTM_OK);
+        assert_int_equal(asked_count, i);
+        test_now_ms += 100000;
+    }
+    assert_int_equal(web.accepts, 1);
+    serve(answer_of("200 OK", NOT_FOUND)); /* after a refusal as well */
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_SLACK);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_SLACK);
+    assert_int_equal(web.accepts, 1);
+}
+
+static void a_connection_that_the_server_closed_is_replaced(void **state) {
+    static const char *const once[] = {
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n{\"ok\":true}",
+        "HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}HTTP/1.1 200 OK\r\n",
+    };
+    (void)state;
+    make_bot(NULL);
+    hang_up = true; /* without a word, as an idle connection is closed */
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        assert_int_equal(web.accepts, i);
+        assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
+    }
+    hang_up = false;
+    for (int i = 0; i < 3; i++) {
+        int before = web.accepts;
+        serve(once[i]);
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        serve(OK_ANSWER);
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        assert_int_equal(web.accepts - before, i ? 1 : 2);
+        assert_int_equal(asked_count, 1);
+    }
+}
+
+static void a_session_goes_on_with_nothing_lost(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_idle = NULL;
+    open_session();
+    server_send_text(&slack, "{\"type\":\"message\",\"n\":1}");
+    server_idle = serve_calls;
+    assert_int_equal(rtm_send_message(bot, "C1", "before"), 1);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+    assert_int_equal(heard_count, heard_next); /* no callback ran meanwhile */
+    server_idle = NULL;
+    server_send_text(&slack, "{\"type\":\"message\",\"n\":2}");
+    assert_string_equal(next_event("message")->data, "{\"type\":\"message\",\"n\":1}");
+    assert_string_equal(next_event("message")->data, "{\"type\":\"message\",\"n\":2}");
+    server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
+    assert_int_equal(next_event("Unknown")->id, 1);
+    no_event();
+    assert_int_equal(slack.accepts, 2);
+    assert_int_equal(web.accepts, 1);
+}
+
+static void a_call_is_possible_in_each_state(void **state) {
+    (void)state;
+    for (int s = RTMI_IDLE; s <= RTMI_FINISHED; s++) {
+        bool stopped = s == RTMI_CLOSING || s == RTMI_FINISHED;
+        server_idle = NULL;
+        reach((rtmi_state)s);
+        heard_next = heard_count;
+        serve(OK_ANSWER);
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), stopped ? RTM_E_STOPPED : RTM_OK);
+        assert_int_equal(bot->state, s);
+        assert_int_equal(heard_count, heard_next);
+        end_bot();
+        server_close(&web);
+    }
+}
+
+static int called;
+
+static void call_it(rtm_client *client, const rtm_event *event, void *user) {
+    rtm_response response;
+    char detail[256];
+    size_t size, after;
+    (void)user;
+    snprintf(detail, sizeof detail, "%s", event->detail);
+    const char *data = rtm_json_raw(event->data, &size);
+    char copy[600];
+    snprintf(copy, sizeof copy, "%.*s", (int)size, data ? data : "");
+    serve(answer_of("200 OK", NOT_FOUND));
+    assert_int_equal(rtm_call(client, &response, "chat.postMessage", NULL), RTM_E_SLACK);
+    assert_string_equal(response.error, "channel_not_found");
+    assert_ptr_equal(rtm_json_raw(event->data, &after), data); /* the event is as it was */
+    assert_int_equal(after, size);
+    if (data) assert_memory_equal(data, copy, size);
+    assert_string_equal(event->detail, detail);
+    server_idle = NULL;
+    called++;
+}
+
+static void a_call_is_possible_in_callbacks(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_idle = NULL;
+    rtm_on(bot, "*", call_it, NULL);
+    called = 0;
+    open_session();
+    server_send_text(&slack, "{\"type\":\"message\",\"list\":[1,2,3]}");
+    server_send_text(&slack, "{\"type\":\"message\",\"list\":[4]}");
+    next_event("message");
+    assert_string_equal(next_event("message")->data, "{\"type\":\"message\",\"list\":[4]}");
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    assert_int_equal(called, 5);
+    assert_int_equal(web.accepts, 1);
+    expect_wait(2000, 2999);
+}
+
+static int stop_meanwhile(int timeout_ms) {
+    (void)timeout_ms;
+    rtm_stop(bot);
+    return -1;
+}
+
+static void stop_ends_a_call_that_waits(void **state) {
+    (void)state;
+    make_bot(NULL);
+    server_idle = stop_meanwhile;
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_STOPPED);
+    assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
+}
+
+static int interrupts;
+
+static int interrupt_and_serve(int timeout_ms) {
+    if (interrupts++ % 2) return -1;
+    return serve_calls(timeout_ms);
+}
+
+static void a_call_survives_signals(void **state) {
+    (void)state;
+    make_bot(NULL);
+    interrupts = 0;
+    server_idle = interrupt_and_serve;
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+    assert_true(interrupts > 1);
+}
+
+static void no_memory_is_a_result_and_the_next_call_works(void **state) {
+    bool hit = true;
+    (void)state;
+    for (long at = 1; hit; at++) {
+        rtm_response response;
+        make_bot(NULL);
+        serve(answer_of("200 OK", "{\"ok\":true,\"a\":[1]}"));
+        test_fail_at = test_allocations + at;
+        rtm_result result = rtm_call(bot, &response, "api.test", "a", "b", NULL);
+        hit = test_allocations >= test_fail_at;
+        test_fail_at = 0;
+        assert_int_equal(result, hit ? RTM_E_MEMORY : RTM_OK);
+        assert_int_equal(rtm_call(bot, &response, "api.test", "a", "b", NULL), RTM_OK);
+        assert_int_equal(rtm_json_size(rtm_json_get(response.data, "a")), 1);
+        assert_true(hit || at > 4);
+        end_bot();
+        assert_int_equal(test_blocks, 0);
+    }
+}
+
+/* Secrets -------------------------------------------------------------------------------------- */
+
+static void what_the_server_echoes_is_not_told(void **state) {
+    rtm_response response;
+    char body[300];
+    (void)state;
+    make_bot(NULL);
+    for (int pad = 0; pad < 64; pad++) {
+        snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%.*s" TOKEN "\"}", pad,
+                 "................................................................");
+        serve(answer_of("200 OK", body));
+        assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
+        tell(response.error);
+        tell(rtm_error_detail(bot));
+    }
+}
+
+/* Configuration -------------------------------------------------------------------------------- */
+
+static char last_detail[256];
+
+/* A configuration that is refused: no client, nothing leaked, a sentence. */
+static void refused(const rtm_config *config, rtm_result result, const char *about) {
+    rtm_client *client = (rtm_client *)(void *)last_detail; /* anything but NULL */
+    assert_int_equal(rtm_create(config, &client), result);
+    assert_null(client);
+    assert_int_equal(test_blocks, 0);
+    const char *detail = rtm_error_detail(NULL);
+    if (!strcasestr(detail, about)) fail_msg("\"%s\" is not about %s", detail, about);
+    assert_true(strlen(detail) > 10);
+    tell(detail);
+    assert_int_equal(server_resolves, 0);
+}
+
+static void a_config_needs_a_usable_token(void **state) {
+    static const struct { const char *token, *about; } rows[] = {
+        { NULL, "no token" }, { "", "empty" }, { " \t\r\n", "empty" }, { "xoxb-1\n2", "character" },
+        { "xoxb-1\r2", "character" }, { "xoxb 1", "character" }, { "xoxb-\xc3\xbc", "character" },
+        { "xoxb-\x7f", "character" }, { "\x01xoxb", "character" },
+    };
+    rtm_client *client;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rtm_config config = usual_config();
+        config.token = rows[i].token;
+        refused(&config, RTM_E_ARGUMENT, rows[i].about);
+    }
+    refused(NULL, RTM_E_ARGUMENT, "config");
+    rtm_config config = usual_config();
+    assert_int_equal(rtm_create(&config, NULL), RTM_E_ARGUMENT);
+    assert_true(strlen(rtm_error_detail(NULL)) > 10);
+    assert_int_equal(rtm_create(&config, &client), RTM_OK);
+    assert_string_equal(rtm_error_detail(NULL), "");
+    rtm_destroy(client);
+}
+
+static void a_base_url_must_be_one(void **state) {
+    static const char *const urls[] = {
+        "", "slack.com", "ftp://slack.com/", "ws://slack.com/api/", "wss://slack.com/api/",
+        "https://", "https:///api/", "http://a\r\nb/", "http://a\nX: y/api/", "http://a b/",
+        "http://a/api\r\n/", "http://a:0/", "http://a:65536/", "http://a:b/", "http://u:p@a/",
+        "http://[::1/api/", "http://a/api/?token=x", "https://a\xc3\xbc/",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(urls); i++) {
+        rtm_config config = usual_config();
+        config.base_url = urls[i];
+        refused(&config, RTM_E_ARGUMENT, "base_url");
+    }
+}
+
+static void headers_must_be_well_formed_and_not_rtm_hs_own(void **state) {
+    static const char *const headers[] = {
+        "", "Name", ":", ": value", "Na me: value", "Name\t: value", "Name: a\r\nX: b", "Name: a\n",
+        "Name: a\rb", "Na\nme: a", "Name: \x01", "Name: \x7f", "N\xc3\xbc: a", "Name : a",
+        "Content-Length: 5", "transfer-encoding: chunked", "Connection: close", "UPGRADE: h2c",
+        "Sec-WebSocket-Key: a", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Extensions: a",
+        "Sec-WebSocket-Protocol: a", "Expect: 100-continue",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(headers); i++) {
+        const char *const both[] = { "Good: one", headers[i], NULL };
+        rtm_config config = usual_config();
+        config.headers = both;
+        refused(&config, RTM_E_ARGUMENT, "header");
+    }
+}
+
+static void a_proxy_must_be_well_formed(void **state) {
+    static const struct { const char *proxy; rtm_result result; } rows[] = {
+        { "http://", RTM_E_ARGUMENT }, { "http://a b:1", RTM_E_ARGUMENT },
+        { "http://a:1\r\nX: y", RTM_E_ARGUMENT }, { "http://a:x", RTM_E_ARGUMENT },
+        { "http://a:65536", RTM_E_ARGUMENT }, { "http://u:%0d%0a@a:1", RTM_E_ARGUMENT },
+        { "http://u:%00@a:1", RTM_E_ARGUMENT }, { "http://u:%4@a:1", RTM_E_ARGUMENT },
+        { "http://u:p@", RTM_E_ARGUMENT }, { "http://a:1\n", RTM_E_ARGUMENT },
+        { "https://a:1", RTM_E_UNSUPPORTED }, { "socks5://a:1", RTM_E_UNSUPPORTED },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rtm_config config = usual_config();
+        config.proxy = rows[i].proxy;
+        refused(&config, rows[i].result, rows[i].result == RTM_E_ARGUMENT ? "proxy" : "prox");
+        config.proxy = NULL;
+        setenv("https_proxy", rows[i].proxy, 1);
+        refused(&config, rows[i].result, "prox");
+        config.proxy = ""; /* none, whatever the environment says */
+        make_bot(&config);
+        end_bot();
+        unsetenv("https_proxy");
+    }
+}
+
+static void numbers_and_methods_must_make_sense(void **state) {
+    static const rtm_handler no_callback[] = { { "message", NULL, NULL }, { NULL, NULL, NULL } };
+    static const rtm_handler no_type[] = { { "", record_event, NULL }, { NULL, NULL, NULL } };
+    static const char *const methods[] = { "", "rtm", "rtm.connect ", "RTM.START", "auth.test" };
+    (void)state;
+    for (size_t i = 0; i < COUNT(methods); i++) {
+        rtm_config config = usual_config();
+        config.connect_method = methods[i];
+        refused(&config, RTM_E_ARGUMENT, "connect_method");
+    }
+    for (int i = 0; i < 6; i++) {
+        static const char *const about[] = { "timeout_ms", "ping_interval_ms", "max_message",
+                                             "handler", "handler", "app_token" };
+        rtm_config config = usual_config();
+        if (i == 0) config.timeout_ms = -1;
+        if (i == 1) config.ping_interval_ms = -2;
+        if (i == 2) config.max_message = ((size_t)1 << 30) + 1;
+        if (i == 3) config.handlers = no_callback;
+        if (i == 4) config.handlers = no_type;
+        if (i == 5) config.app_token = "xapp-1";
+        refused(&config, i == 5 ? RTM_E_UNSUPPORTED : RTM_E_ARGUMENT, about[i]);
+    }
+}
+
+static void the_limits_themselves_are_accepted(void **state) {
+    static const char *const headers[] = { "A:", "x-1_.~: \ttext \xc3\xbc", NULL };
+    rtm_config config = usual_config();
+    (void)state;
+    config.token = "\t xoxp-1 \n";
+    config.max_message = (size_t)1 << 30; /* "at most 1 GiB" */
+    config.timeout_ms = 2147483647;
+    config.ping_interval_ms = 2147483647;
+    config.headers = headers;
+    config.proxy = "http://us%40er:p%3Aw@[::1]:3128/";
+    config.base_url = "https://127.0.0.1:65535";
+    config.ca_file = "/nowhere"; /* read when it is needed */
+    make_bot(&config);
+    end_bot();
+}
+
+static void no_memory_makes_no_client(void **state) {
+    static const char *const headers[] = { "Cookie: " COOKIE, "X-Other: value", NULL };
+    static const rtm_handler handlers[] = { { "message", record_event, NULL },
+                                            { NULL, NULL, NULL } };
+    (void)state;
+    setenv("no_proxy", "localhost", 1);
+    for (int i = 0; i < 2; i++) {
+        bool hit = true;
+        for (long at = 1; hit; at++) {
+            rtm_config config = usual_config();
+            rtm_client *client;
+            config.headers = headers;
+            config.handlers = handlers;
+            config.proxy = i ? NULL : "http://user:password@127.0.0.1:3128";
+            config.ca_file = "/nowhere";
+            config.ca_pem = "-----BEGIN CERTIFICATE-----";
+            setenv("HTTPS_PROXY", "http://127.0.0.1:3128", 1);
+            test_fail_at = test_allocations + at;
+            rtm_result result = rtm_create(&config, &client);
+            hit = test_allocations >= test_fail_at;
+            test_fail_at = 0;
+            unsetenv("HTTPS_PROXY");
+            bool made = client != NULL;
+            rtm_destroy(client);
+            if (result != (hit ? RTM_E_MEMORY : RTM_OK)) fail_msg("allocation %ld: %d", at, result);
+            assert_int_equal(made, !hit);
+            if (hit) assert_non_null(strstr(rtm_error_detail(NULL), "memory"));
+            assert_true(hit || at > 10);
+            assert_int_equal(test_blocks, 0);
+        }
+    }
+    unsetenv("no_proxy");
+}
+
+#define WEB(function) cmocka_unit_test_setup_teardown(function, begin_web, end_web)
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        WEB(a_call_is_a_form_with_the_token_in_the_header),
+        WEB(form_fields_are_encoded),
+        WEB(a_large_form_arrives_whole),
+        WEB(bad_method_names_are_refused),
+        WEB(headers_replace_those_of_rtm_h_on_both_legs),
+        WEB(an_authorization_of_the_users_replaces_the_token),
+        WEB(every_answer_has_its_result),
+        WEB(the_response_can_be_looked_into),
+        WEB(a_response_is_kept_until_the_next_call),
+        WEB(failures_of_the_connection_are_results),
+        WEB(a_refused_call_is_a_result),
+        WEB(a_call_takes_no_longer_than_timeout_ms),
+        WEB(a_response_over_max_message_is_too_big),
+        WEB(the_connection_is_kept_for_the_next_call),
+        WEB(a_connection_that_the_server_closed_is_replaced),
+        WEB(a_session_goes_on_with_nothing_lost),
+        WEB(a_call_is_possible_in_each_state),
+        WEB(a_call_is_possible_in_callbacks),
+        WEB(stop_ends_a_call_that_waits),
+        WEB(a_call_survives_signals),
+        WEB(no_memory_is_a_result_and_the_next_call_works),
+        WEB(what_the_server_echoes_is_not_told),
+        WEB(a_config_needs_a_usable_token),
+        WEB(a_base_url_must_be_one),
+        WEB(headers_must_be_well_formed_and_not_rtm_hs_own),
+        WEB(a_proxy_must_be_well_formed),
+        WEB(numbers_and_methods_must_make_sense),
+        WEB(the_limits_themselves_are_accepted),
+        WEB(no_memory_makes_no_client),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
