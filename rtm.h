@@ -604,11 +604,13 @@ static int rtmi_random(void *out, size_t size) {
 enum {
     RTMI_DEPTH = 128,          /* levels of nesting that a JSON document may have */
     RTMI_TYPE = 128,           /* bytes of an event type, NUL included */
+    RTMI_CODE = 64,            /* bytes of a Web API error code, NUL included */
     RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
     RTMI_ADDRESSES = 8,        /* addresses tried per host */
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
+    RTMI_MAX_MESSAGE = 1 << 30, /* what max_message may be at most: jsmn counts in int */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
     RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
@@ -1011,8 +1013,9 @@ static bool rtmi_json_member(const char *text, size_t size, const char *key, siz
     const char *end = text + size, *p = rtmi_json_space(text, end);
     if (p == end || *p != '{') return false;
     do {
-        const char *name = rtmi_json_space(p + 1, end) + 1;
-        if (name > end || name[-1] != '"' || !(p = rtmi_json_string_end(name, end))) return false;
+        const char *name = rtmi_json_space(p + 1, end);
+        if (name == end || *name++ != '"') return false;
+        if (!(p = rtmi_json_string_end(name, end))) return false;
         size_t length = (size_t)(p - name) - 1;
         /* An escaped name is longer than what it says, so most names need no decoding. */
         bool found = length == key_length && !memcmp(name, key, length);
@@ -1159,6 +1162,7 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     if (length && *text == '[') {
         host++;
         if (!(host_end = (const char *)memchr(text, ']', length))) return false;
+        if (!memchr(host, ':', (size_t)(host_end - host))) return false;
         text = host_end + 1;
     } else {
         host_end = (const char *)memchr(text, ':', length);
@@ -1369,7 +1373,11 @@ static rtmi_http_what rtmi_http_content_length(rtmi_http *http, char *value) {
 static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t length,
                                       char *value) {
     uint64_t seconds;
-    if (rtmi_same_word(name, length, "Content-Length")) {
+    bool tunnel = http->kind == RTMI_HTTP_CONNECT && http->status / 100 == 2;
+    if (tunnel && (rtmi_same_word(name, length, "Content-Length") ||
+                   rtmi_same_word(name, length, "Transfer-Encoding"))) {
+        return RTMI_HTTP_MORE; /* a tunnel has no body, whatever these say (RFC 9110 9.3.6) */
+    } else if (rtmi_same_word(name, length, "Content-Length")) {
         return rtmi_http_content_length(http, value);
     } else if (rtmi_same_word(name, length, "Transfer-Encoding")) {
         if (http->chunked || !rtmi_same_word(value, strlen(value), "chunked"))
@@ -1381,14 +1389,16 @@ static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t 
     } else if (rtmi_same_word(name, length, "Upgrade")) {
         http->upgrade_websocket = rtmi_same_word(value, strlen(value), "websocket");
     } else if (rtmi_same_word(name, length, "Sec-WebSocket-Accept")) {
+        if (*http->accept) return rtmi_http_bad(http, "Sec-WebSocket-Accept is given twice");
         snprintf(http->accept, sizeof http->accept, "%.31s", value);
     } else if (rtmi_same_word(name, length, "Sec-WebSocket-Extensions") ||
                rtmi_same_word(name, length, "Sec-WebSocket-Protocol")) {
         http->extension = true;
     } else if (rtmi_same_word(name, length, "Retry-After")) {
         /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock that is right. */
-        if (rtmi_parse_number(value, &seconds))
-            http->retry_after = (int)(seconds < RTMI_RETRY_AFTER_S ? seconds : RTMI_RETRY_AFTER_S);
+        if (!*value || value[strspn(value, "0123456789")]) return RTMI_HTTP_MORE;
+        bool fits = rtmi_parse_number(value, &seconds) && seconds < RTMI_RETRY_AFTER_S;
+        http->retry_after = fits ? (int)seconds : RTMI_RETRY_AFTER_S;
     }
     return RTMI_HTTP_MORE;
 }
@@ -2121,6 +2131,10 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
 }
 
+static bool rtmi_is_address(const char *host) {
+    return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
+}
+
 /* Hosts of NO_PROXY: "*", the host itself, or a domain that it is in, with or without a dot. */
 static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
     if (!*network->proxy.host) return true;
@@ -2134,7 +2148,8 @@ static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
         if (size > 2 && *name == '[' && name[size - 1] == ']') name++, size -= 2;
         if (size && *name == '.') name++, size--;
         if (!size || size > length || !rtmi_same_word(name, size, host + length - size)) continue;
-        if (size == length || host[length - size - 1] == '.') return true;
+        if (size == length || (host[length - size - 1] == '.' && !rtmi_is_address(host)))
+            return true;
     }
     return false;
 }
@@ -2194,10 +2209,6 @@ static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int err
     return rtmi_fail(conn->why, error == ETIMEDOUT ? RTM_E_TIMEOUT : RTM_E_CONNECT,
                      "cannot connect to %s%s port %s: %s", conn->via_proxy ? "the proxy " : "",
                      peer->host, peer->port, strerror(error));
-}
-
-static bool rtmi_is_address(const char *host) {
-    return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
 }
 
 /* AES-GCM where the machine has instructions for it, else ChaCha20 first: a fifth of the cost. */
@@ -2576,9 +2587,11 @@ static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rt
     if (call->request.failed) return rtmi_out_of_memory(conn->why);
     if (kind == RTMI_HTTP_CALL && conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
         conn->http.part == RTMI_HTTP_COMPLETE && !strcmp(conn->peer.host, peer->host) &&
-        !strcmp(conn->peer.port, peer->port) && conn->peer.tls == peer->tls &&
-        rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN)
-        return RTM_OK;
+        !strcmp(conn->peer.port, peer->port) && conn->peer.tls == peer->tls) {
+        rtmi_why why = *conn->why; /* that it was closed meanwhile is no failure */
+        if (rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN) return RTM_OK;
+        *conn->why = why;
+    }
     return rtmi_conn_open(conn, peer, ticket, now, deadline);
 }
 
@@ -2664,6 +2677,7 @@ struct rtm_client {
     long long timeout_ms, ping_interval_ms; /* ping_interval_ms < 0: never */
     size_t max_message;
     rtmi_network network;
+    char *proxy_password; /* decoded, to be kept out of texts */
     char **secrets;
     void (*log)(const char *line, void *user);
     void *log_user;
@@ -2709,7 +2723,7 @@ struct rtm_client {
 
     rtmi_call web; /* rtm_call's connection */
     rtmi_document web_document;
-    char web_error[64];
+    char web_code[RTMI_CODE]; /* what its response's `error` points at */
 };
 
 RTMI_PRINTF(2)
@@ -3001,9 +3015,11 @@ static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const
                      "Slack refused %s: %s", method, code);
 }
 
-/* Judges a complete response: RTM_OK only for HTTP 200 with "ok":true. */
+/* Judges a complete response: RTM_OK only for HTTP 200 with "ok":true. `code` is where the error
+   code is kept. */
 static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const char *method,
-                             rtmi_document *document, rtm_response *response) {
+                             rtmi_document *document, char code[RTMI_CODE],
+                             rtm_response *response) {
     const rtmi_http *http = &call->conn.http;
     const char *body = call->body.data ? call->body.data : "";
     size_t size = call->body.size;
@@ -3013,16 +3029,15 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
     if (valid) response->data = rtmi_json_root(body, size, document);
     response->ok = rtm_json_bool(rtm_json_get(response->data, "ok"), false);
     if (!response->ok)
-        rtm_json_string(rtm_json_get(response->data, "error"), client->web_error,
-                        sizeof client->web_error);
-    rtmi_redact(client->web_error, client->secrets);
-    rtmi_log(client, "%s: HTTP %d %s", method, http->status, client->web_error);
+        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
+    rtmi_redact(code, client->secrets);
+    response->error = code;
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
     if (http->status == 429)
         return rtmi_fail(&client->why, RTM_E_RATE_LIMITED,
                          "Slack limits the rate of %s: wait %d s", method,
                          http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
-    if (!response->ok && *client->web_error)
-        return rtmi_slack_error(client, method, client->web_error);
+    if (*code) return rtmi_slack_error(client, method, code);
     if (http->status != 200)
         return rtmi_fail(&client->why, RTM_E_HTTP, "%s answered %s with HTTP status %d%s",
                          call->conn.peer.host, method, http->status,
@@ -3035,12 +3050,11 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
     return RTM_OK;
 }
 
-static rtm_response rtmi_response(rtm_client *client) {
+static rtm_response rtmi_response(void) {
     rtm_response response;
     memset(&response, 0, sizeof response);
     response.data = rtmi_json_none;
-    response.error = client->web_error;
-    client->web_error[0] = '\0';
+    response.error = "";
     return response;
 }
 
@@ -3235,18 +3249,19 @@ static rtmi_state rtmi_state_calling(rtm_client *client) {
         return rtmi_timed_out(client, "asking Slack for a URL");
     }
     if (result != RTM_OK) return rtmi_over(client, result);
-    rtm_response response = rtmi_response(client);
+    char code[RTMI_CODE] = "";
+    rtm_response response = rtmi_response();
     const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
-    result = rtmi_judge(client, &client->session, method, &client->event_document, &response);
+    result = rtmi_judge(client, &client->session, method, &client->event_document, code, &response);
     client->retry_after = client->session.conn.http.retry_after;
-    if (client->use_rtm_start && !strcmp(response.error, "method_deprecated")) {
+    if (client->use_rtm_start && !strcmp(code, "method_deprecated")) {
         client->use_rtm_start = false;
         client->begun = rtmi_begin_calling(client);
         client->deadline = client->now + client->timeout_ms;
         return RTMI_CALLING;
     }
     /* In the call that opens a session there is nothing to mend by asking again. */
-    if (result == RTM_E_SLACK && rtmi_is_one_of(response.error, rtmi_call_codes))
+    if (result == RTM_E_SLACK && rtmi_is_one_of(code, rtmi_call_codes))
         result = RTM_E_AUTH;
     if (result != RTM_OK) return rtmi_over(client, result);
     rtmi_buf_free(&client->greeting);
@@ -3431,6 +3446,11 @@ static void rtmi_step(rtm_client *client) {
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
 static RTMI_THREAD const char *rtmi_create_error = "";
 
+/* The refusals that are not RTM_E_ARGUMENT, told by their address. */
+static const char rtmi_no_memory[] = "out of memory";
+static const char rtmi_no_socket_mode[] = "app_token: Socket Mode is not supported yet";
+static const char rtmi_no_such_proxy[] = "only http:// proxies are supported";
+
 /* Printable ASCII and nothing else: what a token, a host or a URL may consist of. */
 static bool rtmi_is_visible(const char *text) {
     for (; *text; text++)
@@ -3456,7 +3476,7 @@ static char *rtmi_copy_stripped(const char *text) {
 
 static const char *rtmi_config_token(rtm_client *client, const rtm_config *config) {
     if (!config->token) return "no token: set config.token";
-    if (!(client->token = rtmi_copy_stripped(config->token))) return NULL;
+    if (!(client->token = rtmi_copy_stripped(config->token))) return rtmi_no_memory;
     if (!*client->token) return "the token is empty";
     if (!rtmi_is_visible(client->token)) return "the token has a character that no token has";
     return NULL;
@@ -3470,7 +3490,7 @@ static const char *rtmi_config_base_url(rtm_client *client, const rtm_config *co
     if (rtmi_lower(*url) != 'h') return "base_url is not http or https";
     if (memchr(path, '?', length)) return "base_url has a query";
     bool slash = length && path[length - 1] == '/';
-    if (!(client->base_path = rtmi_copy(path, length + !slash))) return NULL;
+    if (!(client->base_path = rtmi_copy(path, length + !slash))) return rtmi_no_memory;
     client->base_path[slash ? length - 1 : length] = '/';
     return NULL;
 }
@@ -3505,8 +3525,13 @@ static const char *rtmi_config_headers(rtm_client *client, const rtm_config *con
     for (const char *const *header = config->headers; header && *header && !wrong; header++)
         wrong = rtmi_config_header(&lines, *header);
     if (!wrong && lines.size && !lines.failed) client->headers = rtmi_copy(lines.data, lines.size);
+    if (!wrong && (lines.failed || (lines.size && !client->headers))) wrong = rtmi_no_memory;
     rtmi_buf_free(&lines);
     return wrong;
+}
+
+static bool rtmi_copy_option(char **to, const char *text) {
+    return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
 /* Percent-decodes user information; false when something is left that no credential has. */
@@ -3526,25 +3551,24 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
 }
 
 /* user[:password] to the value of Proxy-Authorization; the password is kept to be redacted. */
-static bool rtmi_config_credentials(rtm_client *client, const char *text, size_t length,
-                                    char **password) {
+static const char *rtmi_config_credentials(rtm_client *client, const char *text, size_t length) {
     rtmi_buf user = { NULL, 0, 0, false }, value = { NULL, 0, 0, false };
     bool good = rtmi_percent_decode(&user, text, length);
-    if (good && !memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
+    if (!memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
     if (good && !user.failed) {
         const char *colon = (const char *)memchr(user.data, ':', user.size) + 1;
-        *password = rtmi_copy(colon, (size_t)(user.data + user.size - colon));
+        client->proxy_password = rtmi_copy(colon, (size_t)(user.data + user.size - colon));
         rtmi_base64(&value, user.data, user.size);
         if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
     }
     rtmi_buf_free(&user);
     rtmi_buf_free(&value);
-    return good;
+    if (!good) return "the proxy's credentials are not well encoded";
+    return client->proxy_password && client->network.proxy_auth ? NULL : rtmi_no_memory;
 }
 
 /* http://[user[:password]@]host[:port][/] */
-static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config,
-                                     char **password) {
+static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
                                          NULL };
     static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
@@ -3554,43 +3578,36 @@ static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *confi
     if (!rtmi_is_visible(url)) return "the proxy's URL has a character that is not allowed";
     const char *scheme_end = strstr(url, "://");
     if (scheme_end && !rtmi_same_word(url, (size_t)(scheme_end - url), "http"))
-        return "only http:// proxies are supported";
+        return rtmi_no_such_proxy;
     if (scheme_end) url = scheme_end + 3;
     size_t length = strcspn(url, "/?#");
     const char *at = NULL;
     for (const char *p = url; p < url + length; p++)
         if (*p == '@') at = p;
-    if (at && !rtmi_config_credentials(client, url, (size_t)(at - url), password))
-        return "the proxy's credentials are not well encoded";
     const char *host = at ? at + 1 : url;
+    const char *wrong = at ? rtmi_config_credentials(client, url, (size_t)(at - url)) : NULL;
+    if (wrong) return wrong;
     if (!rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
         return "the proxy is not of the form http://user:password@host:port";
-    if (except) client->network.no_proxy = rtmi_copy(except, strlen(except));
-    return NULL;
-}
-
-static bool rtmi_copy_option(char **to, const char *text) {
-    return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
+    return rtmi_copy_option(&client->network.no_proxy, except) ? NULL : rtmi_no_memory;
 }
 
 /* Everything that must not be read in a log line or an error text. */
-static bool rtmi_config_secrets(rtm_client *client, const rtm_config *config, char *password) {
+static const char *rtmi_config_secrets(rtm_client *client, const rtm_config *config) {
+    const char *texts[] = { client->token, client->network.proxy_auth, client->proxy_password };
     size_t count = 0, n = 0;
     while (config->headers && config->headers[count]) count++;
-    client->secrets = (char **)rtmi_alloc((count + 4) * sizeof *client->secrets);
-    if (!client->secrets) {
-        rtmi_free_string(password);
-        return false;
+    client->why.secrets = client->secrets = (char **)rtmi_alloc((count + 4) * sizeof(char *));
+    if (!client->secrets) return rtmi_no_memory;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!rtmi_copy_option(&client->secrets[n], texts[i])) return rtmi_no_memory;
+        if (texts[i]) n++;
     }
-    if (password) client->secrets[n++] = password;
-    const char *texts[] = { client->token, client->network.proxy_auth };
-    for (size_t i = 0; i < 2; i++)
-        if (texts[i] && !rtmi_copy_option(&client->secrets[n++], texts[i])) return false;
-    for (size_t i = 0; i < count; i++)
-        if (!(client->secrets[n++] = rtmi_copy_stripped(strchr(config->headers[i], ':') + 1)))
-            return false;
-    client->why.secrets = client->secrets;
-    return true;
+    for (size_t i = 0; i < count; i++, n++) {
+        client->secrets[n] = rtmi_copy_stripped(strchr(config->headers[i], ':') + 1);
+        if (!client->secrets[n]) return rtmi_no_memory;
+    }
+    return NULL;
 }
 
 static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
@@ -3601,7 +3618,7 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
         return "connect_method is neither rtm.connect nor rtm.start";
     if (config->timeout_ms < 0) return "timeout_ms is negative";
     if (config->ping_interval_ms < -1) return "ping_interval_ms is negative, and not -1";
-    if (config->max_message > INT_MAX / 2) return "max_message is more than 1 GiB";
+    if (config->max_message > RTMI_MAX_MESSAGE) return "max_message is more than 1 GiB";
     client->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     client->max_message = config->max_message ? config->max_message : 1048576;
@@ -3614,36 +3631,30 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
     return NULL;
 }
 
-/* Copies the configuration: RTM_OK, or what to return and in *wrong why. */
-static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config, const char **wrong) {
+static const char *rtmi_config_options(rtm_client *client, const rtm_config *config) {
     static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
-    char *password = NULL;
-    *wrong = rtmi_config_token(client, config);
-    if (!*wrong) *wrong = rtmi_config_numbers(client, config);
-    if (!*wrong) *wrong = rtmi_config_base_url(client, config);
-    if (!*wrong) *wrong = rtmi_config_headers(client, config);
-    if (*wrong) return RTM_E_ARGUMENT;
-    *wrong = "app_token: Socket Mode is not supported yet";
-    if (config->app_token) return RTM_E_UNSUPPORTED;
-    *wrong = rtmi_config_proxy(client, config, &password);
-    if (*wrong) {
-        rtmi_free_string(password);
-        return strstr(*wrong, "supported") ? RTM_E_UNSUPPORTED : RTM_E_ARGUMENT;
-    }
     const char *ca_file = config->ca_file;
     if (!ca_file && !config->ca_pem) ca_file = rtmi_first_env(bundle);
-    bool headers = config->headers && config->headers[0];
-    *wrong = "out of memory";
-    if (!rtmi_config_secrets(client, config, password) || !client->token || !client->base_path ||
-        (headers && !client->headers) || !rtmi_copy_option(&client->network.ca_file, ca_file) ||
-        !rtmi_copy_option(&client->network.ca_pem, config->ca_pem))
-        return RTM_E_MEMORY;
+    if (!rtmi_copy_option(&client->network.ca_file, ca_file) ||
+        !rtmi_copy_option(&client->network.ca_pem, config->ca_pem)) return rtmi_no_memory;
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user);
-        *wrong = "a handler without a callback, or with a bad type";
-        if (result != RTM_OK) return result;
+        if (result == RTM_E_MEMORY) return rtmi_no_memory;
+        if (result != RTM_OK) return "a handler has no callback, or a bad type";
     }
-    return RTM_OK;
+    return config->app_token ? rtmi_no_socket_mode : NULL;
+}
+
+/* Checks and copies the configuration: NULL, or a sentence on what is wrong. */
+static const char *rtmi_configure(rtm_client *client, const rtm_config *config) {
+    static const char *(*const part[])(rtm_client *, const rtm_config *) = {
+        rtmi_config_token, rtmi_config_numbers, rtmi_config_base_url, rtmi_config_headers,
+        rtmi_config_proxy, rtmi_config_secrets, rtmi_config_options
+    };
+    const char *wrong = NULL;
+    for (size_t i = 0; !wrong && i < sizeof part / sizeof *part; i++)
+        wrong = part[i](client, config);
+    return wrong;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3652,23 +3663,24 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config, c
 
 rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     const char *wrong = "no config, or nowhere to put the client";
-    rtm_result result = RTM_E_ARGUMENT;
     if (client) *client = NULL;
     if (config && client) {
         rtm_client *made = (rtm_client *)rtmi_alloc(sizeof *made);
-        wrong = "out of memory";
-        result = RTM_E_MEMORY;
+        wrong = rtmi_no_memory;
         if (made) {
             made->deadline = LLONG_MAX;
             rtmi_conn_init(&made->session.conn, &made->network, &made->why);
             rtmi_conn_init(&made->web.conn, &made->network, &made->why);
-            result = rtmi_configure(made, config, &wrong);
-            if (result == RTM_OK) *client = made;
-            else rtm_destroy(made);
+            wrong = rtmi_configure(made, config);
+            if (wrong) rtm_destroy(made);
+            else *client = made;
         }
     }
-    rtmi_create_error = result == RTM_OK ? "" : wrong;
-    return result;
+    rtmi_create_error = wrong ? wrong : "";
+    if (!wrong) return RTM_OK;
+    if (wrong == rtmi_no_memory) return RTM_E_MEMORY;
+    return wrong == rtmi_no_socket_mode || wrong == rtmi_no_such_proxy ? RTM_E_UNSUPPORTED
+                                                                       : RTM_E_ARGUMENT;
 }
 
 void rtm_destroy(rtm_client *client) {
@@ -3691,8 +3703,8 @@ void rtm_destroy(rtm_client *client) {
     for (char **secret = client->secrets; secret && *secret; secret++) rtmi_free_string(*secret);
     if (client->secrets) RTM_FREE(client->secrets);
     const rtmi_network *network = &client->network;
-    char *strings[] = { client->token, client->headers, client->base_path, network->ca_file,
-                        network->ca_pem, network->proxy_auth, network->no_proxy };
+    char *strings[] = { client->token, client->headers, client->base_path, client->proxy_password,
+                        network->ca_file, network->ca_pem, network->proxy_auth, network->no_proxy };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) rtmi_free_string(strings[i]);
     rtmi_wipe(client, sizeof *client);
     RTM_FREE(client);
@@ -3740,7 +3752,8 @@ short rtm_poll_events(const rtm_client *client) {
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client || client->state == RTMI_FINISHED) return -1;
     if (client->state == RTMI_IDLE || (client->stop && client->state != RTMI_CLOSING) ||
-        (client->drop && client->state == RTMI_OPEN) || rtmi_conn_buffered(&client->session.conn)) return 0;
+        (client->drop && client->state == RTMI_OPEN) ||
+        rtmi_conn_buffered(&client->session.conn)) return 0;
     long long due = client->deadline;
     const rtmi_conn *conn = &client->session.conn;
     if (conn->phase == RTMI_CONN_TCP && conn->address_deadline < due) due = conn->address_deadline;
@@ -3919,10 +3932,9 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     rtmi_buf form = { NULL, 0, 0, false };
     va_list pairs;
     if (!response) response = &ignored;
-    memset(response, 0, sizeof *response);
-    response->error = "";
+    *response = rtmi_response();
     if (!client) return RTM_E_ARGUMENT;
-    *response = rtmi_response(client);
+    client->web_code[0] = '\0';
     rtmi_document_clear(&client->web_document);
     if (!method || !*method || method[strspn(method, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS"
                                              "TUVWXYZ0123456789._")])
@@ -3942,7 +3954,8 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     rtmi_buf_free(&form);
     if (result == RTM_OK) result = rtmi_call_finish(client, &client->web, method);
     if (result == RTM_OK) {
-        result = rtmi_judge(client, &client->web, method, &client->web_document, response);
+        result = rtmi_judge(client, &client->web, method, &client->web_document, client->web_code,
+                            response);
         if (!client->web.conn.http.keep_alive) rtmi_conn_shutdown(&client->web.conn);
     } else {
         rtmi_conn_close(&client->web.conn);

@@ -53,6 +53,7 @@ enum {
     GOODBYE_SECONDS = 10          /* from "goodbye" to the close */
 };
 
+#define UNUSED __attribute__((unused))
 #define JSON_TYPE "application/json; charset=utf-8"
 
 /* What is to be done to a connection once it is writeable and all before is done. */
@@ -186,8 +187,7 @@ static void put_line(FILE *to, const char *actor, const char *format, ...) {
 #define say(...) put_line(stdout, __VA_ARGS__)
 #define warn(...) put_line(stderr, "sandbox", __VA_ARGS__)
 
-static void lws_log(int level, const char *line) {
-    (void)level;
+static void lws_log(UNUSED int level, const char *line) {
     warn("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
 }
 
@@ -462,9 +462,11 @@ static char *new_url(struct conn *conn, bool is_app) {
     return url;
 }
 
-/* The methods: each returns the response, or NULL with `*error` set. */
-static char *rtm_connect(struct conn *conn, const cJSON *args, const char **error) {
-    (void)args;
+/* Each returns the response, or NULL with `*error` set. */
+#define METHOD(name)                                                                          \
+    static char *name(UNUSED struct conn *conn, UNUSED const cJSON *args, UNUSED const char **error)
+
+METHOD(rtm_connect) {
     if (orders.fail_count > 0) {
         orders.fail_count--;
         *error = orders.fail_code;
@@ -478,24 +480,21 @@ static char *rtm_connect(struct conn *conn, const cJSON *args, const char **erro
     return body;
 }
 
-static char *connections_open(struct conn *conn, const cJSON *args, const char **error) {
-    (void)args, (void)error;
+METHOD(connections_open) {
     say("slack", "apps.connections.open: ok, new url");
     char *url = new_url(conn, true), *body = json("{'ok':true,'url':'%j'}", url);
     free(url);
     return body;
 }
 
-static char *auth_test(struct conn *conn, const cJSON *args, const char **error) {
-    (void)conn, (void)args, (void)error;
+METHOD(auth_test) {
     say("slack", "auth.test: ok");
     return json("{'ok':true,'url':'https:\\/\\/sandbox.slack.com\\/','team':'Sandbox',"
                 "'user':'sandbox-bot','team_id':'T0SANDBOX','user_id':'U0BOT','bot_id':'B0BOT'}");
 }
 
-static char *post_message(struct conn *conn, const cJSON *args, const char **error) {
+METHOD(post_message) {
     const char *channel = member(args, "channel"), *text = member(args, "text"), *ts = new_ts();
-    (void)conn;
     if (!*channel || !*text) {
         *error = *channel ? "no_text" : "channel_not_found";
         return NULL;
@@ -577,6 +576,7 @@ static char *call_method(struct conn *conn, const char *name) {
 static int on_call(struct conn *conn) {
     char *uri = NULL, name[64];
     int size = 0;
+    take_input();
     if (conn->head || conn->deaf) return -1; /* pipelined requests: lws gets lost in them */
     if (lws_http_get_uri_and_method(conn->wsi, &uri, &size) < 0) return -1;
     char *slash = memrchr(uri, '/', (size_t)size), *start = slash ? slash + 1 : uri;
@@ -740,54 +740,52 @@ static int on_receive(struct conn *conn, const void *data, size_t size) {
 
 /* ---- What libwebsockets calls ------------------------------------------------------- */
 
-static int on_server(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+static void advance(void);
+
+/* A line that was written before the client did something is carried out before that is
+   looked at: a test can rely on it. */
+static void take_input(void) {
+    struct pollfd fd = { input.fd, POLLIN, 0 };
+    if (!input.eof && poll(&fd, 1, 0) > 0) input.readable = true;
+    advance();
+}
+
+static int on_server(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user, void *in,
                      size_t size) {
     const unsigned char *bytes = in;
     struct conn *conn = wsi ? lws_get_opaque_user_data(wsi) : NULL;
-    (void)user;
     switch (reason) {
-    case LWS_CALLBACK_HTTP:
-        return on_request(conn_of(wsi));
-    case LWS_CALLBACK_HTTP_BODY:
-        return collect(conn, in, size, MAX_BODY) ? 0 : -1;
-    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        return on_call(conn);
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return on_upgrade(conn_of(wsi), in);
-    case LWS_CALLBACK_ESTABLISHED:
-        on_open(conn_of(wsi));
-        return 0;
-    case LWS_CALLBACK_RECEIVE:
-        return on_receive(conn, in, size);
+    case LWS_CALLBACK_HTTP: return on_request(conn_of(wsi));
+    case LWS_CALLBACK_HTTP_BODY: return collect(conn, in, size, MAX_BODY) ? 0 : -1;
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION: return on_call(conn);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return on_upgrade(conn_of(wsi), in);
+    case LWS_CALLBACK_ESTABLISHED: on_open(conn); break;
+    case LWS_CALLBACK_RECEIVE: return on_receive(conn, in, size);
     case LWS_CALLBACK_HTTP_WRITEABLE:
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-        return conn ? on_writeable(conn) : 0;
-    case LWS_CALLBACK_TIMER: /* set by /goodbye */
-        send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
-        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE: return conn ? on_writeable(conn) : 0;
+    case LWS_CALLBACK_TIMER: send_close(conn, LWS_CLOSE_STATUS_NORMAL, ""); break; /* goodbye */
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         conn->close_code = size >= 2 ? bytes[0] << 8 | bytes[1] : LWS_CLOSE_STATUS_NO_STATUS;
-        return 0;
-    case LWS_CALLBACK_CLOSED:
-        on_closed(conn);
-        return 0;
+        break;
+    case LWS_CALLBACK_CLOSED: on_closed(conn); break;
     case LWS_CALLBACK_WSI_DESTROY:
         if (conn) forget(conn);
-        return 0;
-    default:
-        return 0;
+        break;
+    default: break;
     }
+    return 0;
 }
 
 /* lws only says that there is input. It is read when there is use for it, not ahead, so that
    whoever writes it feels back-pressure. */
-static int on_input(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                    size_t size) {
-    (void)user, (void)in, (void)size;
+static int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user,
+                    UNUSED void *in, UNUSED size_t size) {
     if (reason == LWS_CALLBACK_RAW_CLOSE_FILE) input.gone = true;
     if (reason != LWS_CALLBACK_RAW_RX_FILE) return 0;
     input.readable = true;
-    return lws_rx_flow_control(wsi, 0);
+    lws_rx_flow_control(wsi, 0); /* read_more() undoes it */
+    advance();
+    return 0;
 }
 
 /* The buffer takes a whole TLS record: what OpenSSL has left when reading stops, lws mislays. */
@@ -800,6 +798,8 @@ static const struct lws_protocols protocols[] = {
 /* ---- The commands ------------------------------------------------------------------- */
 
 enum verdict { DONE, AGAIN, WRONG }; /* AGAIN: once more with the same line, when things change */
+
+#define COMMAND(name) static enum verdict name(UNUSED char *args)
 
 /* Takes a number from the front of `*args`. */
 static bool number(char **args, long least, long most, long *result) {
@@ -815,8 +815,7 @@ static bool last_number(char *args, long least, long most, long *result) {
     return number(&args, least, most, result) && !*args;
 }
 
-static void wake(lws_sorted_usec_list_t *timer) {
-    (void)timer;
+static void wake(UNUSED lws_sorted_usec_list_t *timer) {
     lws_cancel_service(box.context);
 }
 
@@ -856,8 +855,7 @@ static enum verdict human(const char *text) {
     return DONE;
 }
 
-static enum verdict cmd_goodbye(char *args) {
-    (void)args;
+COMMAND(cmd_goodbye) {
     say("slack", "/goodbye: sent");
     for EACH_BOT(conn) {
         send_text(conn, "{\"type\":\"goodbye\"}");
@@ -867,7 +865,7 @@ static enum verdict cmd_goodbye(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_close(char *args) {
+COMMAND(cmd_close) {
     long code = LWS_CLOSE_STATUS_NORMAL;
     if (*args && !number(&args, 0, 65535, &code)) return WRONG;
     if (strlen(args) > 123) return WRONG;
@@ -876,29 +874,26 @@ static enum verdict cmd_close(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_drop(char *args) {
-    (void)args;
+COMMAND(cmd_drop) {
     say("slack", "/drop: connection cut");
     for EACH_BOT(conn) cut(conn, CUT_FIN);
     return DONE;
 }
 
-static enum verdict cmd_reset(char *args) {
-    (void)args;
+COMMAND(cmd_reset) {
     say("slack", "/reset: connection reset");
     for EACH_BOT(conn) cut(conn, CUT_RST);
     return DONE;
 }
 
-static enum verdict cmd_migrate(char *args) {
-    (void)args;
+COMMAND(cmd_migrate) {
     say("slack", "/migrate: team_migration_started, connection closed");
     broadcast("{\"type\":\"team_migration_started\"}");
     for EACH_BOT(conn) send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
     return DONE;
 }
 
-static enum verdict cmd_error(char *args) {
+COMMAND(cmd_error) {
     long code;
     if (!number(&args, 0, 65535, &code) || !*args) return WRONG;
     say("slack", "/error: %ld %s", code, args);
@@ -908,21 +903,20 @@ static enum verdict cmd_error(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_typing(char *args) {
-    (void)args;
+COMMAND(cmd_typing) {
     say("human", "is typing");
     broadcast_event("{\"type\":\"user_typing\",\"channel\":\"C0SANDBOX\",\"user\":\"U0HUMAN\"}");
     return DONE;
 }
 
-static enum verdict cmd_event(char *args) {
+COMMAND(cmd_event) {
     if (!*args) return WRONG;
     say("slack", "/event: %s", args);
     broadcast_and_free(json("{'type':'%s'}", args));
     return DONE;
 }
 
-static enum verdict cmd_raw(char *args) {
+COMMAND(cmd_raw) {
     say("slack", "/raw: %.60s%s", args, strlen(args) > 60 ? "..." : "");
     broadcast(args);
     return DONE;
@@ -944,7 +938,7 @@ static void flood_one(long i) {
     broadcast_event(event);
 }
 
-static enum verdict cmd_flood(char *args) {
+COMMAND(cmd_flood) {
     long count;
     if (!last_number(args, 1, 100000000, &count)) return WRONG;
     while (work.progress < count) {
@@ -955,14 +949,14 @@ static enum verdict cmd_flood(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_ratelimit(char *args) {
+COMMAND(cmd_ratelimit) {
     long seconds;
     if (!last_number(args, 0, 86400, &seconds)) return WRONG;
     orders.ratelimit = (int)seconds;
     return DONE;
 }
 
-static enum verdict cmd_fail(char *args) {
+COMMAND(cmd_fail) {
     char *code = strsep(&args, " ");
     long count = 1;
     if (!*code || strlen(code) >= sizeof orders.fail_code) return WRONG;
@@ -981,16 +975,15 @@ static enum verdict status_and_count(char *args, int *status, int *count) {
     return DONE;
 }
 
-static enum verdict cmd_http(char *args) {
+COMMAND(cmd_http) {
     return status_and_count(args, &orders.http_status, &orders.http_count);
 }
 
-static enum verdict cmd_refuse(char *args) {
+COMMAND(cmd_refuse) {
     return status_and_count(args, &orders.refuse_status, &orders.refuse_count);
 }
 
-static enum verdict cmd_mute(char *args) {
-    (void)args;
+COMMAND(cmd_mute) {
     say("slack", "/mute: no answer to anything");
     orders.muted = true;
     for (struct conn *conn = box.conns; conn; conn = conn->next) regulate(conn);
@@ -999,8 +992,7 @@ static enum verdict cmd_mute(char *args) {
 
 /* Who has left while nobody looked must not be taken for a bot by the next line; nor will
    a Web API call that was met with silence be answered now. */
-static enum verdict cmd_unmute(char *args) {
-    (void)args;
+COMMAND(cmd_unmute) {
     say("slack", "/unmute: back again");
     orders.muted = false;
     for (struct conn *conn = box.conns; conn; conn = conn->next) {
@@ -1014,12 +1006,11 @@ static enum verdict cmd_unmute(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_wait(char *args) {
-    (void)args;
+COMMAND(cmd_wait) {
     return DONE; /* the table says that it needs a bot */
 }
 
-static enum verdict cmd_expect(char *args) {
+COMMAND(cmd_expect) {
     bool found = false;
     if (!*args) return WRONG;
     while (seen.first && !found) {
@@ -1037,14 +1028,13 @@ static enum verdict cmd_expect(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_sleep(char *args) {
+COMMAND(cmd_sleep) {
     long ms;
     if (!last_number(args, 1, 86400000, &ms)) return WRONG;
     return still_time(ms) ? AGAIN : DONE;
 }
 
-static enum verdict cmd_quit(char *args) {
-    (void)args;
+COMMAND(cmd_quit) {
     bool busy = false;
     for (struct conn *conn = box.conns; conn; conn = conn->next) busy |= conn->head != NULL;
     if (busy && still_time(1000)) return AGAIN; /* what was sent before shall go out */
@@ -1052,7 +1042,7 @@ static enum verdict cmd_quit(char *args) {
     return DONE;
 }
 
-static enum verdict cmd_help(char *args);
+COMMAND(cmd_help);
 
 static const struct command {
     const char *name, *args, *help;
@@ -1082,8 +1072,7 @@ static const struct command {
     { "quit", "", "exit 0", false, cmd_quit },
 };
 
-static enum verdict cmd_help(char *args) {
-    (void)args;
+COMMAND(cmd_help) {
     say("sandbox", "A line is a message to the bot, or a command:");
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++)
         say("sandbox", "  /%s %-*s %s", c->name, 22 - (int)strlen(c->name), c->args, c->help);
@@ -1249,8 +1238,7 @@ static bool write_port_file(void) {
     return false;
 }
 
-static void on_signal(int number) {
-    (void)number;
+static void on_signal(UNUSED int number) {
     stopped = 1;
     lws_cancel_service(box.context); /* writes to a pipe, no more */
 }

@@ -12,13 +12,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 /* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
    would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
@@ -60,7 +54,6 @@ static void server_freeaddrinfo(struct addrinfo *list) {
 #undef poll
 
 #include <dirent.h>
-#include <sys/wait.h>
 
 enum { SERVER_ROUNDS = 5000 }; /* nothing that a test waits for takes more of them */
 
