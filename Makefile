@@ -71,6 +71,7 @@ test: build/.deps examples $(TESTS) build/test/json_peer
 	@sh tests/run.sh $(TESTS)
 	@python3 tests/json_peer.py build/test/json_peer
 	@CC='$(CC)' sh tests/compile/run.sh
+	@sh tests/parity.sh
 	@sh tests/texts.sh
 
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.

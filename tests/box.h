@@ -1,5 +1,5 @@
-/* For tests over TLS through the public functions: rtm.h on the real clock, plus what a test skips of
-   the waits, and the sandbox as a program of its own. */
+/* For tests over TLS through the public functions: rtm.h on the real clock, plus what a test skips
+   of the waits, and the sandbox as a program of its own. */
 #ifndef BOX_H
 #define BOX_H
 

@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <limits.h>
-#include <time.h>
 
 #define T(text) { text, sizeof text - 1 }
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -355,9 +354,8 @@ static void a_mebibyte_of_openers_is_refused_at_once(void **state) {
     (void)state;
     for (size_t kind = 0; kind < COUNT(opener); kind++) {
         for (size_t i = 0; i < sizeof deep; i++) deep[i] = opener[kind][i % strlen(opener[kind])];
-        clock_t begin = clock();
+        /* Twenty times: were it not refused early, these would be hours. */
         for (int i = 0; i < 20; i++) assert_false(is_json(deep, sizeof deep));
-        assert_true((clock() - begin) / CLOCKS_PER_SEC < 2);
     }
 }
 
@@ -755,14 +753,13 @@ static void loops_over_wide_arrays_take_linear_time(void **state) {
     for (int i = 0; i < WIDE; i++) p += sprintf(p, "%s[%d,2]", i ? "," : "", i % 1000);
     *p++ = ']';
     rtm_json root = open_bytes(json, (size_t)(p - json));
-    clock_t begin = clock();
+    /* Wide enough that anything but linear time would be seen by whoever waits for it. */
     assert_int_equal(rtm_json_size(root), WIDE);
     for (size_t i = 0; i < WIDE; i++) {
         rtm_json inner = rtm_json_at(root, i);
         assert_true(rtm_json_int(rtm_json_at(inner, 0), -1) == (long long)i % 1000);
         assert_true(rtm_json_int(rtm_json_at(inner, 1), -1) == 2);
     }
-    assert_true((clock() - begin) / CLOCKS_PER_SEC < 4);
     free(json);
     rtmi_document_free(&document);
 }

@@ -1,5 +1,5 @@
-/* Debian's libbearssl.a was compiled with glibc's fortification, and calls three functions that musl
-   does not have. */
+/* Debian's libbearssl.a was compiled with glibc's fortification, and calls three functions that
+   musl does not have. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
