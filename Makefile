@@ -14,7 +14,7 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/session build/test/reconnect \
-	build/test/webapi build/test/sandbox
+	build/test/webapi build/test/sandbox build/test/faults
 
 all: $(BOTS)
 
@@ -22,6 +22,7 @@ help:
 	@echo 'make demo       a bot at work against a local Slack, from nothing'
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
+	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
 	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
@@ -97,9 +98,15 @@ build/test/reconnect: tests/reconnect.c tests/server.h tests/support.h rtm.h
 build/test/webapi: tests/webapi.c tests/server.h tests/support.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/webapi.c -o $@ -lcmocka $(LIBS)
+build/test/faults: tests/faults.c tests/support.h rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/faults.c -o $@ -lcmocka $(LIBS)
 build/test/sandbox: tests/sandbox.c tests/box.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/sandbox.c -o $@ -lcmocka $(LIBS)
+
+faults: build/test/faults build/certs/ca.pem
+	@FAULTS_ALL=1 sh tests/run.sh build/test/faults
 
 soak: build/test/soak build/sandbox build/certs/ca.pem
 	@build/test/soak
@@ -132,4 +139,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test soak cross lint interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test faults soak cross lint interop install uninstall clean

@@ -4,7 +4,9 @@
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
+#endif
 
 #include <setjmp.h>
 #include <stdarg.h>
