@@ -62,7 +62,7 @@ enum action { SEND_TEXT, SEND_HTTP, SEND_CLOSE, CUT_FIN, CUT_RST };
 struct frame {
     struct frame *next;
     enum action action;
-    int code;             /* of a CLOSE */
+    int code; /* of a CLOSE */
     size_t size;
     unsigned char data[]; /* LWS_PRE bytes for libwebsockets, then the payload */
 };
@@ -129,7 +129,7 @@ static struct { /* the line at work */
     lws_usec_t deadline;
     lws_sorted_usec_list_t timer;
     long progress;
-    bool told, blocked; /* said that it waits for a bot; waits for one */
+    bool lonely; /* it waits for a bot to connect */
 } work;
 
 static struct {
@@ -138,6 +138,8 @@ static struct {
 } seen = { NULL, &seen.first, 0 };
 
 static volatile sig_atomic_t stopped;
+
+static void advance(void), take_input(void); /* carry out lines; see Input */
 
 /* ---- Text --------------------------------------------------------------------------- */
 
@@ -159,7 +161,7 @@ static int utf8_size(const unsigned char *s) {
 static void put_escaped(FILE *to, const char *text, bool json) {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int size = utf8_size(s);
-        if (json && (*s == '"' || *s == '\\')) putc('\\', to);
+        if (json && strchr("\"\\/", *s)) putc('\\', to); /* as Slack does, the slash too */
         if (size == 0) fputs(json ? "\\ufffd" : "\\?", to);
         else if (*s == '\n') fputs("\\n", to);
         else if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] < 0xA0))
@@ -241,12 +243,12 @@ static void drop_seen(void) {
 }
 
 static void note_seen(const char *text) {
-    struct seen *entry = need(malloc(sizeof *entry + strlen(text) + 1));
-    strcpy(entry->text, text);
-    entry->next = NULL;
+    size_t size = strlen(text);
+    struct seen *entry = need(calloc(1, sizeof *entry + size + 1));
+    memcpy(entry->text, text, size);
     *seen.last = entry;
     seen.last = &entry->next;
-    seen.size += strlen(text);
+    seen.size += size;
     while (seen.size > MAX_SEEN) drop_seen();
 }
 
@@ -291,9 +293,7 @@ static void forget(struct conn *conn) {
 }
 
 /* A muted connection is neither read from nor written to, except to cut it. */
-static bool is_muted(const struct conn *conn) {
-    return orders.muted && conn->is_ws && !conn->cut;
-}
+static bool is_muted(const struct conn *conn) { return orders.muted && conn->is_ws && !conn->cut; }
 
 /* Starts and stops reading and writing, as the queue and /mute want it. */
 static void regulate(struct conn *conn) {
@@ -352,12 +352,9 @@ static void reply(struct conn *conn, char *text) {
     free(text);
 }
 
-static bool is_bot(const struct conn *conn) {
-    return conn->is_ws && !conn->leaving;
-}
+static bool is_bot(const struct conn *conn) { return conn->is_ws && !conn->leaving; }
 
-#define EACH_BOT(conn) \
-    (struct conn *conn = box.conns; conn; conn = conn->next) if (is_bot(conn))
+#define EACH_BOT(conn) (struct conn *conn = box.conns; conn; conn = conn->next) if (is_bot(conn))
 
 static void broadcast(const char *text) {
     for EACH_BOT(conn) send_text(conn, text);
@@ -396,8 +393,7 @@ static void cut_now(struct conn *conn, enum action how) {
 static int deliver(struct conn *conn, struct frame *frame) {
     unsigned char *payload = frame->data + LWS_PRE;
     switch (frame->action) {
-    case SEND_TEXT:
-        return lws_write(conn->wsi, payload, frame->size, LWS_WRITE_TEXT) < 0 ? -1 : 0;
+    case SEND_TEXT: return lws_write(conn->wsi, payload, frame->size, LWS_WRITE_TEXT) < 0 ? -1 : 0;
     case SEND_HTTP:
         if (lws_write(conn->wsi, payload, frame->size, LWS_WRITE_HTTP_FINAL) < 0) return -1;
         return conn->last || lws_http_transaction_completed(conn->wsi) ? -1 : 0;
@@ -405,9 +401,7 @@ static int deliver(struct conn *conn, struct frame *frame) {
         conn->close_code = frame->code;
         lws_close_reason(conn->wsi, (enum lws_close_status)frame->code, payload, frame->size);
         return -1; /* lws sends it now, and awaits the answer */
-    default:
-        cut_now(conn, frame->action);
-        return 0;
+    default: cut_now(conn, frame->action); return 0;
     }
 }
 
@@ -433,7 +427,7 @@ static void respond(struct conn *conn, int status, const char *type, const char 
     char number[16], *text;
     size_t size = strlen(body);
     bool failed = lws_add_http_common_headers(conn->wsi, (unsigned)status, type, size, &p, end);
-    if (status == 429) {
+    if (orders.ratelimit >= 0) { /* then this is the answer to say so */
         int digits = snprintf(number, sizeof number, "%d", orders.ratelimit);
         failed |= lws_add_http_header_by_name(conn->wsi, (const unsigned char *)"retry-after:",
                                               (unsigned char *)number, digits, &p, end);
@@ -445,20 +439,19 @@ static void respond(struct conn *conn, int status, const char *type, const char 
     free(text);
 }
 
-/* A fresh URL at the host that the client called, with the escaped slashes of Slack. */
-static char *new_url(struct conn *conn, bool is_app) {
+/* A fresh URL at the host that the client called. */
+static const char *new_url(struct conn *conn, bool is_app) {
+    static char url[256];
     struct ticket *ticket = &box.tickets[box.issued++ % TICKETS];
-    char host[128] = "", *url, *colon;
+    char host[128] = "", *colon;
     lws_hdr_copy(conn->wsi, host, sizeof host, WSI_TOKEN_HOST);
     if ((colon = strrchr(host, ':')) && !strchr(colon, ']')) *colon = '\0';
-    if (!*host || strpbrk(host, "\"\\/")) strcpy(host, "localhost");
     lws_get_random(box.context, &ticket->id, sizeof ticket->id);
     ticket->expires = lws_now_usecs() + (lws_usec_t)TICKET_SECONDS * LWS_US_PER_SEC;
     ticket->used = false;
     ticket->is_app = is_app;
-    if (asprintf(&url, "%s:\\/\\/%s:%d\\/link?ticket=%llu&app_id=A0SANDBOX&v=1",
-                 options.plain ? "ws" : "wss", host, options.port, ticket->id) < 0)
-        abort();
+    snprintf(url, sizeof url, "%s://%s:%d/link?ticket=%llu&app_id=A0SANDBOX&v=1",
+             options.plain ? "ws" : "wss", *host ? host : "localhost", options.port, ticket->id);
     return url;
 }
 
@@ -472,23 +465,14 @@ METHOD(rtm_connect) {
         *error = orders.fail_code;
         return NULL;
     }
-    say("slack", "rtm.connect: ok, new url");
-    char *url = new_url(conn, false);
-    char *body = json("{'ok':true,'url':'%j','self':{'id':'U0BOT','name':'sandbox-bot'},"
-                      "'team':{'id':'T0SANDBOX','name':'Sandbox','domain':'sandbox'}}", url);
-    free(url);
-    return body;
+    return json("{'ok':true,'url':'%s','self':{'id':'U0BOT','name':'sandbox-bot'},"
+                "'team':{'id':'T0SANDBOX','name':'Sandbox','domain':'sandbox'}}",
+                new_url(conn, false));
 }
 
-METHOD(connections_open) {
-    say("slack", "apps.connections.open: ok, new url");
-    char *url = new_url(conn, true), *body = json("{'ok':true,'url':'%j'}", url);
-    free(url);
-    return body;
-}
+METHOD(connections_open) { return json("{'ok':true,'url':'%s'}", new_url(conn, true)); }
 
 METHOD(auth_test) {
-    say("slack", "auth.test: ok");
     return json("{'ok':true,'url':'https:\\/\\/sandbox.slack.com\\/','team':'Sandbox',"
                 "'user':'sandbox-bot','team_id':'T0SANDBOX','user_id':'U0BOT','bot_id':'B0BOT'}");
 }
@@ -511,15 +495,15 @@ METHOD(post_message) {
 }
 
 static const struct method {
-    const char *name;
-    bool is_app; /* takes an app-level token */
+    const char *name, *report; /* report: what the terminal says of a success */
+    bool is_app;               /* takes an app-level token */
     char *(*run)(struct conn *conn, const cJSON *args, const char **error);
 } methods[] = {
-    { "rtm.connect", false, rtm_connect },
-    { "rtm.start", false, rtm_connect },
-    { "auth.test", false, auth_test },
-    { "chat.postMessage", false, post_message },
-    { "apps.connections.open", true, connections_open },
+    { "rtm.connect", "ok, new url", false, rtm_connect },
+    { "rtm.start", "ok, new url", false, rtm_connect },
+    { "auth.test", "ok", false, auth_test },
+    { "chat.postMessage", NULL, false, post_message },
+    { "apps.connections.open", "ok, new url", true, connections_open },
 };
 
 /* NULL if the caller may pass, Slack's error code if not. The token is never printed. */
@@ -567,9 +551,10 @@ static char *call_method(struct conn *conn, const char *name) {
         body = method->run(conn, args, &error);
         cJSON_Delete(args);
     }
-    if (body) return body;
-    say("slack", "%s: %s", name, error);
-    return json("{'ok':false,'error':'%s'}", error);
+    if (error) body = json("{'ok':false,'error':'%s'}", error);
+    else error = method->report;
+    if (error) say("slack", "%s: %s", name, error);
+    return body;
 }
 
 /* A request is complete: answer it. */
@@ -593,7 +578,8 @@ static int on_call(struct conn *conn) {
     } else if (orders.http_count > 0) {
         orders.http_count--;
         say("slack", "%s: HTTP %d", name, orders.http_status);
-        respond(conn, orders.http_status, "text/plain", "The sandbox was told to say this.\n");
+        bool empty = orders.http_status == 204 || orders.http_status == 304;
+        respond(conn, orders.http_status, "text/plain", empty ? "" : "This was ordered.\n");
     } else {
         char *body = call_method(conn, name);
         respond(conn, 200, JSON_TYPE, body);
@@ -642,6 +628,7 @@ static const char *use_ticket(struct conn *conn, int *status) {
 }
 
 static int on_upgrade(struct conn *conn, const char *protocol) {
+    take_input();
     int status = orders.refuse_status;
     const char *why = "as ordered";
     if (strcasecmp(protocol, "websocket") != 0) return -1;
@@ -724,12 +711,12 @@ static void on_message(struct conn *conn) {
 
 static int on_receive(struct conn *conn, const void *data, size_t size) {
     static unsigned char reason[] = "message too long";
+    take_input();
     if (conn->cut) return 0;
     if (!collect(conn, data, size, MAX_RTM)) {
         say("slack", "message over 16 KB: connection closed");
         conn->close_code = LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE;
-        lws_close_reason(conn->wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, reason,
-                         sizeof reason - 1);
+        lws_close_reason(conn->wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, reason, sizeof reason - 1);
         return -1;
     }
     if (!lws_is_final_fragment(conn->wsi)) return 0;
@@ -740,37 +727,27 @@ static int on_receive(struct conn *conn, const void *data, size_t size) {
 
 /* ---- What libwebsockets calls ------------------------------------------------------- */
 
-static void advance(void);
-
-/* A line that was written before the client did something is carried out before that is
-   looked at: a test can rely on it. */
-static void take_input(void) {
-    struct pollfd fd = { input.fd, POLLIN, 0 };
-    if (!input.eof && poll(&fd, 1, 0) > 0) input.readable = true;
-    advance();
-}
-
 static int on_server(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user, void *in,
                      size_t size) {
     const unsigned char *bytes = in;
-    struct conn *conn = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+    bool is_new = reason == LWS_CALLBACK_HTTP || reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE;
+    struct conn *conn = is_new ? conn_of(wsi) : wsi ? lws_get_opaque_user_data(wsi) : NULL;
+    if (!conn) return 0;
     switch (reason) {
-    case LWS_CALLBACK_HTTP: return on_request(conn_of(wsi));
+    case LWS_CALLBACK_HTTP: return on_request(conn);
     case LWS_CALLBACK_HTTP_BODY: return collect(conn, in, size, MAX_BODY) ? 0 : -1;
     case LWS_CALLBACK_HTTP_BODY_COMPLETION: return on_call(conn);
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return on_upgrade(conn_of(wsi), in);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return on_upgrade(conn, in);
     case LWS_CALLBACK_ESTABLISHED: on_open(conn); break;
     case LWS_CALLBACK_RECEIVE: return on_receive(conn, in, size);
     case LWS_CALLBACK_HTTP_WRITEABLE:
-    case LWS_CALLBACK_SERVER_WRITEABLE: return conn ? on_writeable(conn) : 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE: return on_writeable(conn);
     case LWS_CALLBACK_TIMER: send_close(conn, LWS_CLOSE_STATUS_NORMAL, ""); break; /* goodbye */
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         conn->close_code = size >= 2 ? bytes[0] << 8 | bytes[1] : LWS_CLOSE_STATUS_NO_STATUS;
         break;
     case LWS_CALLBACK_CLOSED: on_closed(conn); break;
-    case LWS_CALLBACK_WSI_DESTROY:
-        if (conn) forget(conn);
-        break;
+    case LWS_CALLBACK_WSI_DESTROY: forget(conn); break;
     default: break;
     }
     return 0;
@@ -815,9 +792,7 @@ static bool last_number(char *args, long least, long most, long *result) {
     return number(&args, least, most, result) && !*args;
 }
 
-static void wake(UNUSED lws_sorted_usec_list_t *timer) {
-    lws_cancel_service(box.context);
-}
+static void wake(UNUSED lws_sorted_usec_list_t *timer) { lws_cancel_service(box.context); }
 
 /* False once `ms` milliseconds have gone since the line at work first asked. */
 static bool still_time(long ms) {
@@ -835,10 +810,9 @@ static bool ready(void) {
         any = true;
         room &= conn->queued < HIGH_WATER;
     }
-    if (!any && !work.told) say("sandbox", "no bot is connected, waiting for one");
-    work.told |= !any;
-    work.blocked = !any || !room;
-    return !work.blocked;
+    if (!any && !work.lonely) say("sandbox", "no bot is connected, waiting for one");
+    work.lonely = !any;
+    return any && room;
 }
 
 static void broadcast_and_free(char *event) {
@@ -961,7 +935,7 @@ COMMAND(cmd_fail) {
     long count = 1;
     if (!*code || strlen(code) >= sizeof orders.fail_code) return WRONG;
     if (args && !last_number(args, 1, 1000000, &count)) return WRONG;
-    strcpy(orders.fail_code, code);
+    snprintf(orders.fail_code, sizeof orders.fail_code, "%s", code);
     orders.fail_count = (int)count;
     return DONE;
 }
@@ -975,13 +949,8 @@ static enum verdict status_and_count(char *args, int *status, int *count) {
     return DONE;
 }
 
-COMMAND(cmd_http) {
-    return status_and_count(args, &orders.http_status, &orders.http_count);
-}
-
-COMMAND(cmd_refuse) {
-    return status_and_count(args, &orders.refuse_status, &orders.refuse_count);
-}
+COMMAND(cmd_http) { return status_and_count(args, &orders.http_status, &orders.http_count); }
+COMMAND(cmd_refuse) { return status_and_count(args, &orders.refuse_status, &orders.refuse_count); }
 
 COMMAND(cmd_mute) {
     say("slack", "/mute: no answer to anything");
@@ -1006,9 +975,7 @@ COMMAND(cmd_unmute) {
     return DONE;
 }
 
-COMMAND(cmd_wait) {
-    return DONE; /* the table says that it needs a bot */
-}
+COMMAND(cmd_wait) { return DONE; /* the table says that it needs a bot */ }
 
 COMMAND(cmd_expect) {
     bool found = false;
@@ -1125,7 +1092,8 @@ static char *next_line(void) {
             input.line++;
             return line;
         }
-        if (input.eof || !(input.readable || input.gone)) return NULL;
+        if (input.eof) return input.hangs_up ? need(strdup("/quit")) : NULL;
+        if (!input.readable && !input.gone) return NULL;
         read_more();
     }
 }
@@ -1148,9 +1116,16 @@ static void advance(void) {
             box.done = true;
         }
     }
-    /* Whoever fed us is gone: finish what can be finished without waiting for a bot. */
-    if (input.hangs_up && (work.line ? work.blocked && (input.eof || input.gone) : input.eof))
-        box.done = true;
+    /* Whoever fed us is gone: do not wait for a bot that he would have started. */
+    if (input.hangs_up && (input.eof || input.gone) && work.lonely) box.done = true;
+}
+
+/* A line written before a client does something is carried out before that is looked at:
+   tests rely on it. */
+static void take_input(void) {
+    struct pollfd fd = { input.fd, POLLIN, 0 };
+    if (!input.eof && poll(&fd, 1, 0) > 0) input.readable = true;
+    advance();
 }
 
 static bool open_input(void) {
@@ -1264,6 +1239,8 @@ static int serve(void) {
     } else {
         box.status = 1;
     }
+    signal(SIGINT, SIG_IGN); /* on_signal() would use the context */
+    signal(SIGTERM, SIG_IGN);
     finish_line();
     options.quiet = true; /* the connections that end now are no news */
     lws_context_destroy(box.context);

@@ -147,7 +147,6 @@ static void retries_what_the_web_api_and_the_upgrade_refuse(void **state) {
         heard h;
         rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .timeout_ms = 5000 });
         sandbox_line(&ecdsa, fails[i].line);
-        usleep(50000); /* the sandbox reads its input and its sockets in any order */
         until(bot, &h.errors, 1);
         assert_int_equal(h.last_error, fails[i].result);
         assert_non_null(strstr(h.detail, fails[i].words));
