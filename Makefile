@@ -14,7 +14,7 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/session build/test/reconnect \
-	build/test/webapi build/test/sandbox build/test/faults
+	build/test/webapi build/test/sandbox build/test/proxy build/test/tls build/test/faults
 
 all: $(BOTS)
 
@@ -98,6 +98,12 @@ build/test/reconnect: tests/reconnect.c tests/server.h tests/support.h rtm.h
 build/test/webapi: tests/webapi.c tests/server.h tests/support.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/webapi.c -o $@ -lcmocka $(LIBS)
+build/test/proxy: tests/proxy.c rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/proxy.c -o $@ -lcmocka $(LIBS)
+build/test/tls: tests/tls.c tests/tls_certs.sh rtm.h
+	@mkdir -p build/test
+	$(TEST_CC) tests/tls.c -o $@ -lcmocka $(LIBS) -lssl -lcrypto
 build/test/faults: tests/faults.c tests/support.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/faults.c -o $@ -lcmocka $(LIBS)

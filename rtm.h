@@ -1864,18 +1864,24 @@ static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char 
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
         size -= used;
+        const char *kind = br_pem_decoder_name(&loader->pem);
+        size_t length = strlen(kind);
+        while (length && kind[length - 1] == '-') length--; /* BearSSL leaves them before CRLF */
         switch (br_pem_decoder_event(&loader->pem)) {
         case BR_PEM_BEGIN_OBJ:
             rtmi_buf_clear(&loader->name);
             br_x509_decoder_init(&loader->x509, rtmi_loader_name, loader);
-            if (!strcmp(br_pem_decoder_name(&loader->pem), "CERTIFICATE") ||
-                !strcmp(br_pem_decoder_name(&loader->pem), "X509 CERTIFICATE"))
+            if (rtmi_same_word(kind, length, "CERTIFICATE") ||
+                rtmi_same_word(kind, length, "X509 CERTIFICATE"))
                 br_pem_decoder_setdest(&loader->pem, rtmi_loader_certificate, loader);
             else
                 br_pem_decoder_setdest(&loader->pem, NULL, NULL);
             break;
         case BR_PEM_END_OBJ:
             if (!rtmi_trust_add(trust, loader)) return false;
+            break;
+        case BR_PEM_ERROR: /* else what it has decoded would stand before the next object */
+            br_pem_decoder_init(&loader->pem);
             break;
         default: break;
         }
@@ -1988,6 +1994,8 @@ static const char *rtmi_tls_error(int error) {
         return "certificate outside its dates: is this machine's clock set?";
     case BR_ERR_X509_BAD_SERVER_NAME: return "certificate is for another host name";
     case BR_ERR_X509_WEAK_PUBLIC_KEY: return "certificate with an RSA key of less than 2048 bits";
+    case BR_ERR_X509_DN_MISMATCH:
+        return "the server sends its intermediate certificates in disorder, or not all";
     case BR_ERR_X509_NOT_CA: return "certificate signed by one that is not a CA";
     case BR_ERR_X509_UNSUPPORTED:
     case BR_ERR_X509_BAD_SIGNATURE: return "certificate with a bad or outdated (SHA-1) signature";
@@ -2483,7 +2491,7 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
     rtmi_http_what what = RTMI_HTTP_MORE;
     rtm_result result = rtmi_conn_flush(conn);
     if (result != RTM_OK) return result;
-    while (what == RTMI_HTTP_MORE) {
+    while (what == RTMI_HTTP_MORE && conn->http.part <= RTMI_HTTP_FIELDS) { /* no body is needed */
         result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
         if (result != RTM_OK)
@@ -2494,7 +2502,7 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
     if (what == RTMI_HTTP_BAD)
         return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s answered nonsense: %s", proxy,
                          conn->http.error);
-    if (conn->http.status == 407)
+    if (conn->http.status == 407 || conn->http.status == 401) /* tinyproxy's for wrong ones */
         return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s wants other credentials: set "
                          "them in its URL, http://user:password@host:port", proxy);
     if (conn->http.status / 100 != 2)
@@ -2610,10 +2618,10 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
             }
             rtmi_conn_consume(conn, used);
-        } else if (conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE) {
-            what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
         } else {
-            return result; /* not a byte of a response */
+            bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
+            if (result != RTM_E_CLOSED || !begun) return result;
+            what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
         if (what == RTMI_HTTP_BAD)

@@ -27,6 +27,7 @@ for thing in "$@"; do
     test)
         need libcmocka-dev header cmocka.h
         need g++ have g++
+        need tinyproxy-bin have tinyproxy
         need python3 have python3 ;;
     interop)
         need nodejs have node
