@@ -714,9 +714,6 @@ static void rtmi_buf_free(rtmi_buf *buf) {
 /* Overwrites every secret that a server managed to get into a text of ours, by echoing it, say;
    also the beginning of one, which is what is left where a text was cut. */
 static void rtmi_redact(char *text, char **secrets) {
-    for (char *p = text; *p; p++) { /* what a terminal or a log would act on */
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
-    }
     for (; secrets && *secrets; secrets++) {
         size_t length = strlen(*secrets), enough = length < 8 ? length : 8;
         if (length < 4) continue; /* of this size it is no secret, and would blot out words */
@@ -726,6 +723,8 @@ static void rtmi_redact(char *text, char **secrets) {
             if (same >= enough) memset(p, '*', same);
         }
     }
+    for (; *text; text++) /* what a terminal or a log would act on */
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
 }
 
 /* Records why something failed, and returns `result`, so that a caller can return this. */
@@ -2888,7 +2887,7 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
         if (answered) rtmi_unanswered_remove(client, id);
         return result;
     }
-    if (id > client->last_id || id == 1) client->last_id = id;
+    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
     return id;
 }
 

@@ -351,6 +351,20 @@ static void a_bad_url_is_tried_again(void **state) {
     assert_int_equal(server_resolves, COUNT(urls) * 2); /* none of these hosts was asked for */
 }
 
+static void a_ws_url_from_an_https_api_is_not_followed(void **state) {
+    request got;
+    (void)state;
+    make_bot(NULL);
+    take_call(&got);
+    bot->api.tls = true; /* as if it had come over TLS */
+    server_answer_connect(&slack, "link");
+    record *event = next_error(RTM_E_WEBSOCKET);
+    assert_non_null(strstr(event->detail, "wss://"));
+    assert_in_range(rtm_timeout_ms(bot), 2000, 2999);
+    assert_false(server_pending(&slack));
+    assert_int_equal(server_resolves, 1);
+}
+
 static void odd_but_good_answers_open_a_session(void **state) {
     static const char *const forms[] = {
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
@@ -678,6 +692,21 @@ static void without_auto_reconnect_the_first_failure_is_final(void **state) {
     no_event();
 }
 
+static void the_detail_explains_what_rtm_poll_returns(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    config.no_auto_reconnect = true;
+    make_bot(&config);
+    open_session();
+    assert_int_equal(rtm_send_message(bot, "C1", "text"), 1);
+    server_close(&slack);
+    record *event = next_error(RTM_E_CLOSED);
+    next_error(RTM_E_UNACKNOWLEDGED); /* later, but not why it ended */
+    next_event("close");
+    assert_int_equal(rtm_poll(bot, 0), RTM_E_CLOSED);
+    assert_string_equal(rtm_error_detail(bot), event->detail);
+}
+
 static void what_came_before_the_end_is_delivered(void **state) {
     (void)state;
     make_bot(NULL);
@@ -838,44 +867,47 @@ static void no_memory_is_one_more_reason_to_try_again(void **state) {
     }
 }
 
+static const struct CMUnitTest tests[] = {
+    TEST(each_failure_doubles_the_wait_up_to_300_s),
+    TEST(the_wait_has_a_random_part_below_a_second),
+    TEST(retry_after_wins_where_it_is_longer),
+    TEST(retry_after_counts_for_one_wait_only),
+    TEST(the_upgrade_may_ask_for_a_wait_too),
+    TEST(after_a_session_that_lasted_the_next_begins_at_once),
+    TEST(a_session_shorter_than_10_s_counts_as_a_failure),
+    TEST(a_server_that_closes_at_once_is_no_hot_loop),
+    TEST(fatal_codes_end_the_client),
+    TEST(other_codes_are_tried_again),
+    TEST(a_token_of_the_wrong_type_gets_advice),
+    TEST(connect_method_chooses_the_path),
+    TEST(a_deprecated_rtm_start_falls_back_to_rtm_connect),
+    TEST(a_bad_answer_to_the_call_is_tried_again),
+    TEST(a_bad_url_is_tried_again),
+    TEST(a_ws_url_from_an_https_api_is_not_followed),
+    TEST(odd_but_good_answers_open_a_session),
+    TEST(a_refused_connection_is_tried_again),
+    TEST(a_host_that_is_not_found_is_tried_again),
+    TEST(all_addresses_of_a_host_are_tried),
+    TEST(silence_of_either_leg_is_a_timeout),
+    TEST(an_answer_larger_than_max_message_is_refused),
+    TEST(a_refused_upgrade_is_tried_again),
+    TEST(a_wrong_handshake_is_tried_again),
+    TEST(a_broken_connection_to_the_second_host_is_tried_again),
+    TEST(a_second_host_that_refuses_is_tried_again),
+    TEST(every_end_of_a_session_is_told_once_and_followed_by_another),
+    TEST(without_auto_reconnect_the_first_end_is_final),
+    TEST(without_auto_reconnect_the_first_failure_is_final),
+    TEST(the_detail_explains_what_rtm_poll_returns),
+    TEST(what_came_before_the_end_is_delivered),
+    TEST(slacks_error_event_arrives_with_its_data),
+    TEST(leaving_events_count_without_a_handler),
+    TEST(each_attempt_asks_for_a_new_url),
+    TEST(disconnect_in_callbacks),
+    TEST(disconnect_without_a_session_is_refused),
+    TEST(connect_fails_when_the_session_is_dropped_in_open),
+    TEST(no_memory_is_one_more_reason_to_try_again),
+};
+
 int main(void) {
-    static const struct CMUnitTest tests[] = {
-        TEST(each_failure_doubles_the_wait_up_to_300_s),
-        TEST(the_wait_has_a_random_part_below_a_second),
-        TEST(retry_after_wins_where_it_is_longer),
-        TEST(retry_after_counts_for_one_wait_only),
-        TEST(the_upgrade_may_ask_for_a_wait_too),
-        TEST(after_a_session_that_lasted_the_next_begins_at_once),
-        TEST(a_session_shorter_than_10_s_counts_as_a_failure),
-        TEST(a_server_that_closes_at_once_is_no_hot_loop),
-        TEST(fatal_codes_end_the_client),
-        TEST(other_codes_are_tried_again),
-        TEST(a_token_of_the_wrong_type_gets_advice),
-        TEST(connect_method_chooses_the_path),
-        TEST(a_deprecated_rtm_start_falls_back_to_rtm_connect),
-        TEST(a_bad_answer_to_the_call_is_tried_again),
-        TEST(a_bad_url_is_tried_again),
-        TEST(odd_but_good_answers_open_a_session),
-        TEST(a_refused_connection_is_tried_again),
-        TEST(a_host_that_is_not_found_is_tried_again),
-        TEST(all_addresses_of_a_host_are_tried),
-        TEST(silence_of_either_leg_is_a_timeout),
-        TEST(an_answer_larger_than_max_message_is_refused),
-        TEST(a_refused_upgrade_is_tried_again),
-        TEST(a_wrong_handshake_is_tried_again),
-        TEST(a_broken_connection_to_the_second_host_is_tried_again),
-        TEST(a_second_host_that_refuses_is_tried_again),
-        TEST(every_end_of_a_session_is_told_once_and_followed_by_another),
-        TEST(without_auto_reconnect_the_first_end_is_final),
-        TEST(without_auto_reconnect_the_first_failure_is_final),
-        TEST(what_came_before_the_end_is_delivered),
-        TEST(slacks_error_event_arrives_with_its_data),
-        TEST(leaving_events_count_without_a_handler),
-        TEST(each_attempt_asks_for_a_new_url),
-        TEST(disconnect_in_callbacks),
-        TEST(disconnect_without_a_session_is_refused),
-        TEST(connect_fails_when_the_session_is_dropped_in_open),
-        TEST(no_memory_is_one_more_reason_to_try_again),
-    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
