@@ -74,19 +74,18 @@
                 No event costs an allocation once the buffers have grown.
 
    STATES
-                   +----------------------------------------------+
-                   v                                              |
-     IDLE ---> CALLING ---> UPGRADING ---> OPEN ---> CLOSING      |
-                   |            |           |           |         |
-                   +------------+-----------+-----------+---> WAITING
-                   |            |           |           |         |
-                   +------------+-----------+-----------+---------+---> FINISHED
+     IDLE -----> CALLING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
+                 ^     |            |              |
+                 |     v            v              v
+                 WAITING <----------+--------------+
+     IDLE, CALLING, UPGRADING and WAITING go to FINISHED when rtm_stop is called, OPEN by CLOSING;
+     CALLING, UPGRADING and OPEN also when their end is final.
 
      state       entered                   rtm_poll                        deadline
      IDLE        by rtm_create             begins                          none
      CALLING     to get a URL              connects, POSTs rtm.connect     timeout_ms
      UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
-     OPEN        after HTTP 101            dispatches events               next PING, or its answer
+     OPEN        after HTTP 101            dispatches events               silence, with a PING, again
      CLOSING     by rtm_stop               waits for Slack's CLOSE         1 s
      WAITING     after an end, to retry    waits                           the backoff
      FINISHED    stopped, or fatal         returns the result              none
@@ -106,13 +105,15 @@
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
                    them, "goodbye" and "team_migration_started" too (a reconnect follows).
      open          data: the whole rtm.connect response.
-     close         once for each session that was open. code, reason: of the CLOSE frame, 1005 when
-                   it had none, 1006 without a CLOSE frame; result: RTM_OK, or what went wrong.
+     close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
+                   when it had none, 1006 without a CLOSE frame; our own code where we ended it
+                   (1000, 1002, 1007). result: RTM_OK, or what went wrong.
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
                    {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
-     Unknown       data: a frame without a type. Slack's acknowledgement of a message is one; its
-                   id is the message's. (A server's "open" or "close" would arrive here too.)
+     Unknown       data: a frame without a type, or with one of 128 bytes or more. Slack's
+                   acknowledgement of a message is one; its id is the message's. (A server's "open"
+                   or "close" would arrive here too.)
      *             a handler for "*" hears every event; one for "message::bot_message" hears those
                    with that subtype.
 
@@ -2895,7 +2896,7 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
 static int rtmi_send_typed(rtm_client *client, const char *type, const char *channel,
                            const char *text, bool answered) {
     rtmi_buf *out = &client->compose;
-    if (client->state != RTMI_OPEN || client->stop)
+    if (!rtm_is_connected(client))
         return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
     if ((channel && !rtmi_is_utf8(channel, strlen(channel))) ||
         (text && !rtmi_is_utf8(text, strlen(text))))
@@ -2951,8 +2952,7 @@ static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
     if (typed) {
         size_t length = rtm_json_string(rtmi_json_value(value, value_size, NULL), client->type,
                                         sizeof client->type);
-        typed = !memchr(client->type, '\0', length < RTMI_TYPE ? length : RTMI_TYPE - 1) &&
-                !rtmi_is_one_of(client->type, ours);
+        typed = strlen(client->type) == length && !rtmi_is_one_of(client->type, ours);
         if (typed && !rtmi_is_one_of(client->type, leaving) && strcmp(client->type, "pong") &&
             !rtmi_anyone_hears(client, client->type, strlen(client->type))) return;
     }
@@ -2977,6 +2977,7 @@ static void rtmi_on_close(rtm_client *client) {
     client->close_code = client->ws.code;
     memcpy(client->close_reason, client->ws.control + 2, size);
     client->close_reason[size] = '\0';
+    rtmi_redact(client->close_reason, client->secrets);
     rtmi_fail(&client->why, RTM_E_CLOSED, "Slack closed the session with code %d",
               client->close_code);
 }
@@ -3369,7 +3370,7 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
             return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT,
                                                "no sign of life from Slack, nor answer to a PING"));
         client->pinged = true;
-        client->silent_at = client->now + client->ping_interval_ms / 2;
+        client->silent_at = client->now + (client->ping_interval_ms + 1) / 2;
         rtmi_send_frame(client, RTMI_WS_PING, NULL, 0);
     }
     client->deadline = client->silent_at;
@@ -3859,7 +3860,7 @@ int rtm_send(rtm_client *client, const char *json) {
     size_t size;
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "there is nothing to send");
-    if (client->state != RTMI_OPEN || client->stop)
+    if (!rtm_is_connected(client))
         return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
     size_t length = strlen(json);
     const char *start = rtmi_json_space(json, json + length);
