@@ -46,10 +46,10 @@ build/.deps: tests/deps.sh
 examples: $(BOTS) build/sandbox build/certs/ca.pem
 
 build/quick_start: examples/quick_start.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. examples/quick_start.c -o $@ $(LIBS)
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/quick_start.c -o $@ $(LIBS)
 
 build/echo_bot: examples/echo_bot.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. examples/echo_bot.c -o $@ $(LIBS)
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/echo_bot.c -o $@ $(LIBS)
 
 build/sandbox: examples/sandbox.c build/.deps
 	$(CC) -std=gnu99 $(WARN) $(CFLAGS) examples/sandbox.c -o $@ $(SANDBOX_LIBS)

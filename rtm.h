@@ -85,7 +85,7 @@
      IDLE        by rtm_create             begins                          none
      CALLING     to get a URL              connects, POSTs rtm.connect     timeout_ms
      UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
-     OPEN        after HTTP 101            dispatches events               silence, with a PING, again
+     OPEN        after HTTP 101            dispatches events               ping_interval_ms
      CLOSING     by rtm_stop               waits for Slack's CLOSE         1 s
      WAITING     after an end, to retry    waits                           the backoff
      FINISHED    stopped, or fatal         returns the result              none

@@ -1,6 +1,6 @@
 /* A bot that answers what it hears, over the WebSocket and over the Web API, and says what happens.
  *
- * Build:  cc examples/echo_bot.c -I. -o echo_bot -lbearssl
+ * Build:  cc examples/echo_bot.c -o echo_bot -lbearssl
  * Run:    SLACK_API_TOKEN=xoxb-... ./echo_bot
  *
  * SLACK_API_URL points it at another server, such as the sandbox; Ctrl-C ends it.
