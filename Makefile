@@ -70,7 +70,8 @@ valgrind: examples
 
 test: build/.deps examples $(TESTS) build/test/json_peer
 	@sh tests/run.sh $(TESTS)
-	@python3 tests/json_peer.py build/test/json_peer
+	@python3 tests/json_peer.py build/test/json_peer 1
+	@python3 tests/json_peer.py build/test/json_peer 7
 	@CC='$(CC)' sh tests/compile/run.sh
 	@sh tests/parity.sh
 	@sh tests/texts.sh
