@@ -71,6 +71,10 @@ def make(index):
     return bytes(data)
 
 
+def readable(text):
+    return ''.join('\ufffd' if '\ud800' <= c <= '\udfff' else c for c in text)
+
+
 class Members(dict):
     """An object that remembers how many members it was written with."""
 
@@ -78,7 +82,7 @@ class Members(dict):
         super().__init__()
         self.count = len(pairs)
         for name, value in pairs:
-            self.setdefault(name, value)
+            self.setdefault(readable(name), value)
 
 
 class Number(str):
@@ -132,7 +136,7 @@ def expected(value):
             number = int(value)
     elif isinstance(value, str):
         kind = '"'
-        text = ''.join('\ufffd' if '\ud800' <= c <= '\udfff' else c for c in value).encode()
+        text = readable(value).encode()
     elif isinstance(value, Members):
         kind, size = '{', value.count
     else:
@@ -144,8 +148,7 @@ def paths(value, prefix, out):
     out.append((prefix, expected(value)))
     items = []
     if isinstance(value, Members):
-        items = [(k, v) for k, v in value.items() if '.' not in k and '\0' not in k
-                 and not any('\ud800' <= c <= '\udfff' for c in k)]
+        items = [(k, v) for k, v in value.items() if '.' not in k and '\0' not in k]
     elif isinstance(value, list):
         items = [(str(i), v) for i, v in enumerate(value)]
         rng.shuffle(items)
