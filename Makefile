@@ -25,6 +25,7 @@ help:
 	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
 	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
+	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
 	@echo 'make valgrind   the demo again, its bot under valgrind'
@@ -73,9 +74,12 @@ test: build/.deps examples $(TESTS) build/test/json_peer
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
 	@CC='$(CC)' sh tests/compile/run.sh
+	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh
 	@sh tests/texts.sh
 
+# gcc alone can draw its call graph.
+STACK_CC = gcc
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 build/test/json: tests/json.c tests/support.h rtm.h
@@ -126,6 +130,10 @@ cross: examples
 	@sh tests/deps.sh test
 	@sh tests/cross.sh
 
+size: build/.deps
+	@mkdir -p build/size
+	@sh tests/size.sh
+
 lint: build/.deps
 	@sh tests/deps.sh lint
 	@sh tests/lint.sh
@@ -146,4 +154,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test faults soak cross lint interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test faults soak cross size lint interop install uninstall clean
