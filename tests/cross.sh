@@ -4,7 +4,7 @@
 # The sandbox itself stays native: it is the peer, not what is tested.
 set -eu
 machines="arm-linux-gnueabihf:armhf:arm s390x-linux-gnu:s390x:s390x"
-programs="json http ws session reconnect webapi sandbox json_peer"
+programs="json http ws session reconnect webapi sandbox proxy faults json_peer"
 out=build/cross
 
 packages=
