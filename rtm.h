@@ -63,11 +63,11 @@
      Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
                 than asked for; define RTM_GETADDRINFO to put something else in its place.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client                      about 5,000
-                  TLS: engine, record buffers         21,540   while connected
+                  the client                           5,568
+                  TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
-                  certificate check                    3,500   during a full handshake
-                  trust anchors              ~600 per anchor   during a full handshake
+                  certificate check                    5,168   during a handshake
+                  trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
                   JSON tokens      20 per value of an array that is looked into, kept
                 rtm_call takes a second connection's worth, until the server closes it.
