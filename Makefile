@@ -16,7 +16,7 @@ BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/session build/test/reconnect \
 	build/test/webapi build/test/sandbox build/test/proxy build/test/tls build/test/faults
 
-all: $(BOTS)
+all: $(BOTS) build/ws_echo
 
 help:
 	@echo 'make demo       a bot at work against a local Slack, from nothing'
@@ -24,6 +24,7 @@ help:
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
 	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
 	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
+	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
@@ -69,8 +70,11 @@ valgrind: examples
 
 # Tests -------------------------------------------------------------------------------------------
 
-test: build/.deps examples $(TESTS) build/test/json_peer
+FUZZ = http ws json walk url config pem session
+
+test: build/.deps examples $(TESTS) build/test/json_peer build/ws_echo
 	@sh tests/run.sh $(TESTS)
+	@$(MAKE) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
 	@CC='$(CC)' sh tests/compile/run.sh
@@ -116,6 +120,21 @@ build/test/sandbox: tests/sandbox.c tests/box.h rtm.h
 	@mkdir -p build/test
 	$(TEST_CC) tests/sandbox.c -o $@ -lcmocka $(LIBS)
 
+# The fuzzing corpora, with any compiler.
+replay: build/.deps
+	@mkdir -p build/test
+	@for t in $(FUZZ); do \
+		$(TEST_CC) tests/fuzz/$$t.c tests/fuzz/replay.c -o build/test/replay-$$t $(LIBS) && \
+		build/test/replay-$$t tests/fuzz/corpus/$$t 2>build/test/replay.log && \
+		echo "PASS replay $$t" || { cat build/test/replay.log; exit 1; }; done
+
+fuzz: build/.deps
+	@sh tests/deps.sh lint fuzz
+	@sh tests/fuzz/run.sh
+
+build/ws_echo: tests/ws_echo.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/ws_echo.c -o $@ $(LIBS)
+
 faults: build/test/faults build/certs/ca.pem
 	@FAULTS_ALL=1 sh tests/run.sh build/test/faults
 
@@ -154,4 +173,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test faults soak cross size lint interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross size lint interop install uninstall clean

@@ -1840,7 +1840,10 @@ static void rtmi_loader_name(void *context, const void *data, size_t size) {
 }
 
 static void rtmi_loader_certificate(void *context, const void *data, size_t size) {
-    br_x509_decoder_push(&((rtmi_loader *)context)->x509, data, size);
+    br_x509_decoder_context *x509 = &((rtmi_loader *)context)->x509;
+    int error = br_x509_decoder_last_error(x509);
+    /* BearSSL 0.6 goes on decoding behind an error, into anything; later versions do not. */
+    if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
 static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t size) {
@@ -3261,28 +3264,36 @@ static rtmi_state rtmi_state_idle(rtm_client *client) {
     return RTMI_CALLING;
 }
 
-static rtmi_state rtmi_state_calling(rtm_client *client) {
-    rtm_result result = client->begun;
-    if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
-    if (result == RTM_E_AGAIN) {
-        if (client->now < client->deadline) return RTMI_CALLING;
-        return rtmi_timed_out(client, "asking Slack for a URL");
-    }
-    if (result != RTM_OK) return rtmi_over(client, result);
+/* The answer to the call: RTM_E_AGAIN when another method is to be asked instead. */
+static rtm_result rtmi_judge_greeting(rtm_client *client) {
     char code[RTMI_CODE] = "";
     rtm_response response = rtmi_response();
     const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
-    result = rtmi_judge(client, &client->session, method, &client->event_document, code, &response);
+    rtm_result result = rtmi_judge(client, &client->session, method, &client->event_document, code,
+                                   &response);
     client->retry_after = client->session.conn.http.retry_after;
     if (client->use_rtm_start && !strcmp(code, "method_deprecated")) {
         client->use_rtm_start = false;
-        client->begun = rtmi_begin_calling(client);
         client->deadline = client->now + client->timeout_ms;
-        return RTMI_CALLING;
+        client->begun = rtmi_begin_calling(client);
+        return RTM_E_AGAIN;
     }
     /* In the call that opens a session there is nothing to mend by asking again. */
-    if (result == RTM_E_SLACK && rtmi_is_one_of(code, rtmi_call_codes))
-        result = RTM_E_AUTH;
+    if (result == RTM_E_SLACK && rtmi_is_one_of(code, rtmi_call_codes)) return RTM_E_AUTH;
+    return result;
+}
+
+static rtmi_state rtmi_state_calling(rtm_client *client) {
+    rtm_result result;
+    do {
+        result = client->begun;
+        if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
+        if (result == RTM_E_AGAIN) {
+            if (client->now < client->deadline) return RTMI_CALLING;
+            return rtmi_timed_out(client, "asking Slack for a URL");
+        }
+        if (result == RTM_OK) result = rtmi_judge_greeting(client);
+    } while (result == RTM_E_AGAIN);
     if (result != RTM_OK) return rtmi_over(client, result);
     rtmi_buf_free(&client->greeting);
     client->greeting = client->session.body;

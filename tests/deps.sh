@@ -33,6 +33,9 @@ for thing in "$@"; do
         need nodejs have node
         need npm have npm ;;
     valgrind) need valgrind have valgrind ;;
+    fuzz)
+        need clang have clang
+        need libclang-rt-14-dev ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a ;;
     lint)
         need clang have clang
         need clang-tidy have clang-tidy

@@ -1,0 +1,39 @@
+/* A configuration with any text in any place of it, and memory that may run out.
+   Input: the number of the allocation that fails (0 = none), the place, the text. */
+#include "fuzz.h"
+
+/* A client with the text somewhere: refused, or its requests have the lines they should. */
+static void create(const char *text, unsigned place) {
+    const char *headers[] = { place == 0 ? text : "X-A: b", NULL };
+    rtm_client *client;
+    rtm_config config = { .token = place == 1 ? text : "xoxb-1", .headers = headers,
+                          .base_url = place == 2 ? text : "http://a.test/api",
+                          .proxy = place == 3 ? text : "", .ca_file = place == 4 ? text : "ca" };
+    rtm_result result = rtm_create(&config, &client);
+    CHECK((result == RTM_OK) == (client != NULL) && (client || *rtm_error_detail(NULL)));
+    CHECK(result != RTM_E_MEMORY || (fuzz_fail_at && fuzz_allocations >= fuzz_fail_at));
+    CHECK(client == NULL || !fuzz_fail_at || fuzz_allocations < fuzz_fail_at);
+    fuzz_fail_at = 0;
+    rtmi_buf out = { NULL, 0, 0, false };
+    size_t lines = 0;
+    if (client) rtmi_write_request(&out, "GET", client->base_path, strlen(client->base_path),
+                                   &client->api, client->headers);
+    for (size_t i = 0; i < out.size; i++) {
+        lines += out.data[i] == '\n';
+        CHECK(out.data[i] && (out.data[i] != '\n' || out.data[i - 1] == '\r'));
+    }
+    CHECK(!client || (lines >= 3 && lines <= 4));
+    rtmi_buf_free(&out);
+    rtm_destroy(client);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < 2) return 0;
+    char *text = fuzz_text(data + 2, size - 2);
+    fuzz_begin(1);
+    fuzz_fail_at = data[0];
+    create(text, data[1] % 5);
+    CHECK(fuzz_blocks == 0);
+    free(text);
+    return 0;
+}

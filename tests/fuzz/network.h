@@ -1,0 +1,236 @@
+/* A network made of the fuzzer's input, in place of the socket calls of rtm.h, so that a run takes
+   microseconds. The input is what all peers send, one after the other, but 0xff begins a happening,
+   named by the byte behind it:
+
+     in place of bytes    G rtm.connect's answer   W a Web API answer   U the upgrade's answer
+                          P a proxy's answer       0xff this byte itself
+     to the connection    F FIN   R reset   I interrupted   A nothing yet   B sends block, or not
+     to the next attempt  N no such host   X refused at once   Y refused later
+     to the client        S stop   D disconnect   M message   C call   J JSON   T time: net_command
+
+   Any other is passed over. Checked here: no call on a descriptor that is not open, no wait longer
+   than a second. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { NET_FDS = 2, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT = 0x80 };
+
+typedef struct net_socket {
+    bool open, ended, blocked;
+    int error;       /* of connect(), told later */
+    char said[2048]; /* what the client sent first, as a text */
+    size_t said_size;
+} net_socket;
+
+static struct {
+    const uint8_t *in;
+    size_t left;
+    unsigned options; /* NET_LAZY: do less than could be; NET_SILENT: no FIN at the end */
+    net_socket socket[NET_FDS];
+    char answer[256]; /* bytes answer_at..answer_end come before the input */
+    size_t answer_at, answer_end;
+} net;
+
+static void rtmi_ws_accept(const char *key, char accept[29]);
+static size_t fuzz_piece(size_t left, bool whole);
+
+static inline void net_start(const uint8_t *in, size_t size, unsigned options) {
+    memset(&net, 0, sizeof net);
+    net.in = in;
+    net.left = size;
+    net.options = options;
+}
+
+static inline net_socket *net_at(int fd) {
+    CHECK(fd >= NET_FIRST && fd < NET_FIRST + NET_FDS && net.socket[fd - NET_FIRST].open);
+    return &net.socket[fd - NET_FIRST];
+}
+
+/* Bytes and happenings that are still to come. */
+static inline size_t net_rest(void) { return net.left + net.answer_end - net.answer_at; }
+
+/* The happening that is next; 0 = bytes are, -1 = the input is used up. */
+static inline int net_next(void) {
+    while (net.answer_at == net.answer_end && net.left > 1 && net.in[0] == 0xff) {
+        if (net.in[1] == 0xff) return 0;
+        if (strchr("GWUPFRIABNXYSDMCJT", net.in[1])) return net.in[1];
+        net.in += 2;
+        net.left -= 2;
+    }
+    return net.answer_at == net.answer_end && !net.left ? -1 : 0;
+}
+
+static inline bool net_take(int happening) {
+    if (net_next() != happening) return false;
+    net.in += 2;
+    net.left -= 2;
+    return true;
+}
+
+/* What the client itself should do now, or 0. */
+static inline int net_command(void) {
+    int next = net_next();
+    return next > 0 && strchr("SDMCJT", next) && net_take(next) ? next : 0;
+}
+
+static inline bool net_lazy(void) {
+    unsigned char random = 0;
+    if (net.options & NET_LAZY) fuzz_random(&random, 1);
+    return random & 1;
+}
+
+static inline int net_fail(int error) {
+    errno = error;
+    return -1;
+}
+
+/* Puts an answer before the rest of the input. */
+static inline void net_say(const net_socket *to, int which) {
+    static const char field[] = "Sec-WebSocket-Key: ";
+    const char *key = strstr(to->said, field), *body = "{\"ok\":true,\"list\":[1,[2]]}";
+    if (which == 'G') body = "{\"ok\":true,\"url\":\"ws:\\/\\/b.test\\/s?t=1\"}";
+    char first[25] = "", accept[29];
+    if (key) snprintf(first, sizeof first, "%s", key + sizeof field - 1);
+    rtmi_ws_accept(first, accept);
+    char *out = net.answer;
+    size_t room = sizeof net.answer;
+    if (which == 'P')
+        snprintf(out, room, "HTTP/1.1 200 OK\r\n\r\n");
+    else if (which == 'U')
+        snprintf(out, room, "HTTP/1.1 101 Now\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+    else
+        snprintf(out, room, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                 strlen(body), body);
+    net.answer_at = 0;
+    net.answer_end = strlen(out);
+}
+
+/* The next bytes to this socket; 0 when something else is next. */
+static inline size_t net_bytes(const net_socket *socket, char *to, size_t size) {
+    size_t got = 0;
+    while (got < size) {
+        int next = net_next();
+        if (net.answer_at < net.answer_end) {
+            to[got++] = net.answer[net.answer_at++];
+        } else if (next == 'G' || next == 'W' || next == 'U' || next == 'P') {
+            net_take(next);
+            net_say(socket, next);
+        } else if (next) {
+            break;
+        } else {
+            size_t escaped = net.left > 1 && net.in[0] == 0xff;
+            to[got++] = (char)net.in[escaped];
+            net.in += 1 + escaped;
+            net.left -= 1 + escaped;
+        }
+    }
+    return got;
+}
+
+static inline ssize_t net_recv(int fd, void *buf, size_t size) {
+    net_socket *socket = net_at(fd);
+    CHECK(size > 0);
+    if (net_take('B')) socket->blocked = !socket->blocked;
+    if (net_take('I')) return net_fail(EINTR);
+    if (net_take('A')) return net_fail(EAGAIN);
+    if (net_take('R')) return net_fail(ECONNRESET);
+    if (net_take('F')) socket->ended = true;
+    if (socket->ended) return 0;
+    if (net.options & NET_LAZY) size = 1 + fuzz_piece(size - 1, false);
+    size_t got = net_bytes(socket, buf, size);
+    if (got) return (ssize_t)got;
+    if (net_next() >= 0 || (net.options & NET_SILENT)) return net_fail(EAGAIN);
+    socket->ended = true;
+    return 0;
+}
+
+static inline ssize_t net_send(int fd, const void *data, size_t size) {
+    net_socket *socket = net_at(fd);
+    CHECK(size > 0);
+    if (socket->ended && net_lazy()) return net_fail(EPIPE);
+    if (socket->blocked || net_lazy()) return net_fail(EAGAIN);
+    if (net.options & NET_LAZY) size = 1 + fuzz_piece(size - 1, false);
+    size_t room = sizeof socket->said - 1 - socket->said_size;
+    memcpy(socket->said + socket->said_size, data, size < room ? size : room);
+    socket->said_size += size < room ? size : room;
+    return (ssize_t)size;
+}
+
+static inline int net_poll(struct pollfd *poll, nfds_t count, int timeout) {
+    int next = net_next();
+    bool data = next < 0 ? !(net.options & NET_SILENT) : !next || !strchr("SDMCJTNXY", next);
+    CHECK(count <= 1 && timeout >= 0 && timeout <= 1000);
+    if (count) {
+        const net_socket *socket = net_at(poll->fd);
+        poll->revents = (short)((data || socket->ended ? POLLIN : 0) |
+                                (socket->blocked || net_lazy() ? 0 : POLLOUT));
+        poll->revents = (short)(poll->revents & poll->events);
+        if (poll->revents) return 1;
+    }
+    fuzz_now += timeout;
+    return 0;
+}
+
+static inline int net_socket_call(void) {
+    int i = 0;
+    while (i < NET_FDS && net.socket[i].open) i++;
+    CHECK(i < NET_FDS); /* else the last one was not closed */
+    memset(&net.socket[i], 0, sizeof net.socket[i]);
+    net.socket[i].open = true;
+    return NET_FIRST + i;
+}
+
+static inline int net_connect(int fd) {
+    if (net_take('X')) return net_fail(ECONNREFUSED);
+    net_at(fd)->error = net_take('Y') ? ECONNREFUSED : 0;
+    return net_fail(EINPROGRESS);
+}
+
+static inline int net_error(int fd, int *error) {
+    *error = net_at(fd)->error;
+    return 0;
+}
+
+/* fcntl, setsockopt, shutdown */
+static inline int net_option(int fd) {
+    net_at(fd);
+    return 0;
+}
+
+static inline int net_close(int fd) {
+    net_at(fd)->open = false;
+    return 0;
+}
+
+/* Two addresses for any host. */
+static inline int net_resolve(struct addrinfo **list) {
+    static struct sockaddr_in v4 = { .sin_family = AF_INET };
+    static struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+    static struct addrinfo second = { .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&v4,
+                                      .ai_addrlen = sizeof v4 };
+    static struct addrinfo first = { .ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&v6,
+                                     .ai_addrlen = sizeof v6, .ai_next = &second };
+    *list = &first;
+    return net_take('N') ? EAI_NONAME : 0;
+}
+
+#define RTM_GETADDRINFO(host, port, hints, list) ((void)(hints), net_resolve(list))
+#define RTM_FREEADDRINFO(list) ((void)(list))
+#define socket(family, type, protocol) net_socket_call()
+#define connect(fd, address, size) ((void)(address), (void)(size), net_connect(fd))
+#define send(fd, data, size, flags) net_send(fd, data, size)
+#define recv(fd, data, size, flags) net_recv(fd, data, size)
+#define poll(fds, count, timeout) net_poll(fds, count, timeout)
+#define fcntl(fd, command, value) net_option(fd)
+#define setsockopt(fd, level, name, value, size) ((void)(value), net_option(fd))
+#define getsockopt(fd, level, name, value, size) ((void)(size), net_error(fd, value))
+#define shutdown(fd, how) net_option(fd)
+#define close(fd) net_close(fd)

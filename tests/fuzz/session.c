@@ -1,0 +1,126 @@
+/* A client from rtm_create to rtm_destroy, the input being all that ever comes to it.
+   Input: options, a byte that chooses the pieces, the number of the allocation that fails (0 =
+   none), then bytes and happenings as network.h has them. */
+#define FUZZ_NETWORK
+#include "fuzz.h"
+
+#define TOKEN "xoxb-secret"
+enum { FOREIGN_LOOP = 1, ONE_SESSION = 2, PROXY = 4, RTM_START = 8, SMALL = 0x20, TLS = 0x40 };
+
+static bool is_open, stopped, owed[1 << 10]; /* owed: ids without an answer or an error */
+static long long called_ms;                  /* spent in rtm_call */
+
+static void stop(rtm_client *client) {
+    stopped = true;
+    rtm_stop(client);
+}
+
+static void call(rtm_client *client) {
+    long long before = fuzz_now;
+    rtm_response response;
+    rtm_result result = rtm_call(client, &response, "chat.postMessage", "text", "a b", NULL);
+    CHECK((result != RTM_OK || response.ok) && response.error && fuzz_now - before <= 30000);
+    rtm_json_at(rtm_json_get(response.data, "list"), 1);
+    called_ms += fuzz_now - before;
+}
+
+static void send_message(rtm_client *client) {
+    int id = rtm_send_message(client, "C1", "hello");
+    CHECK(id < 0 || !stopped);
+    if (id > 0) owed[id % 1024] = true;
+}
+
+static void on_event(rtm_client *client, const rtm_event *event, void *user) {
+    rtm_json text = rtm_json_get(event->data, "text");
+    bool opens = !strcmp(event->type, "open"), closes = !strcmp(event->type, "close");
+    CHECK(!stopped || closes || !strcmp(event->type, "error"));
+    CHECK(event->reason && event->detail && rtm_poll(client, 0) == RTM_E_BUSY);
+    CHECK(!strstr(event->detail, TOKEN));
+    CHECK(!opens || !is_open); /* each session has one of each */
+    CHECK(!closes || is_open);
+    is_open = opens || (is_open && !closes);
+    if (event->id > 0) owed[event->id % 1024] = false;
+    for (size_t i = 0; i < rtm_json_size(rtm_json_get(event->data, "blocks")) && i < 9; i++)
+        rtm_json_at(rtm_json_get(event->data, "blocks"), i);
+    if (rtm_json_equals(text, "stop")) stop(client);
+    if (rtm_json_equals(text, "drop")) rtm_disconnect(client);
+    if (rtm_json_equals(text, "send")) send_message(client);
+    if (rtm_json_equals(text, "call")) call(client);
+    if (rtm_json_equals(text, "off")) rtm_off(client, "message::x", on_event, user);
+    if (rtm_json_equals(text, "on")) rtm_on(client, "message::x", on_event, user);
+}
+
+/* Only the arrows of the diagram in rtm.h, and from IDLE to FINISHED when stopped early. */
+static void on_log(const char *line, void *user) {
+    static const char *const arrows[] = {
+        "IDLE -> CALLING", "IDLE -> FINISHED", "CALLING -> UPGRADING", "CALLING -> WAITING",
+        "CALLING -> FINISHED", "UPGRADING -> OPEN", "UPGRADING -> WAITING",
+        "UPGRADING -> FINISHED", "OPEN -> CLOSING", "OPEN -> WAITING", "OPEN -> FINISHED",
+        "CLOSING -> FINISHED", "WAITING -> CALLING", "WAITING -> FINISHED", NULL
+    };
+    (void)user;
+    CHECK(*line < 'A' || *line > 'Z' || rtmi_is_one_of(line, arrows)); /* no other line does so */
+    CHECK(!strstr(line, TOKEN));
+}
+
+/* One turn of the program's loop, its own poll() or ours; then what is left of a wait passes. */
+static int turn(rtm_client *client, unsigned options) {
+    size_t rest = net_rest();
+    int wait = options & FOREIGN_LOOP ? 0 : 1000, timeout = rtm_timeout_ms(client);
+    struct pollfd pollfd = { rtm_fd(client), rtm_poll_events(client), 0 };
+    if (!wait) poll(&pollfd, pollfd.fd >= 0, timeout < 0 || timeout > 1000 ? 1000 : timeout);
+    long long before = fuzz_now;
+    called_ms = 0;
+    int result = rtm_poll(client, wait);
+    CHECK(fuzz_now - before - called_ms <= wait);
+    CHECK(!rtm_is_connected(client) || rtm_fd(client) >= 0);
+    CHECK(client->session.conn.phase != RTMI_CONN_READY || !client->session.request.size);
+    timeout = rtm_timeout_ms(client);
+    if (net_rest() == rest && result == 0) fuzz_now += timeout > 0 ? timeout : 1;
+    return result;
+}
+
+static void act(rtm_client *client, int command) {
+    if (command == 'S') stop(client);
+    if (command == 'D') rtm_disconnect(client);
+    if (command == 'M') send_message(client);
+    if (command == 'C') call(client);
+    if (command == 'J') rtm_send(client, "{\"type\":\"typing\"}");
+    if (command != 'T' || !net.left) return;
+    fuzz_now += 1LL * *net.in * *net.in;
+    net.in++;
+    net.left--;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    rtm_client *client;
+    if (size < 3) return 0;
+    unsigned options = data[0];
+    rtm_config config = { .token = TOKEN, .ca_pem = "none", .log = on_log,
+        .base_url = options & TLS ? "https://a.test/api" : "http://a.test/api",
+        .proxy = options & PROXY ? "http://u:p@p.test" : "",
+        .connect_method = options & RTM_START ? "rtm.start" : NULL,
+        .max_message = options & SMALL ? 99 : 0,
+        .no_auto_reconnect = (options & ONE_SESSION) != 0 };
+    fuzz_begin(data[1]);
+    fuzz_fail_at = data[2];
+    net_start(data + 3, size - 3, options);
+    is_open = stopped = false;
+    memset(owed, 0, sizeof owed);
+    int result = rtm_create(&config, &client), turns = 0, command;
+    if (result == RTM_OK) result = rtm_on(client, "*", on_event, NULL);
+    for (; result >= 0 && net_rest(); turns++) {
+        CHECK((size_t)turns < 64 + 8 * size);
+        if ((command = net_command()) != 0) act(client, command);
+        else result = turn(client, options);
+    }
+    for (turns = 0; result >= 0; turns++) {
+        CHECK(turns < 16);
+        if (turns == 8) stop(client);
+        result = turn(client, options);
+    }
+    CHECK(!is_open && (result == RTM_E_MEMORY || !memchr(owed, true, sizeof owed)));
+    rtm_destroy(client);
+    CHECK(!net.socket[0].open && !net.socket[1].open && fuzz_blocks == 0);
+    return 0;
+}

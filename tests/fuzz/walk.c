@@ -1,0 +1,48 @@
+/* The JSON accessors: of a text that was checked they say the same as a scan through all of it,
+   value by value and by the path from the root. Input: the text. */
+#include "fuzz.h"
+
+static rtm_json root;
+static char path[1024]; /* from the root, "$", to where walk() is */
+
+/* Scans through all there is, and compares. `used` bytes of path lead here; 0 = none can. */
+static void walk(rtm_json json, size_t used) {
+    const char *p = json.text, *end = p + json.size;
+    bool object = *p == '{', array = *p == '[', more = object || array;
+    size_t count = 0;
+    for (; more && !strchr("]}", *(p = rtmi_json_space(p + 1, end))); more = *p == ',', count++) {
+        char name[64];
+        const char *after = object ? rtmi_json_string_end(p + 1, end) : p;
+        size_t length = array ? (size_t)snprintf(name, sizeof name, "%zu", count)
+            : rtm_json_string(rtmi_json_value(p, (size_t)(after - p), NULL), name, sizeof name);
+        if (object) p = rtmi_json_colon(after, end);
+        size_t size = (size_t)(rtmi_json_skip(p, end) - p);
+        rtm_json value = rtmi_json_value(p, size, json.document), at = rtm_json_at(json, count);
+        CHECK(array ? at.text == p && at.size == size : !at.size);
+        bool plain = length && length == strlen(name) && !strchr(name, '.');
+        rtm_json found = plain ? rtm_json_get(json, name) : value; /* the first of its name */
+        CHECK(found.text && (object || (found.text == p && found.size == size)));
+        bool leads = plain && found.text == p && used && used + length + 2 < sizeof path;
+        if (leads) snprintf(path + used, sizeof path - used, ".%s", name);
+        CHECK(!leads || rtm_json_get(root, path + 2).text == p); /* behind "$." */
+        walk(value, leads ? used + 1 + length : 0);
+        p = rtmi_json_space(p + size, end);
+    }
+    CHECK(rtm_json_size(json) == count && !rtm_json_at(json, count).size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    rtmi_document document = { 0 };
+    char *text = fuzz_block(data, size);
+    fuzz_begin(1);
+    if (rtmi_json_check(text, size)) {
+        root = rtmi_json_root(text, size, &document);
+        strcpy(path, "$");
+        walk(root, 1);
+        CHECK(!document.failed);
+    }
+    rtmi_document_free(&document);
+    CHECK(fuzz_blocks == 0);
+    free(text);
+    return 0;
+}
