@@ -296,6 +296,18 @@ static void destroy_in_each_state_leaks_nothing(void **state) {
     }
 }
 
+static void no_freed_memory_holds_the_token(void **state) {
+    (void)state;
+    test_secret = TOKEN;
+    test_secrets_left = 0;
+    for (int i = 0; i < STATES; i++) { /* half-sent requests included */
+        reach(states[i].state);
+        end_bot();
+    }
+    test_secret = NULL;
+    assert_int_equal(test_secrets_left, 0);
+}
+
 static void destroy_says_goodbye(void **state) {
     (void)state;
     reach(RTMI_OPEN);
@@ -1513,6 +1525,7 @@ static const struct CMUnitTest tests[] = {
     TEST(poll_returns_when_a_signal_comes),
     TEST(poll_counts_the_events_that_callbacks_ran_for),
     TEST(destroy_in_each_state_leaks_nothing),
+    TEST(no_freed_memory_holds_the_token),
     TEST(destroy_says_goodbye),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),

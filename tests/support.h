@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #endif
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,16 +45,23 @@ static inline int test_random(void *out, size_t size) {
 /* Memory: test_blocks is what is allocated now, test_allocations what was ever asked for. The
    allocation number test_fail_at (counted from 1) fails; with test_fail_ever, all after it too. */
 static long test_blocks, test_allocations, test_fail_at, test_fail_ever;
+/* While test_secret is set, blocks that still hold it when they are freed are counted. */
+static const char *test_secret;
+static long test_secrets_left;
 static inline void *counted_realloc(void *ptr, size_t size) {
     test_allocations++;
     if (test_fail_at && (test_allocations == test_fail_at ||
                          (test_fail_ever && test_allocations > test_fail_at))) return NULL;
     void *block = (realloc)(ptr, size);
     if (!ptr && block) test_blocks++;
+    if (!ptr && block && test_secret) memset(block, 0, malloc_usable_size(block));
     return block;
 }
 static inline void counted_free(void *ptr) {
     if (ptr) test_blocks--;
+    if (ptr && test_secret &&
+        memmem(ptr, malloc_usable_size(ptr), test_secret, strlen(test_secret)))
+        test_secrets_left++;
     (free)(ptr);
 }
 #define RTM_REALLOC(ptr, size) counted_realloc(ptr, size)
