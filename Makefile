@@ -26,6 +26,7 @@ help:
 	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
 	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
+	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
@@ -149,6 +150,10 @@ cross: examples
 	@sh tests/deps.sh test
 	@sh tests/cross.sh
 
+bench: build/.deps
+	@sh tests/deps.sh bench
+	@sh tests/bench/run.sh
+
 size: build/.deps
 	@mkdir -p build/size
 	@sh tests/size.sh
@@ -173,4 +178,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross size lint interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross bench size lint interop install uninstall clean

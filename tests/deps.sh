@@ -33,6 +33,13 @@ for thing in "$@"; do
         need nodejs have node
         need npm have npm ;;
     valgrind) need valgrind have valgrind ;;
+    bench)
+        need valgrind have valgrind
+        need gnuplot-nox have gnuplot
+        need nodejs have node
+        need npm have npm
+        need golang-go have go
+        need golang-github-slack-go-slack-dev ls /usr/share/gocode/src/github.com/slack-go/slack ;;
     fuzz)
         need clang have clang
         need libclang-rt-14-dev ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a ;;

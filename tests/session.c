@@ -1016,6 +1016,56 @@ static void a_flood_leaves_the_caller_his_turn(void **state) {
     assert_int_equal(total, whole);
 }
 
+static int looked_into;
+static void look_into(rtm_client *client, const rtm_event *event, void *user) {
+    char text[64];
+    (void)client;
+    (void)user;
+    rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
+    assert_true(rtm_json_equals(rtm_json_get(event->data, "blocks.0.elements.1.text"), "deep"));
+    looked_into++;
+}
+
+static void answer_it(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    (void)user;
+    assert_true(rtm_send_message(client, "C1", "an answer") > 0);
+    assert_true(rtm_send_typing(client, "C1") > 0);
+}
+
+static void events_and_answers_cost_no_allocation(void **state) {
+    static const char json[] = "{\"type\":\"message\",\"text\":\"t\",\"blocks\":[{\"elements\":[1,"
+                               "{\"text\":\"deep\"}]}]}";
+    long before = 0;
+    frame got;
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "message", look_into, NULL);
+    rtm_on(bot, "message", answer_it, NULL);
+    looked_into = 0;
+    for (int i = 1; i <= 200; i++) {
+        char ack[64];
+        if (i == 3) before = test_allocations; /* once the buffers have grown */
+        if (i % 2) { /* whole in one read, and in pieces that are put together */
+            server_send_text(&slack, json);
+        } else {
+            server_send_frame(&slack, RTMI_WS_TEXT, 0, json, 20);
+            server_send_frame(&slack, RTMI_WS_PING, FIN, "?", 1);
+            server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json + 20, sizeof json - 21);
+            server_expect(&slack, RTMI_WS_PONG, "?");
+        }
+        server_read_frame(&slack, &got);
+        server_read_frame(&slack, &got);
+        assert_int_equal(looked_into, i);
+        snprintf(ack, sizeof ack, "{\"ok\":true,\"reply_to\":%d}", 2 * i - 1);
+        server_send_text(&slack, ack);
+        WAIT_FOR(bot->unanswered_count == 0);
+    }
+    assert_int_equal(test_allocations, before);
+}
+
 /* Sending -------------------------------------------------------------------------------------- */
 
 static void ids_count_up_from_one(void **state) {
@@ -1560,6 +1610,7 @@ static const struct CMUnitTest tests[] = {
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
     TEST(a_flood_leaves_the_caller_his_turn),
+    TEST(events_and_answers_cost_no_allocation),
     TEST(ids_count_up_from_one),
     TEST(ids_are_added_where_they_are_missing),
     TEST(texts_are_escaped_and_come_out_the_same),
