@@ -1,0 +1,211 @@
+# tables.awk - results.txt to Markdown. Exits 1 when a client failed or missed an event or a text.
+# Variables: machine, a line about it; plot, a file for what gnuplot draws.
+
+function median(list,    n, value, i, j, held) {
+    n = split(list, value, " ")
+    if (!n) return ""
+    for (i = 2; i <= n; i++) {
+        held = value[i] + 0
+        for (j = i - 1; j > 0 && value[j] + 0 > held; j--) value[j + 1] = value[j]
+        value[j + 1] = held
+    }
+    return n % 2 ? value[(n + 1) / 2] : (value[n / 2] + value[n / 2 + 1]) / 2
+}
+
+function show(format, value) { return value == "" ? "-" : sprintf(format, value) }
+
+function wrong(what) {
+    print "**WRONG**: " what "\n"
+    failed = 1
+}
+
+# Whether the client has seen what the server has sent.
+function check(    name) {
+    name = f["test"] " of " f["who"] ", round " f["round"]
+    if (f["failed"]) return wrong(name ": failed")
+    if (f["who"] == "limit") {
+        if (f["bytes"] != f["s_bytes"])
+            wrong(name ": " f["bytes"] " of " f["s_bytes"] " bytes")
+        return
+    }
+    if (f["who"] == "rtm.h-unheard") return
+    if (f["who"] != "rtm.h-message" && f["test"] !~ /^(listeners|strangers)/ &&
+        f["events"] != f["s_sent"]) wrong(name ": " f["events"] " of " f["s_sent"] " events")
+    if ("units" in f ? f["units"] != f["s_units"] : f["length"] != f["s_length"])
+        wrong(name ": not all texts")
+    if (f["test"] == "prove" && f["checksum"] != f["s_checksum"]) wrong(name ": other texts")
+}
+
+# CPU per event in us; the limit does not know how many there were, the server does.
+function per_event() { return f["cpu_us"] / f["s_sent"] }
+
+function add(key, value) { series[key] = series[key] " " value }
+
+BEGIN {
+    clients = split("limit rtm.h rtm.h-message rtm.h-unheard libwebsockets node slack-go", client,
+        " ")
+}
+
+{
+    for (name in f) delete f[name]
+    for (i = 1; i <= NF; i++) {
+        at = index($i, "=")
+        f[substr($i, 1, at - 1)] = substr($i, at + 1)
+    }
+    test = f["test"]; who = f["who"]
+    if (test == "memory") { for (name in f) memory[name] = f[name]; next }
+    if (test == "instructions") {
+        order[++orders] = who; count[who] = f["count"]; recorded[who] = f["recorded"]
+        next
+    }
+    check()
+    seen[who] = 1
+    if (test == "prove") { proved[who]++; next }
+    if (f["failed"]) next
+    if (f["cpu_us"] > 0 && f["s_sent"] > 0) {
+        add("cpu " test " " who, per_event())
+        if (who == "limit") limit[test, f["round"]] = per_event()
+        if ((test, f["round"]) in limit)
+            add("times " test " " who, per_event() / limit[test, f["round"]])
+        if (test ~ /^size-/) add("byte " test " " who, 1000 * f["cpu_us"] / f["s_bytes"])
+    }
+    if (test == "flood") add("rss " who, f["rss_kib"])
+    if (test == "start") add("hello " who, f["hello_us"] / 1000)
+    if (test == "echo") add("rtt " who, f["s_rtt50_us"])
+    if (test == "latency") {
+        add("p50 " who, f["p50_us"])
+        add("p99 " who, f["p99_us"])
+        if (who == "limit") limit["p50", f["round"]] = f["p50_us"]
+        else add("p50times " who, f["p50_us"] / limit["p50", f["round"]])
+    }
+}
+
+function label(who) {
+    if (who == "limit") return "BearSSL loop, no parsing (the limit)"
+    if (who == "libwebsockets") return "libwebsockets + cJSON"
+    if (who == "node") return "Node @slack/rtm-api"
+    if (who == "rtm.h-message") return "rtm.h, listening for messages only"
+    if (who == "rtm.h-unheard") return "rtm.h, nobody listening"
+    return who
+}
+
+function cost_table(    i, who) {
+    print "| client | flood, µs | × limit | one per record, µs | × limit | peak RSS, KiB |"
+    print "|---|--:|--:|--:|--:|--:|"
+    for (i = 1; i <= clients; i++) {
+        who = client[i]
+        if (!(("cpu flood " who) in series) && !(("cpu single " who) in series)) continue
+        printf "| %s | %s | %s | %s | %s | %s |\n", label(who),
+            show("%.2f", median(series["cpu flood " who])),
+            show("%.2f", median(series["times flood " who])),
+            show("%.2f", median(series["cpu single " who])),
+            show("%.2f", median(series["times single " who])),
+            show("%d", median(series["rss " who]))
+        if (who !~ /^rtm.h-/ && plot != "")
+            printf "\"%s\" %s %s\n", who, median(series["times flood " who]),
+                median(series["times single " who]) >plot
+    }
+}
+
+function time_table(    i, who) {
+    print "\n| client | latency p50, µs | × limit | p99, µs | round trip p50, µs |" \
+        " start to hello, ms |"
+    print "|---|--:|--:|--:|--:|--:|"
+    for (i = 1; i <= clients; i++) {
+        who = client[i]
+        if (!(("p50 " who) in series) && !(("rtt " who) in series)) continue
+        printf "| %s | %s | %s | %s | %s | %s |\n", label(who),
+            show("%.1f", median(series["p50 " who])),
+            who == "limit" ? "1.00" : show("%.2f", median(series["p50times " who])),
+            show("%.1f", median(series["p99 " who])), show("%.1f", median(series["rtt " who])),
+            show("%.1f", median(series["hello " who]))
+    }
+}
+
+function curve_tables(    sizes, n, i, key) {
+    print "\n| bytes per message | rtm.h, ns per byte | the limit | × limit |\n|--:|--:|--:|--:|"
+    n = split("100 1000 10000 100000 1048576", sizes, " ")
+    for (i = 1; i <= n; i++) {
+        key = "size-" sizes[i]
+        printf "| %d | %s | %s | %s |\n", sizes[i],
+            show("%.3f", median(series["byte " key " rtm.h"])),
+            show("%.3f", median(series["byte " key " limit"])),
+            show("%.2f", median(series["times " key " rtm.h"]))
+    }
+    print "\n| number | µs per event, so many listeners hear it | per listener" \
+        " | µs per event, one hears it, the others other types | µs per event, so many clients |"
+    print "|--:|--:|--:|--:|--:|"
+    n = split("1 10 100 1000", sizes, " ")
+    for (i = 1; i <= n; i++) {
+        key = median(series["cpu listeners-" sizes[i] " rtm.h"])
+        printf "| %d | %s | %s | %s | %s |\n", sizes[i], show("%.2f", key),
+            key == "" ? "-" : sprintf("%.4f", key / sizes[i]),
+            show("%.2f", median(series["cpu strangers-" sizes[i] " rtm.h"])),
+            show("%.2f", median(series["cpu clients-" sizes[i] " rtm.h"]))
+    }
+}
+
+function instruction_table(    i, who) {
+    if (!orders) return
+    print "\n| instructions per event | now | recorded | change |\n|---|--:|--:|--:|"
+    for (i = 1; i <= orders; i++) {
+        who = order[i]
+        printf "| %s | %d | %d | %+.1f %% |\n", who, count[who], recorded[who],
+            recorded[who] ? 100 * (count[who] / recorded[who] - 1) : 0
+    }
+}
+
+function goal(what, most, value, format) {
+    if (value == "") return
+    printf "| %s | %s | %s | %s |\n", what, sprintf(format, most), sprintf(format, value),
+        value + 0 <= most ? "yes" : "**no**"
+}
+
+function fastest(kind,    i, value, best) {
+    for (i = 1; i <= clients; i++) {
+        value = median(series[kind " " client[i]])
+        if (client[i] ~ /^(limit|rtm.h)/ || value == "") continue
+        if (best == "" || value < best) best = value
+    }
+    return best
+}
+
+function goal_table() {
+    if (!("cpu flood rtm.h" in series) && !("idle_heap" in memory)) return
+    print "\n| goal of rtm.h | at most | measured | met |\n|---|--:|--:|---|"
+    goal("flood, × limit", 4, median(series["times flood rtm.h"]), "%.2f")
+    goal("one event per record, × limit", 2.5, median(series["times single rtm.h"]), "%.2f")
+    goal("nobody listening, flood, × limit", 1.5, median(series["times flood rtm.h-unheard"]),
+        "%.2f")
+    goal("nobody listening, one per record, × limit", 1.5,
+        median(series["times single rtm.h-unheard"]), "%.2f")
+    goal("latency p50, × limit", 1.1, median(series["p50times rtm.h"]), "%.2f")
+    goal("round trip p50, µs (the best peer's)", fastest("rtt"), median(series["rtt rtm.h"]),
+        "%.1f")
+    goal("start to hello, ms (the best peer's)", fastest("hello"), median(series["hello rtm.h"]),
+        "%.1f")
+    if (!("idle_heap" in memory)) return
+    goal("heap of a connected idle client, bytes", 40960, memory["idle_heap"], "%d")
+    goal("heap while connecting, one root, bytes", 65536, memory["peak_one_root"], "%d")
+    goal("the same with " memory["anchors"] " anchors, less " memory["anchors_heap"] \
+        " that these take", 65536, memory["peak_bundle"] - memory["anchors_heap"], "%d")
+    goal("allocations in " memory["steady_events"] " events", 0, memory["steady_allocations"],
+        "%d")
+    goal("RSS of a process with " memory["clients"] " idle clients, KiB", 46080,
+        memory["process_rss_kib"], "%d")
+    if (memory["failed"] || memory["leaked"] + 0) wrong("memory: failed, or leaked")
+}
+
+END {
+    print machine "\n"
+    if ("cpu flood rtm.h" in series || "cpu single rtm.h" in series) cost_table()
+    if ("p50 rtm.h" in series || "rtt rtm.h" in series) time_table()
+    if ("cpu size-100 rtm.h" in series) curve_tables()
+    instruction_table()
+    goal_table()
+    for (i = 1; i <= clients; i++)
+        if (client[i] !~ /^(limit|rtm.h-)/ && client[i] in seen && proved[client[i]] != 2)
+            wrong(client[i] " has not proved that it sees everything")
+    if (!failed) print "\nEvery client saw every event and every text."
+    exit failed
+}
