@@ -35,8 +35,9 @@ static rtmi_document document;
 /* Checks a text and opens it; the one before is closed. */
 static rtm_json open_bytes(const char *data, size_t size) {
     char *copy = at_guard(data, size);
-    assert_true(rtmi_json_check(copy, size));
-    return rtmi_json_root(copy, size, &document);
+    rtm_json root;
+    assert_true(rtmi_document_open(&document, copy, size, &root));
+    return root;
 }
 
 static rtm_json open_text(const char *json) {

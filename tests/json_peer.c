@@ -36,8 +36,9 @@ int main(void) {
         if (line[0] == 'd') {
             guard_free(&copy);
             copy = guard(data, size);
-            bool valid = rtmi_is_utf8(copy.data, size) && rtmi_json_check(copy.data, size);
-            root = valid ? rtmi_json_root(copy.data, size, &document) : rtmi_json_none;
+            bool valid = rtmi_is_utf8(copy.data, size) &&
+                         rtmi_document_open(&document, copy.data, size, &root);
+            if (!valid) root = rtmi_json_none;
             printf("%s\n", valid ? "valid" : "refused");
         } else {
             answer(*data ? rtm_json_get(root, data) : root);

@@ -53,6 +53,9 @@ def make(index):
         text = '[' * depth + ']' * depth
     elif index % 500 == 1:  # wide
         text = '[' + ','.join(rng.choice(NUMBERS) for _ in range(5000)) + ']'
+    elif index % 50 == 2:  # with many members, names that stand twice among them
+        text = '{' + ','.join(f'"{rng.randrange(60)}":{document(1)}'
+                              for _ in range(rng.choice([23, 24, 25, 26, 60]))) + '}'
     else:
         text = space() + document(rng.choice([1, 2, 4, 7])) + space()
     data = bytearray(text.encode())

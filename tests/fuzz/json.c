@@ -42,8 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(value >= text && value + value_size <= text + size - skip);
         if (value_size && *value == '"') look(rtmi_json_value(value, value_size, NULL));
     }
-    if (rtmi_json_check(text, size - skip)) {
-        rtm_json root = rtmi_json_root(text, size - skip, &document);
+    rtm_json root;
+    if (rtmi_document_open(&document, text, size - skip, &root)) {
         CHECK(!strchr("{[\"", *root.text) || !rtmi_json_check(root.text, root.size - 1));
         rtm_json found = rtm_json_get(root, wanted);
         look(root);

@@ -35,8 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rtmi_document document = { 0 };
     char *text = fuzz_block(data, size);
     fuzz_begin(1);
-    if (rtmi_json_check(text, size)) {
-        root = rtmi_json_root(text, size, &document);
+    if (rtmi_document_open(&document, text, size, &root)) {
         strcpy(path, "$");
         walk(root, 1);
         CHECK(!document.failed);
