@@ -224,7 +224,7 @@ memory() {
 
 machine() {
     cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sed 1q)
-    echo "$(date +%Y-%m-%d), $(uname -srm), ${cpu:-unknown CPU}, $(getconf _NPROCESSORS_ONLN)" \
+    echo "$(date +%Y-%m-%d), $(uname -sm), ${cpu:-unknown CPU}, $(getconf _NPROCESSORS_ONLN)" \
         "cores; $($CC --version | sed 1q), \`$CFLAGS\`; events of" \
         "$(sed -n 's/^mean=//p' $out/server.log) bytes on average; medians of $ROUNDS rounds."
 }
