@@ -69,8 +69,9 @@
                   certificate check                    5,168   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
-                  JSON tokens      20 per value of an array that is looked into, kept
-                rtm_call takes a second connection's worth, until the server closes it.
+                  JSON tokens      20 per value in an array that is looked into, kept
+                rtm_call takes a second connection's worth, kept until the next rtm_call finds it
+                closed, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -106,8 +107,9 @@
                    them, "goodbye" and "team_migration_started" too (a reconnect follows).
      open          data: the whole rtm.connect response.
      close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
-                   when it had none, 1006 without a CLOSE frame; our own code where we ended it
-                   (1000, 1002, 1007). result: RTM_OK, or what went wrong.
+                   when it had none, 1006 without a CLOSE frame, also after rtm_stop; 1000 after
+                   rtm_disconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
+                   result: RTM_OK, or what went wrong.
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
                    {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
@@ -149,8 +151,8 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
-     holds it, the proxy's password, or a header's value. Every length is checked before it is
-     believed, every buffer has a limit, every wait a deadline.
+     holds it, the proxy's password, or a header's value of four bytes or more. Every length is
+     checked before it is believed, every buffer has a limit, every wait a deadline.
 
    OPTIONS (#define before the implementation, each has a default)
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
@@ -292,7 +294,8 @@ void rtm_destroy(rtm_client *client);
 
 /* Ends the session for good: CLOSE 1000 is sent, its answer awaited for at most a second in later
    rtm_polls, then they return RTM_E_STOPPED. From now on only `close` and `error` callbacks run.
-   May be called at any time, again, in a callback, in a signal handler, from another thread. */
+   May be called at any time, again, in a callback, in a signal handler, from another thread (a loop
+   of your own must be woken by you then). */
 void rtm_stop(rtm_client *client);
 
 /* Drops the open session at the next rtm_poll; then the reconnect rules decide, as if Slack had
@@ -324,7 +327,8 @@ int rtm_poll(rtm_client *client, int timeout_ms);
 
 /* For a loop of your own (epoll, libuv, GLib): before waiting, ask what to wait for; when it
    happens or the time is over, call rtm_poll(client, 0). The answers change with every rtm_poll,
-   and with every send. */
+   and with every send. A new socket often has the old one's number: with epoll, after each
+   rtm_poll, EPOLL_CTL_MOD, and EPOLL_CTL_ADD where that says ENOENT. */
 
 /* The socket to wait for, or -1 when there is only the timeout to wait for. */
 int rtm_fd(const rtm_client *client);
@@ -446,6 +450,10 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 /* -std=c99 hides POSIX unless this is set before the first system header. */
 #if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE)
 #define _POSIX_C_SOURCE 200809L
+#endif
+
+#if defined(__APPLE__) && !defined(_DARWIN_C_SOURCE)
+#define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #endif
 
 #include <assert.h>      /* assert */
@@ -625,9 +633,8 @@ enum {
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
 
-/* Why the last thing failed: a result, a sentence, and what must never stand in that sentence. */
+/* Why the last thing failed: a sentence, and what must never stand in it. */
 typedef struct rtmi_why {
-    rtm_result result;
     char text[256];
     char **secrets; /* ended by NULL; owned by the client */
 } rtmi_why;
@@ -735,7 +742,6 @@ static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format
     va_start(arguments, format);
     vsnprintf(why->text, sizeof why->text, format, arguments);
     va_end(arguments);
-    why->result = result;
     rtmi_redact(why->text, why->secrets);
     return result;
 }
@@ -2453,6 +2459,7 @@ static rtm_result rtmi_conn_flush(rtmi_conn *conn) {
 
 /* Says goodbye as far as the socket takes it, and closes. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
+    rtmi_why why = *conn->why; /* a goodbye that does not arrive is no news */
     if (conn->phase == RTMI_CONN_READY) {
         rtmi_conn_flush(conn);
         if (conn->tls) {
@@ -2461,6 +2468,7 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
         }
         shutdown(conn->fd, SHUT_WR);
     }
+    *conn->why = why;
     rtmi_conn_close(conn);
 }
 
@@ -2683,8 +2691,8 @@ static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rt
 static rtm_result rtmi_call_read(rtmi_call *call) {
     rtmi_conn *conn = &call->conn;
     const char *data;
-    size_t size, used;
-    for (;;) {
+    size_t size, used, budget = RTMI_BUDGET; /* deadlines are looked at in between */
+    while (budget) {
         rtmi_http_what what;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
@@ -2699,6 +2707,7 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
             }
             rtmi_conn_consume(conn, used);
+            budget -= used < budget ? used : budget;
         } else {
             bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
             if (result != RTM_E_CLOSED || !begun) return result;
@@ -2709,6 +2718,7 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
             return rtmi_fail(conn->why, RTM_E_HTTP, "bad HTTP response from %s: %s",
                              conn->peer.host, conn->http.error);
     }
+    return RTM_E_AGAIN;
 }
 
 /* RTM_E_AGAIN until the response is complete; call->conn.http and call->body then hold it. */
@@ -2956,12 +2966,15 @@ static int rtmi_next_id(const rtm_client *client) {
     return client->last_id < INT_MAX ? client->last_id + 1 : 1;
 }
 
+static int rtmi_too_big(rtm_client *client, size_t size) {
+    return rtmi_fail(&client->why, RTM_E_TOO_BIG, "message of %zu bytes or more: Slack takes 16384",
+                     size);
+}
+
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
 static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
     if (client->compose.failed) return rtmi_out_of_memory(&client->why);
-    if (client->compose.size > RTMI_MESSAGE_OUT)
-        return rtmi_fail(&client->why, RTM_E_TOO_BIG, "message of %zu bytes: Slack takes 16384",
-                         client->compose.size);
+    if (client->compose.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, client->compose.size);
     rtm_result result = answered ? rtmi_unanswered_add(client, id) : RTM_OK;
     if (result != RTM_OK) return result;
     result = rtmi_send_frame(client, RTMI_WS_TEXT, client->compose.data, client->compose.size);
@@ -2982,6 +2995,8 @@ static int rtmi_send_typed(rtm_client *client, const char *type, const char *cha
     if ((channel && !rtmi_is_utf8(channel, strlen(channel))) ||
         (text && !rtmi_is_utf8(text, strlen(text))))
         return rtmi_fail(&client->why, RTM_E_JSON, "channel or text is not UTF-8");
+    size_t least = (channel ? strlen(channel) : 0) + (text ? strlen(text) : 0);
+    if (least > RTMI_MESSAGE_OUT) return rtmi_too_big(client, least);
     int id = rtmi_next_id(client);
     rtmi_buf_clear(out);
     rtmi_buf_text(out, "{\"id\":");
@@ -3048,7 +3063,7 @@ static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
     if (!typed || !strcmp(client->type, "pong")) rtmi_on_reply(client, &event);
     if (typed && rtmi_is_one_of(client->type, leaving)) client->drop = true;
     if (!typed && rtmi_on_refusal(client, &event)) return;
-    rtmi_dispatch(client, &event, false);
+    rtmi_dispatch(client, &event, !strcmp(event.type, "error"));
     if (!client->event_document.failed) return;
     rtmi_fail(&client->why, RTM_E_MEMORY, "no memory to look into an event");
     rtmi_dispatch_error(client, RTM_E_MEMORY, 0, rtmi_json_none);
@@ -3425,13 +3440,13 @@ static rtmi_state rtmi_take_in(rtm_client *client) {
         if (result != RTM_OK) return rtmi_over(client, result);
         rtmi_state next = RTMI_OPEN;
         size_t at = 0;
-        while (at < size && next == RTMI_OPEN && !client->stop && !client->drop) {
+        while (at < size && next == RTMI_OPEN && !client->stop) {
             rtmi_ws_what what = rtmi_ws_parse(&client->ws, data + at, size - at, &used);
             at += used;
             if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, what);
         }
         rtmi_conn_consume(conn, at);
-        if (next != RTMI_OPEN || client->stop || client->drop) return next;
+        if (next != RTMI_OPEN || client->stop) return next;
         budget -= at < budget ? at : budget;
     }
     return RTMI_OPEN;
@@ -3439,16 +3454,18 @@ static rtmi_state rtmi_take_in(rtm_client *client) {
 
 static rtmi_state rtmi_state_open(rtm_client *client) {
     int before = client->dispatched;
+    rtm_result sent = rtmi_conn_flush(&client->session.conn);
+    bool broken = sent != RTM_OK && sent != RTM_E_AGAIN;
+    if (broken) client->session.conn.drained = false; /* what came before the end is still there */
     rtmi_state next = rtmi_take_in(client);
     if (next != RTMI_OPEN || client->stop) return next;
+    if (broken) return rtmi_over(client, sent);
     if (client->drop) {
         rtmi_send_close(client, RTMI_CLOSE_NORMAL);
         client->close_code = RTMI_CLOSE_NORMAL;
         rtmi_fail(&client->why, RTM_E_CLOSED, "the session was dropped, to begin another");
         return rtmi_over(client, RTM_OK);
     }
-    rtm_result result = rtmi_conn_flush(&client->session.conn);
-    if (result != RTM_OK && result != RTM_E_AGAIN) return rtmi_over(client, result);
     if (client->dispatched != before) client->now = RTM_NOW_MS(); /* callbacks take time */
     if (client->session.conn.heard) {
         client->session.conn.heard = client->pinged = false;
@@ -3680,20 +3697,27 @@ static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *confi
     return rtmi_copy_option(&client->network.no_proxy, except) ? NULL : rtmi_no_memory;
 }
 
-/* Everything that must not be read in a log line or an error text. */
+/* Everything that must not be read in a log line or an error text: of a header its value, and the
+   parts of that, such as the token behind "Bearer" or a cookie behind its name. */
 static const char *rtmi_config_secrets(rtm_client *client, const rtm_config *config) {
+    static const char between[] = " \t;,=";
     const char *texts[] = { client->token, client->network.proxy_auth, client->proxy_password };
-    size_t count = 0, n = 0;
-    while (config->headers && config->headers[count]) count++;
-    client->why.secrets = client->secrets = (char **)rtmi_alloc((count + 4) * sizeof(char *));
+    size_t most = 4, n = 0;
+    for (size_t i = 0; config->headers && config->headers[i]; i++)
+        most += 2 + strlen(config->headers[i]) / 8;
+    client->why.secrets = client->secrets = (char **)rtmi_alloc(most * sizeof(char *));
     if (!client->secrets) return rtmi_no_memory;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (!rtmi_copy_option(&client->secrets[n], texts[i])) return rtmi_no_memory;
-        if (texts[i]) n++;
-    }
-    for (size_t i = 0; i < count; i++, n++) {
-        client->secrets[n] = rtmi_copy_stripped(strchr(config->headers[i], ':') + 1);
-        if (!client->secrets[n]) return rtmi_no_memory;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i] && !rtmi_copy_option(&client->secrets[n++], texts[i])) return rtmi_no_memory;
+    for (size_t i = 0; config->headers && config->headers[i]; i++) {
+        const char *value = strchr(config->headers[i], ':') + 1;
+        if (!(client->secrets[n++] = rtmi_copy_stripped(value))) return rtmi_no_memory;
+        for (size_t length; *value; value += length) {
+            value += strspn(value, between);
+            length = strcspn(value, between);
+            if (length < 8) continue;
+            if (!(client->secrets[n++] = rtmi_copy(value, length))) return rtmi_no_memory;
+        }
     }
     return NULL;
 }
@@ -3853,22 +3877,22 @@ int rtm_timeout_ms(const rtm_client *client) {
 rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (client->polling) return RTM_E_BUSY;
-    unsigned ended = client->ended;
-    while (client->state != RTMI_OPEN) {
+    unsigned ended = client->ended + client->drop; /* the end that was asked for is no failure */
+    while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
         if (result < 0) return (rtm_result)result;
-        if (client->state != RTMI_OPEN && client->ended != ended)
+        if (!rtm_is_connected(client) && client->ended != ended)
             return client->cause == RTM_OK ? RTM_E_CLOSED : client->cause;
     }
     return RTM_OK;
 }
 
-/* Counts the signals that ended, or should end, an rtm_run. */
-static volatile sig_atomic_t rtmi_signals;
+/* Whom a signal stops. */
+static rtm_client *volatile rtmi_running;
 
 static void rtmi_on_signal(int number) {
     (void)number;
-    rtmi_signals++;
+    rtm_stop(rtmi_running);
 }
 
 rtm_result rtm_run(rtm_client *client) {
@@ -3876,15 +3900,16 @@ rtm_result rtm_run(rtm_client *client) {
     struct sigaction action, old[3];
     if (!client) return RTM_E_ARGUMENT;
     if (client->polling) return RTM_E_BUSY;
-    sig_atomic_t before = rtmi_signals;
+    rtm_client *outer = rtmi_running;
+    if (!client->no_signals) rtmi_running = client;
     memset(&action, 0, sizeof action);
     action.sa_handler = rtmi_on_signal;
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < 3 && !client->no_signals; i++) sigaction(numbers[i], &action, &old[i]);
     int result;
-    while ((result = rtm_poll(client, 1000)) >= 0)
-        if (!client->no_signals && rtmi_signals != before) rtm_stop(client);
+    while ((result = rtm_poll(client, -1)) >= 0) continue;
     for (int i = 0; i < 3 && !client->no_signals; i++) sigaction(numbers[i], &old[i], NULL);
+    if (!client->no_signals) rtmi_running = outer;
     return result == RTM_E_STOPPED ? RTM_OK : (rtm_result)result;
 }
 
@@ -3958,6 +3983,7 @@ int rtm_send(rtm_client *client, const char *json) {
     if (*start != '{' || !rtmi_is_utf8(json, length) || !rtmi_json_check(json, length))
         return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is not a JSON object");
     length -= (size_t)(start - json);
+    if (length > RTMI_MESSAGE_OUT) return rtmi_too_big(client, length);
     long long id = rtmi_next_id(client);
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
@@ -4010,7 +4036,8 @@ static rtm_result rtmi_call_finish(rtm_client *client, rtmi_call *call, const ch
         long long due = deadline;
         if (call->conn.phase == RTMI_CONN_TCP && call->conn.address_deadline < due)
             due = call->conn.address_deadline;
-        rtmi_wait(client, &call->conn, due > now ? due - now : 0);
+        bool ready = rtmi_conn_buffered(&call->conn) || due <= now;
+        rtmi_wait(client, &call->conn, ready ? 0 : due - now);
         now = RTM_NOW_MS();
     }
 }
@@ -4111,6 +4138,7 @@ size_t rtm_json_size(rtm_json json) {
 }
 
 size_t rtm_json_string(rtm_json json, char *out, size_t size) {
+    if (!out) size = 0;
     size_t length = 0, room = size ? size - 1 : 0, kept = 0;
     bool cut = false;
     if (rtmi_json_is(json, '"')) {
