@@ -516,6 +516,24 @@ static void functions_after_stop_say_so(void **state) {
 
 /* Blocking conveniences ------------------------------------------------------------------------ */
 
+static int serve_and_skip_waits(int timeout_ms) {
+    if (bot->state != RTMI_WAITING && bot->state != RTMI_CLOSING) return serve_sessions(timeout_ms);
+    test_now_ms += timeout_ms;
+    return 0;
+}
+
+static void connect_of_a_session_given_up_begins_another(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    server_idle = serve_and_skip_waits;
+    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+    server_close(&slack); /* it can serve one connection at a time */
+    assert_int_equal(rtm_connect(bot), RTM_OK);
+    assert_true(rtm_is_connected(bot));
+    rtm_stop(bot);
+    assert_int_equal(rtm_connect(bot), RTM_E_STOPPED);
+}
+
 static void connect_returns_when_a_session_is_open(void **state) {
     (void)state;
     make_bot(NULL);
@@ -1323,6 +1341,43 @@ static void send_in_event(rtm_client *client, const rtm_event *event, void *user
     calls = rtm_send_message(client, "C1", event->type);
 }
 
+static void an_answer_that_has_come_counts_before_a_drop(void **state) {
+    static const char answer[] = "\x81\x18{\"ok\":true,\"reply_to\":1}"; /* in one segment */
+    (void)state;
+    reach(RTMI_OPEN);
+    assert_int_equal(rtm_send_message(bot, "C1", "text"), 1);
+    server_send_bytes(&slack, answer, sizeof answer - 1);
+    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+    assert_int_equal(next_event("Unknown")->id, 1);
+    assert_int_equal(next_event("close")->code, 1000);
+    no_event();
+}
+
+static void what_came_before_a_broken_send_is_heard(void **state) {
+    (void)state;
+    reach(RTMI_OPEN);
+    no_event(); /* the socket has been read empty */
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    server_send_close(&slack, 1012, "restart");
+    server_close(&slack);
+    for (int i = 0; i < 3; i++) rtm_send_typing(bot, "C1"); /* RST, then EPIPE */
+    rtm_poll(bot, 1000);
+    next_event("message");
+    assert_int_equal(next_event("close")->code, 1012);
+}
+
+static void a_refused_message_keeps_no_memory(void **state) {
+    static char text[200000];
+    (void)state;
+    reach(RTMI_OPEN);
+    memset(text, 1, sizeof text - 1);
+    assert_int_equal(rtm_send_message(bot, "C1", text), RTM_E_TOO_BIG);
+    memset(text, ' ', sizeof text - 1);
+    memcpy(text, "{}", 2);
+    assert_int_equal(rtm_send(bot, text), RTM_E_TOO_BIG);
+    assert_true(bot->compose.capacity < 65536);
+}
+
 static void sends_are_possible_in_callbacks(void **state) {
     (void)state;
     make_bot(NULL);
@@ -1497,6 +1552,7 @@ static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
         "{\"ok\":false,\"error\":\"\\u0078oxb-1234567890-SecretSecretSecret\"}",
         "{\"ok\":false,\"error\":\"a" COOKIE "b\"}",
         "{\"ok\":false,\"error\":\"a\\tTabSecret\"}",
+        "{\"ok\":false,\"error\":\"TabSecret\"}",
         "{\"ok\":false,\"error\":\"line\\r\\nbreak\"}",
         "{\"ok\":true,\"url\":\"ws://" TOKEN "/\"}",
         "{\"ok\":true,\"url\":\"" TOKEN "\"}",
@@ -1587,6 +1643,7 @@ static const struct CMUnitTest tests[] = {
     TEST(stop_after_goodbye_does_not_spin),
     TEST(answers_that_come_while_closing_still_count),
     TEST(functions_after_stop_say_so),
+    TEST(connect_of_a_session_given_up_begins_another),
     TEST(connect_returns_when_a_session_is_open),
     TEST(connect_says_why_the_attempt_failed_and_can_be_called_again),
     TEST(connect_of_a_stopped_client_is_stopped),
@@ -1624,6 +1681,9 @@ static const struct CMUnitTest tests[] = {
     TEST(a_late_answer_is_not_reported_again),
     TEST(one_message_that_is_never_answered_takes_one_place),
     TEST(after_65536_unanswered_messages_there_is_no_room),
+    TEST(an_answer_that_has_come_counts_before_a_drop),
+    TEST(what_came_before_a_broken_send_is_heard),
+    TEST(a_refused_message_keeps_no_memory),
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
     TEST(a_pong_has_the_payload_of_its_ping),

@@ -479,6 +479,30 @@ static int stop_meanwhile(int timeout_ms) {
     return -1;
 }
 
+static int signal_it(int timeout_ms) {
+    raise(SIGTERM);
+    test_now_ms += timeout_ms;
+    return 0;
+}
+
+static void call_and_wait(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    server_idle = signal_it;
+    *(int *)user = rtm_call(client, NULL, "api.test", NULL);
+}
+
+static void a_signal_ends_a_call_in_a_callback_of_run(void **state) {
+    int result = RTM_OK;
+    (void)state;
+    make_bot(NULL);
+    rtm_on(bot, "message", call_and_wait, &result);
+    server_idle = NULL;
+    open_session();
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    assert_int_equal(rtm_run(bot), RTM_OK);
+    assert_int_equal(result, RTM_E_STOPPED);
+}
+
 static void stop_ends_a_call_that_waits(void **state) {
     (void)state;
     make_bot(NULL);
@@ -730,6 +754,7 @@ static const struct CMUnitTest tests[] = {
     WEB(a_session_goes_on_with_nothing_lost),
     WEB(a_call_is_possible_in_each_state),
     WEB(a_call_is_possible_in_callbacks),
+    WEB(a_signal_ends_a_call_in_a_callback_of_run),
     WEB(stop_ends_a_call_that_waits),
     WEB(a_call_survives_signals),
     WEB(no_memory_is_a_result_and_the_next_call_works),
