@@ -252,6 +252,7 @@ static struct {
 
 static void hear(rtm_client *bot, const rtm_event *event, void *user) {
     (void)user;
+    assert_null(strstr(event->detail, "xoxb-faults"));
     if (!strcmp(event->type, "open")) told.opens++;
     if (!strcmp(event->type, "close")) told.closes++;
     if (!strcmp(event->type, "error")) told.errors++;
@@ -294,11 +295,17 @@ static int run(rtm_client *bot, bool may_be_stuck) {
     return polls;
 }
 
+static void check_line(const char *line, void *user) {
+    (void)user;
+    assert_null(strstr(line, "xoxb-faults"));
+}
+
 static rtm_client *make_bot(void) {
     char url[64];
     rtm_client *bot = NULL;
     snprintf(url, sizeof url, "https://localhost:%d/api/", server.port);
-    rtm_config config = { .token = "xoxb-1", .base_url = url, .ca_pem = ca_pem, .proxy = "" };
+    rtm_config config = { .token = "xoxb-faults", .base_url = url, .ca_pem = ca_pem, .proxy = "",
+                          .log = check_line };
     memset(&told, 0, sizeof told);
     test_random_state = 2463534242u;
     if (rtm_create(&config, &bot) != RTM_OK) return NULL;

@@ -8,9 +8,17 @@ typedef struct heard {
     char detail[256], text[256], reason[128];
 } heard;
 
+/* No line and no sentence of any test may hold the token. */
+static void check_line(const char *line, void *user) {
+    (void)user;
+    assert_null(strstr(line, "xoxb-test"));
+}
+
 static void hear(rtm_client *bot, const rtm_event *event, void *user) {
     heard *h = user;
     (void)bot;
+    check_line(event->detail, NULL);
+    check_line(event->reason, NULL);
     if (!strcmp(event->type, "open")) h->opens++;
     if (!strcmp(event->type, "hello")) h->hellos++;
     if (!strcmp(event->type, "message")) {
@@ -39,6 +47,7 @@ static rtm_client *make_bot(heard *h, const char *url, rtm_config *config) {
     if (!config->token) config->token = "xoxb-test-token";
     config->base_url = url;
     config->proxy = "";
+    config->log = check_line;
     if (!config->ca_pem && !config->ca_file) config->ca_file = "build/certs/ca.pem";
     assert_int_equal(rtm_create(config, &bot), RTM_OK);
     assert_int_equal(rtm_on(bot, "*", hear, h), RTM_OK);

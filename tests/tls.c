@@ -300,11 +300,18 @@ static char *read_file(const char *name) {
     return kept;
 }
 
+/* No line and no sentence of any test may hold the token. */
+static void check_line(const char *line, void *user) {
+    (void)user;
+    assert_null(strstr(line, "xoxb-test"));
+}
+
 static rtm_client *make_bot(const char *host, rtm_config config) {
     char url[400];
     rtm_client *bot = NULL;
     snprintf(url, sizeof url, "https://%s:%d/api/", host, server.port);
     config.token = "xoxb-test-token";
+    config.log = check_line;
     config.base_url = url;
     config.proxy = "";
     if (!config.timeout_ms) config.timeout_ms = 5000;
@@ -324,6 +331,7 @@ static rtm_result attempt(const char *host, rtm_config config) {
     rtm_client *bot = make_bot(host, config);
     rtm_result result = rtm_run(bot);
     snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
+    check_line(detail, NULL);
     rtm_destroy(bot);
     return result;
 }
@@ -332,6 +340,7 @@ static rtm_result attempt(const char *host, rtm_config config) {
 static rtm_result call(rtm_client *bot) {
     rtm_result result = rtm_call(bot, NULL, "auth.test", NULL);
     snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
+    check_line(detail, NULL);
     return result;
 }
 
@@ -650,6 +659,7 @@ static void a_response_cut_short_is_not_taken_for_complete(void **state) {
         rtm_client *bot = make_bot("sandbox.test", config);
         rtm_result result = i % 2 ? call(bot) : rtm_run(bot);
         snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
+    check_line(detail, NULL);
         if (result != cases[i / 2].result) print_error("case %zu\n", i / 2);
         expect(result, cases[i / 2].result, cases[i / 2].words);
         rtm_destroy(bot);
@@ -735,6 +745,7 @@ static void records_may_come_in_pieces_of_any_size(void **state) {
             rtm_response response;
             rtm_result result = rtm_call(bot, &response, "auth.test", NULL);
             snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
+    check_line(detail, NULL);
             expect(result, RTM_OK, "");
             rtm_json value = rtm_json_get(response.data, "text");
             assert_int_equal(rtm_json_string(value, got, sizeof got), size);
