@@ -57,7 +57,8 @@
                 rtm_json values point into these and own nothing.
      Callbacks  run inside rtm_poll (rtm_run, rtm_connect) on the caller's thread, in the order of
                 events, handlers of one event in the order registered. In a callback every function
-                is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy.
+                is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
+                and config.tls_setup may call nothing but rtm_stop.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 may be called from any thread and from a signal handler.
      Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
@@ -367,7 +368,8 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    json  an object; {"id":N} is added when it has no "id"
    Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not an
    object, not UTF-8, an id that is no positive int), RTM_E_TOO_BIG, RTM_E_AGAIN (64 KiB wait for
-   the socket, or 65,536 messages for an answer: nothing was taken), RTM_E_MEMORY.
+   the socket, or 65,536 messages for an answer: nothing was taken), RTM_E_MEMORY, RTM_E_TLS (there
+   are no random numbers).
    Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
    A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED. */
 int rtm_send(rtm_client *client, const char *json);
