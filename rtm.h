@@ -2433,8 +2433,8 @@ static rtm_result rtmi_conn_send_records(rtmi_conn *conn) {
 /* Sends what waits in `out`: RTM_OK when all is sent, RTM_E_AGAIN when the socket is full. */
 static rtm_result rtmi_conn_flush(rtmi_conn *conn) {
     while (conn->out_at < conn->out.size || conn->tls) {
-        const char *data = conn->out.data + conn->out_at;
         size_t left = conn->out.size - conn->out_at, size = 0;
+        const char *data = left ? conn->out.data + conn->out_at : NULL;
         if (!conn->tls) {
             rtm_result result = rtmi_conn_send(conn, data, left, &size);
             if (result != RTM_OK) return result;
