@@ -491,7 +491,8 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #include <bearssl.h>
 
 /* jsmn for us alone: under names of our own, with settings of our own (parent links make it linear
-   in the width of a document), whatever the program did with jsmn.h before or will do after. */
+   in the width of a document; it need not be strict, for it only sees what our own check has
+   passed), whatever the program did with jsmn.h before or will do after. */
 #pragma push_macro("JSMN_H")
 #pragma push_macro("JSMN_API")
 #pragma push_macro("JSMN_STATIC")
@@ -505,7 +506,6 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #undef JSMN_STRICT
 #undef JSMN_PARENT_LINKS
 #define JSMN_STATIC
-#define JSMN_STRICT
 #define JSMN_PARENT_LINKS
 #define jsmntype_t rtmi_jsmntype_t
 #define jsmntok_t rtmi_jsmntok_t
@@ -547,7 +547,6 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #undef JSMN_ERROR_INVAL
 #undef JSMN_ERROR_PART
 #undef JSMN_STATIC
-#undef JSMN_STRICT
 #undef JSMN_PARENT_LINKS
 #pragma pop_macro("JSMN_H")
 #pragma pop_macro("JSMN_API")
@@ -649,7 +648,7 @@ typedef struct rtmi_buf {
 
 /* A plain memset before free may be optimized away; this one may not. */
 static void rtmi_wipe(void *data, size_t size) {
-    volatile unsigned char *byte = (volatile unsigned char *)data;
+    volatile unsigned char *byte = data;
     while (size--) *byte++ = 0;
 }
 
@@ -666,8 +665,17 @@ static void rtmi_free_string(char *text) {
     RTM_FREE(text);
 }
 
+/* The array with room for one more item; NULL when there is no memory (the array is as it was). */
+static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_size) {
+    if (count < *capacity) return array;
+    size_t doubled = *capacity ? *capacity * 2 : 8;
+    void *grown = RTM_REALLOC(array, doubled * item_size);
+    if (grown) *capacity = doubled;
+    return grown;
+}
+
 static char *rtmi_copy(const char *text, size_t length) {
-    char *copy = (char *)RTM_REALLOC(NULL, length + 1);
+    char *copy = RTM_REALLOC(NULL, length + 1);
     if (!copy) return NULL;
     memcpy(copy, text, length);
     copy[length] = '\0';
@@ -680,7 +688,7 @@ static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
     if (buf->size + more <= buf->capacity) return true;
     size_t capacity = buf->capacity ? buf->capacity : 256;
     while (capacity < buf->size + more) capacity += capacity / 2;
-    char *data = (char *)RTM_REALLOC(NULL, capacity);
+    char *data = RTM_REALLOC(NULL, capacity);
     if (!data) return !(buf->failed = true);
     if (buf->data) {
         memcpy(data, buf->data, buf->size);
@@ -698,8 +706,14 @@ static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
     buf->size += size;
 }
 
-static void rtmi_buf_text(rtmi_buf *buf, const char *text) {
-    rtmi_buf_add(buf, text, strlen(text));
+/* Appends texts, up to a NULL that the macro adds. */
+#define rtmi_buf_text(buf, ...) rtmi_buf_texts(buf, __VA_ARGS__, (const char *)NULL)
+static void rtmi_buf_texts(rtmi_buf *buf, ...) {
+    va_list texts;
+    va_start(texts, buf);
+    for (const char *text; (text = va_arg(texts, const char *)) != NULL;)
+        rtmi_buf_add(buf, text, strlen(text));
+    va_end(texts);
 }
 
 static void rtmi_buf_number(rtmi_buf *buf, long long number) {
@@ -752,6 +766,10 @@ static rtm_result rtmi_out_of_memory(rtmi_why *why) {
     return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
 }
 
+static rtm_result rtmi_no_random(rtmi_why *why) {
+    return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
+}
+
 static bool rtmi_is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static bool rtmi_is_alnum(char c) {
@@ -766,6 +784,13 @@ static int rtmi_hex(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Printable ASCII and nothing else: what a token, a host or a URL may consist of. */
+static bool rtmi_is_visible(const char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f) return false;
+    return true;
+}
+
 /* Compares `length` bytes with a NUL-terminated word, ASCII letters of either case alike. */
 static bool rtmi_same_word(const char *text, size_t length, const char *word) {
     for (; length && *word; length--, text++, word++)
@@ -775,16 +800,13 @@ static bool rtmi_same_word(const char *text, size_t length, const char *word) {
 
 static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *in = (const unsigned char *)data;
-    for (; size; in += 3) {
+    const unsigned char *in = data;
+    for (; size; in += 3, size -= size < 3 ? size : 3) {
         unsigned group = (unsigned)in[0] << 16;
         if (size > 1) group |= (unsigned)in[1] << 8;
         if (size > 2) group |= in[2];
-        char four[4] = { digit[group >> 18], digit[group >> 12 & 63], '=', '=' };
-        if (size > 1) four[2] = digit[group >> 6 & 63];
-        if (size > 2) four[3] = digit[group & 63];
-        rtmi_buf_add(out, four, 4);
-        size -= size < 3 ? size : 3;
+        for (size_t i = 0; i < 4; i++, group <<= 6)
+            rtmi_buf_add(out, i <= size ? &digit[group >> 18 & 63] : "=", 1);
     }
 }
 
@@ -819,7 +841,7 @@ typedef struct rtmi_utf8 {
 
 /* Whether so much of a text can be UTF-8; it is complete when `need` is 0 at the end. */
 static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
-    const unsigned char *p = (const unsigned char *)data, *end = p + size;
+    const unsigned char *p = data, *end = p + size;
     while (p < end) {
         if (!state->need) {
             /* ASCII, a word at a time: a seventh of the time of a loop over bytes. */
@@ -846,7 +868,7 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
 }
 
 static bool rtmi_is_utf8(const char *text, size_t size) {
-    rtmi_utf8 state = { 0, 0, 0 };
+    rtmi_utf8 state = { 0 };
     return rtmi_utf8_check(&state, text, size) && !state.need;
 }
 
@@ -856,6 +878,8 @@ static bool rtmi_is_utf8(const char *text, size_t size) {
 
 enum { RTMI_CURSORS = 4, RTMI_MEMBERS = 24 };
 
+static const rtm_json rtmi_json_none = { NULL, 0, NULL };
+
 /* A document: where the members of its outermost object are, as the check came by them (without
    this, each look-up is a scan: twice the time of an event), and the jsmn tokens of the one array
    that an accessor last went into. The cursors make loops over array elements linear, nested ones
@@ -863,9 +887,6 @@ enum { RTMI_CURSORS = 4, RTMI_MEMBERS = 24 };
 typedef struct rtmi_document {
     const char *object; /* the outermost object, if its members were noted */
     unsigned members;   /* RTMI_MEMBERS = there may be more */
-    struct {
-        unsigned name, name_size, value, value_size; /* offsets from `object` */
-    } member[RTMI_MEMBERS];
     const char *part; /* the tokenized array or object, a piece of the text */
     size_t part_size;
     rtmi_jsmntok_t *token;
@@ -875,6 +896,9 @@ typedef struct rtmi_document {
         int array, index, token;
     } cursor[RTMI_CURSORS]; /* most recent first; array < 0 = free */
     bool failed; /* an accessor found no memory for tokens and gave its fallback */
+    struct {
+        unsigned name, name_size, value, value_size; /* offsets from `object` */
+    } member[RTMI_MEMBERS];
 } rtmi_document;
 
 static const char *rtmi_json_space(const char *p, const char *end) {
@@ -917,6 +941,13 @@ static const char *rtmi_json_string_end(const char *p, const char *end) {
     }
 }
 
+/* Behind one digit or more; NULL when there is none, or no text. */
+static const char *rtmi_json_digits(const char *p, const char *end) {
+    const char *digits = p;
+    while (p && p < end && rtmi_is_digit(*p)) p++;
+    return p == digits ? NULL : p;
+}
+
 /* Behind a number (RFC 8259 section 6) or a literal name; NULL when it is neither. */
 static const char *rtmi_json_scalar_end(const char *p, const char *end) {
     const char *name = p == end ? "" : *p == 't' ? "true" : *p == 'f' ? "false" : "null";
@@ -924,19 +955,11 @@ static const char *rtmi_json_scalar_end(const char *p, const char *end) {
     if (length && *p == *name)
         return left >= length && !memcmp(p, name, length) ? p + length : NULL;
     if (p < end && *p == '-') p++;
-    const char *digits = p;
-    while (p < end && rtmi_is_digit(*p)) p++;
-    if (p == digits || (*digits == '0' && p - digits > 1)) return NULL;
-    if (p < end && *p == '.') {
-        digits = ++p;
-        while (p < end && rtmi_is_digit(*p)) p++;
-        if (p == digits) return NULL;
-    }
-    if (p < end && (*p == 'e' || *p == 'E')) {
+    p = p < end && *p == '0' ? p + 1 : rtmi_json_digits(p, end); /* "01" ends behind its 0 */
+    if (p && p < end && *p == '.') p = rtmi_json_digits(p + 1, end);
+    if (p && p < end && (*p == 'e' || *p == 'E')) {
         if (++p < end && (*p == '+' || *p == '-')) p++;
-        digits = p;
-        while (p < end && rtmi_is_digit(*p)) p++;
-        if (p == digits) return NULL;
+        p = rtmi_json_digits(p, end);
     }
     return p;
 }
@@ -1046,6 +1069,12 @@ static const char *rtmi_json_skip(const char *p, const char *end) {
     return p;
 }
 
+static unsigned long rtmi_json_hex4(const char *p) {
+    unsigned long code = 0;
+    for (int i = 0; i < 4; i++) code = code << 4 | (unsigned)rtmi_hex(p[i]);
+    return code;
+}
+
 /* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
 static size_t rtmi_json_escape(const char **at, const char *end, char out[4]) {
     const char *p = *at + 1;
@@ -1054,11 +1083,10 @@ static size_t rtmi_json_escape(const char **at, const char *end, char out[4]) {
     *at = p + 1;
     out[0] = name ? meant[name - names] : *p;
     if (*p++ != 'u') return 1;
-    unsigned long code = 0;
-    for (int i = 0; i < 4; i++) code = code << 4 | (unsigned)rtmi_hex(*p++);
+    unsigned long code = rtmi_json_hex4(p);
+    p += 4;
     if (code >= 0xd800 && code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
-        unsigned long low = 0;
-        for (int i = 2; i < 6; i++) low = low << 4 | (unsigned)rtmi_hex(p[i]);
+        unsigned long low = rtmi_json_hex4(p + 2);
         if (low >= 0xdc00 && low < 0xe000) {
             code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
             p += 6;
@@ -1097,24 +1125,19 @@ static bool rtmi_json_named(const char *name, size_t size, const char *key, size
 
 /* Finds a member of an object by a scan, the first where a name stands twice. Reads any bytes
    safely; the value is as good as the text was before it. */
-static bool rtmi_json_member(const char *text, size_t size, const char *key, size_t key_length,
-                             const char **value, size_t *value_size) {
-    const char *end = text + size, *p = rtmi_json_space(text, end);
-    if (p == end || *p != '{') return false;
+static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
+    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
+    if (p == end || *p != '{') return rtmi_json_none;
     do {
         const char *name = rtmi_json_space(p + 1, end), *name_end;
-        if (name == end || *name++ != '"' || !(name_end = rtmi_json_string_end(name, end)))
-            return false;
-        const char *start = rtmi_json_colon(name_end, end);
-        if (!start || !(p = rtmi_json_skip(start, end))) return false;
-        if (rtmi_json_named(name, (size_t)(name_end - name) - 1, key, key_length)) {
-            *value = start;
-            *value_size = (size_t)(p - start);
-            return true;
-        }
+        if (name == end || *name++ != '"' || !(name_end = rtmi_json_string_end(name, end))) break;
+        const char *value = rtmi_json_colon(name_end, end);
+        if (!value || !(p = rtmi_json_skip(value, end))) break;
+        if (rtmi_json_named(name, (size_t)(name_end - name) - 1, key, length))
+            return (rtm_json){ value, (size_t)(p - value), object.document };
         p = rtmi_json_space(p, end);
     } while (p < end && *p == ',');
-    return false;
+    return rtmi_json_none;
 }
 
 /* Appends a text as a JSON string, quotes included. */
@@ -1125,8 +1148,8 @@ static void rtmi_json_quote(rtmi_buf *out, const char *text) {
         rtmi_buf_add(out, text, (size_t)(p - text));
         if (!*p) break;
         char escape[8];
-        if (*p == '"' || *p == '\\') snprintf(escape, sizeof escape, "\\%c", *p);
-        else snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*p & 0xff);
+        snprintf(escape, sizeof escape, (unsigned char)*p < 0x20 ? "\\u%04x" : "\\%c",
+                 (unsigned char)*p);
         rtmi_buf_text(out, escape);
         p++;
     }
@@ -1145,13 +1168,11 @@ static bool rtmi_document_tokenize(rtmi_document *document, const char *part, si
     document->part = NULL;
     document->count = 0;
     do {
-        if (!document->capacity || document->count == RTMI_JSMN_ERROR_NOMEM) {
-            size_t capacity = document->capacity ? document->capacity * 2 : 64;
-            void *token = RTM_REALLOC(document->token, capacity * sizeof *document->token);
-            if (!token) return !(document->failed = true);
-            document->token = (rtmi_jsmntok_t *)token;
-            document->capacity = capacity;
-        }
+        bool full = document->count == RTMI_JSMN_ERROR_NOMEM;
+        void *token = rtmi_grow(document->token, full ? document->capacity : 0, &document->capacity,
+                                sizeof *document->token);
+        if (!token) return !(document->failed = true);
+        document->token = token;
         document->count = rtmi_jsmn_parse(&parser, part, size, document->token,
                                           (unsigned)document->capacity);
     } while (document->count == RTMI_JSMN_ERROR_NOMEM);
@@ -1197,20 +1218,12 @@ static int rtmi_document_element(rtmi_document *document, int array, int index) 
     return token;
 }
 
-static rtm_json rtmi_json_value(const char *text, size_t size, rtmi_document *document) {
-    rtm_json json;
-    json.text = text;
-    json.size = size;
-    json.document = document;
-    return json;
-}
-
 /* A whole checked document, less the white space around it. */
 static rtm_json rtmi_json_root(const char *text, size_t size, rtmi_document *document) {
     const char *end = text + size, *start = rtmi_json_space(text, end);
     while (end > start && strchr(" \t\r\n", end[-1])) end--;
     rtmi_document_clear(document);
-    return rtmi_json_value(start, (size_t)(end - start), document);
+    return (rtm_json){ start, (size_t)(end - start), document };
 }
 
 /* The root of a text that is JSON; false when it is not. */
@@ -1219,8 +1232,6 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
     *root = rtmi_json_root(text, size, document);
     return rtmi_document_check(document, text, size);
 }
-
-static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
 /* ------------------------------------------------------------------------------------------------
  * >>http   URLs, request parts, the response parser (RFC 9112)
@@ -1234,10 +1245,21 @@ typedef struct rtmi_peer {
     bool usual_port; /* 80 or 443 by its scheme: left out of the Host field (RFC 9110 4.2) */
 } rtmi_peer;
 
+/* A token (RFC 9110 section 5.6.2), as the name of a header field must be. */
+static bool rtmi_is_token(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (!rtmi_is_alnum(text[i]) && !strchr("!#$%&'*+-.^_`|~", text[i])) return false;
+    return length > 0;
+}
+
+static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
+    return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
+}
+
 static bool rtmi_is_host(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         if (!rtmi_is_alnum(text[i]) && !strchr("-._:%", text[i])) return false;
-    return length > 0 && length < RTMI_HOST && !memchr(text, '\0', length);
+    return length > 0 && length < RTMI_HOST;
 }
 
 /* host, host:port, [v6]:port up to the end of the text. */
@@ -1245,20 +1267,20 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     const char *end = text + length, *host = text, *host_end;
     if (length && *text == '[') {
         host++;
-        if (!(host_end = (const char *)memchr(text, ']', length))) return false;
+        if (!(host_end = memchr(text, ']', length))) return false;
         if (!memchr(host, ':', (size_t)(host_end - host))) return false;
         text = host_end + 1;
     } else {
-        host_end = (const char *)memchr(text, ':', length);
+        host_end = memchr(text, ':', length);
         text = host_end = host_end ? host_end : end;
     }
     if (!rtmi_is_host(host, (size_t)(host_end - host))) return false;
     unsigned long port = usual;
     if (text < end && *text++ != ':') return false;
     if (text < end) {
-        for (port = 0; text < end && rtmi_is_digit(*text) && port < 65536; text++)
-            port = port * 10 + (unsigned)(*text - '0');
-        if (text != end || port == 0 || port > 65535) return false;
+        char *stop;
+        port = rtmi_is_digit(*text) ? strtoul(text, &stop, 10) : 0;
+        if (!port || stop != end || port > 65535) return false;
     }
     memcpy(peer->host, host, (size_t)(host_end - host));
     peer->host[host_end - host] = '\0';
@@ -1272,8 +1294,7 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
 static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_size) {
     static const struct { const char *scheme; bool tls; } known[] = {
         { "http://", false }, { "https://", true }, { "ws://", false }, { "wss://", true } };
-    for (const char *p = url; *p; p++)
-        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f) return false;
+    if (!rtmi_is_visible(url)) return false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t length = strlen(known[i].scheme);
         if (strlen(url) < length || !rtmi_same_word(url, length, known[i].scheme)) continue;
@@ -1289,13 +1310,9 @@ static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, 
 
 /* The host as it stands in a request: brackets around IPv6, the port where it is not the usual. */
 static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with_port) {
-    bool brackets = strchr(peer->host, ':') != NULL;
-    if (brackets) rtmi_buf_text(out, "[");
-    rtmi_buf_text(out, peer->host);
-    if (brackets) rtmi_buf_text(out, "]");
-    if (!with_port) return;
-    rtmi_buf_text(out, ":");
-    rtmi_buf_text(out, peer->port);
+    bool v6 = strchr(peer->host, ':') != NULL;
+    rtmi_buf_text(out, v6 ? "[" : "", peer->host, v6 ? "]" : "", with_port ? ":" : "",
+                  with_port ? peer->port : "");
 }
 
 /* The value of a header field among lines "Name: value\r\n"; NULL when it is not there. */
@@ -1312,19 +1329,14 @@ static const char *rtmi_find_header(const char *lines, const char *name) {
 /* One field of ours, unless the user gave one of the same name. */
 static void rtmi_write_header(rtmi_buf *out, const char *user_lines, const char *name,
                               const char *value) {
-    if (rtmi_find_header(user_lines, name)) return;
-    rtmi_buf_text(out, name);
-    rtmi_buf_text(out, ": ");
-    rtmi_buf_text(out, value);
-    rtmi_buf_text(out, "\r\n");
+    if (!rtmi_find_header(user_lines, name)) rtmi_buf_text(out, name, ": ", value, "\r\n");
 }
 
 /* Request line, Host, User-Agent and the user's own fields. */
 static void rtmi_write_request(rtmi_buf *out, const char *method, const char *path,
                                size_t path_length, const rtmi_peer *peer, const char *user_lines) {
-    rtmi_buf_text(out, method);
-    rtmi_buf_text(out, " ");
-    if (!path_length || *path != '/') rtmi_buf_text(out, "/"); /* RFC 9112 section 3.2.1 */
+    bool rooted = path_length && *path == '/'; /* RFC 9112 section 3.2.1 */
+    rtmi_buf_text(out, method, rooted ? " " : " /");
     rtmi_buf_add(out, path, path_length);
     rtmi_buf_text(out, " HTTP/1.1\r\n");
     if (!rtmi_find_header(user_lines, "Host")) {
@@ -1376,14 +1388,14 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
-    char accept[32]; /* Sec-WebSocket-Accept */
-    uint64_t left;   /* of the body, or of this chunk */
-    size_t head;     /* bytes of header lines so far, against RTMI_HEAD */
-    char line[RTMI_LINE];
+    unsigned long left; /* of the body, or of this chunk */
+    size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
     size_t line_size; /* RTMI_LINE when the line was longer than that */
     const char *body;
     size_t body_size;
     const char *error;
+    char accept[32]; /* Sec-WebSocket-Accept */
+    char line[RTMI_LINE];
 } rtmi_http;
 
 static void rtmi_http_start(rtmi_http *http, rtmi_http_kind kind) {
@@ -1409,105 +1421,95 @@ static bool rtmi_list_has(const char *list, const char *token) {
     }
 }
 
-/* Decimal digits only: no sign, no white space, no more than 2^63. */
-static bool rtmi_parse_number(const char *text, uint64_t *number) {
-    if (!*text) return false;
-    for (*number = 0; *text; text++) {
-        if (!rtmi_is_digit(*text) || *number > (UINT64_MAX >> 1) / 10) return false;
-        *number = *number * 10 + (unsigned)(*text - '0');
-    }
-    return true;
-}
-
 /* HTTP-version SP status-code SP [reason]; some servers leave out the last space. */
 static rtmi_http_what rtmi_http_status_line(rtmi_http *http) {
     const char *line = http->line;
     if (strncmp(line, "HTTP/1.", 7) || !rtmi_is_digit(line[7]) || line[8] != ' ')
         return rtmi_http_bad(http, "this is not HTTP/1.1");
-    for (int i = 9; i < 12; i++)
-        if (!rtmi_is_digit(line[i])) return rtmi_http_bad(http, "no status code");
-    if (line[12] && line[12] != ' ') return rtmi_http_bad(http, "no status code");
-    http->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
-    if (http->status < 100) return rtmi_http_bad(http, "no status code");
+    if (strspn(line + 9, "0123456789") != 3 || line[9] == '0' || (line[12] && line[12] != ' '))
+        return rtmi_http_bad(http, "no status code");
+    http->status = (int)strtol(line + 9, NULL, 10);
     http->keep_alive = line[7] != '0';
     http->part = RTMI_HTTP_FIELDS;
     return RTMI_HTTP_MORE;
 }
 
+/* Repeated equal values are one (RFC 9110 section 8.6), different ones an attack or a fault. */
 static rtmi_http_what rtmi_http_content_length(rtmi_http *http, char *value) {
-    /* Repeated equal values are one (RFC 9110 section 8.6), different ones an attack or a fault. */
-    for (char *next; value; value = next) {
-        uint64_t length;
-        if ((next = strchr(value, ',')) != NULL) *next++ = '\0';
+    for (;; value++) {
         value += strspn(value, " \t");
-        size_t size = strcspn(value, " \t");
-        if (value[size + strspn(value + size, " \t")]) size = 0;
-        value[size] = '\0';
-        if (!rtmi_parse_number(value, &length))
+        if (!rtmi_is_digit(*value)) return rtmi_http_bad(http, "Content-Length is not a number");
+        unsigned long length = strtoul(value, &value, 10);
+        value += strspn(value, " \t");
+        if (length > LONG_MAX || (*value && *value != ','))
             return rtmi_http_bad(http, "Content-Length is not a number");
         if (http->has_length && http->left != length)
             return rtmi_http_bad(http, "Content-Length is given twice, and differs");
         http->has_length = true;
         http->left = length;
+        if (!*value) return RTMI_HTTP_MORE;
     }
-    return RTMI_HTTP_MORE;
 }
 
-/* One header field that matters here; all others are skipped. */
-static rtmi_http_what rtmi_http_field(rtmi_http *http, const char *name, size_t length,
-                                      char *value) {
-    uint64_t seconds;
+/* The header fields that matter here; all others are skipped. */
+enum {
+    RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
+    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL, RTMI_OTHER
+};
+static const char *const rtmi_field_names[RTMI_OTHER] = {
+    "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
+    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"
+};
+
+static rtmi_http_what rtmi_http_field(rtmi_http *http, int field, char *value) {
     bool tunnel = http->kind == RTMI_HTTP_CONNECT && http->status / 100 == 2;
-    if (tunnel && (rtmi_same_word(name, length, "Content-Length") ||
-                   rtmi_same_word(name, length, "Transfer-Encoding"))) {
-        return RTMI_HTTP_MORE; /* a tunnel has no body, whatever these say (RFC 9110 9.3.6) */
-    } else if (rtmi_same_word(name, length, "Content-Length")) {
-        return rtmi_http_content_length(http, value);
-    } else if (rtmi_same_word(name, length, "Transfer-Encoding")) {
+    switch (field) {
+    case RTMI_CONTENT_LENGTH: /* a tunnel has no body, whatever these say (RFC 9110 9.3.6) */
+        return tunnel ? RTMI_HTTP_MORE : rtmi_http_content_length(http, value);
+    case RTMI_TRANSFER_ENCODING:
+        if (tunnel) break;
         if (http->chunked || !rtmi_same_word(value, strlen(value), "chunked"))
             return rtmi_http_bad(http, "unknown Transfer-Encoding");
         http->chunked = true;
-    } else if (rtmi_same_word(name, length, "Connection")) {
+        break;
+    case RTMI_CONNECTION:
         if (rtmi_list_has(value, "close")) http->keep_alive = false;
         if (rtmi_list_has(value, "upgrade")) http->connection_upgrade = true;
-    } else if (rtmi_same_word(name, length, "Upgrade")) {
+        break;
+    case RTMI_UPGRADE:
         http->upgrade_websocket = rtmi_same_word(value, strlen(value), "websocket");
-    } else if (rtmi_same_word(name, length, "Sec-WebSocket-Accept")) {
+        break;
+    case RTMI_RETRY_AFTER: /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock */
+        if (!*value || value[strspn(value, "0123456789")]) break;
+        http->retry_after = RTMI_RETRY_AFTER_S;
+        if (strtoul(value, NULL, 10) < RTMI_RETRY_AFTER_S) http->retry_after = atoi(value);
+        break;
+    case RTMI_WS_ACCEPT:
         if (*http->accept) return rtmi_http_bad(http, "Sec-WebSocket-Accept is given twice");
         snprintf(http->accept, sizeof http->accept, "%.31s", value);
-    } else if (rtmi_same_word(name, length, "Sec-WebSocket-Extensions") ||
-               rtmi_same_word(name, length, "Sec-WebSocket-Protocol")) {
-        http->extension = true;
-    } else if (rtmi_same_word(name, length, "Retry-After")) {
-        /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock that is right. */
-        if (!*value || value[strspn(value, "0123456789")]) return RTMI_HTTP_MORE;
-        bool fits = rtmi_parse_number(value, &seconds) && seconds < RTMI_RETRY_AFTER_S;
-        http->retry_after = fits ? (int)seconds : RTMI_RETRY_AFTER_S;
+        break;
+    case RTMI_WS_EXTENSIONS:
+    case RTMI_WS_PROTOCOL: http->extension = true; break;
+    default: break;
     }
     return RTMI_HTTP_MORE;
 }
 
-/* Those that rtmi_http_field reads. */
-static const char *const rtmi_http_fields[] = {
-    "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
-    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", NULL
-};
-
 static rtmi_http_what rtmi_http_field_line(rtmi_http *http) {
-    char *line = http->line, *colon = strchr(line, ':');
-    if (http->line_size == RTMI_LINE && !colon) return rtmi_http_bad(http, "header name too long");
+    char *line = http->line;
+    size_t length = strcspn(line, ":");
+    bool cut = http->line_size == RTMI_LINE;
+    int field = 0;
     if (*line == ' ' || *line == '\t') return rtmi_http_bad(http, "folded header line");
-    if (!colon || colon == line) return rtmi_http_bad(http, "header line without a name");
-    for (char *p = line; p < colon; p++)
-        if (!rtmi_is_alnum(*p) && !strchr("!#$%&'*+-.^_`|~", *p))
-            return rtmi_http_bad(http, "bad character in a header name");
-    char *value = colon + 1 + strspn(colon + 1, " \t"), *end = value + strlen(value);
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
+    if (!line[length] && cut) return rtmi_http_bad(http, "header name too long");
+    if (!line[length] || !length) return rtmi_http_bad(http, "header line without a name");
+    if (!rtmi_is_token(line, length)) return rtmi_http_bad(http, "bad character in a header name");
+    while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that nobody reads here. */
-    for (const char *const *name = rtmi_http_fields; *name && http->line_size == RTMI_LINE; name++)
-        if (rtmi_same_word(line, (size_t)(colon - line), *name))
-            return rtmi_http_bad(http, "header line too long");
-    return rtmi_http_field(http, line, (size_t)(colon - line), value);
+    if (cut && field < RTMI_OTHER) return rtmi_http_bad(http, "header line too long");
+    char *value = line + length + 1 + strspn(line + length + 1, " \t"), *end = strchr(value, '\0');
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
+    return rtmi_http_field(http, field, value);
 }
 
 /* The empty line behind the fields: what follows (RFC 9112 section 6.3)? */
@@ -1540,14 +1542,11 @@ static rtmi_http_what rtmi_http_head_end(rtmi_http *http) {
 
 /* chunk-size [ chunk-ext ] (RFC 9112 section 7.1) */
 static rtmi_http_what rtmi_http_chunk_size(rtmi_http *http) {
-    const char *p = http->line;
-    uint64_t size = 0;
-    for (; rtmi_hex(*p) >= 0; p++) {
-        if (size >> 56) return rtmi_http_bad(http, "chunk too large");
-        size = size << 4 | (unsigned)rtmi_hex(*p);
-    }
-    if (p == http->line) return rtmi_http_bad(http, "chunk without a size");
-    p += strspn(p, " \t");
+    size_t digits = strspn(http->line, "0123456789abcdefABCDEF");
+    unsigned long size = strtoul(http->line, NULL, 16);
+    if (!digits) return rtmi_http_bad(http, "chunk without a size");
+    if (size > LONG_MAX) return rtmi_http_bad(http, "chunk too large");
+    const char *p = http->line + digits + strspn(http->line + digits, " \t");
     if (*p ? *p != ';' : http->line_size == RTMI_LINE) /* an extension may be cut, a size not */
         return rtmi_http_bad(http, "bad chunk size");
     http->left = size;
@@ -1561,7 +1560,7 @@ static rtmi_http_what rtmi_http_line(rtmi_http *http) {
     size_t size = http->line_size < RTMI_LINE ? http->line_size : RTMI_LINE - 1;
     if (size && size == http->line_size && http->line[size - 1] == '\r') http->line_size = --size;
     http->line[size] = '\0';
-    if (memchr(http->line, '\0', size) || memchr(http->line, '\r', size))
+    if (strcspn(http->line, "\r") != size) /* a NUL ends it as well */
         return rtmi_http_bad(http, "control character in a header");
     switch (http->part) {
     case RTMI_HTTP_STATUS_LINE: return rtmi_http_status_line(http);
@@ -1585,7 +1584,7 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
             http->body = in + *used;
             http->body_size = size - *used;
             if (http->part != RTMI_HTTP_UNTIL_CLOSE) {
-                if (http->body_size > http->left) http->body_size = (size_t)http->left;
+                if (http->body_size > http->left) http->body_size = http->left;
                 http->left -= http->body_size;
                 if (!http->left)
                     http->part = http->part == RTMI_HTTP_CHUNK ? RTMI_HTTP_CHUNK_END
@@ -1651,13 +1650,14 @@ typedef struct rtmi_ws {
     rtmi_utf8 utf8;
     rtmi_buf buffer;         /* a message that did not lie whole in one input */
     size_t limit;            /* bytes of one message */
+    bool close_sent;         /* after it we send nothing (section 5.5.1) */
     rtm_result skip;         /* why the rest of this message is not kept; RTM_OK = it is */
-    unsigned char control[125];
     unsigned char opcode;    /* of what was found, with data and size */
     const char *data;        /* in the input, in `buffer` or in `control`: until the next call */
     size_t size;
     int code;
     const char *error;
+    unsigned char control[125];
 } rtmi_ws;
 
 static void rtmi_ws_start(rtmi_ws *ws, size_t limit) {
@@ -1668,9 +1668,15 @@ static void rtmi_ws_start(rtmi_ws *ws, size_t limit) {
     ws->limit = limit;
 }
 
-static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, int code, const char *error) {
-    ws->code = code;
+static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, const char *error) {
+    ws->code = RTMI_CLOSE_PROTOCOL_ERROR;
     ws->error = error;
+    return RTMI_WS_BAD;
+}
+
+static rtmi_ws_what rtmi_ws_not_utf8(rtmi_ws *ws) {
+    ws->code = RTMI_CLOSE_INVALID_PAYLOAD;
+    ws->error = "text is not UTF-8";
     return RTMI_WS_BAD;
 }
 
@@ -1686,22 +1692,21 @@ static rtmi_ws_what rtmi_ws_header_byte(rtmi_ws *ws) {
     unsigned first = ws->header[0], opcode = first & 0xf;
     bool control = (opcode & 8) != 0;
     if (ws->have == 1) {
-        if (first & 0x70) return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "reserved bits set");
+        if (first & 0x70) return rtmi_ws_bad(ws, "reserved bits set");
         if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && opcode < RTMI_WS_CLOSE))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "reserved opcode");
+            return rtmi_ws_bad(ws, "reserved opcode");
         if (control && !(first & 0x80))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "fragmented control frame");
+            return rtmi_ws_bad(ws, "fragmented control frame");
         if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, ws->message
-                                   ? "a new message within a fragmented one"
-                                   : "a continuation of no message");
+            return rtmi_ws_bad(ws, ws->message ? "a new message within a fragmented one"
+                                               : "a continuation of no message");
     } else if (ws->have == 2) {
         if (ws->header[1] & 0x80)
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "masked frame from a server");
+            return rtmi_ws_bad(ws, "masked frame from a server");
         if (control && ws->header[1] > 125)
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "control frame over 125 bytes");
+            return rtmi_ws_bad(ws, "control frame over 125 bytes");
     } else if (ws->have == 3 && (ws->header[1] & 0x7f) == 127 && (ws->header[2] & 0x80)) {
-        return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "length with its highest bit set");
+        return rtmi_ws_bad(ws, "length with its highest bit set");
     }
     return RTMI_WS_MORE;
 }
@@ -1716,7 +1721,7 @@ static rtmi_ws_what rtmi_ws_begin_payload(rtmi_ws *ws) {
         ws->left = 0;
         for (unsigned i = 2; i < size; i++) ws->left = ws->left << 8 | ws->header[i];
         if (ws->left < (size == 4 ? 126u : 65536u)) /* section 5.2: the minimal number of bytes */
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "length not in its shortest form");
+            return rtmi_ws_bad(ws, "length not in its shortest form");
     }
     ws->in_payload = true;
     ws->size = 0;
@@ -1738,13 +1743,13 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->opcode = ws->frame;
     if (ws->frame == RTMI_WS_CLOSE) {
         int code = RTMI_CLOSE_NO_STATUS;
-        if (ws->size == 1) return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "half a close code");
+        if (ws->size == 1) return rtmi_ws_bad(ws, "half a close code");
         if (ws->size >= 2) code = ws->control[0] << 8 | ws->control[1];
         if (ws->size >= 2 && (code < 1000 || code >= 5000 || (code >= 1004 && code <= 1006) ||
                               (code >= 1015 && code < 3000)))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
+            return rtmi_ws_bad(ws, "invalid close code");
         if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "close reason is not UTF-8");
+            return rtmi_ws_not_utf8(ws);
         ws->code = code;
     }
     if (ws->frame & 8) return RTMI_WS_MESSAGE;
@@ -1753,7 +1758,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->message = 0;
     if (ws->skip) return RTMI_WS_SKIPPED;
     if (ws->opcode == RTMI_WS_TEXT && ws->utf8.need)
-        return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+        return rtmi_ws_not_utf8(ws);
     return RTMI_WS_MESSAGE;
 }
 
@@ -1767,7 +1772,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
         ws->size += size;
     } else if (!ws->skip) {
         if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+            return rtmi_ws_not_utf8(ws);
         if (whole && ws->fin && !ws->buffer.size) {
             /* The whole message lies in the input: no copy (half the cost of a small event). */
             ws->data = in;
@@ -1810,16 +1815,15 @@ static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t
     if (size < 126) {
         header[1] = (unsigned char)(0x80 | size);
     } else {
-        size_t bytes = size < 65536 ? 2 : 8;
-        header[1] = (unsigned char)(0x80 | (bytes == 2 ? 126 : 127));
-        for (size_t i = 0; i < bytes; i++)
-            header[2 + i] = (unsigned char)((uint64_t)size >> 8 * (bytes - 1 - i));
-        header_size += bytes;
+        header_size += size < 65536 ? 2 : 8;
+        header[1] = (unsigned char)(0x80 | (size < 65536 ? 126 : 127));
+        size_t left = size;
+        for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
     }
     memcpy(header + header_size, mask, 4);
     if (!rtmi_buf_reserve(out, header_size + 4 + size)) return false;
     rtmi_buf_add(out, header, header_size + 4);
-    const char *in = (const char *)payload;
+    const char *in = payload;
     char *to = out->data + out->size;
     out->size += size;
     unsigned char twice[8];
@@ -1884,6 +1888,10 @@ typedef struct rtmi_trust {
     const char *error; /* of the bundle */
 } rtmi_trust;
 
+/* BearSSL numbers them so, from br_sha256_ID on. */
+static const br_hash_class *const rtmi_sha2[] = { &br_sha256_vtable, &br_sha384_vtable,
+                                                  &br_sha512_vtable };
+
 static const char *const rtmi_bundles[] = {
     "/etc/ssl/certs/ca-certificates.crt", /* Debian, Ubuntu, Alpine, Arch, OpenWrt */
     "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
@@ -1921,16 +1929,12 @@ static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t si
 static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
     if (!key || loader->name.failed) return !loader->name.failed;
-    if (trust->count == trust->capacity) {
-        size_t capacity = trust->capacity ? trust->capacity * 2 : 4;
-        void *grown = RTM_REALLOC(trust->anchor, capacity * sizeof *trust->anchor);
-        if (!grown) return false;
-        trust->anchor = (br_x509_trust_anchor *)grown;
-        trust->capacity = capacity;
-    }
+    void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
+    if (!grown) return false;
+    trust->anchor = grown;
     bool rsa = key->key_type == BR_KEYTYPE_RSA;
     size_t size = rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
-    unsigned char *block = (unsigned char *)RTM_REALLOC(NULL, loader->name.size + size + 1);
+    unsigned char *block = RTM_REALLOC(NULL, loader->name.size + size + 1);
     if (!block) return false;
     br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
     anchor->dn.len = loader->name.size;
@@ -1997,7 +2001,7 @@ static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *f
 }
 
 static void rtmi_trust_load(rtmi_trust *trust) {
-    rtmi_loader *loader = (rtmi_loader *)rtmi_alloc(sizeof *loader);
+    rtmi_loader *loader = rtmi_alloc(sizeof *loader);
     bool room = loader != NULL;
     trust->error = NULL;
     if (loader) br_pem_decoder_init(&loader->pem);
@@ -2030,9 +2034,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
     br_x509_minimal_set_rsa(minimal, trust->rsa);
     br_x509_minimal_set_ecdsa(minimal, trust->ec, trust->ecdsa);
-    br_x509_minimal_set_hash(minimal, br_sha256_ID, &br_sha256_vtable);
-    br_x509_minimal_set_hash(minimal, br_sha384_ID, &br_sha384_vtable);
-    br_x509_minimal_set_hash(minimal, br_sha512_ID, &br_sha512_vtable);
+    for (int i = 0; i < 3; i++) br_x509_minimal_set_hash(minimal, br_sha256_ID + i, rtmi_sha2[i]);
     br_x509_minimal_set_minrsa(minimal, 2048 / 8);
     long long now = (long long)RTM_TIME();
     if (now < 0) now = 0;
@@ -2074,41 +2076,55 @@ static const br_x509_class rtmi_trust_class = {
     rtmi_trust_end_cert,    rtmi_trust_end_chain,   rtmi_trust_get_pkey
 };
 
-/* A sentence for what BearSSL reports: what is wrong, and what to do about it. */
+/* A sentence for what BearSSL reports: what is wrong, and what to do about it. Those at the end
+   stand for a range, up from their number. */
 static const char *rtmi_tls_error(int error) {
-    switch (error) {
-    case BR_ERR_X509_NOT_TRUSTED:
-        return "certificate signed by an unknown CA (a proxy that reads along? set ca_file)";
-    case BR_ERR_X509_EXPIRED:
-        return "certificate outside its dates: is this machine's clock set?";
-    case BR_ERR_X509_BAD_SERVER_NAME: return "certificate is for another host name";
-    case BR_ERR_X509_WEAK_PUBLIC_KEY: return "certificate with an RSA key of less than 2048 bits";
-    case BR_ERR_X509_DN_MISMATCH:
-        return "the server sends its intermediate certificates in disorder, or not all";
-    case BR_ERR_X509_NOT_CA: return "certificate signed by one that is not a CA";
-    case BR_ERR_X509_UNSUPPORTED:
-    case BR_ERR_X509_BAD_SIGNATURE: return "certificate with a bad or outdated (SHA-1) signature";
-    case BR_ERR_BAD_VERSION:
-    case BR_ERR_UNSUPPORTED_VERSION: return "not TLS, or a version other than 1.2";
-    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION:
-        return "the server does not speak TLS 1.2";
-    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE:
-        return "the server has no cipher suite in common with us, or wants a client certificate";
-    case BR_ERR_BAD_MAC: return "a record was altered on its way";
-    case BR_ERR_NO_RANDOM: return "no source of random numbers";
-    default: break;
-    }
-    if (error >= BR_ERR_SEND_FATAL_ALERT) return "TLS failed, we sent an alert";
-    if (error >= BR_ERR_RECV_FATAL_ALERT) return "TLS refused by the server";
-    if (error >= BR_ERR_X509_OK) return "certificate that is not valid";
-    return "not TLS 1.2, or broken TLS";
+    static const struct { short error; bool range; const char *sentence; } known[] = {
+        { BR_ERR_X509_NOT_TRUSTED, false,
+          "certificate signed by an unknown CA (a proxy that reads along? set ca_file)" },
+        { BR_ERR_X509_EXPIRED, false,
+          "certificate outside its dates: is this machine's clock set?" },
+        { BR_ERR_X509_BAD_SERVER_NAME, false, "certificate is for another host name" },
+        { BR_ERR_X509_WEAK_PUBLIC_KEY, false,
+          "certificate with an RSA key of less than 2048 bits" },
+        { BR_ERR_X509_DN_MISMATCH, false,
+          "the server sends its intermediate certificates in disorder, or not all" },
+        { BR_ERR_X509_NOT_CA, false, "certificate signed by one that is not a CA" },
+        { BR_ERR_X509_UNSUPPORTED, false,
+          "certificate with a bad or outdated (SHA-1) signature" },
+        { BR_ERR_X509_BAD_SIGNATURE, false,
+          "certificate with a bad or outdated (SHA-1) signature" },
+        { BR_ERR_BAD_VERSION, false, "not TLS, or a version other than 1.2" },
+        { BR_ERR_UNSUPPORTED_VERSION, false, "not TLS, or a version other than 1.2" },
+        { BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION, false,
+          "the server does not speak TLS 1.2" },
+        { BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE, false,
+          "the server has no cipher suite in common with us, or wants a client certificate" },
+        { BR_ERR_BAD_MAC, false, "a record was altered on its way" },
+        { BR_ERR_NO_RANDOM, false, "no source of random numbers" },
+        { BR_ERR_SEND_FATAL_ALERT, true, "TLS failed, we sent an alert" },
+        { BR_ERR_RECV_FATAL_ALERT, true, "TLS refused by the server" },
+        { BR_ERR_X509_OK, true, "certificate that is not valid" },
+        { 0, true, "not TLS 1.2, or broken TLS" }
+    };
+    size_t i = 0;
+    while (known[i].range ? error < known[i].error : error != known[i].error) i++;
+    return known[i].sentence;
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>conn   one connection: resolve, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
  * --------------------------------------------------------------------------------------------- */
 
-/* What the user set for all connections. */
+/* A TLS session to resume: a hundredth of a full handshake's cost. */
+typedef struct rtmi_tls_session {
+    rtmi_peer peer; /* host "" = none */
+    br_ssl_session_parameters session;
+} rtmi_tls_session;
+
+enum { RTMI_TLS_SESSIONS = 2 }; /* the Web API's host and the WebSocket's, most often two */
+
+/* What all connections of a client share. */
 typedef struct rtmi_network {
     char *ca_file, *ca_pem;
     rtmi_peer proxy;  /* host "" = none */
@@ -2116,15 +2132,8 @@ typedef struct rtmi_network {
     char *no_proxy;   /* hosts that are reached directly, or NULL */
     void (*tls_setup)(void *tls, void *user);
     void *tls_user;
+    rtmi_tls_session tls_session[RTMI_TLS_SESSIONS]; /* most recent first */
 } rtmi_network;
-
-/* A TLS session to resume: a hundredth of a full handshake's cost. */
-typedef struct rtmi_ticket {
-    char host[RTMI_HOST];
-    char port[6];
-    bool valid;
-    br_ssl_session_parameters session;
-} rtmi_ticket;
 
 typedef struct rtmi_tls {
     br_ssl_client_context client;
@@ -2141,17 +2150,11 @@ typedef enum rtmi_phase {
 } rtmi_phase;
 
 typedef struct rtmi_conn {
-    const rtmi_network *network;
+    rtmi_network *network;
     rtmi_why *why;
     rtmi_phase phase;
     int fd;
-    rtmi_peer peer;
     bool via_proxy;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address[RTMI_ADDRESSES];
     unsigned addresses, tried;
     long long deadline;         /* for the connection to be ready */
     long long address_deadline; /* for this address to answer */
@@ -2161,13 +2164,18 @@ typedef struct rtmi_conn {
     bool drained;               /* the last read emptied the socket: no use until poll() tells */
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
-    rtmi_ticket *ticket;
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
     size_t out_at;
     rtmi_http http;             /* of the response that this connection is at */
+    rtmi_peer peer;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address[RTMI_ADDRESSES];
 } rtmi_conn;
 
-static void rtmi_conn_init(rtmi_conn *conn, const rtmi_network *network, rtmi_why *why) {
+static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, rtmi_why *why) {
     conn->network = network;
     conn->why = why;
     conn->fd = -1;
@@ -2199,16 +2207,22 @@ static void rtmi_conn_close(rtmi_conn *conn) {
     conn->phase = RTMI_CONN_CLOSED;
 }
 
+/* Why a socket call failed, from errno; `error` 0 = the peer has closed in order. */
+static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
+    if (!error)
+        return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+    if (error == EAGAIN || error == EWOULDBLOCK) return RTM_E_AGAIN;
+    return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
+                     strerror(error));
+}
+
 /* send() and recv() with their outcomes put into rtm_result. */
 static rtm_result rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size, size_t *sent) {
     ssize_t n;
     do n = send(conn->fd, data, size, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     *sent = n > 0 ? (size_t)n : 0;
-    if (n >= 0) return RTM_OK;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return RTM_E_AGAIN;
-    return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
-                     strerror(errno));
+    return n >= 0 ? RTM_OK : rtmi_conn_lost(conn, errno);
 }
 
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
@@ -2219,13 +2233,9 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     while (n < 0 && errno == EINTR);
     *received = n > 0 ? (size_t)n : 0;
     conn->drained = n < (ssize_t)size;
-    if (n > 0) conn->heard = true;
-    if (n > 0) return RTM_OK;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return RTM_E_AGAIN;
-    if (n < 0)
-        return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
-                         strerror(errno));
-    return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+    if (n <= 0) return rtmi_conn_lost(conn, n < 0 ? errno : 0);
+    conn->heard = true;
+    return RTM_OK;
 }
 
 static bool rtmi_is_address(const char *host) {
@@ -2253,10 +2263,7 @@ static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
 
 /* Looks the host up: the one thing here that may block, unless RTM_GETADDRINFO does not. */
 static rtm_result rtmi_conn_resolve(rtmi_conn *conn, const rtmi_peer *peer) {
-    struct addrinfo hints, *found = NULL;
-    memset(&hints, 0, sizeof hints);
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
     int error = RTM_GETADDRINFO(peer->host, peer->port, &hints, &found);
     if (error)
         return rtmi_fail(conn->why, RTM_E_RESOLVE, "cannot resolve %s: %s", peer->host,
@@ -2296,8 +2303,8 @@ static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int err
     while (conn->tried < conn->addresses) {
         rtmi_conn_close_fd(conn);
         if (rtmi_conn_try(conn)) {
-            unsigned shares = conn->addresses - conn->tried + 1;
-            conn->address_deadline = now + (conn->deadline - now) / shares;
+            int shares = (int)(conn->addresses - conn->tried + 1);
+            conn->address_deadline = now + (int)(conn->deadline - now) / shares;
             return RTM_E_AGAIN;
         }
         error = errno;
@@ -2331,9 +2338,7 @@ static void rtmi_tls_profile(rtmi_tls *tls, rtmi_trust *trust) {
     rtmi_tls_suites(engine);
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
-    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
-    br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
-    br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
+    for (int i = 0; i < 3; i++) br_ssl_engine_set_hash(engine, br_sha256_ID + i, rtmi_sha2[i]);
     br_ssl_engine_set_prf_sha256(engine, br_tls12_sha256_prf);
     br_ssl_engine_set_prf_sha384(engine, br_tls12_sha384_prf);
     br_ssl_engine_set_default_aes_gcm(engine);
@@ -2346,17 +2351,32 @@ static void rtmi_tls_profile(rtmi_tls *tls, rtmi_trust *trust) {
     trust->rsa = br_ssl_engine_get_rsavrfy(engine);
 }
 
+/* The session to resume with this peer; NULL when there is none. */
+static rtmi_tls_session *rtmi_tls_session_of(const rtmi_conn *conn) {
+    rtmi_tls_session *known = conn->network->tls_session, *end = known + RTMI_TLS_SESSIONS;
+    while (known < end && !rtmi_same_peer(&known->peer, &conn->peer)) known++;
+    return known < end ? known : NULL;
+}
+
+/* Keeps the session for the next handshake, in place of the peer's last or of the oldest. */
+static void rtmi_tls_session_keep(const rtmi_conn *conn) {
+    rtmi_tls_session *first = conn->network->tls_session, *last = rtmi_tls_session_of(conn);
+    size_t newer = last ? (size_t)(last - first) : RTMI_TLS_SESSIONS - 1;
+    memmove(first + 1, first, newer * sizeof *first);
+    first->peer = conn->peer;
+    br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &first->session);
+}
+
 static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     unsigned char seed[32];
     if (!conn->peer.tls) {
         conn->phase = RTMI_CONN_READY;
         return RTM_OK;
     }
-    conn->tls = (rtmi_tls *)rtmi_alloc(sizeof *conn->tls);
-    conn->trust = (rtmi_trust *)rtmi_alloc(sizeof *conn->trust);
+    conn->tls = rtmi_alloc(sizeof *conn->tls);
+    conn->trust = rtmi_alloc(sizeof *conn->trust);
     if (!conn->tls || !conn->trust) return rtmi_out_of_memory(conn->why);
-    if (RTM_RANDOM(seed, sizeof seed))
-        return rtmi_fail(conn->why, RTM_E_TLS, "no source of random numbers");
+    if (RTM_RANDOM(seed, sizeof seed)) return rtmi_no_random(conn->why);
     conn->trust->host = conn->peer.host;
     conn->trust->ca_pem = conn->network->ca_pem;
     conn->trust->ca_file = conn->network->ca_file;
@@ -2364,15 +2384,15 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     br_ssl_engine_context *engine = &conn->tls->client.eng;
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
-    rtmi_ticket *ticket = conn->ticket;
-    bool resume = ticket && ticket->valid && !strcmp(ticket->host, conn->peer.host) &&
-                  !strcmp(ticket->port, conn->peer.port);
-    if (resume) br_ssl_engine_set_session_parameters(engine, &ticket->session);
-    if (ticket) ticket->valid = false; /* until the handshake has gone well */
+    rtmi_tls_session *known = rtmi_tls_session_of(conn);
+    if (known) {
+        br_ssl_engine_set_session_parameters(engine, &known->session);
+        *known->peer.host = '\0'; /* until the handshake has gone well */
+    }
     if (conn->network->tls_setup)
         conn->network->tls_setup(&conn->tls->client, conn->network->tls_user);
     const char *name = rtmi_is_address(conn->peer.host) ? NULL : conn->peer.host;
-    if (!br_ssl_client_reset(&conn->tls->client, name, resume))
+    if (!br_ssl_client_reset(&conn->tls->client, name, known != NULL))
         return rtmi_fail(conn->why, RTM_E_TLS, "TLS cannot start (error %d)",
                          br_ssl_engine_last_error(engine));
     conn->phase = RTMI_CONN_TLS;
@@ -2382,8 +2402,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
 /* The engine has closed: why? */
 static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     int error = br_ssl_engine_last_error(&conn->tls->client.eng);
-    if (error == BR_ERR_OK)
-        return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+    if (error == BR_ERR_OK) return rtmi_conn_lost(conn, 0);
     bool x509 = error >= BR_ERR_X509_OK && error < BR_ERR_RECV_FATAL_ALERT;
     const char *sentence = conn->trust && conn->trust->error && x509 ? conn->trust->error
                                                                      : rtmi_tls_error(error);
@@ -2474,17 +2493,16 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
     rtmi_conn_close(conn);
 }
 
-/* Begins to connect. `ticket` is where the TLS session of this host is kept, or NULL. */
-static rtm_result rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer, rtmi_ticket *ticket,
-                                 long long now, long long deadline) {
+/* Begins to connect. */
+static rtm_result rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer, long long now,
+                                 long long deadline) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
-    conn->ticket = ticket;
     conn->deadline = deadline;
     conn->ahead_at = conn->ahead_end = conn->out_at = 0;
     conn->drained = false;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
-    conn->ahead = (unsigned char *)RTM_REALLOC(NULL, RTMI_AHEAD);
+    conn->ahead = RTM_REALLOC(NULL, RTMI_AHEAD);
     if (!conn->ahead) return rtmi_out_of_memory(conn->why);
     rtm_result result = rtmi_conn_resolve(conn, conn->via_proxy ? &conn->network->proxy : peer);
     if (result == RTM_OK) result = rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
@@ -2549,6 +2567,13 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
     return out ? POLLIN | POLLOUT : POLLIN;
 }
 
+/* When something is to be done at the latest, told or not: 0 = now. */
+static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
+    if (rtmi_conn_buffered(conn)) return 0;
+    bool address = conn->phase == RTMI_CONN_TCP && conn->address_deadline < deadline;
+    return address ? conn->address_deadline : deadline;
+}
+
 /* connect() has come to an end, or not yet. */
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     struct pollfd pollfd = { conn->fd, POLLOUT, 0 };
@@ -2561,15 +2586,13 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
     if (error) return rtmi_conn_next_address(conn, now, error);
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
+    const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
     rtmi_write_authority(&conn->out, &conn->peer, true);
     rtmi_buf_text(&conn->out, " HTTP/1.1\r\nHost: ");
     rtmi_write_authority(&conn->out, &conn->peer, true);
-    if (conn->network->proxy_auth) {
-        rtmi_buf_text(&conn->out, "\r\nProxy-Authorization: Basic ");
-        rtmi_buf_text(&conn->out, conn->network->proxy_auth);
-    }
-    rtmi_buf_text(&conn->out, "\r\n\r\n");
+    rtmi_buf_text(&conn->out, auth ? "\r\nProxy-Authorization: Basic " : "", auth ? auth : "",
+                  "\r\n\r\n");
     if (conn->out.failed) return rtmi_out_of_memory(conn->why);
     rtmi_http_start(&conn->http, RTMI_HTTP_CONNECT);
     conn->phase = RTMI_CONN_PROXY;
@@ -2622,12 +2645,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
             return rtmi_fail(conn->why, RTM_E_TLS, "%s hung up within the TLS handshake",
                              conn->peer.host);
     }
-    if (conn->ticket) {
-        br_ssl_engine_get_session_parameters(engine, &conn->ticket->session);
-        memcpy(conn->ticket->host, conn->peer.host, sizeof conn->ticket->host);
-        memcpy(conn->ticket->port, conn->peer.port, sizeof conn->ticket->port);
-        conn->ticket->valid = true;
-    }
+    rtmi_tls_session_keep(conn);
     rtmi_conn_free_trust(conn);
     conn->phase = RTMI_CONN_READY;
     return RTM_OK;
@@ -2672,7 +2690,7 @@ static void rtmi_call_free(rtmi_call *call) {
    peer is used again if it still lives. A request that was sent is never repeated by itself: nobody
    knows whether it was carried out (RFC 9110 section 9.2.2). */
 static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
-                                  rtmi_ticket *ticket, long long now, long long deadline) {
+                                  long long now, long long deadline) {
     rtmi_conn *conn = &call->conn;
     const char *data;
     size_t size;
@@ -2681,13 +2699,12 @@ static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rt
     rtmi_buf_clear(&call->body);
     if (call->request.failed) return rtmi_out_of_memory(conn->why);
     if (kind == RTMI_HTTP_CALL && conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
-        conn->http.part == RTMI_HTTP_COMPLETE && !strcmp(conn->peer.host, peer->host) &&
-        !strcmp(conn->peer.port, peer->port) && conn->peer.tls == peer->tls) {
+        conn->http.part == RTMI_HTTP_COMPLETE && rtmi_same_peer(&conn->peer, peer)) {
         rtmi_why why = *conn->why; /* that it was closed meanwhile is no failure */
         if (rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN) return RTM_OK;
         *conn->why = why;
     }
-    return rtmi_conn_open(conn, peer, ticket, now, deadline);
+    return rtmi_conn_open(conn, peer, now, deadline);
 }
 
 static rtm_result rtmi_call_read(rtmi_call *call) {
@@ -2743,19 +2760,12 @@ static rtm_result rtmi_call_step(rtmi_call *call, long long now) {
  * --------------------------------------------------------------------------------------------- */
 
 /* The states in order, as in the table of STATES above. */
-#define RTMI_STATES(X) \
-    X(IDLE, idle)      \
-    X(CALLING, calling) \
-    X(UPGRADING, upgrading) \
-    X(OPEN, open)      \
-    X(CLOSING, closing) \
-    X(WAITING, waiting) \
-    X(FINISHED, finished)
+#define RTMI_STATES(X) X(IDLE) X(CALLING) X(UPGRADING) X(OPEN) X(CLOSING) X(WAITING) X(FINISHED)
 
 typedef enum rtmi_state {
-#define RTMI_STATE(NAME, name) RTMI_##NAME,
-    RTMI_STATES(RTMI_STATE)
-#undef RTMI_STATE
+#define RTMI_ENUM(NAME) RTMI_##NAME,
+    RTMI_STATES(RTMI_ENUM)
+#undef RTMI_ENUM
 } rtmi_state;
 
 typedef struct rtmi_handler {
@@ -2766,61 +2776,60 @@ typedef struct rtmi_handler {
     void *user;
 } rtmi_handler;
 
+/* Numbers and pointers first, arrays last: code for small machines reaches near fields in fewer
+   bytes (500 in all on ARM). */
 struct rtm_client {
+    rtmi_state state;  /* written by rtmi_enter alone */
+    long long now;     /* read once a step, not once an event */
+    long long deadline;  /* of this state; LLONG_MAX = none */
+    rtm_result begun;  /* what entering the state came to */
+    rtm_result cause;  /* why the last session or attempt ended; RTM_OK = in good order */
+    rtm_result result; /* what a finished client returns */
+    volatile sig_atomic_t stop;
+    bool drop;         /* end this session */
+    bool polling;      /* within rtm_poll, and so perhaps in a callback */
+    int dispatched;    /* events in this rtm_poll */
+    unsigned ended;    /* sessions and attempts, for rtm_connect */
+    unsigned failures; /* in a row */
+    int retry_after;   /* seconds that the last response asked for; -1 = none */
+
+    long long timeout_ms, ping_interval_ms; /* as configured; ping_interval_ms < 0: never */
+    size_t max_message;
+    bool use_rtm_start, no_auto_reconnect, no_signals;
     char *token, *headers; /* headers: lines "Name: value\r\n", or NULL */
     char *base_path;       /* of base_url, with a slash at its end */
-    rtmi_peer api;
-    bool use_rtm_start, no_auto_reconnect, no_signals;
-    long long timeout_ms, ping_interval_ms; /* ping_interval_ms < 0: never */
-    size_t max_message;
-    rtmi_network network;
-    char *proxy_password; /* decoded, to be kept out of texts */
+    char *proxy_password;  /* decoded, to be kept out of texts */
     char **secrets;
     void (*log)(const char *line, void *user);
     void *log_user;
 
-    rtmi_state state;    /* written by rtmi_enter alone */
-    long long now;       /* read once a step, not once an event */
-    long long deadline;  /* of this state; LLONG_MAX = none */
-    rtm_result begun;    /* what entering the state came to */
-    rtm_result cause;    /* why the last session or attempt ended; RTM_OK = in good order */
-    rtm_result result;   /* what a finished client returns */
-    rtmi_why why;
-    volatile sig_atomic_t stop;
-    bool drop;           /* end this session */
-    bool polling;        /* within rtm_poll, and so perhaps in a callback */
-    int dispatched;      /* events in this rtm_poll */
-    unsigned ended;      /* sessions and attempts, for rtm_connect */
-    unsigned failures;   /* in a row */
-    int retry_after;     /* seconds that the last response asked for; -1 = none */
-
-    rtmi_call session;   /* the connection: first for the URL, then for the WebSocket */
-    rtmi_ticket api_ticket, socket_ticket;
-    rtmi_buf greeting;   /* the rtm.connect response, until `open` has been dispatched */
-    rtmi_ws ws;
-    char key[25];        /* Sec-WebSocket-Key */
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
     bool pinged;         /* a PING is out, and nothing came since */
     int close_code;
-    char close_reason[126];
 
     int last_id;
     int *unanswered; /* ids of messages, oldest first */
     size_t unanswered_count, unanswered_capacity;
-    rtmi_buf compose;
-    unsigned char pool[256]; /* of random bytes */
-    size_t pool_left;
-
     rtmi_handler *handlers;
     size_t handler_count, handler_capacity;
     bool handlers_removed;
-    char type[RTMI_TYPE]; /* of the event being dispatched */
-    rtmi_document event_document;
+    size_t pool_left;
+    rtmi_buf compose;
+    rtmi_buf greeting; /* the rtm.connect response, until `open` has been dispatched */
 
-    rtmi_call web; /* rtm_call's connection */
-    rtmi_document web_document;
-    char web_code[RTMI_CODE]; /* what its response's `error` points at */
+    rtmi_why why;
+    rtmi_ws ws;
+    rtmi_call session; /* the connection: first for the URL, then for the WebSocket */
+    rtmi_call web;     /* rtm_call's connection */
+    rtmi_document event_document, web_document;
+    rtmi_peer api;
+    rtmi_network network;
+    char key[25];             /* Sec-WebSocket-Key */
+    char type[RTMI_TYPE];     /* of the event being dispatched */
+    char web_code[RTMI_CODE]; /* what rtm_call's response's `error` points at */
+    char close_reason[126];
+    unsigned char pool[256];  /* of random bytes */
 };
 
 RTMI_PRINTF(2)
@@ -2887,26 +2896,19 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-static rtm_event rtmi_event(const char *type) {
-    rtm_event event;
-    memset(&event, 0, sizeof event);
-    event.type = type;
-    event.data = rtmi_json_none;
-    event.reason = event.detail = "";
-    return event;
-}
-
 /* Tells of a failure; client->why has the sentence. */
 static void rtmi_dispatch_error(rtm_client *client, rtm_result result, int id, rtm_json data) {
     char detail[sizeof client->why.text]; /* a callback may fail at something of its own */
-    rtm_event event = rtmi_event("error");
+    rtm_event event = { .type = "error", .data = data, .result = result, .id = id, .reason = "",
+                        .detail = detail };
     memcpy(detail, client->why.text, sizeof detail);
-    event.result = result;
-    event.id = id;
-    event.data = data;
-    event.detail = detail;
     rtmi_log(client, "error: %s", detail);
     rtmi_dispatch(client, &event, true);
+}
+
+/* The same for what concerns no message of ours: takes what rtmi_fail returned. */
+static void rtmi_report(rtm_client *client, rtm_result result) {
+    rtmi_dispatch_error(client, result, 0, rtmi_json_none);
 }
 
 /* Sends -------------------------------------------------------------------------------------- */
@@ -2916,10 +2918,10 @@ static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *da
     rtmi_conn *conn = &client->session.conn;
     unsigned char mask[4];
     size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
+    if (client->ws.close_sent) return RTM_OK;
     if (conn->out.size - conn->out_at + size > limit)
         return rtmi_fail(&client->why, RTM_E_AGAIN, "the send buffer is full");
-    if (!rtmi_random_bytes(client, mask, sizeof mask))
-        return rtmi_fail(&client->why, RTM_E_TLS, "no source of random numbers");
+    if (!rtmi_random_bytes(client, mask, sizeof mask)) return rtmi_no_random(&client->why);
     if (conn->out_at) { /* only what still waits */
         memmove(conn->out.data, conn->out.data + conn->out_at, conn->out.size - conn->out_at);
         conn->out.size -= conn->out_at;
@@ -2929,6 +2931,7 @@ static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *da
         conn->out.failed = false; /* nothing was taken */
         return rtmi_out_of_memory(&client->why);
     }
+    client->ws.close_sent = opcode == RTMI_WS_CLOSE;
     rtmi_conn_flush(conn); /* what cannot be sent now waits; a dead connection shows in reading */
     return RTM_OK;
 }
@@ -2939,16 +2942,12 @@ static void rtmi_send_close(rtm_client *client, int code) {
 }
 
 static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
-    size_t capacity = client->unanswered_capacity;
     if (client->unanswered_count == RTMI_UNANSWERED)
         return rtmi_fail(&client->why, RTM_E_AGAIN, "%d messages await an answer", RTMI_UNANSWERED);
-    if (client->unanswered_count == capacity) {
-        capacity = capacity ? capacity * 2 : 16;
-        void *grown = RTM_REALLOC(client->unanswered, capacity * sizeof *client->unanswered);
-        if (!grown) return rtmi_out_of_memory(&client->why);
-        client->unanswered = (int *)grown;
-        client->unanswered_capacity = capacity;
-    }
+    void *grown = rtmi_grow(client->unanswered, client->unanswered_count,
+                            &client->unanswered_capacity, sizeof *client->unanswered);
+    if (!grown) return rtmi_out_of_memory(&client->why);
+    client->unanswered = grown;
     client->unanswered[client->unanswered_count++] = id;
     return RTM_OK;
 }
@@ -2968,7 +2967,11 @@ static int rtmi_next_id(const rtm_client *client) {
     return client->last_id < INT_MAX ? client->last_id + 1 : 1;
 }
 
-static int rtmi_too_big(rtm_client *client, size_t size) {
+static rtm_result rtmi_not_connected(rtm_client *client) {
+    return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
+}
+
+static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
     return rtmi_fail(&client->why, RTM_E_TOO_BIG, "message of %zu bytes or more: Slack takes 16384",
                      size);
 }
@@ -2988,29 +2991,32 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
     return id;
 }
 
-/* {"id":N,"type":TYPE[,"channel":CHANNEL][,"text":TEXT]} */
-static int rtmi_send_typed(rtm_client *client, const char *type, const char *channel,
-                           const char *text, bool answered) {
+/* {"id":N,"type":TYPE[,"channel":CHANNEL[,"text":TEXT]]}, with so many of the two. */
+static int rtmi_send_typed(rtm_client *client, const char *type, int fields, const char *channel,
+                           const char *text) {
+    static const char *const name[] = { ",\"channel\":", ",\"text\":" };
+    const char *const value[] = { channel, text };
+    if (!client) return RTM_E_ARGUMENT;
+    for (int i = 0; i < fields; i++)
+        if (!value[i])
+            return rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s without a channel or text", type);
+    if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     rtmi_buf *out = &client->compose;
-    if (!rtm_is_connected(client))
-        return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
-    if ((channel && !rtmi_is_utf8(channel, strlen(channel))) ||
-        (text && !rtmi_is_utf8(text, strlen(text))))
-        return rtmi_fail(&client->why, RTM_E_JSON, "channel or text is not UTF-8");
-    size_t least = (channel ? strlen(channel) : 0) + (text ? strlen(text) : 0);
-    if (least > RTMI_MESSAGE_OUT) return rtmi_too_big(client, least);
     int id = rtmi_next_id(client);
     rtmi_buf_clear(out);
     rtmi_buf_text(out, "{\"id\":");
     rtmi_buf_number(out, id);
-    rtmi_buf_text(out, ",\"type\":");
-    rtmi_json_quote(out, type);
-    if (channel) rtmi_buf_text(out, ",\"channel\":");
-    if (channel) rtmi_json_quote(out, channel);
-    if (text) rtmi_buf_text(out, ",\"text\":");
-    if (text) rtmi_json_quote(out, text);
+    rtmi_buf_text(out, ",\"type\":\"", type, "\"");
+    for (int i = 0; i < fields; i++) {
+        size_t size = strlen(value[i]);
+        if (!rtmi_is_utf8(value[i], size))
+            return rtmi_fail(&client->why, RTM_E_JSON, "channel or text is not UTF-8");
+        if (size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, size);
+        rtmi_buf_text(out, name[i]);
+        rtmi_json_quote(out, value[i]);
+    }
     rtmi_buf_text(out, "}");
-    return rtmi_send_composed(client, id, answered);
+    return rtmi_send_composed(client, id, strcmp(type, "typing") != 0);
 }
 
 /* What has come ------------------------------------------------------------------------------- */
@@ -3042,33 +3048,29 @@ static bool rtmi_is_one_of(const char *word, const char *const *list) {
 
 /* One text message from Slack. What nobody listens to is dropped after a look at its type. */
 static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
-    static const char *const leaving[] = { "goodbye", "team_migration_started", "error", NULL };
+    static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
     static const char *const ours[] = { "open", "close", "Unknown", NULL }; /* not the server's */
-    const char *value = NULL;
-    size_t value_size = 0;
-    bool typed = rtmi_json_member(text, size, "type", 4, &value, &value_size) && *value == '"';
-    if (typed) {
-        size_t length = rtm_json_string(rtmi_json_value(value, value_size, NULL), client->type,
-                                        sizeof client->type);
-        typed = strlen(client->type) == length && !rtmi_is_one_of(client->type, ours);
-        if (typed && !rtmi_is_one_of(client->type, leaving) && strcmp(client->type, "pong") &&
-            !rtmi_anyone_hears(client, client->type, strlen(client->type))) return;
-    }
-    rtm_json data;
+    rtm_json data = { text, size, NULL }, type = rtmi_json_member(data, "type", 4);
+    size_t length = rtm_json_string(type, client->type, sizeof client->type);
+    bool typed = type.size && *type.text == '"' && strlen(client->type) == length &&
+                 !rtmi_is_one_of(client->type, ours);
+    bool leaving = typed && rtmi_is_one_of(client->type, ends);
+    bool reply = !typed || !strcmp(client->type, "pong");
+    if (!leaving && !reply && !rtmi_anyone_hears(client, client->type, length)) return;
     if (!rtmi_document_open(&client->event_document, text, size, &data)) {
-        rtmi_fail(&client->why, RTM_E_JSON, "Slack sent an event that is not JSON");
-        rtmi_dispatch_error(client, RTM_E_JSON, 0, rtmi_json_none);
+        rtmi_report(client, rtmi_fail(&client->why, RTM_E_JSON,
+                                      "Slack sent an event that is not JSON"));
         return;
     }
-    rtm_event event = rtmi_event(typed ? client->type : "Unknown");
-    event.data = data;
-    if (!typed || !strcmp(client->type, "pong")) rtmi_on_reply(client, &event);
-    if (typed && rtmi_is_one_of(client->type, leaving)) client->drop = true;
+    rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
+                        .detail = "" };
+    if (reply) rtmi_on_reply(client, &event);
+    if (leaving) client->drop = true;
     if (!typed && rtmi_on_refusal(client, &event)) return;
     rtmi_dispatch(client, &event, !strcmp(event.type, "error"));
-    if (!client->event_document.failed) return;
-    rtmi_fail(&client->why, RTM_E_MEMORY, "no memory to look into an event");
-    rtmi_dispatch_error(client, RTM_E_MEMORY, 0, rtmi_json_none);
+    if (client->event_document.failed)
+        rtmi_report(client, rtmi_fail(&client->why, RTM_E_MEMORY,
+                                      "no memory to look into an event"));
 }
 
 static void rtmi_on_close(rtm_client *client) {
@@ -3146,30 +3148,18 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
     return RTM_OK;
 }
 
-static rtm_response rtmi_response(void) {
-    rtm_response response;
-    memset(&response, 0, sizeof response);
-    response.data = rtmi_json_none;
-    response.error = "";
-    return response;
-}
-
 /* Composes POST base_url/method with this form and begins it. */
 static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char *method,
                                  const rtmi_buf *form, long long now) {
-    rtmi_buf *out = &call->request, path = { NULL, 0, 0, false };
-    rtmi_buf_text(&path, client->base_path);
-    rtmi_buf_text(&path, method);
+    rtmi_buf *out = &call->request, path = { 0 };
+    rtmi_buf_text(&path, client->base_path, method);
     rtmi_buf_free(out);
     if (!path.failed)
         rtmi_write_request(out, "POST", path.data, path.size, &client->api, client->headers);
     if (path.failed || (form && form->failed)) out->failed = true;
     rtmi_buf_free(&path);
-    if (!rtmi_find_header(client->headers, "Authorization")) {
-        rtmi_buf_text(out, "Authorization: Bearer ");
-        rtmi_buf_text(out, client->token);
-        rtmi_buf_text(out, "\r\n");
-    }
+    if (!rtmi_find_header(client->headers, "Authorization"))
+        rtmi_buf_text(out, "Authorization: Bearer ", client->token, "\r\n");
     rtmi_write_header(out, client->headers, "Content-Type", "application/x-www-form-urlencoded");
     rtmi_write_header(out, client->headers, "Accept", "application/json");
     rtmi_buf_text(out, "Content-Length: ");
@@ -3177,8 +3167,7 @@ static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char
     rtmi_buf_text(out, "\r\n\r\n");
     if (form) rtmi_buf_add(out, form->data, form->size);
     call->limit = client->max_message;
-    return rtmi_call_start(call, RTMI_HTTP_CALL, &client->api, &client->api_ticket, now,
-                           now + client->timeout_ms);
+    return rtmi_call_start(call, RTMI_HTTP_CALL, &client->api, now, now + client->timeout_ms);
 }
 
 /* States: entering --------------------------------------------------------------------------- */
@@ -3199,7 +3188,7 @@ static rtm_result rtmi_begin_upgrading(rtm_client *client) {
     rtmi_peer peer;
     const char *path;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
-    char *url = (char *)rtmi_alloc(length + 1);
+    char *url = rtmi_alloc(length + 1);
     if (!url) return rtmi_out_of_memory(&client->why);
     rtm_json_string(value, url, length + 1);
     rtm_result result = RTM_OK;
@@ -3210,25 +3199,24 @@ static rtm_result rtmi_begin_upgrading(rtm_client *client) {
         result = rtmi_fail(&client->why, RTM_E_WEBSOCKET,
                            "a ws:// URL from an https API: not followed, it must be wss://");
     else if (!rtmi_random_bytes(client, nonce, sizeof nonce))
-        result = rtmi_fail(&client->why, RTM_E_TLS, "no source of random numbers");
+        result = rtmi_no_random(&client->why);
     if (result == RTM_OK) {
         rtmi_base64(&key, nonce, sizeof nonce);
         client->key[24] = '\0';
         rtmi_buf_free(out);
         rtmi_write_request(out, "GET", path, path_length, &peer, client->headers);
         rtmi_buf_text(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
-        rtmi_buf_text(out, client->key);
-        rtmi_buf_text(out, "\r\n\r\n");
-        result = rtmi_call_start(&client->session, RTMI_HTTP_UPGRADE, &peer, &client->socket_ticket,
-                                 client->now, client->now + client->timeout_ms);
+                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
+                      client->key, "\r\n\r\n");
+        result = rtmi_call_start(&client->session, RTMI_HTTP_UPGRADE, &peer, client->now,
+                                 client->now + client->timeout_ms);
     }
     RTM_FREE(url);
     return result;
 }
 
 static void rtmi_enter_open(rtm_client *client) {
-    rtm_event event = rtmi_event("open");
+    rtm_event event = { .type = "open", .reason = "", .detail = "" };
     client->opened_at = client->now;
     client->close_code = RTMI_CLOSE_ABNORMAL;
     client->close_reason[0] = '\0';
@@ -3242,16 +3230,16 @@ static void rtmi_enter_open(rtm_client *client) {
 }
 
 /* How long until the next attempt, in ms. */
-static long long rtmi_backoff(rtm_client *client, bool lasted) {
+static int rtmi_backoff(rtm_client *client, bool lasted) {
     uint32_t random = 0;
-    long long wait = 0, asked = client->retry_after;
+    int wait = 0, asked = client->retry_after;
     if (lasted) {
         client->failures = 0;
     } else {
         rtmi_random_bytes(client, &random, sizeof random);
         if (client->failures < 16) client->failures++; /* 2^9 s is beyond the cap already */
-        wait = (1000LL << client->failures) + random % 1000;
-        if (wait > RTMI_BACKOFF_S * 1000LL) wait = RTMI_BACKOFF_S * 1000LL;
+        wait = (1000 << client->failures) + (int)(random % 1000);
+        if (wait > RTMI_BACKOFF_S * 1000) wait = RTMI_BACKOFF_S * 1000;
     }
     if (asked < 0 && client->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
     return asked * 1000 > wait ? asked * 1000 : wait;
@@ -3260,7 +3248,7 @@ static long long rtmi_backoff(rtm_client *client, bool lasted) {
 /* A session or an attempt has ended: everything that is to be told of it, in this order. */
 static void rtmi_tell_end(rtm_client *client, bool was_open) {
     rtm_result cause = client->cause;
-    if (cause != RTM_OK && !client->stop) rtmi_dispatch_error(client, cause, 0, rtmi_json_none);
+    if (cause != RTM_OK && !client->stop) rtmi_report(client, cause);
     for (size_t i = 0; i < client->unanswered_count; i++) {
         int id = client->unanswered[i];
         rtmi_fail(&client->why, RTM_E_UNACKNOWLEDGED,
@@ -3269,10 +3257,8 @@ static void rtmi_tell_end(rtm_client *client, bool was_open) {
     }
     client->unanswered_count = 0;
     if (!was_open) return;
-    rtm_event event = rtmi_event("close");
-    event.result = cause;
-    event.code = client->close_code;
-    event.reason = client->close_reason;
+    rtm_event event = { .type = "close", .result = cause, .code = client->close_code,
+                        .reason = client->close_reason, .detail = "" };
     rtmi_dispatch(client, &event, true);
 }
 
@@ -3286,9 +3272,9 @@ static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
     client->drop = false;
     client->ended++;
     if (client->state == RTMI_WAITING) {
-        long long wait = rtmi_backoff(client, lasted);
+        int wait = rtmi_backoff(client, lasted);
         client->deadline = client->now + wait;
-        rtmi_log(client, "next attempt in %lld ms", wait);
+        rtmi_log(client, "next attempt in %d ms", wait);
     }
     rtmi_tell_end(client, was_open);
     client->why = why; /* what rtm_poll returns is what rtm_error_detail explains */
@@ -3297,9 +3283,9 @@ static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
 /* The one place that writes the state: its deadline, what it begins with, what is told of it. */
 static void rtmi_enter(rtm_client *client, rtmi_state next) {
     static const char *const name[] = {
-#define RTMI_STATE(NAME, name) #NAME,
-        RTMI_STATES(RTMI_STATE)
-#undef RTMI_STATE
+#define RTMI_NAME(NAME) #NAME,
+        RTMI_STATES(RTMI_NAME)
+#undef RTMI_NAME
     };
     rtmi_state from = client->state;
     rtmi_log(client, "%s -> %s", name[from], name[next]);
@@ -3318,30 +3304,30 @@ static void rtmi_enter(rtm_client *client, rtmi_state next) {
     }
 }
 
-/* States: one function each, in the order of the table ---------------------------------------- */
+/* States: running, in the order of the table -------------------------------------------------- */
 
 /* The session or attempt is over: what comes next? */
 static rtmi_state rtmi_over(rtm_client *client, rtm_result cause) {
+    if (client->state == RTMI_CLOSING) cause = RTM_OK; /* however it ends, it was asked for */
     client->cause = cause;
     client->result = client->stop ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
     bool final = client->stop || client->no_auto_reconnect || cause == RTM_E_AUTH;
     return final ? RTMI_FINISHED : RTMI_WAITING;
 }
 
-static rtmi_state rtmi_timed_out(rtm_client *client, const char *what) {
-    return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms",
-                                       what, client->timeout_ms));
-}
-
-static rtmi_state rtmi_state_idle(rtm_client *client) {
-    (void)client;
-    return RTMI_CALLING;
+/* One more step of the exchange that the state began; RTM_E_AGAIN until it is complete. */
+static rtm_result rtmi_exchange(rtm_client *client, const char *what) {
+    rtm_result result = client->begun;
+    if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
+    if (result != RTM_E_AGAIN || client->now < client->deadline) return result;
+    return rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms", what,
+                     client->timeout_ms);
 }
 
 /* The answer to the call: RTM_E_AGAIN when another method is to be asked instead. */
 static rtm_result rtmi_judge_greeting(rtm_client *client) {
     char code[RTMI_CODE] = "";
-    rtm_response response = rtmi_response();
+    rtm_response response = { .error = "" };
     const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
     rtm_result result = rtmi_judge(client, &client->session, method, &client->event_document, code,
                                    &response);
@@ -3360,12 +3346,8 @@ static rtm_result rtmi_judge_greeting(rtm_client *client) {
 static rtmi_state rtmi_state_calling(rtm_client *client) {
     rtm_result result;
     do {
-        result = client->begun;
-        if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
-        if (result == RTM_E_AGAIN) {
-            if (client->now < client->deadline) return RTMI_CALLING;
-            return rtmi_timed_out(client, "asking Slack for a URL");
-        }
+        result = rtmi_exchange(client, "asking Slack for a URL");
+        if (result == RTM_E_AGAIN) return RTMI_CALLING;
         if (result == RTM_OK) result = rtmi_judge_greeting(client);
     } while (result == RTM_E_AGAIN);
     if (result != RTM_OK) return rtmi_over(client, result);
@@ -3377,27 +3359,22 @@ static rtmi_state rtmi_state_calling(rtm_client *client) {
 
 static rtmi_state rtmi_state_upgrading(rtm_client *client) {
     const rtmi_http *http = &client->session.conn.http;
-    rtm_result result = client->begun;
-    if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
-    if (result == RTM_E_AGAIN) {
-        if (client->now < client->deadline) return RTMI_UPGRADING;
-        return rtmi_timed_out(client, "opening the WebSocket");
-    }
+    rtm_result result = rtmi_exchange(client, "opening the WebSocket");
+    if (result == RTM_E_AGAIN) return RTMI_UPGRADING;
     if (result != RTM_OK) return rtmi_over(client, result);
     client->retry_after = http->retry_after;
-    if (http->status != 101)
-        return rtmi_over(client, rtmi_fail(&client->why, http->status == 429 ? RTM_E_RATE_LIMITED
-                                                                             : RTM_E_WEBSOCKET,
-                                           "the WebSocket was refused with HTTP status %d",
-                                           http->status));
     const char *wrong = rtmi_ws_check_upgrade(http, client->key);
-    if (wrong)
-        return rtmi_over(client, rtmi_fail(&client->why, RTM_E_WEBSOCKET,
-                                           "bad answer to the WebSocket handshake: %s", wrong));
-    return RTMI_OPEN;
+    if (http->status != 101)
+        result = rtmi_fail(&client->why, http->status == 429 ? RTM_E_RATE_LIMITED
+                                                             : RTM_E_WEBSOCKET,
+                           "the WebSocket was refused with HTTP status %d", http->status);
+    else if (wrong)
+        result = rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+                           "bad answer to the WebSocket handshake: %s", wrong);
+    return result == RTM_OK ? RTMI_OPEN : rtmi_over(client, result);
 }
 
-/* What the parser found. Anything but OPEN ends the session. */
+/* What the parser found. Another state than the present one ends the session. */
 static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
     rtmi_ws *ws = &client->ws;
     if (what == RTMI_WS_BAD) {
@@ -3407,18 +3384,17 @@ static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
                                            "Slack broke the WebSocket protocol: %s", ws->error));
     }
     if (what == RTMI_WS_SKIPPED) {
-        rtmi_fail(&client->why, ws->skip, ws->skip == RTM_E_TOO_BIG
-                  ? "a message longer than max_message was skipped"
-                  : "a message was skipped: out of memory");
-        rtmi_dispatch_error(client, ws->skip, 0, rtmi_json_none);
-        return RTMI_OPEN;
+        rtmi_report(client, rtmi_fail(&client->why, ws->skip, "a message was skipped: %s",
+                                      ws->skip == RTM_E_TOO_BIG ? "longer than max_message"
+                                                                : "out of memory"));
+        return client->state;
     }
     switch (ws->opcode) {
     case RTMI_WS_TEXT: rtmi_on_text(client, ws->data, ws->size); break;
     case RTMI_WS_PING: rtmi_send_frame(client, RTMI_WS_PONG, ws->control, ws->size); break;
     case RTMI_WS_BINARY:
-        rtmi_fail(&client->why, RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped");
-        rtmi_dispatch_error(client, RTM_E_WEBSOCKET, 0, rtmi_json_none);
+        rtmi_report(client, rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+                                      "Slack sent a binary message, which was skipped"));
         break;
     case RTMI_WS_CLOSE:
         rtmi_on_close(client);
@@ -3426,32 +3402,30 @@ static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
         return rtmi_over(client, RTM_OK);
     default: break; /* PONG: that bytes came is all it says */
     }
-    return RTMI_OPEN;
+    return client->state;
 }
 
 /* Takes in all frames that are here, a budget's worth at most: a flood must not keep the caller
    from his loop. Parses where the bytes lie, and gives them back to the connection afterwards. */
 static rtmi_state rtmi_take_in(rtm_client *client) {
     rtmi_conn *conn = &client->session.conn;
-    size_t budget = RTMI_BUDGET;
+    rtmi_state here = client->state, next = here;
+    size_t budget = RTMI_BUDGET, size, used;
     const char *data;
-    size_t size, used;
-    while (budget) {
+    while (budget && next == here && (here == RTMI_CLOSING || !client->stop)) {
         rtm_result result = rtmi_conn_read(conn, &data, &size);
-        if (result == RTM_E_AGAIN) return RTMI_OPEN;
+        if (result == RTM_E_AGAIN) return here;
         if (result != RTM_OK) return rtmi_over(client, result);
-        rtmi_state next = RTMI_OPEN;
         size_t at = 0;
-        while (at < size && next == RTMI_OPEN && !client->stop) {
+        while (at < size && next == here && (here == RTMI_CLOSING || !client->stop)) {
             rtmi_ws_what what = rtmi_ws_parse(&client->ws, data + at, size - at, &used);
             at += used;
             if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, what);
         }
         rtmi_conn_consume(conn, at);
-        if (next != RTMI_OPEN || client->stop) return next;
         budget -= at < budget ? at : budget;
     }
-    return RTMI_OPEN;
+    return next;
 }
 
 static rtmi_state rtmi_state_open(rtm_client *client) {
@@ -3487,62 +3461,40 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
     return RTMI_OPEN;
 }
 
-/* Our CLOSE is out: wait for the answer, for the end of the connection, or for a second. */
+/* Our CLOSE is out: wait for the answer, for the end of the connection, or for a second. What comes
+   before it counts: it may answer a message of ours. */
 static rtmi_state rtmi_state_closing(rtm_client *client) {
-    rtmi_conn *conn = &client->session.conn;
-    const char *data;
-    size_t size, used, budget = RTMI_BUDGET;
-    rtmi_conn_flush(conn);
-    while (budget) {
-        rtm_result result = rtmi_conn_read(conn, &data, &size);
-        if (result == RTM_E_AGAIN) break;
-        if (result != RTM_OK) return rtmi_over(client, RTM_OK);
-        rtmi_ws_what what = rtmi_ws_parse(&client->ws, data, size, &used);
-        rtmi_conn_consume(conn, used);
-        budget -= used < budget ? used : budget;
-        if (what == RTMI_WS_BAD) return rtmi_over(client, RTM_OK);
-        if (what != RTMI_WS_MESSAGE) continue;
-        if (client->ws.opcode == RTMI_WS_TEXT) /* an answer to a message of ours counts */
-            rtmi_on_text(client, client->ws.data, client->ws.size);
-        if (client->ws.opcode != RTMI_WS_CLOSE) continue;
-        rtmi_on_close(client);
-        return rtmi_over(client, RTM_OK);
-    }
-    return client->now < client->deadline ? RTMI_CLOSING : rtmi_over(client, RTM_OK);
+    rtmi_conn_flush(&client->session.conn);
+    rtmi_state next = rtmi_take_in(client);
+    if (next != RTMI_CLOSING || client->now < client->deadline) return next;
+    return rtmi_over(client, RTM_OK);
 }
 
-static rtmi_state rtmi_state_waiting(rtm_client *client) {
-    return client->now < client->deadline ? RTMI_WAITING : RTMI_CALLING;
-}
-
-static rtmi_state rtmi_state_finished(rtm_client *client) {
-    (void)client;
-    return RTMI_FINISHED;
-}
-
-/* rtm_stop was called: an open session is closed in order, anything else is given up. */
-static rtmi_state rtmi_stopping(rtm_client *client) {
+/* Does what the state can do now, and says which state is next. */
+static rtmi_state rtmi_run_state(rtm_client *client) {
     switch (client->state) {
-    case RTMI_OPEN: return RTMI_CLOSING;
+    case RTMI_OPEN: return client->stop ? RTMI_CLOSING : rtmi_state_open(client);
     case RTMI_CLOSING: return rtmi_state_closing(client);
     case RTMI_FINISHED: return RTMI_FINISHED;
-    default: return rtmi_over(client, RTM_OK);
+    default: break;
+    }
+    if (client->stop) return rtmi_over(client, RTM_OK);
+    switch (client->state) {
+    case RTMI_CALLING: return rtmi_state_calling(client);
+    case RTMI_UPGRADING: return rtmi_state_upgrading(client);
+    case RTMI_WAITING: return client->now < client->deadline ? RTMI_WAITING : RTMI_CALLING;
+    default: return RTMI_CALLING; /* IDLE */
     }
 }
 
-/* Runs the state until it has nothing more to do without waiting. */
+/* Runs states until there is nothing more to do without waiting. */
 static void rtmi_step(rtm_client *client) {
-    static rtmi_state (*const run[])(rtm_client *) = {
-#define RTMI_STATE(NAME, name) rtmi_state_##name,
-        RTMI_STATES(RTMI_STATE)
-#undef RTMI_STATE
-    };
     client->now = RTM_NOW_MS();
     for (;;) {
-        bool stop = client->stop != 0;
-        rtmi_state next = stop ? rtmi_stopping(client) : run[client->state](client);
+        sig_atomic_t stop = client->stop;
+        rtmi_state next = rtmi_run_state(client);
         if (next != client->state) rtmi_enter(client, next);
-        else if (stop == (client->stop != 0)) return; /* a callback may just have stopped it */
+        else if (stop == client->stop) return; /* a callback may just have stopped it */
     }
 }
 
@@ -3557,13 +3509,6 @@ static RTMI_THREAD const char *rtmi_create_error = "";
 static const char rtmi_no_memory[] = "out of memory";
 static const char rtmi_no_socket_mode[] = "app_token: Socket Mode is not supported yet";
 static const char rtmi_no_such_proxy[] = "only http:// proxies are supported";
-
-/* Printable ASCII and nothing else: what a token, a host or a URL may consist of. */
-static bool rtmi_is_visible(const char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f) return false;
-    return true;
-}
 
 static const char *rtmi_first_env(const char *const *names) {
     for (; *names; names++) {
@@ -3612,9 +3557,8 @@ static const char *const rtmi_own_headers[] = {
 static const char *rtmi_config_header(rtmi_buf *lines, const char *header) {
     size_t length = strcspn(header, ":");
     if (!header[length] || !length) return "a header is not of the form \"Name: value\"";
-    for (size_t i = 0; i < length; i++)
-        if (!rtmi_is_alnum(header[i]) && !strchr("!#$%&'*+-.^_`|~", header[i]))
-            return "a header's name has a character that is not allowed";
+    if (!rtmi_is_token(header, length))
+        return "a header's name has a character that is not allowed";
     for (const char *p = header + length; *p; p++)
         if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
             return "a header has a line break or a control character";
@@ -3627,7 +3571,7 @@ static const char *rtmi_config_header(rtmi_buf *lines, const char *header) {
 }
 
 static const char *rtmi_config_headers(rtm_client *client, const rtm_config *config) {
-    rtmi_buf lines = { NULL, 0, 0, false };
+    rtmi_buf lines = { 0 };
     const char *wrong = NULL;
     for (const char *const *header = config->headers; header && *header && !wrong; header++)
         wrong = rtmi_config_header(&lines, *header);
@@ -3659,7 +3603,7 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
 
 /* user[:password] to the value of Proxy-Authorization; the password is kept to be redacted. */
 static const char *rtmi_config_credentials(rtm_client *client, const char *text, size_t length) {
-    rtmi_buf user = { NULL, 0, 0, false }, value = { NULL, 0, 0, false };
+    rtmi_buf user = { 0 }, value = { 0 };
     bool good = rtmi_percent_decode(&user, text, length);
     if (!memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
     if (good && !user.failed) {
@@ -3707,7 +3651,7 @@ static const char *rtmi_config_secrets(rtm_client *client, const rtm_config *con
     size_t most = 4, n = 0;
     for (size_t i = 0; config->headers && config->headers[i]; i++)
         most += 2 + strlen(config->headers[i]) / 8;
-    client->why.secrets = client->secrets = (char **)rtmi_alloc(most * sizeof(char *));
+    client->why.secrets = client->secrets = rtmi_alloc(most * sizeof(char *));
     if (!client->secrets) return rtmi_no_memory;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i] && !rtmi_copy_option(&client->secrets[n++], texts[i])) return rtmi_no_memory;
@@ -3725,11 +3669,12 @@ static const char *rtmi_config_secrets(rtm_client *client, const rtm_config *con
 }
 
 static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
-    const char *method = config->connect_method;
-    if (method && (!strcmp(method, "rtm.start") || !strcmp(method, "rtm_start")))
-        client->use_rtm_start = true;
-    else if (method && strcmp(method, "rtm.connect") && strcmp(method, "rtm_connect"))
-        return "connect_method is neither rtm.connect nor rtm.start";
+    static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
+    size_t method = 0;
+    while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
+        method++;
+    client->use_rtm_start = method >= 2;
+    if (method == 4) return "connect_method is neither rtm.connect nor rtm.start";
     if (config->timeout_ms < 0) return "timeout_ms is negative";
     if (config->ping_interval_ms < -1) return "ping_interval_ms is negative, and not -1";
     if (config->max_message > RTMI_MAX_MESSAGE) return "max_message is more than 1 GiB";
@@ -3779,7 +3724,7 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     const char *wrong = "no config, or nowhere to put the client";
     if (client) *client = NULL;
     if (config && client) {
-        rtm_client *made = (rtm_client *)rtmi_alloc(sizeof *made);
+        rtm_client *made = rtmi_alloc(sizeof *made);
         wrong = rtmi_no_memory;
         if (made) {
             made->deadline = LLONG_MAX;
@@ -3826,11 +3771,11 @@ void rtm_destroy(rtm_client *client) {
 
 /* Waits for the socket, at most so long: false when a signal came in between. Long waits are cut
    into seconds, so that an rtm_stop which just missed poll() is seen within one. */
-static bool rtmi_wait(rtm_client *client, rtmi_conn *conn, long long timeout_ms) {
+static bool rtmi_wait(rtm_client *client, rtmi_conn *conn, int timeout_ms) {
     struct pollfd pollfd = { conn->fd, rtmi_conn_events(conn), 0 };
     for (;;) {
-        long long slice = timeout_ms < 1000 ? timeout_ms : 1000;
-        int ready = poll(&pollfd, conn->fd >= 0 ? 1 : 0, (int)slice);
+        int slice = timeout_ms < 1000 ? timeout_ms : 1000;
+        int ready = poll(&pollfd, conn->fd >= 0 ? 1 : 0, slice);
         if (ready < 0) return false;
         if (ready > 0) conn->drained = false;
         timeout_ms -= slice;
@@ -3846,7 +3791,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     /* The caller's own poll() may have told of bytes; and silence is judged after a look. */
     if (timeout_ms == 0 || rtm_timeout_ms(client) == 0) client->session.conn.drained = false;
     rtmi_step(client);
-    long long due = rtm_timeout_ms(client), wait = timeout_ms < 0 ? LLONG_MAX : timeout_ms;
+    int due = rtm_timeout_ms(client), wait = timeout_ms < 0 ? INT_MAX : timeout_ms;
     if (due >= 0 && due < wait) wait = due;
     if (!client->dispatched && wait > 0 && client->state != RTMI_FINISHED &&
         rtmi_wait(client, &client->session.conn, wait))
@@ -3866,11 +3811,8 @@ short rtm_poll_events(const rtm_client *client) {
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client || client->state == RTMI_FINISHED) return -1;
     if (client->state == RTMI_IDLE || (client->stop && client->state != RTMI_CLOSING) ||
-        (client->drop && client->state == RTMI_OPEN) ||
-        rtmi_conn_buffered(&client->session.conn)) return 0;
-    long long due = client->deadline;
-    const rtmi_conn *conn = &client->session.conn;
-    if (conn->phase == RTMI_CONN_TCP && conn->address_deadline < due) due = conn->address_deadline;
+        (client->drop && client->state == RTMI_OPEN)) return 0;
+    long long due = rtmi_conn_due(&client->session.conn, client->deadline);
     if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due;
@@ -3921,8 +3863,7 @@ void rtm_stop(rtm_client *client) {
 
 rtm_result rtm_disconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
-    if (client->state != RTMI_OPEN || client->stop)
-        return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
+    if (client->state != RTMI_OPEN || client->stop) return rtmi_not_connected(client);
     client->drop = true;
     return RTM_OK;
 }
@@ -3931,97 +3872,81 @@ bool rtm_is_connected(const rtm_client *client) {
     return client && client->state == RTMI_OPEN && !client->drop && !client->stop;
 }
 
+/* What these three were registered as; NULL when they were not. */
+static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *type,
+                                       rtm_callback callback, const void *user) {
+    rtmi_handler *handler = client->handlers, *end = handler + client->handler_count;
+    for (; handler < end; handler++)
+        if (handler->callback == callback && handler->user == user && !strcmp(handler->type, type))
+            return handler;
+    return NULL;
+}
+
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user) {
     if (!client) return RTM_E_ARGUMENT;
     if (!type || !*type || !callback || strcspn(type, ":") >= RTMI_TYPE)
         return rtmi_fail(&client->why, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
-    for (size_t i = 0; i < client->handler_count; i++) {
-        const rtmi_handler *handler = &client->handlers[i];
-        if (handler->callback == callback && handler->user == user && !strcmp(handler->type, type))
-            return RTM_OK;
-    }
-    if (client->handler_count == client->handler_capacity) {
-        size_t capacity = client->handler_capacity ? client->handler_capacity * 2 : 4;
-        void *grown = RTM_REALLOC(client->handlers, capacity * sizeof *client->handlers);
-        if (!grown) return rtmi_out_of_memory(&client->why);
-        client->handlers = (rtmi_handler *)grown;
-        client->handler_capacity = capacity;
-    }
-    char *copy = rtmi_copy(type, strlen(type));
+    if (rtmi_find_handler(client, type, callback, user)) return RTM_OK;
+    void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
+                            sizeof *client->handlers);
+    if (grown) client->handlers = grown;
+    char *copy = grown ? rtmi_copy(type, strlen(type)) : NULL;
     if (!copy) return rtmi_out_of_memory(&client->why);
     const char *colons = strstr(copy, "::");
-    rtmi_handler *handler = &client->handlers[client->handler_count++];
-    handler->type = copy;
-    handler->length = colons ? (size_t)(colons - copy) : strlen(copy);
-    handler->subtype = colons ? colons + 2 : NULL;
-    handler->callback = callback;
-    handler->user = user;
+    client->handlers[client->handler_count++] = (rtmi_handler){
+        .type = copy, .length = colons ? (size_t)(colons - copy) : strlen(copy),
+        .subtype = colons ? colons + 2 : NULL, .callback = callback, .user = user
+    };
     return RTM_OK;
 }
 
 rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user) {
     if (!client) return RTM_E_ARGUMENT;
-    for (size_t i = 0; type && i < client->handler_count; i++) {
-        rtmi_handler *handler = &client->handlers[i];
-        if (handler->callback != callback || handler->user != user || strcmp(handler->type, type))
-            continue;
-        handler->callback = NULL;
-        client->handlers_removed = true;
-        if (!client->polling) rtmi_sweep_handlers(client);
-        return RTM_OK;
-    }
-    return rtmi_fail(&client->why, RTM_E_ARGUMENT, "no such handler");
+    rtmi_handler *handler = NULL;
+    if (type && callback) handler = rtmi_find_handler(client, type, callback, user);
+    if (!handler) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "no such handler");
+    handler->callback = NULL;
+    client->handlers_removed = true;
+    if (!client->polling) rtmi_sweep_handlers(client);
+    return RTM_OK;
 }
 
 int rtm_send(rtm_client *client, const char *json) {
-    const char *value;
-    size_t size;
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "there is nothing to send");
-    if (!rtm_is_connected(client))
-        return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
-    size_t length = strlen(json);
-    const char *start = rtmi_json_space(json, json + length);
-    if (*start != '{' || !rtmi_is_utf8(json, length) || !rtmi_json_check(json, length))
+    if (!rtm_is_connected(client)) return rtmi_not_connected(client);
+    const char *end = json + strlen(json), *start = rtmi_json_space(json, end);
+    rtm_json object = { start, (size_t)(end - start), NULL };
+    if (*start != '{' || !rtmi_is_utf8(start, object.size) || !rtmi_json_check(start, object.size))
         return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is not a JSON object");
-    length -= (size_t)(start - json);
-    if (length > RTMI_MESSAGE_OUT) return rtmi_too_big(client, length);
-    long long id = rtmi_next_id(client);
+    if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
+    rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
+    long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
+    if (number <= 0 || number > INT_MAX)
+        return rtmi_fail(&client->why, RTM_E_JSON, "the message's id is not a positive int");
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
-    if (rtmi_json_member(start, length, "id", 2, &value, &size)) {
-        id = rtm_json_int(rtmi_json_value(value, size, NULL), 0);
-        if (id <= 0 || id > INT_MAX)
-            return rtmi_fail(&client->why, RTM_E_JSON, "the message's id is not a positive int");
-        rtmi_buf_add(out, start, length);
-    } else {
+    if (!id.size) {
+        bool empty = *rtmi_json_space(start + 1, end) == '}';
         rtmi_buf_text(out, "{\"id\":");
-        rtmi_buf_number(out, id);
-        if (*rtmi_json_space(start + 1, start + length) != '}') rtmi_buf_text(out, ",");
-        rtmi_buf_add(out, start + 1, length - 1);
+        rtmi_buf_number(out, number);
+        rtmi_buf_text(out, empty ? "" : ",");
     }
-    bool answered = rtmi_json_member(start, length, "type", 4, &value, &size) &&
-                    (rtm_json_equals(rtmi_json_value(value, size, NULL), "message") ||
-                     rtm_json_equals(rtmi_json_value(value, size, NULL), "ping"));
-    return rtmi_send_composed(client, (int)id, answered);
+    rtmi_buf_add(out, start + !id.size, object.size - !id.size);
+    return rtmi_send_composed(client, (int)number, rtm_json_equals(type, "message") ||
+                                                       rtm_json_equals(type, "ping"));
 }
 
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
-    if (!client) return RTM_E_ARGUMENT;
-    if (!channel || !text)
-        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "a message needs a channel and a text");
-    return rtmi_send_typed(client, "message", channel, text, true);
+    return rtmi_send_typed(client, "message", 2, channel, text);
 }
 
 int rtm_send_typing(rtm_client *client, const char *channel) {
-    if (!client) return RTM_E_ARGUMENT;
-    if (!channel) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "typing needs a channel");
-    return rtmi_send_typed(client, "typing", channel, NULL, false);
+    return rtmi_send_typed(client, "typing", 1, channel, NULL);
 }
 
 int rtm_send_ping(rtm_client *client) {
-    if (!client) return RTM_E_ARGUMENT;
-    return rtmi_send_typed(client, "ping", NULL, NULL, true);
+    return rtmi_send_typed(client, "ping", 0, NULL, NULL);
 }
 
 /* Steps a call until it is done, fails, or takes longer than timeout_ms. */
@@ -4035,21 +3960,18 @@ static rtm_result rtmi_call_finish(rtm_client *client, rtmi_call *call, const ch
         if ((now = RTM_NOW_MS()) >= deadline)
             return rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms", method,
                              client->timeout_ms);
-        long long due = deadline;
-        if (call->conn.phase == RTMI_CONN_TCP && call->conn.address_deadline < due)
-            due = call->conn.address_deadline;
-        bool ready = rtmi_conn_buffered(&call->conn) || due <= now;
-        rtmi_wait(client, &call->conn, ready ? 0 : due - now);
+        long long due = rtmi_conn_due(&call->conn, deadline);
+        rtmi_wait(client, &call->conn, due > now ? (int)(due - now) : 0);
         now = RTM_NOW_MS();
     }
 }
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     rtm_response ignored;
-    rtmi_buf form = { NULL, 0, 0, false };
+    rtmi_buf form = { 0 };
     va_list pairs;
     if (!response) response = &ignored;
-    *response = rtmi_response();
+    *response = (rtm_response){ .error = "" };
     if (!client) return RTM_E_ARGUMENT;
     client->web_code[0] = '\0';
     rtmi_document_clear(&client->web_document);
@@ -4088,31 +4010,26 @@ static bool rtmi_json_is(rtm_json json, char first) {
 
 /* A member of an object: of the outermost one, where the check has noted it. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
-    rtmi_document *document = (rtmi_document *)json.document;
-    rtm_json found = rtmi_json_none;
+    rtmi_document *document = json.document;
     if (document && document->object == json.text) {
         for (unsigned i = 0; i < document->members; i++)
             if (rtmi_json_named(json.text + document->member[i].name, document->member[i].name_size,
                                 key, length))
-                return rtmi_json_value(json.text + document->member[i].value,
-                                       document->member[i].value_size, document);
+                return (rtm_json){ json.text + document->member[i].value,
+                                   document->member[i].value_size, document };
         if (document->members < RTMI_MEMBERS) return rtmi_json_none;
     }
-    if (rtmi_json_member(json.text, json.size, key, length, &found.text, &found.size))
-        found.document = document;
-    return found;
+    return rtmi_json_member(json, key, length);
 }
 
 rtm_json rtm_json_get(rtm_json json, const char *path) {
     while (path && json.size) {
         size_t length = strcspn(path, ".");
         rtm_json found = rtmi_json_none;
-        uint64_t index = 0;
         if (rtmi_json_is(json, '{')) {
             found = rtmi_json_find(json, path, length);
         } else if (length && length < 10 && strspn(path, "0123456789") == length) {
-            for (size_t i = 0; i < length; i++) index = index * 10 + (unsigned)(path[i] - '0');
-            found = rtm_json_at(json, (size_t)index);
+            found = rtm_json_at(json, strtoul(path, NULL, 10));
         }
         json = found;
         path = path[length] ? path + length + 1 : NULL;
@@ -4121,7 +4038,7 @@ rtm_json rtm_json_get(rtm_json json, const char *path) {
 }
 
 rtm_json rtm_json_at(rtm_json json, size_t index) {
-    rtmi_document *document = (rtmi_document *)json.document;
+    rtmi_document *document = json.document;
     if (!rtmi_json_is(json, '[') || !document) return rtmi_json_none;
     int array = rtmi_document_token(document, json.text, json.size);
     if (array < 0 || index >= (size_t)document->token[array].size) return rtmi_json_none;
@@ -4129,11 +4046,11 @@ rtm_json rtm_json_at(rtm_json json, size_t index) {
     const rtmi_jsmntok_t *token = &document->token[element];
     int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
     int size = token->end - token->start + 2 * quote;
-    return rtmi_json_value(document->part + token->start - quote, (size_t)size, document);
+    return (rtm_json){ document->part + token->start - quote, (size_t)size, document };
 }
 
 size_t rtm_json_size(rtm_json json) {
-    rtmi_document *document = (rtmi_document *)json.document;
+    rtmi_document *document = json.document;
     if ((!rtmi_json_is(json, '[') && !rtmi_json_is(json, '{')) || !document) return 0;
     int token = rtmi_document_token(document, json.text, json.size);
     return token < 0 ? 0 : (size_t)document->token[token].size;
@@ -4153,7 +4070,7 @@ size_t rtm_json_string(rtm_json json, char *out, size_t size) {
                 n = rtmi_json_escape(&p, end, decoded);
                 from = decoded;
             } else {
-                const char *slash = (const char *)memchr(p, '\\', (size_t)(end - p));
+                const char *slash = memchr(p, '\\', (size_t)(end - p));
                 n = (size_t)((slash ? slash : end) - p);
                 p += n;
             }
@@ -4178,17 +4095,17 @@ bool rtm_json_equals(rtm_json json, const char *text) {
 }
 
 long long rtm_json_int(rtm_json json, long long fallback) {
-    uint64_t number = 0, limit = (uint64_t)LLONG_MAX + rtmi_json_is(json, '-');
-    size_t i = rtmi_json_is(json, '-');
-    if (i == json.size) return fallback;
-    for (; i < json.size; i++) {
-        if (!rtmi_is_digit(json.text[i])) return fallback;
-        unsigned digit = (unsigned)(json.text[i] - '0');
-        if (number > (limit - digit) / 10) return fallback;
-        number = number * 10 + digit;
-    }
-    if (!rtmi_json_is(json, '-')) return (long long)number;
-    return number > (uint64_t)LLONG_MAX ? LLONG_MIN : -(long long)number;
+    char text[24]; /* of 20 or less: longer ones overflow */
+    int before = errno;
+    if (!json.size || json.size >= sizeof text) return fallback;
+    memcpy(text, json.text, json.size);
+    text[json.size] = '\0';
+    if (text[strspn(text, "-0123456789")]) return fallback; /* white space, hex: not JSON's */
+    errno = 0;
+    long long number = strtoll(text, NULL, 10);
+    bool fits = !errno;
+    errno = before;
+    return fits ? number : fallback;
 }
 
 bool rtm_json_bool(rtm_json json, bool fallback) {
@@ -4203,12 +4120,13 @@ const char *rtm_json_raw(rtm_json json, size_t *size) {
 }
 
 const char *rtm_strerror(rtm_result result) {
-    switch (result) {
-#define RTMI_TEXT(name, number, text) case name: return text;
+    static const char *const sentence[] = {
+#define RTMI_TEXT(name, number, text) [-(number)] = (text),
         RTM_RESULTS(RTMI_TEXT)
 #undef RTMI_TEXT
-    }
-    return "unknown result";
+    };
+    bool known = result <= 0 && (size_t)-(long)result < sizeof sentence / sizeof *sentence;
+    return known ? sentence[-(long)result] : "unknown result";
 }
 
 const char *rtm_error_detail(const rtm_client *client) {

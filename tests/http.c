@@ -731,7 +731,7 @@ static void hosts_have_at_most_255_bytes(void **state) {
 /* What rtmi_write_request makes of a URL and the user's header lines. */
 static void assert_request(const char *method, const char *url, const char *lines,
                            const char *expected) {
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     rtmi_peer peer;
     const char *path;
     size_t length;
@@ -775,7 +775,7 @@ static void a_field_of_the_user_goes_before_ours(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < COUNT(row); i++) {
-        rtmi_buf out = { NULL, 0, 0, false };
+        rtmi_buf out = { 0 };
         rtmi_write_header(&out, row[i].lines, "Name", "value");
         assert_int_equal(out.size, row[i].written ? 13 : 0);
         if (out.size) assert_memory_equal(out.data, "Name: value\r\n", 13);
@@ -791,13 +791,13 @@ static void forms_are_percent_encoded(void **state) {
         bool stays = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
                      c == '*' || c == '-' || c == '.' || c == '_';
         snprintf(expected, sizeof expected, stays ? "%c" : c == ' ' ? "+" : "%%%02X", c);
-        rtmi_buf out = { NULL, 0, 0, false };
+        rtmi_buf out = { 0 };
         rtmi_write_form(&out, at_guard(text, 2));
         assert_int_equal(out.size, strlen(expected));
         assert_memory_equal(out.data, expected, out.size);
         rtmi_buf_free(&out);
     }
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     rtmi_write_form(&out, "");
     assert_int_equal(out.size, 0);
     rtmi_write_form(&out, "a b&c=\xc3\xa9");

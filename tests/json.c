@@ -68,7 +68,7 @@ static size_t utf8_refused_at(const void *data, size_t size) {
 
 /* The text of the string that `quote` makes of `plain`. */
 static void assert_quoted(const char *plain, const char *quoted) {
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     rtmi_json_quote(&out, at_guard(plain, strlen(plain) + 1));
     assert_false(out.failed);
     if (quoted) assert_int_equal(out.size, strlen(quoted));
@@ -856,7 +856,7 @@ static void quoting_without_memory_leaves_a_mark(void **state) {
     memset(long_text, '"', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
     for (test_fail_at = 1; test_fail_at < 4; test_fail_at++) {
-        rtmi_buf out = { NULL, 0, 0, false };
+        rtmi_buf out = { 0 };
         test_allocations = 0;
         rtmi_json_quote(&out, long_text);
         assert_true(out.failed);

@@ -712,7 +712,7 @@ static void assert_frame(const rtmi_buf *out, size_t from, unsigned opcode, cons
 }
 
 static void check_frame(size_t size, unsigned opcode) {
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     unsigned char mask[4], raw[4] = { 0x37, 0xfa, 0x21, 0x3d };
     test_random(mask, 4);
     rtmi_buf_add(&out, pattern(size % 13), size % 13); /* it is appended to what is there */
@@ -736,7 +736,7 @@ static void frames_are_masked_and_read_back(void **state) {
 static void the_masked_hello_of_the_rfc_comes_out(void **state) {
     static const unsigned char mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
     static const char expected[] = "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     (void)state;
     assert_true(rtmi_ws_frame(&out, RTMI_WS_TEXT, "Hello", 5, mask));
     assert_int_equal(out.size, sizeof expected - 1);
@@ -750,7 +750,7 @@ static void the_masked_hello_of_the_rfc_comes_out(void **state) {
 
 static void a_frame_without_memory_leaves_nothing_behind(void **state) {
     static const unsigned char mask[4] = { 1, 2, 3, 4 };
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     (void)state;
     rtmi_buf_add(&out, "abc", 3);
     test_allocations = 0;

@@ -21,7 +21,6 @@ typedef struct echo_client {
     rtmi_network network; /* no proxy; the CA */
     rtmi_why why;
     rtmi_peer peer;
-    rtmi_ticket ticket; /* one full handshake for all cases */
     rtmi_call call;     /* the exchange that opens the WebSocket, and its connection */
     rtmi_ws ws;
     long long number;   /* that the server last sent as a text */
@@ -53,8 +52,7 @@ static rtm_result open_websocket(echo_client *echo, const char *path) {
                            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
     rtmi_buf_text(request, key);
     rtmi_buf_text(request, "\r\n\r\n");
-    rtm_result result = rtmi_call_start(&echo->call, RTMI_HTTP_UPGRADE, &echo->peer, &echo->ticket,
-                                        now, deadline);
+    rtm_result result = rtmi_call_start(&echo->call, RTMI_HTTP_UPGRADE, &echo->peer, now, deadline);
     if (result == RTM_OK)
         while ((result = rtmi_call_step(&echo->call, RTM_NOW_MS())) == RTM_E_AGAIN)
             if (!wait_until(conn, deadline))
@@ -94,7 +92,7 @@ static rtm_result answer(echo_client *echo, rtmi_ws_what what, bool *closing) {
     if (ws->opcode == RTMI_WS_PONG) return RTM_OK;
     if (ws->opcode == RTMI_WS_PING) return queue(echo, RTMI_WS_PONG, ws->data, ws->size);
     if (echo->silent)
-        echo->number = rtm_json_int(rtmi_json_value(ws->data, ws->size, NULL), 0);
+        echo->number = rtm_json_int((rtm_json){ ws->data, ws->size, NULL }, 0);
     return echo->silent ? RTM_OK : queue(echo, ws->opcode, ws->data, ws->size);
 }
 

@@ -14,7 +14,7 @@ static void create(const char *text, unsigned place) {
     CHECK(result != RTM_E_MEMORY || (fuzz_fail_at && fuzz_allocations >= fuzz_fail_at));
     CHECK(client == NULL || !fuzz_fail_at || fuzz_allocations < fuzz_fail_at);
     fuzz_fail_at = 0;
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     size_t lines = 0;
     if (client) rtmi_write_request(&out, "GET", client->base_path, strlen(client->base_path),
                                    &client->api, client->headers);

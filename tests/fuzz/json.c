@@ -22,25 +22,25 @@ static void look(rtm_json json) {
 
 /* What is quoted is JSON, and says what was quoted. */
 static void quote(const char *text) {
-    rtmi_buf out = { NULL, 0, 0, false };
+    rtmi_buf out = { 0 };
     rtmi_json_quote(&out, text);
     CHECK(rtmi_json_check(out.data, out.size));
-    CHECK(rtm_json_equals(rtmi_json_value(out.data, out.size, NULL), text));
+    CHECK(rtm_json_equals((rtm_json){ out.data, out.size, NULL }, text));
     rtmi_buf_free(&out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *line_feed = size ? memchr(data, '\n', size) : NULL;
     rtmi_document document = { 0 };
-    const char *value;
-    size_t value_size, wanted_size = line_feed ? (size_t)(line_feed - data) : size;
+    size_t wanted_size = line_feed ? (size_t)(line_feed - data) : size;
     size_t skip = line_feed ? wanted_size + 1 : size;
     char *wanted = fuzz_text(data, wanted_size), *text = fuzz_block(data + skip, size - skip);
     fuzz_begin(1);
     quote(wanted);
-    if (rtmi_json_member(text, size - skip, wanted, wanted_size, &value, &value_size)) {
-        CHECK(value >= text && value + value_size <= text + size - skip);
-        if (value_size && *value == '"') look(rtmi_json_value(value, value_size, NULL));
+    rtm_json raw = { text, size - skip, NULL }, value = rtmi_json_member(raw, wanted, wanted_size);
+    if (value.text) {
+        CHECK(value.text >= text && value.text + value.size <= text + size - skip);
+        if (value.size && *value.text == '"') look(value);
     }
     rtm_json root;
     if (rtmi_document_open(&document, text, size - skip, &root)) {

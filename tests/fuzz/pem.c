@@ -4,7 +4,7 @@
 #include "fuzz.h"
 
 static char *wrap(const uint8_t *data, size_t size) {
-    rtmi_buf pem = { NULL, 0, 0, false };
+    rtmi_buf pem = { 0 };
     rtmi_buf_text(&pem, "-----BEGIN CERTIFICATE-----\n");
     rtmi_base64(&pem, data, size);
     rtmi_buf_text(&pem, "\n-----END CERTIFICATE-----\n");

@@ -14,10 +14,10 @@ static void walk(rtm_json json, size_t used) {
         char name[64];
         const char *after = object ? rtmi_json_string_end(p + 1, end) : p;
         size_t length = array ? (size_t)snprintf(name, sizeof name, "%zu", count)
-            : rtm_json_string(rtmi_json_value(p, (size_t)(after - p), NULL), name, sizeof name);
+            : rtm_json_string((rtm_json){ p, (size_t)(after - p), NULL }, name, sizeof name);
         if (object) p = rtmi_json_colon(after, end);
         size_t size = (size_t)(rtmi_json_skip(p, end) - p);
-        rtm_json value = rtmi_json_value(p, size, json.document), at = rtm_json_at(json, count);
+        rtm_json value = { p, size, json.document }, at = rtm_json_at(json, count);
         CHECK(array ? at.text == p && at.size == size : !at.size);
         bool plain = length && length == strlen(name) && !strchr(name, '.');
         rtm_json found = plain ? rtm_json_get(json, name) : value; /* the first of its name */

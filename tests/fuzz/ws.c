@@ -32,7 +32,7 @@ static void parse(rtmi_buf *found, size_t limit, const uint8_t *data, size_t siz
 /* Writes a frame, takes off its mask as a server would, and parses that as if from a server. */
 static void write_and_parse(const uint8_t *data, size_t size) {
     rtmi_ws ws = { 0 };
-    rtmi_buf frame = { NULL, 0, 0, false };
+    rtmi_buf frame = { 0 };
     size_t used, head = size < 126 ? 2 : size < 65536 ? 4 : 10;
     CHECK(rtmi_ws_frame(&frame, RTMI_WS_BINARY, data, size, data));
     CHECK(frame.size == head + 4 + size && (frame.data[1] & 0x80));
@@ -46,7 +46,7 @@ static void write_and_parse(const uint8_t *data, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    rtmi_buf once = { NULL, 0, 0, false }, again = { NULL, 0, 0, false };
+    rtmi_buf once = { 0 }, again = { 0 };
     if (size < 4) return 0;
     fuzz_begin(data[1]);
     parse(&once, (size_t)1 << data[0] % 20, data + 2, size - 2, true);
