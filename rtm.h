@@ -921,17 +921,16 @@ static const char *rtmi_json_string_end(const char *p, const char *end) {
         /* A word at a time to the next quote, backslash or control character: a third of the time
            of a loop over bytes, which ends what is shorter than a word. In each mask the lowest bit
            is right; those above it may be borrowed. */
-        for (; end - p >= 8; p += 8) {
+        uint64_t found = 0;
+        while (!found && end - p >= 8) {
             uint64_t word = rtmi_load(p);
             /* '"' ^ 2 is 0x20, and what was below 0x20 stays there: one test for both. */
             uint64_t low = (word ^ RTMI_EACH(2)) - RTMI_EACH(0x21);
             uint64_t slash = (word ^ RTMI_EACH('\\')) - RTMI_EACH(1);
-            uint64_t found = (low | slash) & ~word & RTMI_EACH(0x80);
-            if (!found) continue;
-            p += rtmi_lowest(found);
-            break;
+            found = (low | slash) & ~word & RTMI_EACH(0x80);
+            p += found ? rtmi_lowest(found) : 8;
         }
-        while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) p++;
+        while (!found && p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) p++;
         if (p == end || (unsigned char)*p < 0x20) return NULL;
         if (*p++ == '"') return p;
         if (p == end || !rtmi_json_is_escape(*p)) return NULL;
@@ -1101,26 +1100,23 @@ static size_t rtmi_json_escape(const char **at, const char *end, char out[4]) {
     return length;
 }
 
-/* Whether a valid string (its text between the quotes) says `text`. */
+/* Whether a valid string (its text between the quotes) says `text`. Most calls end at the first
+   character: they are for the names of members. */
 static bool rtmi_json_says(const char *p, const char *end, const char *text, size_t length) {
     while (p < end) {
-        char decoded[4] = { *p };
-        size_t n = 1;
-        if (*p == '\\') n = rtmi_json_escape(&p, end, decoded);
-        else p++;
+        if (*p != '\\') {
+            if (!length-- || *p++ != *text++) return false;
+            continue;
+        }
+        char decoded[4];
+        const char *escape = p; /* p itself stays in a register */
+        size_t n = rtmi_json_escape(&escape, end, decoded);
         if (length < n || memcmp(decoded, text, n)) return false;
+        p = escape;
         text += n;
         length -= n;
     }
     return length == 0;
-}
-
-/* Whether a name, as it stands between its quotes, is this key. An escaped name is longer than what
-   it says, so most names need no decoding. */
-static bool rtmi_json_named(const char *name, size_t size, const char *key, size_t length) {
-    if (size < length || (size == length && memcmp(name, key, size))) return false;
-    bool escaped = memchr(name, '\\', size) != NULL;
-    return size == length ? !escaped : escaped && rtmi_json_says(name, name + size, key, length);
 }
 
 /* Finds a member of an object by a scan, the first where a name stands twice. Reads any bytes
@@ -1133,7 +1129,7 @@ static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length
         if (name == end || *name++ != '"' || !(name_end = rtmi_json_string_end(name, end))) break;
         const char *value = rtmi_json_colon(name_end, end);
         if (!value || !(p = rtmi_json_skip(value, end))) break;
-        if (rtmi_json_named(name, (size_t)(name_end - name) - 1, key, length))
+        if (rtmi_json_says(name, name_end - 1, key, length))
             return (rtm_json){ value, (size_t)(p - value), object.document };
         p = rtmi_json_space(p, end);
     } while (p < end && *p == ',');
@@ -1682,38 +1678,32 @@ static rtmi_ws_what rtmi_ws_not_utf8(rtmi_ws *ws) {
 
 /* Bytes that this header has in all, as far as its first two tell. */
 static unsigned rtmi_ws_header_size(const rtmi_ws *ws) {
-    if (ws->have < 2) return 2;
-    unsigned length = ws->header[1] & 0x7f;
+    unsigned length = ws->have < 2 ? 0 : ws->header[1] & 0x7f;
     return length == 127 ? 10 : length == 126 ? 4 : 2;
 }
 
-/* What can be refused is refused with the byte that shows it. */
-static rtmi_ws_what rtmi_ws_header_byte(rtmi_ws *ws) {
-    unsigned first = ws->header[0], opcode = first & 0xf;
+/* One header byte or more have come: what can be refused is refused with the byte that shows it. */
+static rtmi_ws_what rtmi_ws_check_header(rtmi_ws *ws) {
+    unsigned opcode = ws->header[0] & 0xf;
     bool control = (opcode & 8) != 0;
-    if (ws->have == 1) {
-        if (first & 0x70) return rtmi_ws_bad(ws, "reserved bits set");
-        if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && opcode < RTMI_WS_CLOSE))
-            return rtmi_ws_bad(ws, "reserved opcode");
-        if (control && !(first & 0x80))
-            return rtmi_ws_bad(ws, "fragmented control frame");
-        if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
-            return rtmi_ws_bad(ws, ws->message ? "a new message within a fragmented one"
-                                               : "a continuation of no message");
-    } else if (ws->have == 2) {
-        if (ws->header[1] & 0x80)
-            return rtmi_ws_bad(ws, "masked frame from a server");
-        if (control && ws->header[1] > 125)
-            return rtmi_ws_bad(ws, "control frame over 125 bytes");
-    } else if (ws->have == 3 && (ws->header[1] & 0x7f) == 127 && (ws->header[2] & 0x80)) {
+    if (ws->header[0] & 0x70) return rtmi_ws_bad(ws, "reserved bits set");
+    if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && !control))
+        return rtmi_ws_bad(ws, "reserved opcode");
+    if (control && !(ws->header[0] & 0x80)) return rtmi_ws_bad(ws, "fragmented control frame");
+    if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
+        return rtmi_ws_bad(ws, ws->message ? "a new message within a fragmented one"
+                                           : "a continuation of no message");
+    if (ws->have < 2) return RTMI_WS_MORE;
+    if (ws->header[1] & 0x80) return rtmi_ws_bad(ws, "masked frame from a server");
+    if (control && ws->header[1] > 125) return rtmi_ws_bad(ws, "control frame over 125 bytes");
+    if (ws->have > 2 && ws->header[1] == 127 && (ws->header[2] & 0x80))
         return rtmi_ws_bad(ws, "length with its highest bit set");
-    }
     return RTMI_WS_MORE;
 }
 
 /* The header is complete. */
 static rtmi_ws_what rtmi_ws_begin_payload(rtmi_ws *ws) {
-    unsigned size = rtmi_ws_header_size(ws);
+    unsigned size = ws->have;
     ws->fin = (ws->header[0] & 0x80) != 0;
     ws->frame = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
@@ -1793,10 +1783,11 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
     size_t at = 0;
     while (what == RTMI_WS_MORE && (at < size || (ws->in_payload && !ws->left))) {
         if (!ws->in_payload) {
-            ws->header[ws->have++] = (unsigned char)in[at++];
-            what = rtmi_ws_header_byte(ws);
-            if (what == RTMI_WS_MORE && ws->have == rtmi_ws_header_size(ws))
-                what = rtmi_ws_begin_payload(ws);
+            bool whole;
+            while (!(whole = ws->have == rtmi_ws_header_size(ws)) && at < size)
+                ws->header[ws->have++] = (unsigned char)in[at++];
+            what = rtmi_ws_check_header(ws);
+            if (what == RTMI_WS_MORE && whole) what = rtmi_ws_begin_payload(ws);
         } else {
             size_t piece = size - at < ws->left ? size - at : (size_t)ws->left;
             what = rtmi_ws_payload(ws, in + at, piece);
@@ -1875,16 +1866,14 @@ static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key)
    loaded when a server's Certificate message begins and freed when it ends, and a resumed session
    never needs it. */
 typedef struct rtmi_trust {
-    const br_x509_class *vtable; /* first: BearSSL holds a pointer to it */
-    br_x509_minimal_context minimal;
+    br_x509_minimal_context minimal; /* first, as is its vtable in it: BearSSL points there */
+    br_x509_class methods;           /* minimal's, but for the start and the end of a chain */
+    br_ssl_engine_context *engine;   /* has the implementations of RSA and ECDSA */
     const char *host;   /* checked against the certificate */
     const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
     const char *ca_file;
     br_x509_trust_anchor *anchor;
     size_t count, capacity;
-    const br_ec_impl *ec;
-    br_ecdsa_vrfy ecdsa;
-    br_rsa_pkcs1_vrfy rsa;
     const char *error; /* of the bundle */
 } rtmi_trust;
 
@@ -2022,59 +2011,39 @@ static void rtmi_trust_load(rtmi_trust *trust) {
     if (loader) RTM_FREE(loader);
 }
 
-static rtmi_trust *rtmi_trust_of(const br_x509_class *const *context) {
-    return (rtmi_trust *)(uintptr_t)context; /* vtable is the first member */
-}
-
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
-    rtmi_trust *trust = rtmi_trust_of(context);
+    rtmi_trust *trust = (rtmi_trust *)(void *)context;
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
     rtmi_trust_load(trust);
     br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
-    br_x509_minimal_set_rsa(minimal, trust->rsa);
-    br_x509_minimal_set_ecdsa(minimal, trust->ec, trust->ecdsa);
+    br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
+    br_x509_minimal_set_ecdsa(minimal, br_ssl_engine_get_ec(trust->engine),
+                              br_ssl_engine_get_ecdsa(trust->engine));
     for (int i = 0; i < 3; i++) br_x509_minimal_set_hash(minimal, br_sha256_ID + i, rtmi_sha2[i]);
     br_x509_minimal_set_minrsa(minimal, 2048 / 8);
     long long now = (long long)RTM_TIME();
     if (now < 0) now = 0;
     br_x509_minimal_set_time(minimal, (uint32_t)(719528 + now / 86400), (uint32_t)(now % 86400));
-    minimal->vtable->start_chain(&minimal->vtable, trust->host);
-}
-
-static void rtmi_trust_start_cert(const br_x509_class **context, uint32_t length) {
-    br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
-    minimal->vtable->start_cert(&minimal->vtable, length);
-}
-
-static void rtmi_trust_append(const br_x509_class **context, const unsigned char *data,
-                              size_t size) {
-    br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
-    minimal->vtable->append(&minimal->vtable, data, size);
-}
-
-static void rtmi_trust_end_cert(const br_x509_class **context) {
-    br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
-    minimal->vtable->end_cert(&minimal->vtable);
+    minimal->vtable->start_chain(context, trust->host);
+    minimal->vtable = &trust->methods; /* _init has set its own */
 }
 
 static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
-    rtmi_trust *trust = rtmi_trust_of(context);
-    unsigned error = trust->minimal.vtable->end_chain(&trust->minimal.vtable);
+    rtmi_trust *trust = (rtmi_trust *)(void *)context;
+    unsigned error = br_x509_minimal_vtable.end_chain(context);
     rtmi_trust_free_anchors(trust); /* the server's own key is kept in `minimal` */
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-static const br_x509_pkey *rtmi_trust_get_pkey(const br_x509_class *const *context,
-                                               unsigned *usages) {
-    const br_x509_minimal_context *minimal = &rtmi_trust_of(context)->minimal;
-    return minimal->vtable->get_pkey(&minimal->vtable, usages);
+static void rtmi_trust_init(rtmi_trust *trust, br_ssl_engine_context *engine) {
+    trust->methods = br_x509_minimal_vtable;
+    trust->methods.start_chain = rtmi_trust_start_chain;
+    trust->methods.end_chain = rtmi_trust_end_chain;
+    trust->minimal.vtable = &trust->methods;
+    trust->engine = engine;
+    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
 }
-
-static const br_x509_class rtmi_trust_class = {
-    sizeof(rtmi_trust),     rtmi_trust_start_chain, rtmi_trust_start_cert, rtmi_trust_append,
-    rtmi_trust_end_cert,    rtmi_trust_end_chain,   rtmi_trust_get_pkey
-};
 
 /* A sentence for what BearSSL reports: what is wrong, and what to do about it. Those at the end
    stand for a range, up from their number. */
@@ -2330,7 +2299,7 @@ static void rtmi_tls_suites(br_ssl_engine_context *engine) {
 }
 
 /* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
-static void rtmi_tls_profile(rtmi_tls *tls, rtmi_trust *trust) {
+static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_context *engine = &tls->client.eng;
     br_ssl_client_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
@@ -2343,12 +2312,7 @@ static void rtmi_tls_profile(rtmi_tls *tls, rtmi_trust *trust) {
     br_ssl_engine_set_prf_sha384(engine, br_tls12_sha384_prf);
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
-    br_ssl_engine_set_x509(engine, &trust->vtable);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
-    trust->vtable = &rtmi_trust_class;
-    trust->ec = br_ssl_engine_get_ec(engine);
-    trust->ecdsa = br_ssl_engine_get_ecdsa(engine);
-    trust->rsa = br_ssl_engine_get_rsavrfy(engine);
 }
 
 /* The session to resume with this peer; NULL when there is none. */
@@ -2380,8 +2344,9 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     conn->trust->host = conn->peer.host;
     conn->trust->ca_pem = conn->network->ca_pem;
     conn->trust->ca_file = conn->network->ca_file;
-    rtmi_tls_profile(conn->tls, conn->trust);
     br_ssl_engine_context *engine = &conn->tls->client.eng;
+    rtmi_tls_profile(conn->tls);
+    rtmi_trust_init(conn->trust, engine);
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
     rtmi_tls_session *known = rtmi_tls_session_of(conn);
@@ -2781,7 +2746,7 @@ typedef struct rtmi_handler {
 struct rtm_client {
     rtmi_state state;  /* written by rtmi_enter alone */
     long long now;     /* read once a step, not once an event */
-    long long deadline;  /* of this state; LLONG_MAX = none */
+    long long deadline;  /* of this state */
     rtm_result begun;  /* what entering the state came to */
     rtm_result cause;  /* why the last session or attempt ended; RTM_OK = in good order */
     rtm_result result; /* what a finished client returns */
@@ -2793,7 +2758,7 @@ struct rtm_client {
     unsigned failures; /* in a row */
     int retry_after;   /* seconds that the last response asked for; -1 = none */
 
-    long long timeout_ms, ping_interval_ms; /* as configured; ping_interval_ms < 0: never */
+    long long timeout_ms, ping_interval_ms; /* as configured */
     size_t max_message;
     bool use_rtm_start, no_auto_reconnect, no_signals;
     char *token, *headers; /* headers: lines "Name: value\r\n", or NULL */
@@ -3042,7 +3007,7 @@ static bool rtmi_on_refusal(rtm_client *client, const rtm_event *event) {
 
 static bool rtmi_is_one_of(const char *word, const char *const *list) {
     for (; *list; list++)
-        if (!strcmp(word, *list)) return true;
+        if (**list == *word && !strcmp(*list, word)) return true;
     return false;
 }
 
@@ -3265,10 +3230,9 @@ static void rtmi_tell_end(rtm_client *client, bool was_open) {
 static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
     bool was_open = from == RTMI_OPEN || from == RTMI_CLOSING;
     bool lasted = was_open && client->now - client->opened_at >= RTMI_LASTED_MS;
-    rtmi_why why = client->why; /* of the end, which the goodbye may fail to reach */
+    rtmi_why why = client->why;
     rtmi_conn_shutdown(&client->session.conn);
     rtmi_buf_free(&client->greeting);
-    client->why = why;
     client->drop = false;
     client->ended++;
     if (client->state == RTMI_WAITING) {
@@ -3447,8 +3411,6 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
         client->session.conn.heard = client->pinged = false;
         client->silent_at = client->now + client->ping_interval_ms;
     }
-    client->deadline = LLONG_MAX;
-    if (client->ping_interval_ms < 0) return RTMI_OPEN;
     if (client->now >= client->silent_at) {
         if (client->pinged)
             return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT,
@@ -3680,6 +3642,7 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
     if (config->max_message > RTMI_MAX_MESSAGE) return "max_message is more than 1 GiB";
     client->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
+    if (config->ping_interval_ms < 0) client->ping_interval_ms = LLONG_MAX / 4; /* never */
     client->max_message = config->max_message ? config->max_message : 1048576;
     client->no_auto_reconnect = config->no_auto_reconnect;
     client->no_signals = config->no_signals;
@@ -3727,7 +3690,6 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
         rtm_client *made = rtmi_alloc(sizeof *made);
         wrong = rtmi_no_memory;
         if (made) {
-            made->deadline = LLONG_MAX;
             rtmi_conn_init(&made->session.conn, &made->network, &made->why);
             rtmi_conn_init(&made->web.conn, &made->network, &made->why);
             wrong = rtmi_configure(made, config);
@@ -3813,9 +3775,8 @@ int rtm_timeout_ms(const rtm_client *client) {
     if (client->state == RTMI_IDLE || (client->stop && client->state != RTMI_CLOSING) ||
         (client->drop && client->state == RTMI_OPEN)) return 0;
     long long due = rtmi_conn_due(&client->session.conn, client->deadline);
-    if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
-    return due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due;
+    return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
 }
 
 rtm_result rtm_connect(rtm_client *client) {
@@ -3845,15 +3806,15 @@ rtm_result rtm_run(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (client->polling) return RTM_E_BUSY;
     rtm_client *outer = rtmi_running;
-    if (!client->no_signals) rtmi_running = client;
+    int signals = client->no_signals ? 0 : 3, result;
+    if (signals) rtmi_running = client;
     memset(&action, 0, sizeof action);
     action.sa_handler = rtmi_on_signal;
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < 3 && !client->no_signals; i++) sigaction(numbers[i], &action, &old[i]);
-    int result;
+    for (int i = 0; i < signals; i++) sigaction(numbers[i], &action, &old[i]);
     while ((result = rtm_poll(client, -1)) >= 0) continue;
-    for (int i = 0; i < 3 && !client->no_signals; i++) sigaction(numbers[i], &old[i], NULL);
-    if (!client->no_signals) rtmi_running = outer;
+    for (int i = 0; i < signals; i++) sigaction(numbers[i], &old[i], NULL);
+    if (signals) rtmi_running = outer;
     return result == RTM_E_STOPPED ? RTM_OK : (rtm_result)result;
 }
 
@@ -4012,11 +3973,12 @@ static bool rtmi_json_is(rtm_json json, char first) {
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
     rtmi_document *document = json.document;
     if (document && document->object == json.text) {
-        for (unsigned i = 0; i < document->members; i++)
-            if (rtmi_json_named(json.text + document->member[i].name, document->member[i].name_size,
-                                key, length))
+        for (unsigned i = 0; i < document->members; i++) {
+            const char *name = json.text + document->member[i].name;
+            if (rtmi_json_says(name, name + document->member[i].name_size, key, length))
                 return (rtm_json){ json.text + document->member[i].value,
                                    document->member[i].value_size, document };
+        }
         if (document->members < RTMI_MEMBERS) return rtmi_json_none;
     }
     return rtmi_json_member(json, key, length);
