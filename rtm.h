@@ -1459,6 +1459,7 @@ static const char *const rtmi_field_names[RTMI_OTHER] = {
 
 static rtmi_http_what rtmi_http_field(rtmi_http *http, int field, char *value) {
     bool tunnel = http->kind == RTMI_HTTP_CONNECT && http->status / 100 == 2;
+    unsigned long seconds;
     switch (field) {
     case RTMI_CONTENT_LENGTH: /* a tunnel has no body, whatever these say (RFC 9110 9.3.6) */
         return tunnel ? RTMI_HTTP_MORE : rtmi_http_content_length(http, value);
@@ -1477,8 +1478,8 @@ static rtmi_http_what rtmi_http_field(rtmi_http *http, int field, char *value) {
         break;
     case RTMI_RETRY_AFTER: /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock */
         if (!*value || value[strspn(value, "0123456789")]) break;
-        http->retry_after = RTMI_RETRY_AFTER_S;
-        if (strtoul(value, NULL, 10) < RTMI_RETRY_AFTER_S) http->retry_after = atoi(value);
+        seconds = strtoul(value, NULL, 10);
+        http->retry_after = seconds < RTMI_RETRY_AFTER_S ? (int)seconds : RTMI_RETRY_AFTER_S;
         break;
     case RTMI_WS_ACCEPT:
         if (*http->accept) return rtmi_http_bad(http, "Sec-WebSocket-Accept is given twice");

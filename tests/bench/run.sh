@@ -4,7 +4,7 @@
 #
 #   ROUNDS=5         interleaved rounds (A B C A B C ...); the tables show medians
 #   EVENTS=200000    of a flood for the fast clients; the slow ones get fewer
-#   ONLY="flood single latency echo start curves memory instructions"   the parts to run
+#   ONLY="flood single latency echo start handshake curves memory instructions"   the parts to run
 #   RECORD=1         takes the instructions per event as the new record in instructions.txt
 #   CC, CFLAGS       for all C programs
 #
@@ -14,7 +14,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 here=tests/bench out=build/bench results=build/bench/results.txt
 CC=${CC:-cc} CFLAGS=${CFLAGS:--O2 -g} ROUNDS=${ROUNDS:-5} EVENTS=${EVENTS:-200000}
-ONLY=${ONLY:-flood single latency echo start curves memory instructions}
+ONLY=${ONLY:-flood single latency echo start handshake curves memory instructions}
 CURVE_ROUNDS=${CURVE_ROUNDS:-3}
 gocode=/usr/share/gocode go_package=$gocode/src/github.com/slack-go/slack
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy NO_PROXY no_proxy
@@ -40,6 +40,7 @@ build() {
     compile limit -lbearssl
     compile rtmh -lbearssl
     compile memory -lbearssl
+    compile handshake -lbearssl
     clients="limit rtm.h"
     if compile lws -lwebsockets -lcjson 2>$out/lws.log; then clients="$clients libwebsockets"
     else say "no libwebsockets or cJSON (libwebsockets-dev, libcjson-dev): left out"; fi
@@ -215,6 +216,32 @@ instructions() {
     done >>$results
 }
 
+# A full handshake with one root, one with this machine's bundle of them, and a resumed one.
+handshakes() {
+    say "handshakes"
+    ca=build/certs/ca.pem system=/etc/ssl/certs/ca-certificates.crt
+    bundles="one:$ca"
+    if [ -r $system ]; then
+        cat $system $ca >$out/bundle.pem
+        bundles="$bundles bundle:$out/bundle.pem"
+    fi
+    for bundle in $bundles; do
+        for kind in full resumed; do
+            line=$($client_cores $out/handshake "$port" "${bundle#*:}" 100 $kind \
+                2>>$out/errors.log) || line="failed=1"
+            count=
+            if have valgrind; then
+                count=$(valgrind --tool=callgrind --collect-atstart=no \
+                    --callgrind-out-file=$out/callgrind.$kind $out/handshake "$port" \
+                    "${bundle#*:}" 5 $kind 2>&1 >/dev/null |
+                    sed -n 's/^.*Collected : *\([0-9]*\).*/\1/p')
+            fi
+            echo "test=handshake round=1 who=${bundle%%:*}-$kind $line count=$((${count:-0} / 5))" \
+                >>$results
+        done
+    done
+}
+
 memory() {
     say "memory"
     line=$($out/memory "https://localhost:$port" build/certs/ca.pem "${CLIENTS:-1000}" \
@@ -236,6 +263,7 @@ start_server
 prove
 compare_clients
 if part curves; then curves; fi
+if part handshake; then handshakes; fi
 if part memory; then memory; fi
 if part instructions; then instructions; fi
 machine >$out/machine.txt

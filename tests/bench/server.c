@@ -365,6 +365,8 @@ static void *serve_connection(void *argument) {
         SSL_set0_wbio(c->ssl, BIO_new(BIO_s_mem()));
         serve(c);
     }
+    /* else SSL_free would forget the session of a connection that was cut */
+    SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(c->ssl);
     close(c->fd);
     free(c);

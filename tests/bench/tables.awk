@@ -58,6 +58,11 @@ BEGIN {
         order[++orders] = who; count[who] = f["count"]; recorded[who] = f["recorded"]
         next
     }
+    if (test == "handshake") {
+        if (f["failed"]) wrong("handshake " who ": failed")
+        shake["us " who] = f["us"]; shake["count " who] = f["count"]
+        next
+    }
     check()
     seen[who] = 1
     if (test == "prove") { proved[who]++; next }
@@ -155,6 +160,25 @@ function instruction_table(    i, who) {
     }
 }
 
+function handshake_table(    i, who, whos, what) {
+    if (!("us one-full" in shake)) return
+    print "\n| TLS handshake of rtm.h | instructions | of a full one | CPU, kernel included, µs |"
+    print "|---|--:|--:|--:|"
+    split("one-full bundle-full one-resumed bundle-resumed", whos, " ")
+    split("full, one root;full, the system's bundle;resumed, one root;resumed, the bundle", what, ";")
+    for (i = 1; i <= 4; i++) {
+        who = whos[i]
+        if (!(("us " who) in shake)) continue
+        printf "| %s | %d | %s | %.0f |\n", what[i], shake["count " who],
+            i < 3 ? "" : sprintf("%.1f %%", part_of_full(who)), shake["us " who]
+    }
+}
+
+function part_of_full(who,    full) {
+    full = shake["count " substr(who, 1, index(who, "-")) "full"]
+    return full ? 100 * shake["count " who] / full : ""
+}
+
 function goal(what, most, value, format) {
     if (value == "") return
     printf "| %s | %s | %s | %s |\n", what, sprintf(format, most), sprintf(format, value),
@@ -184,6 +208,7 @@ function goal_table() {
         "%.1f")
     goal("start to hello, ms (the best peer's)", fastest("hello"), median(series["hello rtm.h"]),
         "%.1f")
+    goal("resumed handshake, % of a full one's instructions", 5, part_of_full("one-resumed"), "%.1f")
     if (!("idle_heap" in memory)) return
     goal("heap of a connected idle client, bytes", 40960, memory["idle_heap"], "%d")
     goal("heap while connecting, one root, bytes", 65536, memory["peak_one_root"], "%d")
@@ -201,6 +226,7 @@ END {
     if ("cpu flood rtm.h" in series || "cpu single rtm.h" in series) cost_table()
     if ("p50 rtm.h" in series || "rtt rtm.h" in series) time_table()
     if ("cpu size-100 rtm.h" in series) curve_tables()
+    handshake_table()
     instruction_table()
     goal_table()
     for (i = 1; i <= clients; i++)
