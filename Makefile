@@ -87,39 +87,21 @@ test: build/.deps examples $(TESTS) build/test/json_peer build/ws_echo
 STACK_CC = gcc
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
-build/test/json: tests/json.c tests/support.h rtm.h
+# -lssl is for the servers of tests/tls.c; rtm.h has no use for it.
+$(TESTS) build/test/json_peer: tests/support.h tests/server.h tests/box.h rtm.h build/.deps
 	@mkdir -p build/test
-	$(TEST_CC) tests/json.c -o $@ -lcmocka $(LIBS)
-build/test/json_peer: tests/json_peer.c tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/json_peer.c -o $@ -lcmocka $(LIBS)
-build/test/http: tests/http.c tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/http.c -o $@ -lcmocka $(LIBS)
-build/test/ws: tests/ws.c tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/ws.c -o $@ -lcmocka $(LIBS)
-build/test/session: tests/session.c tests/server.h tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/session.c -o $@ -lcmocka $(LIBS)
-build/test/reconnect: tests/reconnect.c tests/server.h tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/reconnect.c -o $@ -lcmocka $(LIBS)
-build/test/webapi: tests/webapi.c tests/server.h tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/webapi.c -o $@ -lcmocka $(LIBS)
-build/test/proxy: tests/proxy.c rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/proxy.c -o $@ -lcmocka $(LIBS)
-build/test/tls: tests/tls.c tests/tls_certs.sh rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/tls.c -o $@ -lcmocka $(LIBS) -lssl -lcrypto
-build/test/faults: tests/faults.c tests/support.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/faults.c -o $@ -lcmocka $(LIBS)
-build/test/sandbox: tests/sandbox.c tests/box.h rtm.h
-	@mkdir -p build/test
-	$(TEST_CC) tests/sandbox.c -o $@ -lcmocka $(LIBS)
+	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto
+build/test/json: tests/json.c
+build/test/json_peer: tests/json_peer.c
+build/test/http: tests/http.c
+build/test/ws: tests/ws.c
+build/test/session: tests/session.c
+build/test/reconnect: tests/reconnect.c
+build/test/webapi: tests/webapi.c
+build/test/sandbox: tests/sandbox.c
+build/test/proxy: tests/proxy.c
+build/test/tls: tests/tls.c tests/tls_certs.sh
+build/test/faults: tests/faults.c
 
 # The fuzzing corpora, with any compiler.
 replay: build/.deps
@@ -141,6 +123,8 @@ faults: build/test/faults build/certs/ca.pem
 
 soak: build/test/soak build/sandbox build/certs/ca.pem
 	@build/test/soak
+	@sh tests/deps.sh strace
+	@sh tests/strace.sh
 
 build/test/soak: tests/soak.c tests/box.h rtm.h build/.deps
 	@mkdir -p build/test

@@ -33,6 +33,7 @@ for thing in "$@"; do
         need nodejs have node
         need npm have npm ;;
     valgrind) need valgrind have valgrind ;;
+    strace) need strace have strace ;;
     bench)
         need valgrind have valgrind
         need gnuplot-nox have gnuplot

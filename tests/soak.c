@@ -1,6 +1,6 @@
 /* A thousand sessions, each ended by force, drop, goodbye, reset and refusal in turn: nothing may
    grow, and no message sent while the client was connected may be missing. Prints what it sees;
-   exits 1 when something is wrong. */
+   exits 1 when something is wrong. Another number of sessions may be given. */
 #include <stddef.h>
 
 static void *counted_realloc(void *ptr, size_t size);
@@ -11,7 +11,7 @@ static void counted_free(void *ptr);
 #include "box.h"
 #include <dirent.h>
 
-enum { ROUNDS = 1000, EVERY = 100, RSS_SLACK_KIB = 256 };
+enum { EVERY = 100, RSS_SLACK_KIB = 256 };
 
 /* The heap is counted as rtm.h asked for it. mallinfo() would not do: it counts what the C library
    adds and keeps, which differs by some bytes from run to run. */
@@ -93,7 +93,8 @@ static bool one_round(rtm_client *bot, sandbox *box, int round) {
     return until(bot, &closes, round);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    int rounds = argc > 1 ? atoi(argv[1]) : 1000;
     sandbox box;
     rtm_client *bot;
     int files = 0; /* the most of each in the first hundred sessions */
@@ -108,7 +109,7 @@ int main(void) {
     rtm_on(bot, "open", count, &opens);
     rtm_on(bot, "close", count, &closes);
     rtm_on(bot, "message", on_message, NULL);
-    for (int round = 1; round <= ROUNDS && good; round++) {
+    for (int round = 1; round <= rounds && good; round++) {
         good = one_round(bot, &box, round);
         if (!good) printf("soak: stuck in round %d: %s\n", round, rtm_error_detail(bot));
         if (round % EVERY == 0)

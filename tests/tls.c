@@ -910,6 +910,47 @@ static void a_second_connection_resumes_and_needs_no_anchors(void **state) {
     rtm_destroy(bot);
 }
 
+static void all_connections_to_a_host_resume_the_same_session(void **state) {
+    (void)state;
+    server_start(&(script){ .chain = "ec1" });
+    rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root"),
+                                                             .no_auto_reconnect = true });
+    expect(call(bot), SERVED); /* on rtm_call's connection, then on the session's */
+    rtm_result result = rtm_run(bot);
+    snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
+    expect(result, SERVED);
+    assert_int_equal(server.handshakes, 2);
+    assert_int_equal(server.reused, 1);
+    rtm_destroy(bot);
+}
+
+static void use_host(rtmi_conn *conn, const char *host, const char *port) {
+    snprintf(conn->peer.host, sizeof conn->peer.host, "%s", host);
+    snprintf(conn->peer.port, sizeof conn->peer.port, "%s", port);
+}
+
+static void the_session_used_longest_ago_makes_room(void **state) {
+    static const char *const order[] = { "a.test", "b.test", "a.test", "c.test" };
+    rtmi_network network = { 0 };
+    rtmi_conn conn = { .network = &network, .tls = calloc(1, sizeof *conn.tls) };
+    (void)state;
+    conn.peer.tls = true;
+    for (int i = 0; i < 4; i++) {
+        use_host(&conn, order[i], "443");
+        assert_int_equal(rtmi_tls_session_of(&conn) != NULL, i == 2);
+        conn.tls->client.eng.session.session_id_len = (unsigned char)(i + 1);
+        rtmi_tls_session_keep(&conn);
+        assert_int_equal(rtmi_tls_session_of(&conn)->session.session_id_len, i + 1);
+    }
+    use_host(&conn, "a.test", "443");
+    assert_int_equal(rtmi_tls_session_of(&conn)->session.session_id_len, 3);
+    use_host(&conn, "b.test", "443");
+    assert_null(rtmi_tls_session_of(&conn));
+    use_host(&conn, "a.test", "8443");
+    assert_null(rtmi_tls_session_of(&conn));
+    free(conn.tls);
+}
+
 static void a_server_that_resumes_nothing_is_served_as_well(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -1033,6 +1074,8 @@ int main(void) {
         SERVER(a_bundle_without_a_certificate_is_told),
         SERVER(the_nearest_setting_of_the_bundle_counts),
         SERVER(a_second_connection_resumes_and_needs_no_anchors),
+        SERVER(all_connections_to_a_host_resume_the_same_session),
+        SERVER(the_session_used_longest_ago_makes_room),
         SERVER(a_server_that_resumes_nothing_is_served_as_well),
         SERVER(a_refused_resumption_checks_the_certificate_again),
         SERVER(a_session_is_resumed_for_its_own_host_only),
