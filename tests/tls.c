@@ -62,7 +62,7 @@ static int resolve(const char *host, const char *port, const struct addrinfo *hi
 #define TEAPOT "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 #define SERVED RTM_E_HTTP, "418"
 
-typedef enum ending { NOTIFY, CUT, JUNK, KEEP } ending; /* of a connection, after the reply */
+typedef enum ending { NOTIFY, CUT, JUNK, KEEP, DEAF } ending; /* after the reply */
 
 typedef struct script {
     const char *chain;   /* certificate and key: NAME.pem, NAME.key; NULL = no TLS */
@@ -94,6 +94,8 @@ static struct server {
     int accepts, handshakes, reused, requests, client_certificates, version;
     char sni[256];
 } server = { .listener = -1, .fd = -1 };
+
+static int client_fd; /* that poll() was last called for */
 
 static void server_listen(void) {
     struct sockaddr_in address;
@@ -194,7 +196,8 @@ static void server_reply(void) {
     server.in_size = 0;
     if (*reply) SSL_write(server.ssl, reply, (int)strlen(reply));
     if (server.script.end == KEEP) return;
-    if (server.script.end == NOTIFY) SSL_shutdown(server.ssl);
+    if (server.script.end == NOTIFY || server.script.end == DEAF) SSL_shutdown(server.ssl);
+    if (server.script.end == DEAF) shutdown(client_fd, SHUT_WR);
     if (server.script.end == JUNK) send(server.fd, junk, sizeof junk - 1, MSG_NOSIGNAL);
     server_drain();
 }
@@ -266,6 +269,7 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     struct pollfd all[2] = { { -1, 0, 0 }, { -1, POLLIN, 0 } };
     long long end = now_ms() + timeout_ms, left = timeout_ms;
     if (!timeout_ms) return poll(fds, count, 0);
+    if (count) client_fd = fds[0].fd;
     while (left > 0) {
         server_run();
         if (count) all[0] = fds[0];
@@ -667,6 +671,32 @@ static void a_response_cut_short_is_not_taken_for_complete(void **state) {
 }
 
 /* The record after half a response was altered: the half is not taken for all of it. */
+/* The answer to the server's close_notify then fails, as behind a reset; all had come. */
+static void a_complete_response_counts_though_nothing_can_be_sent(void **state) {
+    (void)state;
+    server_start(&(script){ .chain = "ec1", .end = DEAF,
+                            .reply = "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}" });
+    rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
+    expect(call(bot), RTM_OK, "");
+    rtm_destroy(bot);
+}
+
+static void a_kept_connection_that_was_closed_in_order_is_not_used(void **state) {
+    (void)state;
+    server_start(&(script){ .chain = "ec1", .end = KEEP, .reply =
+                            "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}" });
+    rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
+    expect(call(bot), RTM_OK, "");
+    expect(call(bot), RTM_OK, "");
+    assert_int_equal(server.accepts, 1);
+    SSL_shutdown(server.ssl);
+    server_drain();
+    expect(call(bot), RTM_OK, "");
+    assert_int_equal(server.accepts, 2);
+    assert_int_equal(server.requests, 3);
+    rtm_destroy(bot);
+}
+
 static void an_altered_record_ends_the_response(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1", .end = JUNK,
@@ -924,6 +954,29 @@ static void all_connections_to_a_host_resume_the_same_session(void **state) {
     rtm_destroy(bot);
 }
 
+static void a_handshake_leaves_the_sessions_of_other_hosts_alone(void **state) {
+    (void)state;
+    server_start(&(script){ .chain = "ec1" });
+    rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
+    rtmi_tls_session *known = bot->network.tls_session;
+    expect(call(bot), SERVED);
+    strcpy(known[1].peer.host, "socket.test");
+    known[1].session.session_id_len = 7;
+    for (int i = 1; i < 4; i++) {
+        expect(call(bot), SERVED);
+        assert_int_equal(server.reused, i);
+    }
+    server.script.rude = true;
+    assert_int_not_equal(call(bot), RTM_OK);
+    server.script.rude = false;
+    expect(call(bot), SERVED);
+    assert_int_equal(server.reused, 3); /* what may be to blame is not tried again */
+    assert_string_equal(known[0].peer.host, "sandbox.test");
+    assert_string_equal(known[1].peer.host, "socket.test");
+    assert_int_equal(known[1].session.session_id_len, 7);
+    rtm_destroy(bot);
+}
+
 static void use_host(rtmi_conn *conn, const char *host, const char *port) {
     snprintf(conn->peer.host, sizeof conn->peer.host, "%s", host);
     snprintf(conn->peer.port, sizeof conn->peer.port, "%s", port);
@@ -1064,6 +1117,8 @@ int main(void) {
         SERVER(the_hook_can_give_a_client_certificate),
         SERVER(the_name_is_told_to_the_server_but_no_address),
         SERVER(a_response_cut_short_is_not_taken_for_complete),
+        SERVER(a_complete_response_counts_though_nothing_can_be_sent),
+        SERVER(a_kept_connection_that_was_closed_in_order_is_not_used),
         SERVER(an_altered_record_ends_the_response),
         SERVER(what_is_not_tls_is_told_as_such),
         SERVER(a_silent_server_costs_timeout_ms_and_no_more),
@@ -1075,6 +1130,7 @@ int main(void) {
         SERVER(the_nearest_setting_of_the_bundle_counts),
         SERVER(a_second_connection_resumes_and_needs_no_anchors),
         SERVER(all_connections_to_a_host_resume_the_same_session),
+        SERVER(a_handshake_leaves_the_sessions_of_other_hosts_alone),
         SERVER(the_session_used_longest_ago_makes_room),
         SERVER(a_server_that_resumes_nothing_is_served_as_well),
         SERVER(a_refused_resumption_checks_the_certificate_again),
