@@ -67,7 +67,7 @@
                   the client                           6,160
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
-                  certificate check                    5,168   during a handshake
+                  certificate check                    5,200   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
                   JSON tokens      20 per value in an array that is looked into, kept
@@ -1366,7 +1366,7 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
-    unsigned long left; /* of the body, or of this chunk */
+    uint64_t left;    /* of the body, or of this chunk */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
     size_t line_size; /* RTMI_LINE when the line was longer than that */
     const char *body;
@@ -1413,9 +1413,9 @@ static const char *rtmi_http_content_length(rtmi_http *http, char *value) {
     for (;; value++) {
         value += strspn(value, " \t");
         if (!rtmi_is_digit(*value)) return "Content-Length is not a number, or too large";
-        unsigned long length = strtoul(value, &value, 10);
+        uint64_t length = strtoull(value, &value, 10);
         value += strspn(value, " \t");
-        if (length > LONG_MAX || (*value && *value != ','))
+        if (length > INT64_MAX || (*value && *value != ','))
             return "Content-Length is not a number, or too large";
         if (http->has_length && http->left != length)
             return "Content-Length is given twice, and differs";
@@ -1512,9 +1512,9 @@ static const char *rtmi_http_head_end(rtmi_http *http) {
 /* chunk-size [ chunk-ext ] (RFC 9112 section 7.1) */
 static const char *rtmi_http_chunk_size(rtmi_http *http) {
     size_t digits = strspn(http->line, "0123456789abcdefABCDEF");
-    unsigned long size = strtoul(http->line, NULL, 16);
+    uint64_t size = strtoull(http->line, NULL, 16);
     if (!digits) return "chunk without a size";
-    if (size > LONG_MAX) return "chunk too large";
+    if (size > INT64_MAX) return "chunk too large";
     const char *p = http->line + digits + strspn(http->line + digits, " \t");
     if (*p ? *p != ';' : http->line_size == RTMI_LINE) /* an extension may be cut, a size not */
         return "bad chunk size";
@@ -1550,7 +1550,7 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
             http->body = in + *used;
             http->body_size = size - *used;
             if (http->part != RTMI_HTTP_UNTIL_CLOSE) {
-                if (http->body_size > http->left) http->body_size = http->left;
+                if (http->body_size > http->left) http->body_size = (size_t)http->left;
                 http->left -= http->body_size;
                 if (!http->left)
                     http->part = http->part == RTMI_HTTP_CHUNK ? RTMI_HTTP_CHUNK_END
@@ -2047,7 +2047,7 @@ static const char *rtmi_tls_error(int error) {
  * >>conn   one connection: resolve, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
  * --------------------------------------------------------------------------------------------- */
 
-/* A TLS session to resume: a hundredth of a full handshake's cost. */
+/* A TLS session to resume: a 33rd of a full handshake's instructions, and no anchors to load. */
 typedef struct rtmi_tls_session {
     rtmi_peer peer; /* host "" = none */
     br_ssl_session_parameters session;
@@ -2701,19 +2701,19 @@ typedef struct rtmi_handler {
 /* Numbers and pointers first, arrays last: code for small machines reaches near fields in fewer
    bytes (500 in all on ARM). */
 struct rtm_client {
-    rtmi_state state;  /* written by rtmi_enter alone */
-    long long now;     /* read once a step, not once an event */
-    long long deadline;  /* of this state */
-    rtm_result begun;  /* what entering the state came to */
-    rtm_result cause;  /* why the last session or attempt ended; RTM_OK = in good order */
-    rtm_result result; /* what a finished client returns */
+    rtmi_state state;   /* written by rtmi_enter alone */
+    long long now;      /* read once a step, not once an event */
+    long long deadline; /* of this state */
+    rtm_result begun;   /* what entering the state came to */
+    rtm_result cause;   /* why the last session or attempt ended; RTM_OK = in good order */
+    rtm_result result;  /* what a finished client returns */
     volatile sig_atomic_t stop;
-    bool drop;         /* end this session */
-    bool polling;      /* within rtm_poll, and so perhaps in a callback */
-    int dispatched;    /* events in this rtm_poll */
-    unsigned ended;    /* sessions and attempts, for rtm_connect */
-    unsigned failures; /* in a row */
-    int retry_after;   /* seconds that the last response asked for; -1 = none */
+    bool drop;          /* end this session */
+    bool polling;       /* within rtm_poll, and so perhaps in a callback */
+    int dispatched;     /* events in this rtm_poll */
+    unsigned ended;     /* sessions and attempts, for rtm_connect */
+    unsigned failures;  /* in a row */
+    int retry_after;    /* seconds that the last response asked for; -1 = none */
 
     long long timeout_ms, ping_interval_ms; /* as configured */
     size_t max_message;
