@@ -3770,10 +3770,11 @@ bool rtm_is_connected(const rtm_client *client) {
 /* What these three were registered as; NULL when they were not. */
 static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *type,
                                        rtm_callback callback, const void *user) {
-    rtmi_handler *handler = client->handlers, *end = handler + client->handler_count;
-    for (; handler < end; handler++)
+    for (size_t i = 0; i < client->handler_count; i++) {
+        rtmi_handler *handler = &client->handlers[i];
         if (handler->callback == callback && handler->user == user && !strcmp(handler->type, type))
             return handler;
+    }
     return NULL;
 }
 
