@@ -37,7 +37,7 @@ help:
 
 deps:
 	@mkdir -p build
-	@sh tests/deps.sh build sandbox test interop valgrind
+	@sh tests/deps.sh build sandbox test interop valgrind strace
 
 build/.deps: tests/deps.sh
 	@mkdir -p build
