@@ -60,7 +60,8 @@
                 is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
                 and config.tls_setup may call nothing but rtm_stop.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
-                may be called from any thread and from a signal handler.
+                may be called from any thread and from a signal handler. After fork() only one of
+                the two processes may go on with a client: both would send over one connection.
      Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
                 than asked for; define RTM_GETADDRINFO to put something else in its place.
      Memory     taken once per connection, in bytes (64-bit):
@@ -71,6 +72,8 @@
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
                   JSON tokens      20 per value in an array that is looked into, kept
+                Event buffer and tokens are given back when a minute has passed since the last event
+                of more than 16 KiB, with the next event or ping.
                 rtm_call takes a second connection's worth, kept until the next rtm_call finds it
                 closed, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
@@ -96,12 +99,17 @@
        1. does what the state can do without waiting, and runs the callbacks of what has come;
        2. if no callback ran, waits for the socket, for the state's deadline, or timeout_ms;
        3. does again what can be done now.
-     A PING of the server is answered before the next event is dispatched. One call takes in at most
-     256 KiB of events, so that a flood leaves the caller his turn.
+     A PING of the server is answered before the next event is dispatched. One call takes at most
+     262,144 bytes from the socket, whatever they are, so that a flood cannot keep rtm_poll from
+     returning; rtm_timeout_ms is 0 then.
 
-     Reconnecting: each attempt gets a new URL. The wait is min(2^failures + U[0,1), 300) seconds,
-     or what Retry-After asks for if that is longer (30 s after a 429 without one). A session that
-     lasted 10 s or more is followed by the next at once, and sets `failures` back to 0.
+     Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
+     get as far as "hello", and the sessions that did and then lasted less than 10 s; a session of
+     10 s sets it to 0. The wait until the next attempt is
+       - what Retry-After says, in seconds; 30 s after a 429 without one;
+       - else 0 after a session of 10 s or more, and after the first shorter one with a "hello";
+       - else min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after short sessions;
+     and in each case U[0,1) s more, so that many devices do not return in the same moment.
 
    EVENTS (type, then what the fields of rtm_event beside type hold)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
@@ -114,6 +122,9 @@
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
                    {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
+                   Of skipped messages one error a kind and second is told, with the number of those
+                   like it since the last.
+     close, and an error that ends an attempt, also have retry_ms: when the next attempt begins.
      Unknown       data: a frame without a type, or with one of 128 bytes or more. Slack's
                    acknowledgement of a message is one; its id is the message's. (A server's "open"
                    or "close" would arrive here too.)
@@ -154,6 +165,10 @@
      only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
      holds it, the proxy's password, or a header's value of four bytes or more. Every length is
      checked before it is believed, every buffer has a limit, every wait a deadline.
+     Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
+     secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
+     extended key usage (a certificate with a critical one is refused, others are ignored),
+     revocation, the dates of a trust anchor.
 
    OPTIONS (#define before the implementation, each has a default)
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
@@ -231,6 +246,8 @@ typedef struct rtm_event {
     int code;           /* close: the WebSocket close code */
     const char *reason; /* close: Slack's reason, "" without one; never NULL */
     const char *detail; /* error: a sentence for humans, else ""; never NULL */
+    int retry_ms;       /* close, and an error that ends an attempt: ms until the next attempt
+                           begins, -1 when there will be none */
 } rtm_event;
 
 /* `user` is the pointer given with the callback. */
@@ -266,7 +283,8 @@ typedef struct rtm_config {
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
-    int timeout_ms;             /* for each connection and each call; default 30000 */
+    int timeout_ms;             /* for each connection with its answer, and each call, the lookup of
+                                   a host name apart; default 30000 */
     int ping_interval_ms;       /* silence before a PING, dead after half as much again; default
                                    30000; -1 = never */
     bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
@@ -458,6 +476,7 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #endif
 
+#include <arpa/inet.h>   /* inet_ntop */
 #include <assert.h>      /* assert */
 #include <errno.h>       /* errno */
 #include <fcntl.h>       /* fcntl */
@@ -556,13 +575,24 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #pragma GCC diagnostic pop
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
 #define RTMI_THREAD __thread
+#define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
+#define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
 #else
 #define RTMI_PRINTF(at)
 #define RTMI_THREAD
+#define RTMI_LOAD(flag) (*(const volatile int *)(flag))
+#define RTMI_STORE(flag, value) (*(volatile int *)(flag) = (value))
 #endif
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
 #define MSG_NOSIGNAL 0
+#endif
+
+/* With these a fork in another thread cannot inherit a socket before it is marked close-on-exec. */
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+#define RTMI_SOCK_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
+#else
+#define RTMI_SOCK_FLAGS 0
 #endif
 
 #ifndef RTM_REALLOC
@@ -623,10 +653,16 @@ enum {
     RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
     RTMI_AHEAD = 4096,         /* read-ahead in front of the TLS engine */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
-    RTMI_BUDGET = 262144,      /* bytes of events that one rtm_poll takes in */
+    RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
+    RTMI_ADDRESS_MS = 2000,    /* for an address to answer, while there is another to try */
+    RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
-    RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff */
+    RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
+    RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
+    RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
+    RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
+    RTMI_KEPT_MS = 60000,      /* ... when they were not needed for so long */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
@@ -2020,18 +2056,25 @@ static const char *rtmi_tls_error(int error) {
           "certificate signed by an unknown CA (a proxy that reads along? set ca_file)" },
         { BR_ERR_X509_EXPIRED, "certificate outside its dates: is this machine's clock set?" },
         { BR_ERR_X509_BAD_SERVER_NAME, "certificate is for another host name" },
+        { BR_ERR_X509_CRITICAL_EXTENSION,
+          "certificate with a critical extension that BearSSL does not know, such as name "
+          "constraints" },
+        { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "certificate with a key usage that does not fit" },
         { BR_ERR_X509_WEAK_PUBLIC_KEY, "certificate with an RSA key of less than 2048 bits" },
         { BR_ERR_X509_DN_MISMATCH,
           "the server sends its intermediate certificates in disorder, or not all" },
         { BR_ERR_X509_NOT_CA, "certificate signed by one that is not a CA" },
-        { BR_ERR_X509_UNSUPPORTED, "certificate with a bad or outdated (SHA-1) signature" },
-        { BR_ERR_X509_BAD_SIGNATURE, "certificate with a bad or outdated (SHA-1) signature" },
+        { BR_ERR_X509_UNSUPPORTED,
+          "certificate with a signature that is not accepted (SHA-1), or that BearSSL does not "
+          "know (RSA-PSS, Ed25519)" },
+        { BR_ERR_X509_BAD_SIGNATURE, "certificate with a bad signature" },
         { BR_ERR_BAD_VERSION, "not TLS, or a version other than 1.2" },
         { BR_ERR_UNSUPPORTED_VERSION, "not TLS, or a version other than 1.2" },
         { BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION,
           "the server does not speak TLS 1.2" },
         { BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE,
-          "the server has no cipher suite in common with us, or wants a client certificate" },
+          "the server has no cipher suite in common with us, or insists on a client certificate, "
+          "TLS 1.3 or the extended master secret" },
         { BR_ERR_BAD_MAC, "a record was altered on its way" },
         { BR_ERR_NO_RANDOM, "no source of random numbers" }
     };
@@ -2087,12 +2130,15 @@ typedef struct rtmi_conn {
     int fd;
     bool via_proxy;
     unsigned addresses, tried;
-    long long deadline;         /* for the connection to be ready */
     long long address_deadline; /* for this address to answer */
+    long long used_at;          /* when the last response was complete */
+    size_t budget;              /* bytes that may be taken from the socket in this step */
     unsigned char *ahead;       /* read-ahead: bytes ahead_at..ahead_end came and are not used */
     size_t ahead_at, ahead_end;
     bool heard;                 /* bytes came, since whoever asks set it to false */
-    bool drained;               /* the last read emptied the socket: no use until poll() tells */
+    bool drained;               /* the last read was short: no recv() until poll() reports data */
+    bool finished;              /* FIN came: the peer sends nothing more */
+    int send_error;             /* errno: nothing more can be sent; told when all has been read */
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
@@ -2135,29 +2181,48 @@ static void rtmi_conn_close(rtmi_conn *conn) {
     conn->phase = RTMI_CONN_CLOSED;
 }
 
-/* Why a socket call failed, from errno; `error` 0 = the peer has closed in order. */
+static bool rtmi_is_transient(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
 static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
-    if (!error)
-        return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
-    if (error == EAGAIN || error == EWOULDBLOCK || error == EINTR) return RTM_E_AGAIN;
     return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
                      strerror(error));
 }
 
-/* send() and recv() with their outcomes put into rtm_result. */
-static rtm_result rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size, size_t *sent) {
-    ssize_t n = send(conn->fd, data, size, MSG_NOSIGNAL);
-    *sent = n > 0 ? (size_t)n : 0;
-    return n >= 0 ? RTM_OK : rtmi_conn_lost(conn, errno);
+static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
+    return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
 }
 
+/* Sends what the socket takes, perhaps nothing. A broken connection must not cost what has come
+   over it: rtmi_conn_receive reports the error once the socket is empty. */
+static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
+    if (conn->send_error) return 0;
+    ssize_t n = send(conn->fd, data, size, MSG_NOSIGNAL);
+    if (n >= 0) return (size_t)n;
+    if (rtmi_is_transient(errno)) return 0;
+    conn->send_error = errno;
+    conn->drained = false;
+    return 0;
+}
+
+/* Receives at most what is left of this step's budget. */
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     *received = 0;
-    if (conn->drained) return RTM_E_AGAIN;
+    if (conn->drained || !conn->budget) return RTM_E_AGAIN;
+    if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    *received = n > 0 ? (size_t)n : 0;
     conn->drained = n < (ssize_t)size;
-    if (n <= 0) return rtmi_conn_lost(conn, n < 0 ? errno : 0);
+    if (n == 0) {
+        conn->finished = true;
+        return rtmi_conn_closed(conn);
+    }
+    if (n < 0) {
+        int error = rtmi_is_transient(errno) ? conn->send_error : errno;
+        return error ? rtmi_conn_lost(conn, error) : RTM_E_AGAIN;
+    }
+    *received = (size_t)n;
+    conn->budget -= (size_t)n;
     conn->heard = true;
     return RTM_OK;
 }
@@ -2209,10 +2274,12 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
     struct sockaddr *address = &conn->address[conn->tried++].any;
     bool v6 = address->sa_family == AF_INET6;
     int one = 1;
-    conn->fd = socket(address->sa_family, SOCK_STREAM, 0);
+    conn->fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
     if (conn->fd < 0) return false;
+#if !RTMI_SOCK_FLAGS
     fcntl(conn->fd, F_SETFD, FD_CLOEXEC);
     if (fcntl(conn->fd, F_SETFL, O_NONBLOCK) < 0) return false;
+#endif
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
@@ -2222,21 +2289,30 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
 
-/* Goes on to the next address, each with an equal share of the time that is left. */
-static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int error) {
+/* The host that the socket goes to: the peer, or the proxy before it. */
+static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
+    return conn->via_proxy ? &conn->network->proxy : &conn->peer;
+}
+
+/* Goes on to the next address. Each gets an equal share of the time that is left, and 2 s at most
+   while there is another: several dead ones must not use up the time of one that answers. */
+static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, long long deadline,
+                                         int error) {
     while (conn->tried < conn->addresses) {
         rtmi_conn_close_fd(conn);
         if (rtmi_conn_try(conn)) {
-            int shares = (int)(conn->addresses - conn->tried + 1);
-            conn->address_deadline = now + (int)(conn->deadline - now) / shares;
+            long long others = conn->addresses - conn->tried;
+            long long share = (deadline - now) / (others + 1);
+            if (others && share > RTMI_ADDRESS_MS) share = RTMI_ADDRESS_MS;
+            conn->address_deadline = now + share;
+            conn->phase = RTMI_CONN_TCP;
             return RTM_E_AGAIN;
         }
         error = errno;
     }
-    const rtmi_peer *peer = conn->via_proxy ? &conn->network->proxy : &conn->peer;
-    return rtmi_fail(conn->why, error == ETIMEDOUT ? RTM_E_TIMEOUT : RTM_E_CONNECT,
-                     "cannot connect to %s%s port %s: %s", conn->via_proxy ? "the proxy " : "",
-                     peer->host, peer->port, strerror(error));
+    const rtmi_peer *peer = rtmi_conn_first_hop(conn);
+    return rtmi_fail(conn->why, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
+                     conn->via_proxy ? "the proxy " : "", peer->host, peer->port, strerror(error));
 }
 
 /* AES-GCM first where the machine has instructions for it, else ChaCha20: a fifth of the cost. */
@@ -2322,12 +2398,19 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
 /* The engine has closed: why? */
 static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     int error = br_ssl_engine_last_error(&conn->tls->client.eng);
-    if (error == BR_ERR_OK) return rtmi_conn_lost(conn, 0);
+    if (error == BR_ERR_OK) return rtmi_conn_closed(conn);
     bool x509 = error >= BR_ERR_X509_OK && error < BR_ERR_RECV_FATAL_ALERT;
-    const char *sentence = conn->trust && conn->trust->error && x509 ? conn->trust->error
-                                                                     : rtmi_tls_error(error);
-    return rtmi_fail(conn->why, x509 ? RTM_E_CERTIFICATE : RTM_E_TLS, "TLS with %s: %s (error %d)",
-                     conn->peer.host, sentence, error);
+    rtm_result result = x509 ? RTM_E_CERTIFICATE : RTM_E_TLS;
+    const char *file = conn->network->ca_file;
+    if (x509 && conn->trust && conn->trust->error)
+        return rtmi_fail(conn->why, result, "TLS with %s: %s%s%s", conn->peer.host,
+                         conn->trust->error, file ? ": " : "", file ? file : "");
+    if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
+        return rtmi_fail(conn->why, result, "TLS with %s: certificate is for another host name; "
+                         "BearSSL does not look at an IP address in it: give the host by name",
+                         conn->peer.host);
+    return rtmi_fail(conn->why, result, "TLS with %s: %s (BearSSL error %d)", conn->peer.host,
+                     rtmi_tls_error(error), error);
 }
 
 /* Gives what was read ahead, or what the socket has, to the engine. */
@@ -2354,37 +2437,49 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
     return RTM_OK;
 }
 
-/* Sends the records that the engine has ready. */
-static rtm_result rtmi_conn_send_records(rtmi_conn *conn) {
+/* Runs the TLS engine, the only function that does: sends the records it has ready and gives it the
+   peer's, until it can take (BR_SSL_SENDAPP) or hand out (BR_SSL_RECVAPP) application data, as
+   `wanted`; records are received only for the sake of the latter. RTM_E_AGAIN: the socket is full,
+   or has nothing more for now. */
+static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     br_ssl_engine_context *engine = &conn->tls->client.eng;
-    size_t size, sent;
-    unsigned char *record;
-    while ((record = br_ssl_engine_sendrec_buf(engine, &size)) != NULL) {
-        rtm_result result = rtmi_conn_send(conn, record, size, &sent);
+    for (;;) {
+        unsigned state = br_ssl_engine_current_state(engine);
+        if (state & BR_SSL_CLOSED) return rtmi_conn_tls_result(conn);
+        if (state & BR_SSL_SENDREC) {
+            size_t size;
+            const unsigned char *record = br_ssl_engine_sendrec_buf(engine, &size);
+            size_t sent = rtmi_conn_send(conn, record, size);
+            if (sent) br_ssl_engine_sendrec_ack(engine, sent);
+            if (sent) continue;
+        }
+        if (state & wanted) return RTM_OK;
+        if (!(wanted & BR_SSL_RECVAPP)) return RTM_E_AGAIN;
+        /* close_notify has come, and our own cannot leave. The field is not in BearSSL's manual; by
+           its functions alone this cannot be told from an alert that waits for the socket. */
+        if (engine->shutdown_recv) return rtmi_conn_closed(conn);
+        if (!(state & BR_SSL_RECVREC)) /* first the socket must take what the engine has to send */
+            return conn->send_error ? rtmi_conn_lost(conn, conn->send_error) : RTM_E_AGAIN;
+        rtm_result result = rtmi_conn_feed(conn);
         if (result != RTM_OK) return result;
-        br_ssl_engine_sendrec_ack(engine, sent);
     }
-    return RTM_OK;
 }
 
-/* Sends what waits in `out`: RTM_OK when all is sent, RTM_E_AGAIN when the socket is full. */
-static rtm_result rtmi_conn_flush(rtmi_conn *conn) {
-    while (conn->out_at < conn->out.size || conn->tls) {
-        size_t left = conn->out.size - conn->out_at, size = 0;
-        const char *data = left ? conn->out.data + conn->out_at : NULL;
+/* Sends what waits in `out`, as far as the socket takes it. */
+static void rtmi_conn_flush(rtmi_conn *conn) {
+    while (conn->out_at < conn->out.size) {
+        const char *data = conn->out.data + conn->out_at;
+        size_t left = conn->out.size - conn->out_at, size;
         if (!conn->tls) {
-            rtm_result result = rtmi_conn_send(conn, data, left, &size);
-            if (result != RTM_OK) return result;
+            size = rtmi_conn_send(conn, data, left);
+            if (!size) return;
         } else {
-            br_ssl_engine_context *engine = &conn->tls->client.eng;
-            rtm_result result = rtmi_conn_send_records(conn);
-            if (result != RTM_OK || !left) return result;
-            unsigned char *to = br_ssl_engine_sendapp_buf(engine, &size);
-            if (!to) return RTM_E_AGAIN; /* closed: the next read says why */
+            if (rtmi_tls_run(conn, BR_SSL_SENDAPP) != RTM_OK) return;
+            unsigned char *to = br_ssl_engine_sendapp_buf(&conn->tls->client.eng, &size);
             if (size > left) size = left;
             memcpy(to, data, size);
-            br_ssl_engine_sendapp_ack(engine, size);
-            br_ssl_engine_flush(engine, 0);
+            br_ssl_engine_sendapp_ack(&conn->tls->client.eng, size);
+            br_ssl_engine_flush(&conn->tls->client.eng, 0);
         }
         conn->out_at += size;
         if (conn->out_at == conn->out.size) {
@@ -2393,17 +2488,17 @@ static rtm_result rtmi_conn_flush(rtmi_conn *conn) {
             conn->out_at = 0;
         }
     }
-    return RTM_OK;
+    if (conn->tls) rtmi_tls_run(conn, 0);
 }
 
-/* Says goodbye as far as the socket takes it, and closes. */
+/* Sends close_notify and FIN as far as the socket takes them, and closes. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
-    rtmi_why why = *conn->why; /* a goodbye that does not arrive is no news */
+    rtmi_why why = *conn->why; /* already closing: the earlier error is the one to keep */
     if (conn->phase == RTMI_CONN_READY) {
         rtmi_conn_flush(conn);
         if (conn->tls) {
             br_ssl_engine_close(&conn->tls->client.eng);
-            rtmi_conn_send_records(conn);
+            rtmi_tls_run(conn, 0);
         }
         shutdown(conn->fd, SHUT_WR);
     }
@@ -2411,49 +2506,35 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
     rtmi_conn_close(conn);
 }
 
-/* Begins to connect. */
-static rtm_result rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer, long long now,
-                                 long long deadline) {
+/* Begins to connect, with the lookup of the host's addresses. */
+static rtm_result rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
-    conn->deadline = deadline;
     conn->ahead_at = conn->ahead_end = conn->out_at = 0;
-    conn->drained = false;
+    conn->drained = conn->finished = false;
+    conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->ahead = RTM_REALLOC(NULL, RTMI_AHEAD);
     if (!conn->ahead) return rtmi_out_of_memory(conn->why);
-    rtm_result result = rtmi_conn_resolve(conn, conn->via_proxy ? &conn->network->proxy : peer);
-    if (result == RTM_OK) result = rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
-    if (result != RTM_E_AGAIN) return result;
-    conn->phase = RTMI_CONN_TCP;
-    return RTM_OK;
+    return rtmi_conn_resolve(conn, rtmi_conn_first_hop(conn));
 }
 
 /* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
-    if (!conn->tls) {
-        if (conn->ahead_at == conn->ahead_end) {
-            conn->ahead_at = 0;
-            rtm_result result = rtmi_conn_receive(conn, conn->ahead, RTMI_AHEAD, &conn->ahead_end);
-            if (result != RTM_OK) return result;
-        }
-        *data = (const char *)conn->ahead + conn->ahead_at;
-        *size = conn->ahead_end - conn->ahead_at;
+    rtm_result result = RTM_OK;
+    if (conn->tls) {
+        result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
+        if (result != RTM_OK) return result;
+        *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
         return RTM_OK;
     }
-    for (;;) {
-        unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
-        if (state & BR_SSL_CLOSED) return rtmi_conn_tls_result(conn);
-        if (state & BR_SSL_RECVAPP) {
-            *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
-            return RTM_OK;
-        }
-        if (!(state & (BR_SSL_RECVREC | BR_SSL_SENDREC))) return RTM_E_AGAIN;
-        /* The engine may have to send before it goes on: its answer to a close_notify, say. */
-        rtm_result result = state & BR_SSL_RECVREC ? rtmi_conn_feed(conn)
-                                                   : rtmi_conn_send_records(conn);
-        if (result != RTM_OK) return result;
+    if (conn->ahead_at == conn->ahead_end) {
+        conn->ahead_at = 0;
+        result = rtmi_conn_receive(conn, conn->ahead, RTMI_AHEAD, &conn->ahead_end);
     }
+    *data = (const char *)conn->ahead + conn->ahead_at;
+    *size = conn->ahead_end - conn->ahead_at;
+    return result;
 }
 
 static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
@@ -2461,17 +2542,17 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     else conn->ahead_at += size;
 }
 
-/* Whether the peer said that this was all (TLS close_notify, whether or not ours could be sent),
-   and nobody cut it short. A plain connection cannot tell; a FIN must do there. */
+/* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS, even if
+   ours could not be sent; else a FIN, which anybody could have sent. */
 static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
-    if (!conn->tls) return true;
-    const br_ssl_engine_context *engine = &conn->tls->client.eng;
-    return !(br_ssl_engine_current_state(engine) & BR_SSL_RECVREC) &&
-           !br_ssl_engine_last_error(engine);
+    return conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
 }
 
-/* Whether bytes are at hand that no poll() would tell of. */
+/* Whether there is something to read that no poll() would tell of: bytes at hand, or those left in
+   the socket when the budget of the last step was used up. */
 static bool rtmi_conn_buffered(const rtmi_conn *conn) {
+    if (conn->phase == RTMI_CONN_CLOSED) return false;
+    if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     bool ahead = conn->ahead_at < conn->ahead_end;
     if (!conn->tls) return ahead;
@@ -2479,17 +2560,21 @@ static bool rtmi_conn_buffered(const rtmi_conn *conn) {
     return (state & BR_SSL_RECVAPP) || (ahead && (state & BR_SSL_RECVREC));
 }
 
-/* POLLIN, POLLOUT: what to wait for. */
+/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
+   in waking up for what has come: it would stay there. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_CLOSED) return 0;
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
-    bool out = conn->out_at < conn->out.size;
-    if (conn->tls && (br_ssl_engine_current_state(&conn->tls->client.eng) & BR_SSL_SENDREC))
-        out = true;
-    return out ? POLLIN | POLLOUT : POLLIN;
+    bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
+    if (conn->tls) {
+        unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
+        in = (state & BR_SSL_RECVREC) != 0;
+        out = out || (state & BR_SSL_SENDREC);
+    }
+    return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
-/* When something is to be done at the latest, told or not: 0 = now. */
+/* The latest time for the next step, whether or not poll() reports anything; 0 = now. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
     if (rtmi_conn_buffered(conn)) return 0;
     bool address = conn->phase == RTMI_CONN_TCP && conn->address_deadline < deadline;
@@ -2497,16 +2582,17 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
 }
 
 /* connect() has come to an end, or not yet. */
-static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
+static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now, long long deadline) {
     struct pollfd pollfd = { conn->fd, POLLOUT, 0 };
     int error = 0;
     socklen_t size = sizeof error;
     if (poll(&pollfd, 1, 0) <= 0) {
-        if (now < conn->address_deadline) return RTM_E_AGAIN;
-        return rtmi_conn_next_address(conn, now, ETIMEDOUT);
+        bool last = conn->tried == conn->addresses; /* it has until the deadline */
+        if (last || now < conn->address_deadline) return RTM_E_AGAIN;
+        return rtmi_conn_next_address(conn, now, deadline, ETIMEDOUT);
     }
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
-    if (error) return rtmi_conn_next_address(conn, now, error);
+    if (error) return rtmi_conn_next_address(conn, now, deadline, error);
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
@@ -2518,15 +2604,15 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     if (conn->out.failed) return rtmi_out_of_memory(conn->why);
     rtmi_http_start(&conn->http, RTMI_HTTP_CONNECT);
     conn->phase = RTMI_CONN_PROXY;
-    return rtmi_conn_flush(conn) == RTM_E_CLOSED ? RTM_E_CLOSED : RTM_E_AGAIN;
+    return RTM_E_AGAIN;
 }
 
 static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
     const char *data, *proxy = conn->network->proxy.host;
     size_t size, used;
     rtmi_http_what what = RTMI_HTTP_MORE;
-    rtm_result result = rtmi_conn_flush(conn);
-    if (result != RTM_OK) return result;
+    rtm_result result;
+    rtmi_conn_flush(conn);
     while (what == RTMI_HTTP_MORE && conn->http.part <= RTMI_HTTP_FIELDS) { /* no body is needed */
         result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
@@ -2550,23 +2636,12 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
 }
 
 static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
-    br_ssl_engine_context *engine = &conn->tls->client.eng;
-    for (;;) {
-        rtm_result result = rtmi_conn_send_records(conn);
-        if (result == RTM_E_CLOSED) return result;
-        unsigned state = br_ssl_engine_current_state(engine);
-        if (state & BR_SSL_CLOSED) {
-            result = rtmi_conn_tls_result(conn);
-            if (result != RTM_E_CLOSED) return result;
-            return rtmi_fail(conn->why, RTM_E_TLS, "%s ended the TLS handshake", conn->peer.host);
-        }
-        if (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) break;
-        if (!(state & BR_SSL_RECVREC)) return RTM_E_AGAIN;
-        if ((result = rtmi_conn_feed(conn)) == RTM_E_AGAIN) return result;
-        if (result != RTM_OK)
-            return rtmi_fail(conn->why, RTM_E_TLS, "%s hung up within the TLS handshake",
-                             conn->peer.host);
-    }
+    rtm_result result = rtmi_tls_run(conn, BR_SSL_SENDAPP | BR_SSL_RECVAPP);
+    if (result == RTM_E_AGAIN) return result;
+    if (result == RTM_E_CLOSED)
+        return rtmi_fail(conn->why, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
+                         "insist on TLS 1.3 or the extended master secret?", conn->peer.host);
+    if (result != RTM_OK) return result;
     rtmi_tls_session_keep(conn);
     rtmi_conn_free_trust(conn);
     conn->phase = RTMI_CONN_READY;
@@ -2574,13 +2649,13 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
 }
 
 /* One more step to a connection that is ready: RTM_OK when it is, RTM_E_AGAIN until then. */
-static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
+static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now, long long deadline) {
     rtmi_phase phase;
     rtm_result result = RTM_E_AGAIN;
     do {
         phase = conn->phase;
         switch (phase) {
-        case RTMI_CONN_TCP: result = rtmi_conn_step_tcp(conn, now); break;
+        case RTMI_CONN_TCP: result = rtmi_conn_step_tcp(conn, now, deadline); break;
         case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
         case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
         case RTMI_CONN_READY: return RTM_OK;
@@ -2590,6 +2665,27 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
     return result;
 }
 
+/* The time is over: says what it was spent on. */
+static rtm_result rtmi_conn_timeout(rtmi_conn *conn, long long timeout_ms) {
+    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
+    bool to_proxy = conn->phase == RTMI_CONN_PROXY;
+    if (conn->phase == RTMI_CONN_TCP) {
+        char text[INET6_ADDRSTRLEN] = "";
+        const struct sockaddr *address = &conn->address[conn->tried - 1].any;
+        const void *ip = &conn->address[conn->tried - 1].v4.sin_addr;
+        if (address->sa_family == AF_INET6) ip = &conn->address[conn->tried - 1].v6.sin6_addr;
+        inet_ntop(address->sa_family, ip, text, sizeof text);
+        return rtmi_fail(conn->why, RTM_E_TIMEOUT, "connecting to %s port %s (%s%s) took longer "
+                         "than %lld ms", text, hop->port, conn->via_proxy ? "the proxy " : "",
+                         hop->host, timeout_ms);
+    }
+    return rtmi_fail(conn->why, RTM_E_TIMEOUT, "the %s%s took longer than %lld ms",
+                     to_proxy                        ? "answer of the proxy "
+                     : conn->phase == RTMI_CONN_TLS ? "TLS handshake with "
+                                                     : "answer of ",
+                     to_proxy ? hop->host : conn->peer.host, timeout_ms);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * >>call   one HTTP exchange over a connection of its own, a step at a time
  * --------------------------------------------------------------------------------------------- */
@@ -2597,6 +2693,7 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
 typedef struct rtmi_call {
     rtmi_conn conn;
     rtmi_http_kind kind;
+    long long timeout_ms, deadline; /* of the connection and the response together */
     rtmi_buf request; /* moves to the connection once that is ready */
     rtmi_buf body;    /* of the response */
     size_t limit;     /* bytes of it */
@@ -2608,32 +2705,47 @@ static void rtmi_call_free(rtmi_call *call) {
     rtmi_buf_free(&call->body);
 }
 
-/* Begins the exchange whose request stands in call->request. A kept-alive connection to the same
-   peer is used again if it still lives. A request that was sent is never repeated by itself: nobody
-   knows whether it was carried out (RFC 9110 section 9.2.2). */
-static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
-                                  long long now, long long deadline) {
+/* Whether the connection of the last exchange can serve this one too. One that has been idle for
+   long may have died without a sign, which would cost the whole timeout to find out. */
+static bool rtmi_call_can_reuse(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
+                                long long now) {
     rtmi_conn *conn = &call->conn;
     const char *data;
     size_t size;
-    call->kind = kind;
+    if (kind != RTMI_HTTP_CALL || conn->phase != RTMI_CONN_READY || !conn->http.keep_alive ||
+        conn->http.part != RTMI_HTTP_COMPLETE || !rtmi_same_peer(&conn->peer, peer) ||
+        now - conn->used_at >= RTMI_KEEP_ALIVE_MS) return false;
+    rtmi_why why = *conn->why; /* that the server has closed it meanwhile is no failure */
+    bool alive = rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
+    *conn->why = why;
+    return alive;
+}
+
+/* Begins the exchange whose request stands in call->request. A request that was sent is never
+   repeated by itself: nobody knows whether it was carried out (RFC 9110 section 9.2.2). */
+static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
+                                  long long timeout_ms) {
+    rtmi_conn *conn = &call->conn;
+    long long now = RTM_NOW_MS();
     conn->drained = false;
     rtmi_buf_clear(&call->body);
     if (call->request.failed) return rtmi_out_of_memory(conn->why);
-    if (kind == RTMI_HTTP_CALL && conn->phase == RTMI_CONN_READY && conn->http.keep_alive &&
-        conn->http.part == RTMI_HTTP_COMPLETE && rtmi_same_peer(&conn->peer, peer)) {
-        rtmi_why why = *conn->why; /* that it was closed meanwhile is no failure */
-        if (rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN) return RTM_OK;
-        *conn->why = why;
-    }
-    return rtmi_conn_open(conn, peer, now, deadline);
+    bool reuse = rtmi_call_can_reuse(call, kind, peer, now);
+    rtm_result result = reuse ? RTM_OK : rtmi_conn_open(conn, peer);
+    if (!reuse) now = RTM_NOW_MS(); /* the lookup may have taken long, and is not charged */
+    call->kind = kind;
+    call->timeout_ms = timeout_ms;
+    call->deadline = now + timeout_ms;
+    if (result == RTM_OK && !reuse)
+        result = rtmi_conn_next_address(conn, now, call->deadline, EADDRNOTAVAIL);
+    return result == RTM_E_AGAIN ? RTM_OK : result;
 }
 
 static rtm_result rtmi_call_read(rtmi_call *call) {
     rtmi_conn *conn = &call->conn;
     const char *data;
-    size_t size, used, budget = RTMI_BUDGET; /* deadlines are looked at in between */
-    while (budget) {
+    size_t size, used;
+    for (;;) {
         rtmi_http_what what;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
@@ -2648,7 +2760,6 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
             }
             rtmi_conn_consume(conn, used);
-            budget -= used < budget ? used : budget;
         } else {
             bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
             if (result != RTM_E_CLOSED || !begun) return result;
@@ -2659,22 +2770,25 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
             return rtmi_fail(conn->why, RTM_E_HTTP, "bad HTTP response from %s: %s",
                              conn->peer.host, conn->http.error);
     }
-    return RTM_E_AGAIN;
 }
 
 /* RTM_E_AGAIN until the response is complete; call->conn.http and call->body then hold it. */
 static rtm_result rtmi_call_step(rtmi_call *call, long long now) {
     rtmi_conn *conn = &call->conn;
-    rtm_result result = rtmi_conn_step(conn, now);
-    if (result != RTM_OK) return result;
-    if (call->request.size) {
-        rtmi_http_start(&conn->http, call->kind);
-        rtmi_buf_add(&conn->out, call->request.data, call->request.size);
-        rtmi_buf_free(&call->request);
-        if (conn->out.failed) return rtmi_out_of_memory(conn->why);
+    rtm_result result = rtmi_conn_step(conn, now, call->deadline);
+    if (result == RTM_OK) {
+        if (call->request.size) {
+            rtmi_http_start(&conn->http, call->kind);
+            rtmi_buf_add(&conn->out, call->request.data, call->request.size);
+            rtmi_buf_free(&call->request);
+            if (conn->out.failed) return rtmi_out_of_memory(conn->why);
+        }
+        rtmi_conn_flush(conn);
+        result = rtmi_call_read(call);
+        if (result == RTM_OK) conn->used_at = now;
     }
-    rtmi_conn_flush(conn); /* when this fails there may still be a response that says why */
-    return rtmi_call_read(call);
+    if (result != RTM_E_AGAIN || now < call->deadline) return result;
+    return rtmi_conn_timeout(conn, call->timeout_ms);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -2689,6 +2803,21 @@ typedef enum rtmi_state {
     RTMI_STATES(RTMI_ENUM)
 #undef RTMI_ENUM
 } rtmi_state;
+
+/* Messages that are skipped: what, why, and the kinds in order. */
+#define RTMI_SKIPS(X)                                                             \
+    X(BINARY, RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped")  \
+    X(TOO_BIG, RTM_E_TOO_BIG, "a message longer than max_message was skipped")    \
+    X(MEMORY, RTM_E_MEMORY, "a message was skipped: out of memory")               \
+    X(JSON, RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped") \
+    X(TOKENS, RTM_E_MEMORY, "no memory to look into an event")
+
+typedef enum rtmi_skip {
+#define RTMI_ENUM(NAME, result, sentence) RTMI_SKIP_##NAME,
+    RTMI_SKIPS(RTMI_ENUM)
+#undef RTMI_ENUM
+    RTMI_SKIP_KINDS
+} rtmi_skip;
 
 typedef struct rtmi_handler {
     char *type; /* as registered: "*", "type" or "type::subtype" */
@@ -2707,12 +2836,15 @@ struct rtm_client {
     rtm_result begun;   /* what entering the state came to */
     rtm_result cause;   /* why the last session or attempt ended; RTM_OK = in good order */
     rtm_result result;  /* what a finished client returns */
-    volatile sig_atomic_t stop;
+    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool drop;          /* end this session */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     int dispatched;     /* events in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row */
+    bool said_hello;    /* this session */
+    bool fell_short;    /* since the last session that lasted, one that had said hello did not */
+    int retry_ms;       /* while an end is told: until the next attempt, -1 = there is none */
     int retry_after;    /* seconds that the last response asked for; -1 = none */
 
     long long timeout_ms, ping_interval_ms; /* as configured */
@@ -2727,6 +2859,11 @@ struct rtm_client {
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
     bool pinged;         /* a PING is out, and nothing came since */
+    long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
+    struct {
+        unsigned count;  /* not reported yet */
+        long long due;   /* no report before this time */
+    } skipped[RTMI_SKIP_KINDS];
     int close_code;
 
     int last_id;
@@ -2753,6 +2890,11 @@ struct rtm_client {
     char close_reason[126];
     unsigned char pool[256];  /* of random bytes */
 };
+
+/* The flag is set by any thread, or in a signal handler, and never taken back. */
+static bool rtmi_is_stopped(const rtm_client *client) {
+    return RTMI_LOAD(&client->stop) != 0;
+}
 
 RTMI_PRINTF(2)
 static void rtmi_log(rtm_client *client, const char *format, ...) {
@@ -2810,7 +2952,7 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
         if (!rtmi_hears(&handler, event->type, length)) continue;
         if (handler.subtype &&
             !rtm_json_equals(rtm_json_get(event->data, "subtype"), handler.subtype)) continue;
-        if (client->stop && !after_stop) break;
+        if (!after_stop && rtmi_is_stopped(client)) break;
         handler.callback(client, event, handler.user);
         ran = true;
     }
@@ -2822,7 +2964,7 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
 static void rtmi_dispatch_error(rtm_client *client, rtm_result result, int id, rtm_json data) {
     char detail[sizeof client->why.text]; /* a callback may fail at something of its own */
     rtm_event event = { .type = "error", .data = data, .result = result, .id = id, .reason = "",
-                        .detail = detail };
+                        .detail = detail, .retry_ms = client->retry_ms };
     memcpy(detail, client->why.text, sizeof detail);
     rtmi_log(client, "error: %s", detail);
     rtmi_dispatch(client, &event, true);
@@ -2831,6 +2973,42 @@ static void rtmi_dispatch_error(rtm_client *client, rtm_result result, int id, r
 /* The same for what concerns no message of ours: takes what rtmi_fail returned. */
 static void rtmi_report(rtm_client *client, rtm_result result) {
     rtmi_dispatch_error(client, result, 0, rtmi_json_none);
+}
+
+/* Reports what was skipped of one kind since the last report. */
+static void rtmi_report_skipped(rtm_client *client, rtmi_skip kind) {
+    static const struct { rtm_result result; const char *sentence; } skips[] = {
+#define RTMI_ROW(NAME, result, sentence) { result, sentence },
+        RTMI_SKIPS(RTMI_ROW)
+#undef RTMI_ROW
+    };
+    unsigned more = client->skipped[kind].count - 1;
+    char also[32] = "";
+    if (more) snprintf(also, sizeof also, " (and %u more)", more);
+    client->skipped[kind].count = 0;
+    client->skipped[kind].due = client->now + RTMI_SKIP_MS;
+    rtmi_report(client, rtmi_fail(&client->why, skips[kind].result, "%s%s", skips[kind].sentence,
+                                  also));
+}
+
+/* Counts a message that is skipped. Of each kind one `error` event a second is enough: a server can
+   send a hundred thousand of them in that time. */
+static void rtmi_skip_message(rtm_client *client, rtmi_skip kind) {
+    client->skipped[kind].count++;
+    if (client->now >= client->skipped[kind].due) rtmi_report_skipped(client, kind);
+}
+
+/* Reports what was held back and is due, or all of it; returns when the next report is due. */
+static long long rtmi_report_all_skipped(rtm_client *client, bool all) {
+    long long due = LLONG_MAX;
+    for (int i = 0; i < RTMI_SKIP_KINDS; i++) {
+        if (!client->skipped[i].count) continue;
+        if (all || client->now >= client->skipped[i].due)
+            rtmi_report_skipped(client, (rtmi_skip)i);
+        else if (client->skipped[i].due < due)
+            due = client->skipped[i].due;
+    }
+    return due;
 }
 
 /* Sends -------------------------------------------------------------------------------------- */
@@ -2854,7 +3032,7 @@ static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *da
         return rtmi_out_of_memory(&client->why);
     }
     client->ws.close_sent = opcode == RTMI_WS_CLOSE;
-    rtmi_conn_flush(conn); /* what cannot be sent now waits; a dead connection shows in reading */
+    rtmi_conn_flush(conn); /* what cannot be sent now waits; a broken connection shows in reading */
     return RTM_OK;
 }
 
@@ -2975,10 +3153,10 @@ static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
                  !rtmi_is_one_of(client->type, ours);
     bool leaving = typed && rtmi_is_one_of(client->type, ends);
     bool reply = !typed || !strcmp(client->type, "pong");
+    if (!strcmp(client->type, "hello")) client->said_hello = true;
     if (!leaving && !reply && !rtmi_anyone_hears(client, client->type, length)) return;
     if (!rtmi_document_open(&client->event_document, text, size, &data)) {
-        rtmi_report(client, rtmi_fail(&client->why, RTM_E_JSON,
-                                      "Slack sent an event that is not JSON"));
+        rtmi_skip_message(client, RTMI_SKIP_JSON);
         return;
     }
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
@@ -2986,9 +3164,7 @@ static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
     if (reply && rtmi_on_reply(client, &event, typed)) return;
     if (leaving) client->drop = true;
     rtmi_dispatch(client, &event, !strcmp(event.type, "error"));
-    if (client->event_document.failed)
-        rtmi_report(client, rtmi_fail(&client->why, RTM_E_MEMORY,
-                                      "no memory to look into an event"));
+    if (client->event_document.failed) rtmi_skip_message(client, RTMI_SKIP_TOKENS);
 }
 
 static void rtmi_on_close(rtm_client *client) {
@@ -2997,7 +3173,7 @@ static void rtmi_on_close(rtm_client *client) {
     memcpy(client->close_reason, client->ws.control + 2, size);
     client->close_reason[size] = '\0';
     rtmi_redact(client->close_reason, client->why.secrets);
-    rtmi_fail(&client->why, RTM_E_CLOSED, "Slack closed the session with code %d",
+    rtmi_fail(&client->why, RTM_E_CLOSED, "Slack closed the session (WebSocket close code %d)",
               client->close_code);
 }
 
@@ -3067,7 +3243,7 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
 
 /* Composes POST base_url/method with this form and begins it. */
 static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char *method,
-                                 const rtmi_buf *form, long long now) {
+                                 const rtmi_buf *form) {
     rtmi_buf *out = &call->request, *path = &client->compose;
     rtmi_buf_clear(path);
     rtmi_buf_text(path, client->base_path, method);
@@ -3083,7 +3259,7 @@ static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char
     rtmi_buf_text(out, "\r\n\r\n");
     if (form) rtmi_buf_add(out, form->data, form->size);
     call->limit = client->max_message;
-    return rtmi_call_start(call, RTMI_HTTP_CALL, &client->api, now, now + client->timeout_ms);
+    return rtmi_call_start(call, RTMI_HTTP_CALL, &client->api, client->timeout_ms);
 }
 
 /* States: entering --------------------------------------------------------------------------- */
@@ -3091,7 +3267,7 @@ static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char
 static rtm_result rtmi_begin_calling(rtm_client *client) {
     const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
     client->retry_after = -1;
-    return rtmi_begin_api(client, &client->session, method, NULL, client->now);
+    return rtmi_begin_api(client, &client->session, method, NULL);
 }
 
 /* The upgrade request (RFC 6455 section 4.1) to the URL in the greeting. */
@@ -3120,42 +3296,51 @@ static rtm_result rtmi_begin_upgrading(rtm_client *client) {
     rtmi_buf_text(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
                   client->key, "\r\n\r\n");
-    return rtmi_call_start(&client->session, RTMI_HTTP_UPGRADE, &peer, client->now,
-                           client->now + client->timeout_ms);
+    return rtmi_call_start(&client->session, RTMI_HTTP_UPGRADE, &peer, client->timeout_ms);
 }
 
 static void rtmi_enter_open(rtm_client *client) {
     rtm_event event = { .type = "open", .data = client->greeting, .reason = "", .detail = "" };
     client->opened_at = client->now;
+    client->said_hello = false;
+    client->retry_after = -1;
+    memset(client->skipped, 0, sizeof client->skipped);
     client->close_code = RTMI_CLOSE_ABNORMAL;
     client->close_reason[0] = '\0';
     rtmi_ws_start(&client->ws, client->max_message);
     rtmi_dispatch(client, &event, false);
+    if (client->event_document.failed) rtmi_skip_message(client, RTMI_SKIP_TOKENS);
     rtmi_buf_free(&client->session.body);
     client->session.conn.heard = true;
     client->now = RTM_NOW_MS();
 }
 
-/* How long until the next attempt, in ms. */
+/* How long until the next attempt, in ms. A session that lasted is followed by another at once, and
+   so is the first that did not: it costs no event, and is no storm. */
 static int rtmi_backoff(rtm_client *client, bool lasted) {
     uint32_t random = 0;
     int wait = 0, asked = client->retry_after;
-    if (lasted) {
-        client->failures = 0;
-    } else {
-        rtmi_random_bytes(client, &random, sizeof random);
-        if (client->failures < 16) client->failures++; /* 2^9 s is beyond the cap already */
-        wait = (1000 << client->failures) + (int)(random % 1000);
-        if (wait > RTMI_BACKOFF_S * 1000) wait = RTMI_BACKOFF_S * 1000;
-    }
     if (asked < 0 && client->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    return asked * 1000 > wait ? asked * 1000 : wait;
+    bool at_once = lasted || (client->said_hello && !client->fell_short);
+    if (lasted) client->failures = 0;
+    else if (client->failures < 16) client->failures++; /* 2^9 s is beyond both caps already */
+    client->fell_short = !lasted && (client->fell_short || client->said_hello);
+    if (asked >= 0) {
+        wait = asked;
+    } else if (!at_once) {
+        int cap = client->said_hello ? RTMI_SHORT_BACKOFF_S : RTMI_BACKOFF_S;
+        wait = 1 << (client->failures - 1);
+        if (wait > cap) wait = cap;
+    }
+    rtmi_random_bytes(client, &random, sizeof random);
+    return wait * 1000 + (int)(random % 1000); /* so that a thousand devices come one by one */
 }
 
 /* A session or an attempt has ended: everything that is to be told of it, in this order. */
 static void rtmi_tell_end(rtm_client *client, bool was_open) {
     rtm_result cause = client->cause;
-    if (cause != RTM_OK && !client->stop) rtmi_report(client, cause);
+    if (was_open) rtmi_report_all_skipped(client, true);
+    if (cause != RTM_OK) rtmi_report(client, cause);
     for (size_t i = 0; i < client->unanswered_count; i++) {
         int id = client->unanswered[i];
         rtmi_fail(&client->why, RTM_E_UNACKNOWLEDGED,
@@ -3165,7 +3350,8 @@ static void rtmi_tell_end(rtm_client *client, bool was_open) {
     client->unanswered_count = 0;
     if (!was_open) return;
     rtm_event event = { .type = "close", .result = cause, .code = client->close_code,
-                        .reason = client->close_reason, .detail = "" };
+                        .reason = client->close_reason, .detail = "",
+                        .retry_ms = client->retry_ms };
     rtmi_dispatch(client, &event, true);
 }
 
@@ -3177,12 +3363,14 @@ static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
     rtmi_buf_free(&client->session.body);
     client->drop = false;
     client->ended++;
+    client->retry_ms = -1;
     if (client->state == RTMI_WAITING) {
-        int wait = rtmi_backoff(client, lasted);
-        client->deadline = client->now + wait;
-        rtmi_log(client, "next attempt in %d ms", wait);
+        client->retry_ms = rtmi_backoff(client, lasted);
+        client->deadline = client->now + client->retry_ms;
+        rtmi_log(client, "next attempt in %d ms", client->retry_ms);
     }
     rtmi_tell_end(client, was_open);
+    client->retry_ms = 0;
     client->why = why; /* what rtm_poll returns is what rtm_error_detail explains */
 }
 
@@ -3214,20 +3402,23 @@ static void rtmi_enter(rtm_client *client, rtmi_state next) {
 
 /* The session or attempt is over: what comes next? */
 static rtmi_state rtmi_over(rtm_client *client, rtm_result cause) {
-    if (client->state == RTMI_CLOSING) cause = RTM_OK; /* however it ends, it was asked for */
+    bool stopped = rtmi_is_stopped(client);
+    if (stopped) { /* however it ends, it was asked for */
+        cause = RTM_OK;
+        rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
+    }
     client->cause = cause;
-    client->result = client->stop ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
-    bool final = client->stop || client->no_auto_reconnect || cause == RTM_E_AUTH;
+    client->result = stopped ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
+    bool final = stopped || client->no_auto_reconnect || cause == RTM_E_AUTH;
     return final ? RTMI_FINISHED : RTMI_WAITING;
 }
 
 /* One more step of the exchange that the state began; RTM_E_AGAIN until it is complete. */
-static rtm_result rtmi_exchange(rtm_client *client, const char *what) {
+static rtm_result rtmi_exchange(rtm_client *client) {
     rtm_result result = client->begun;
     if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
-    if (result != RTM_E_AGAIN || client->now < client->deadline) return result;
-    return rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms", what,
-                     client->timeout_ms);
+    client->deadline = client->session.deadline;
+    return result;
 }
 
 /* The answer to the call: RTM_E_AGAIN when another method is to be asked instead. */
@@ -3241,7 +3432,6 @@ static rtm_result rtmi_judge_greeting(rtm_client *client) {
     client->greeting = response.data;
     if (client->use_rtm_start && !strcmp(code, "method_deprecated")) {
         client->use_rtm_start = false;
-        client->deadline = client->now + client->timeout_ms;
         client->begun = rtmi_begin_calling(client);
         return RTM_E_AGAIN;
     }
@@ -3253,7 +3443,7 @@ static rtm_result rtmi_judge_greeting(rtm_client *client) {
 static rtmi_state rtmi_state_calling(rtm_client *client) {
     rtm_result result;
     do {
-        result = rtmi_exchange(client, "asking Slack for a URL");
+        result = rtmi_exchange(client);
         if (result == RTM_E_AGAIN) return RTMI_CALLING;
         if (result == RTM_OK) result = rtmi_judge_greeting(client);
     } while (result == RTM_E_AGAIN);
@@ -3262,7 +3452,7 @@ static rtmi_state rtmi_state_calling(rtm_client *client) {
 
 static rtmi_state rtmi_state_upgrading(rtm_client *client) {
     const rtmi_http *http = &client->session.conn.http;
-    rtm_result result = rtmi_exchange(client, "opening the WebSocket");
+    rtm_result result = rtmi_exchange(client);
     if (result == RTM_E_AGAIN) return RTMI_UPGRADING;
     if (result != RTM_OK) return rtmi_over(client, result);
     client->retry_after = http->retry_after;
@@ -3287,18 +3477,17 @@ static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
                                            "Slack broke the WebSocket protocol: %s", ws->error));
     }
     if (what == RTMI_WS_SKIPPED) {
-        rtmi_report(client, rtmi_fail(&client->why, ws->skip, "a message was skipped: %s",
-                                      ws->skip == RTM_E_TOO_BIG ? "longer than max_message"
-                                                                : "out of memory"));
+        rtmi_skip_message(client, ws->skip == RTM_E_TOO_BIG ? RTMI_SKIP_TOO_BIG
+                                                            : RTMI_SKIP_MEMORY);
         return client->state;
     }
     switch (ws->opcode) {
-    case RTMI_WS_TEXT: rtmi_on_text(client, ws->data, ws->size); break;
-    case RTMI_WS_PING: rtmi_send_frame(client, RTMI_WS_PONG, ws->control, ws->size); break;
-    case RTMI_WS_BINARY:
-        rtmi_report(client, rtmi_fail(&client->why, RTM_E_WEBSOCKET,
-                                      "Slack sent a binary message, which was skipped"));
+    case RTMI_WS_TEXT:
+        if (ws->size > RTMI_KEPT) client->large_at = client->now;
+        rtmi_on_text(client, ws->data, ws->size);
         break;
+    case RTMI_WS_PING: rtmi_send_frame(client, RTMI_WS_PONG, ws->control, ws->size); break;
+    case RTMI_WS_BINARY: rtmi_skip_message(client, RTMI_SKIP_BINARY); break;
     case RTMI_WS_CLOSE:
         rtmi_on_close(client);
         rtmi_send_close(client, client->close_code);
@@ -3308,37 +3497,41 @@ static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
     return client->state;
 }
 
-/* Takes in all frames that are here, a budget's worth at most: a flood must not keep the caller
-   from his loop. Parses where the bytes lie, and gives them back to the connection afterwards. */
+/* Reads the frames that are here, as far as this step's budget goes. Parses where the bytes lie,
+   and gives them back to the connection afterwards. */
 static rtmi_state rtmi_take_in(rtm_client *client) {
     rtmi_conn *conn = &client->session.conn;
     rtmi_state here = client->state, next = here;
-    size_t budget = RTMI_BUDGET, size, used;
+    size_t size, used;
     const char *data;
-    while (budget && next == here && (here == RTMI_CLOSING || !client->stop)) {
+    while (next == here && (here == RTMI_CLOSING || !rtmi_is_stopped(client))) {
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
         if (result != RTM_OK) return rtmi_over(client, result);
         size_t at = 0;
-        while (at < size && next == here && (here == RTMI_CLOSING || !client->stop)) {
+        while (at < size && next == here && (here == RTMI_CLOSING || !rtmi_is_stopped(client))) {
             rtmi_ws_what what = rtmi_ws_parse(&client->ws, data + at, size - at, &used);
             at += used;
             if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, what);
         }
         rtmi_conn_consume(conn, at);
-        budget -= at < budget ? at : budget;
     }
     return next;
 }
 
+/* Gives back what a large message made the buffers grow to, once that is not needed any more. */
+static void rtmi_shrink_buffers(rtm_client *client) {
+    if (client->now - client->large_at < RTMI_KEPT_MS || client->ws.message) return;
+    if (client->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&client->ws.buffer);
+    rtmi_document_free(&client->event_document);
+    client->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
+}
+
 static rtmi_state rtmi_state_open(rtm_client *client) {
     int before = client->dispatched;
-    rtm_result sent = rtmi_conn_flush(&client->session.conn);
-    bool broken = sent != RTM_OK && sent != RTM_E_AGAIN;
-    if (broken) client->session.conn.drained = false; /* what came before the end is still there */
+    rtmi_conn_flush(&client->session.conn);
     rtmi_state next = rtmi_take_in(client);
-    if (next != RTMI_OPEN || client->stop) return next;
-    if (broken) return rtmi_over(client, sent);
+    if (next != RTMI_OPEN || rtmi_is_stopped(client)) return next;
     if (client->drop) {
         rtmi_send_close(client, RTMI_CLOSE_NORMAL);
         client->close_code = RTMI_CLOSE_NORMAL;
@@ -3358,7 +3551,9 @@ static rtmi_state rtmi_state_open(rtm_client *client) {
         client->silent_at = client->now + (client->ping_interval_ms + 1) / 2;
         rtmi_send_frame(client, RTMI_WS_PING, NULL, 0);
     }
-    client->deadline = client->silent_at;
+    rtmi_shrink_buffers(client);
+    long long due = rtmi_report_all_skipped(client, false);
+    client->deadline = due < client->silent_at ? due : client->silent_at;
     return RTMI_OPEN;
 }
 
@@ -3373,13 +3568,14 @@ static rtmi_state rtmi_state_closing(rtm_client *client) {
 
 /* Does what the state can do now, and says which state is next. */
 static rtmi_state rtmi_run_state(rtm_client *client) {
+    bool stopped = rtmi_is_stopped(client);
     switch (client->state) {
-    case RTMI_OPEN: return client->stop ? RTMI_CLOSING : rtmi_state_open(client);
+    case RTMI_OPEN: return stopped ? RTMI_CLOSING : rtmi_state_open(client);
     case RTMI_CLOSING: return rtmi_state_closing(client);
     case RTMI_FINISHED: return RTMI_FINISHED;
     default: break;
     }
-    if (client->stop) return rtmi_over(client, RTM_OK);
+    if (stopped) return rtmi_over(client, RTM_OK);
     switch (client->state) {
     case RTMI_CALLING: return rtmi_state_calling(client);
     case RTMI_UPGRADING: return rtmi_state_upgrading(client);
@@ -3392,10 +3588,10 @@ static rtmi_state rtmi_run_state(rtm_client *client) {
 static void rtmi_step(rtm_client *client) {
     client->now = RTM_NOW_MS();
     for (;;) {
-        sig_atomic_t stop = client->stop;
+        bool stopped = rtmi_is_stopped(client);
         rtmi_state next = rtmi_run_state(client);
         if (next != client->state) rtmi_enter(client, next);
-        else if (stop == client->stop) return; /* a callback may just have stopped it */
+        else if (stopped == rtmi_is_stopped(client)) return; /* a callback may have stopped it */
     }
 }
 
@@ -3675,7 +3871,7 @@ static bool rtmi_wait(rtm_client *client, rtmi_conn *conn, int timeout_ms) {
         if (ready < 0) return false;
         if (ready > 0) conn->drained = false;
         timeout_ms -= slice;
-        if (ready > 0 || timeout_ms <= 0 || client->stop) return true;
+        if (ready > 0 || timeout_ms <= 0 || rtmi_is_stopped(client)) return true;
     }
 }
 
@@ -3686,6 +3882,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     client->dispatched = 0;
     /* The caller's own poll() may have told of bytes; and silence is judged after a look. */
     if (timeout_ms == 0 || rtm_timeout_ms(client) == 0) client->session.conn.drained = false;
+    client->session.conn.budget = RTMI_BUDGET;
     rtmi_step(client);
     int due = rtm_timeout_ms(client), wait = timeout_ms < 0 ? INT_MAX : timeout_ms;
     if (due >= 0 && due < wait) wait = due;
@@ -3706,8 +3903,8 @@ short rtm_poll_events(const rtm_client *client) {
 
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client || client->state == RTMI_FINISHED) return -1;
-    if (client->state == RTMI_IDLE || (client->stop && client->state != RTMI_CLOSING) ||
-        (client->drop && client->state == RTMI_OPEN)) return 0;
+    if (client->state == RTMI_IDLE || (client->drop && client->state == RTMI_OPEN) ||
+        (client->state != RTMI_CLOSING && rtmi_is_stopped(client))) return 0;
     long long due = rtmi_conn_due(&client->session.conn, client->deadline);
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
@@ -3745,7 +3942,10 @@ rtm_result rtm_run(rtm_client *client) {
     memset(&action, 0, sizeof action);
     action.sa_handler = rtmi_on_signal;
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < signals; i++) sigaction(numbers[i], &action, &old[i]);
+    for (int i = 0; i < signals; i++) { /* what is ignored stays so: SIGHUP under nohup, say */
+        sigaction(numbers[i], NULL, &old[i]);
+        if (old[i].sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
+    }
     while ((result = rtm_poll(client, -1)) >= 0) continue;
     for (int i = 0; i < signals; i++) sigaction(numbers[i], &old[i], NULL);
     if (signals) rtmi_running = outer;
@@ -3753,18 +3953,18 @@ rtm_result rtm_run(rtm_client *client) {
 }
 
 void rtm_stop(rtm_client *client) {
-    if (client) client->stop = 1;
+    if (client) RTMI_STORE(&client->stop, 1);
 }
 
 rtm_result rtm_disconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
-    if (client->state != RTMI_OPEN || client->stop) return rtmi_not_connected(client);
+    if (client->state != RTMI_OPEN || rtmi_is_stopped(client)) return rtmi_not_connected(client);
     client->drop = true;
     return RTM_OK;
 }
 
 bool rtm_is_connected(const rtm_client *client) {
-    return client && client->state == RTMI_OPEN && !client->drop && !client->stop;
+    return client && client->state == RTMI_OPEN && !client->drop && !rtmi_is_stopped(client);
 }
 
 /* What these three were registered as; NULL when they were not. */
@@ -3847,18 +4047,15 @@ int rtm_send_ping(rtm_client *client) {
 
 /* Steps a call until it is done, fails, or takes longer than timeout_ms. */
 static rtm_result rtmi_call_finish(rtm_client *client, rtmi_call *call, const char *method) {
-    long long now = RTM_NOW_MS(), deadline = now + client->timeout_ms;
     for (;;) {
+        long long now = RTM_NOW_MS();
+        call->conn.budget = RTMI_BUDGET;
         rtm_result result = rtmi_call_step(call, now);
         if (result != RTM_E_AGAIN) return result;
-        if (client->stop)
+        if (rtmi_is_stopped(client))
             return rtmi_fail(&client->why, RTM_E_STOPPED, "stopped during %s", method);
-        if ((now = RTM_NOW_MS()) >= deadline)
-            return rtmi_fail(&client->why, RTM_E_TIMEOUT, "%s took longer than %lld ms", method,
-                             client->timeout_ms);
-        long long due = rtmi_conn_due(&call->conn, deadline);
+        long long due = rtmi_conn_due(&call->conn, call->deadline);
         rtmi_wait(client, &call->conn, due > now ? (int)(due - now) : 0);
-        now = RTM_NOW_MS();
     }
 }
 
@@ -3873,7 +4070,8 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     rtmi_document_clear(&client->web_document);
     if (!method || !rtmi_consists_of(method, strlen(method), "._"))
         return rtmi_fail(&client->why, RTM_E_ARGUMENT, "this is not the name of a method");
-    if (client->stop) return rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
     va_start(pairs, method);
     for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
         const char *value = va_arg(pairs, const char *);
@@ -3884,7 +4082,9 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
         rtmi_write_form(&form, value);
     }
     va_end(pairs);
-    rtm_result result = rtmi_begin_api(client, &client->web, method, &form, RTM_NOW_MS());
+    long long began = RTM_NOW_MS();
+    client->web.conn.budget = RTMI_BUDGET;
+    rtm_result result = rtmi_begin_api(client, &client->web, method, &form);
     rtmi_buf_free(&form);
     if (result == RTM_OK) result = rtmi_call_finish(client, &client->web, method);
     if (result == RTM_OK) {
@@ -3894,6 +4094,10 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     } else {
         rtmi_conn_close(&client->web.conn);
     }
+    /* An attempt to open a session that waited meanwhile is not charged for this. */
+    long long spent = RTM_NOW_MS() - began;
+    client->session.deadline += spent;
+    client->session.conn.address_deadline += spent;
     return result;
 }
 
