@@ -226,6 +226,15 @@ typedef enum rtm_result {
 #undef RTMI_ENUM
 } rtm_result;
 
+/* The states of a session, in order; table STATES above. */
+#define RTM_STATES(X) X(IDLE) X(CALLING) X(UPGRADING) X(OPEN) X(CLOSING) X(WAITING) X(FINISHED)
+
+typedef enum rtm_state {
+#define RTMI_ENUM(NAME) RTM_STATE_##NAME,
+    RTM_STATES(RTMI_ENUM)
+#undef RTMI_ENUM
+} rtm_state;
+
 /* A client: one bot, one session at a time. */
 typedef struct rtm_client rtm_client;
 
@@ -313,9 +322,13 @@ void rtm_destroy(rtm_client *client);
 
 /* Ends the session for good: CLOSE 1000 is sent, its answer awaited for at most a second in later
    rtm_polls, then they return RTM_E_STOPPED. From now on only `close` and `error` callbacks run.
-   May be called at any time, again, in a callback, in a signal handler, from another thread (a loop
-   of your own must be woken by you then). */
+   May be called at any time, again, in a callback, in a signal handler, from another thread: it
+   wakes rtm_poll, and a loop of your own through rtm_fd. */
 void rtm_stop(rtm_client *client);
+
+/* Makes an rtm_poll that waits return, or the next one not wait, and rtm_fd readable until then. May
+   be called in a signal handler and from another thread. */
+void rtm_wake(rtm_client *client);
 
 /* Drops the open session at the next rtm_poll; then the reconnect rules decide, as if Slack had
    closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs no callback itself. */
@@ -323,6 +336,9 @@ rtm_result rtm_disconnect(rtm_client *client);
 
 /* Whether a session is open, so that a message can be sent. */
 bool rtm_is_connected(const rtm_client *client);
+
+/* The state of the session; RTM_STATE_FINISHED for NULL. */
+rtm_state rtm_get_state(const rtm_client *client);
 
 /* What a result means, in a few words; never NULL, static. */
 const char *rtm_strerror(rtm_result result);
@@ -344,19 +360,16 @@ const char *rtm_version(void);
    callback. Runs callbacks. */
 int rtm_poll(rtm_client *client, int timeout_ms);
 
-/* For a loop of your own (epoll, libuv, GLib): before waiting, ask what to wait for; when it
-   happens or the time is over, call rtm_poll(client, 0). The answers change with every rtm_poll,
-   and with every send. A new socket often has the old one's number: with epoll, after each
-   rtm_poll, EPOLL_CTL_MOD, and EPOLL_CTL_ADD where that says ENOENT. */
+/* For a loop of your own (epoll, libuv, GLib): wait until rtm_fd is readable, but no longer than
+   rtm_timeout_ms says, then call rtm_poll(client, 0). */
 
-/* The socket to wait for, or -1 when there is only the timeout to wait for. */
+/* One descriptor, the same from rtm_create to rtm_destroy, which becomes readable when rtm_poll has
+   something to do: an epoll instance, on Linux. -1 elsewhere: call rtm_poll with a timeout there. Not
+   to be read, written or closed; works level- and edge-triggered. */
 int rtm_fd(const rtm_client *client);
 
-/* POLLIN, POLLOUT, or both. */
-short rtm_poll_events(const rtm_client *client);
-
 /* How long to wait at most, in ms: 0 = call rtm_poll at once (TLS may hold bytes that the socket
-   no longer shows), -1 = as long as you like. */
+   no longer shows), -1 = as long as you like. Changes with every call of a function here. */
 int rtm_timeout_ms(const rtm_client *client);
 
 /* Loops over rtm_poll until a session is open: RTM_OK, or why the next attempt failed (call again,
@@ -476,12 +489,11 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #endif
 
-#include <arpa/inet.h>   /* inet_ntop */
 #include <assert.h>      /* assert */
 #include <errno.h>       /* errno */
 #include <fcntl.h>       /* fcntl */
 #include <limits.h>      /* INT_MAX, LLONG_MAX */
-#include <netdb.h>       /* getaddrinfo */
+#include <netdb.h>       /* getaddrinfo, getnameinfo */
 #include <netinet/in.h>  /* sockaddr_in, IPPROTO_TCP */
 #include <netinet/tcp.h> /* TCP_NODELAY */
 #include <poll.h>        /* poll */
@@ -577,6 +589,7 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define RTMI_THREAD __thread
 #define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
 #define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
+#define RTMI_EXCHANGE(flag, value) __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL)
 #else
 #define RTMI_PRINTF(at)
 #define RTMI_THREAD
@@ -586,6 +599,22 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
 #define MSG_NOSIGNAL 0
+#endif
+
+/* The descriptor for foreign loops; RTMI_EPOLL 0 builds what other systems get. */
+#ifndef RTMI_EPOLL
+#ifdef __linux__
+#define RTMI_EPOLL 1
+#else
+#define RTMI_EPOLL 0
+#endif
+#endif
+#if RTMI_EPOLL
+#include <sys/epoll.h>   /* epoll_ctl */
+#include <sys/eventfd.h> /* eventfd */
+#endif
+#ifndef RTM_NO_THREADS
+#include <pthread.h> /* pthread_create */
 #endif
 
 /* With these a fork in another thread cannot inherit a socket before it is marked close-on-exec. */
@@ -651,10 +680,11 @@ enum {
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
     RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
-    RTMI_AHEAD = 4096,         /* read-ahead in front of the TLS engine */
+    RTMI_READ_BUFFER = 4096,         /* read-ahead in front of the TLS engine */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
-    RTMI_ADDRESS_MS = 2000,    /* for an address to answer, while there is another to try */
+    RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
+    RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
@@ -668,10 +698,10 @@ enum {
 };
 
 /* Why the last thing failed: a sentence, and what must never stand in it. */
-typedef struct rtmi_why {
+typedef struct rtmi_error {
     char text[256];
     const char *secrets; /* texts, each with its NUL, an empty one at the end; or NULL */
-} rtmi_why;
+} rtmi_error;
 
 typedef struct rtmi_buf {
     char *data;
@@ -779,7 +809,7 @@ static void rtmi_redact(char *text, const char *secret) {
 
 /* Records why something failed, and returns `result`, so that a caller can return this. */
 RTMI_PRINTF(3)
-static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format, ...) {
+static rtm_result rtmi_fail(rtmi_error *why, rtm_result result, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why->text, sizeof why->text, format, arguments);
@@ -788,11 +818,11 @@ static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format
     return result;
 }
 
-static rtm_result rtmi_out_of_memory(rtmi_why *why) {
+static rtm_result rtmi_out_of_memory(rtmi_error *why) {
     return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
 }
 
-static rtm_result rtmi_no_random(rtmi_why *why) {
+static rtm_result rtmi_no_random(rtmi_error *why) {
     return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
 }
 
@@ -1269,10 +1299,6 @@ static bool rtmi_consists_of(const char *text, size_t length, const char *others
 /* A token (RFC 9110 section 5.6.2), as the name of a header field must be. */
 static bool rtmi_is_token(const char *text, size_t length) {
     return rtmi_consists_of(text, length, "!#$%&'*+-.^_`|~");
-}
-
-static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
-    return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
 }
 
 /* host, host:port, [v6]:port up to the end of the text. */
@@ -2087,16 +2113,40 @@ static const char *rtmi_tls_error(int error) {
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>conn   one connection: resolve, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
+ * >>conn   one connection: lookup, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
  * --------------------------------------------------------------------------------------------- */
 
-/* A TLS session to resume: a 33rd of a full handshake's instructions, and no anchors to load. */
-typedef struct rtmi_tls_session {
-    rtmi_peer peer; /* host "" = none */
-    br_ssl_session_parameters session;
-} rtmi_tls_session;
+typedef union rtmi_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} rtmi_address;
 
-enum { RTMI_TLS_SESSIONS = 2 }; /* the Web API's host and the WebSocket's, most often two */
+/* Who is to free a lookup: whichever of its thread and the client is through with it last. */
+enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
+
+/* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time. It
+   holds nothing of the client's, and its memory comes from malloc(), as that of getaddrinfo() does:
+   RTM_REALLOC need not be thread-safe. */
+typedef struct rtmi_lookup {
+    int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
+    int wake_fd;      /* of the thread's own: the client may be gone by then */
+    int error;        /* of getaddrinfo() */
+    unsigned count;
+    rtmi_address address[RTMI_ADDRESSES];
+    char host[RTMI_HOST], port[6];
+} rtmi_lookup;
+
+/* What is remembered of a host. A resumed TLS session takes a 33rd of a full handshake's
+   instructions, and no trust anchors. */
+typedef struct rtmi_host {
+    rtmi_peer peer;
+    br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
+    rtmi_lookup *lookup;               /* under way, or its answer not looked at; or NULL */
+    unsigned count;                    /* of the addresses that the last good lookup found */
+    rtmi_address address[RTMI_ADDRESSES];
+    struct rtmi_host *next;
+} rtmi_host;
 
 /* What all connections of a client share. */
 typedef struct rtmi_network {
@@ -2106,7 +2156,9 @@ typedef struct rtmi_network {
     char *no_proxy;   /* hosts that are reached directly, or NULL */
     void (*tls_setup)(void *tls, void *user);
     void *tls_user;
-    rtmi_tls_session tls_session[RTMI_TLS_SESSIONS]; /* most recent first */
+    rtmi_host *hosts; /* most recently used first */
+    int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 where there is none */
+    int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
 } rtmi_network;
 
 typedef struct rtmi_tls {
@@ -2117,44 +2169,214 @@ typedef struct rtmi_tls {
 
 typedef enum rtmi_phase {
     RTMI_CONN_CLOSED,
-    RTMI_CONN_TCP,   /* connect() is under way to one of the addresses */
-    RTMI_CONN_PROXY, /* CONNECT is sent, its answer awaited */
-    RTMI_CONN_TLS,   /* handshake */
+    RTMI_CONN_LOOKUP, /* the host's addresses are being looked up */
+    RTMI_CONN_TCP,    /* connect() is under way to one of them */
+    RTMI_CONN_PROXY,  /* CONNECT is sent, its answer awaited */
+    RTMI_CONN_TLS,    /* handshake */
     RTMI_CONN_READY
 } rtmi_phase;
 
 typedef struct rtmi_conn {
     rtmi_network *network;
-    rtmi_why *why;
+    rtmi_error error; /* why it failed */
     rtmi_phase phase;
     int fd;
+    short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
+    bool ready;       /* poll() reported something, and no recv() has emptied the socket since */
+    bool received;    /* bytes came, since whoever asks set it to false */
+    bool finished;    /* FIN came: the peer sends nothing more */
+    int send_error;   /* errno: nothing more can be sent; told when all has been read */
     unsigned addresses, tried;
-    long long address_deadline; /* for this address to answer */
+    long long timeout_ms, deadline; /* of the connection and the response together */
+    long long step_deadline;    /* of one address, or of a lookup with an earlier answer to use */
     long long used_at;          /* when the last response was complete */
     size_t budget;              /* bytes that may be taken from the socket in this step */
-    unsigned char *ahead;       /* read-ahead: bytes ahead_at..ahead_end came and are not used */
-    size_t ahead_at, ahead_end;
-    bool heard;                 /* bytes came, since whoever asks set it to false */
-    bool drained;               /* the last read was short: no recv() until poll() reports data */
-    bool finished;              /* FIN came: the peer sends nothing more */
-    int send_error;             /* errno: nothing more can be sent; told when all has been read */
+    unsigned char *read_buffer; /* bytes read_at..read_end of it came and are not used */
+    size_t read_at, read_end;
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
     size_t out_at;
     rtmi_http http;             /* of the response that this connection is at */
     rtmi_peer peer;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address[RTMI_ADDRESSES];
+    rtmi_address address[RTMI_ADDRESSES];
 } rtmi_conn;
 
-static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, rtmi_why *why) {
+/* Waking up ----------------------------------------------------------------------------------- */
+
+#if RTMI_EPOLL
+static bool rtmi_network_open(rtmi_network *network) {
+    struct epoll_event event = { .events = EPOLLIN };
+    network->epoll = epoll_create1(EPOLL_CLOEXEC);
+    network->wake[0] = network->wake[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return network->epoll >= 0 && network->wake[0] >= 0 &&
+           epoll_ctl(network->epoll, EPOLL_CTL_ADD, network->wake[0], &event) == 0;
+}
+
+/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. */
+static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
+    struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
+    if (events == *watched) return;
+    epoll_ctl(network->epoll, !*watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd,
+              &event);
+    *watched = events;
+}
+#else
+static bool rtmi_network_open(rtmi_network *network) {
+    network->epoll = network->wake[0] = network->wake[1] = -1;
+    if (pipe(network->wake) < 0) return false;
+    for (int i = 0; i < 2; i++) {
+        fcntl(network->wake[i], F_SETFD, FD_CLOEXEC);
+        if (fcntl(network->wake[i], F_SETFL, O_NONBLOCK) < 0) return false;
+    }
+    return true;
+}
+
+static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
+    (void)network;
+    (void)fd;
+    *watched = events;
+}
+#endif
+
+/* Safe in signal handlers and threads. When the pipe or the counter is full, it is awake already. */
+static void rtmi_wake_up(int fd) {
+    int before = errno;
+    uint64_t one = 1;
+    ssize_t written = write(fd, &one, sizeof one);
+    (void)written;
+    errno = before;
+}
+
+static void rtmi_wake_clear(int fd) {
+    char waste[64];
+    while (read(fd, waste, sizeof waste) == (ssize_t)sizeof waste) continue;
+}
+
+/* Looking up ---------------------------------------------------------------------------------- */
+
+static bool rtmi_is_address(const char *host) {
+    return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
+}
+
+static void rtmi_lookup_run(rtmi_lookup *lookup) {
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
+    lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
+    if (lookup->error) return;
+    for (struct addrinfo *a = found; a && lookup->count < RTMI_ADDRESSES; a = a->ai_next) {
+        if (a->ai_addrlen > sizeof *lookup->address) continue;
+        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
+        memcpy(&lookup->address[lookup->count++], a->ai_addr, a->ai_addrlen);
+    }
+    if (found) RTM_FREEADDRINFO(found);
+    if (!lookup->count) lookup->error = EAI_NONAME;
+}
+
+#ifdef RTM_NO_THREADS
+static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+    rtmi_lookup_run(lookup);
+    lookup->progress = RTMI_LOOKUP_DONE;
+    return true;
+}
+#else
+static void *rtmi_lookup_thread(void *argument) {
+    rtmi_lookup *lookup = argument;
+    int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
+    rtmi_lookup_run(lookup);
+    if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED) free(lookup);
+    rtmi_wake_up(wake_fd);
+    close(wake_fd);
+    return NULL;
+}
+
+/* No signal of the program's may arrive in a thread that it does not know of. */
+static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+    pthread_attr_t detached;
+    pthread_t thread;
+    sigset_t all, before;
+    if (rtmi_is_address(lookup->host)) { /* needs no name server */
+        rtmi_lookup_run(lookup);
+        lookup->progress = RTMI_LOOKUP_DONE;
+        return true;
+    }
+    lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
+    if (lookup->wake_fd < 0) return false;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&detached);
+    if (error) close(lookup->wake_fd);
+    return !error;
+}
+#endif
+
+static void rtmi_lookup_abandon(rtmi_lookup *lookup) {
+    if (lookup && RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_ABANDONED) == RTMI_LOOKUP_DONE)
+        free(lookup);
+}
+
+static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
+    return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
+}
+
+/* What is remembered of a host, in a new place or that of the least recently used if need be; NULL
+   when there is no memory. */
+static rtmi_host *rtmi_network_host(rtmi_network *network, const rtmi_peer *peer) {
+    rtmi_host **at = &network->hosts, *host;
+    int count = 0;
+    while (*at && !rtmi_same_peer(&(*at)->peer, peer)) {
+        if (++count == RTMI_HOSTS) break;
+        at = &(*at)->next;
+    }
+    host = *at;
+    if (host) {
+        *at = host->next;
+    } else if (!(host = rtmi_alloc(sizeof *host))) {
+        return NULL;
+    }
+    if (!rtmi_same_peer(&host->peer, peer)) {
+        rtmi_lookup_abandon(host->lookup);
+        memset(host, 0, sizeof *host);
+        host->peer = *peer;
+    }
+    host->next = network->hosts;
+    return network->hosts = host;
+}
+
+/* Starts a lookup of the host, unless one is under way that an earlier attempt gave up waiting for:
+   a name server that never answers costs one thread and no more. */
+static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
+    if (host->lookup) return true;
+    rtmi_lookup *lookup = calloc(1, sizeof *lookup);
+    if (!lookup) return false;
+    lookup->wake_fd = wake_fd;
+    memcpy(lookup->host, host->peer.host, sizeof lookup->host);
+    memcpy(lookup->port, host->peer.port, sizeof lookup->port);
+    if (rtmi_lookup_start(lookup)) host->lookup = lookup;
+    else free(lookup);
+    return host->lookup != NULL;
+}
+
+static void rtmi_network_close(rtmi_network *network) {
+    for (rtmi_host *host = network->hosts, *next; host; host = next) {
+        next = host->next;
+        rtmi_lookup_abandon(host->lookup);
+        rtmi_free(host, sizeof *host);
+    }
+    if (network->epoll >= 0) close(network->epoll);
+    if (network->wake[0] >= 0) close(network->wake[0]);
+    if (network->wake[1] >= 0 && network->wake[1] != network->wake[0]) close(network->wake[1]);
+}
+
+/* Sockets ------------------------------------------------------------------------------------- */
+
+static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, const char *secrets) {
     conn->network = network;
-    conn->why = why;
+    conn->error.secrets = secrets;
     conn->fd = -1;
 }
 
@@ -2166,7 +2388,9 @@ static void rtmi_conn_free_trust(rtmi_conn *conn) {
 }
 
 static void rtmi_conn_close_fd(rtmi_conn *conn) {
-    if (conn->fd >= 0) close(conn->fd);
+    if (conn->fd < 0) return;
+    rtmi_network_watch(conn->network, conn->fd, &conn->watched, 0);
+    close(conn->fd);
     conn->fd = -1;
 }
 
@@ -2174,9 +2398,9 @@ static void rtmi_conn_close(rtmi_conn *conn) {
     rtmi_conn_close_fd(conn);
     rtmi_conn_free_trust(conn);
     rtmi_free(conn->tls, sizeof *conn->tls);
-    rtmi_free(conn->ahead, 0);
+    rtmi_free(conn->read_buffer, 0);
     conn->tls = NULL;
-    conn->ahead = NULL;
+    conn->read_buffer = NULL;
     rtmi_buf_free(&conn->out);
     conn->phase = RTMI_CONN_CLOSED;
 }
@@ -2186,12 +2410,12 @@ static bool rtmi_is_transient(int error) {
 }
 
 static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
-    return rtmi_fail(conn->why, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
+    return rtmi_fail(&conn->error, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
                      strerror(error));
 }
 
 static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
-    return rtmi_fail(conn->why, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+    return rtmi_fail(&conn->error, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
 }
 
 /* Sends what the socket takes, perhaps nothing. A broken connection must not cost what has come
@@ -2202,17 +2426,17 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (n >= 0) return (size_t)n;
     if (rtmi_is_transient(errno)) return 0;
     conn->send_error = errno;
-    conn->drained = false;
+    conn->ready = true;
     return 0;
 }
 
 /* Receives at most what is left of this step's budget. */
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     *received = 0;
-    if (conn->drained || !conn->budget) return RTM_E_AGAIN;
+    if (!conn->ready || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->drained = n < (ssize_t)size;
+    conn->ready = n == (ssize_t)size;
     if (n == 0) {
         conn->finished = true;
         return rtmi_conn_closed(conn);
@@ -2223,12 +2447,8 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     }
     *received = (size_t)n;
     conn->budget -= (size_t)n;
-    conn->heard = true;
+    conn->received = true;
     return RTM_OK;
-}
-
-static bool rtmi_is_address(const char *host) {
-    return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
 }
 
 /* Hosts of NO_PROXY: "*", the host itself, or a domain that it is in, with or without a dot. */
@@ -2241,8 +2461,14 @@ static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
         const char *name = p;
         p += size;
         if (size == 1 && *name == '*') return true;
-        if (size > 2 && *name == '[' && name[size - 1] == ']') name++, size -= 2;
-        if (size && *name == '.') name++, size--;
+        if (size > 2 && *name == '[' && name[size - 1] == ']') {
+            name++;
+            size -= 2;
+        }
+        if (size && *name == '.') {
+            name++;
+            size--;
+        }
         if (!size || size > length || !rtmi_same_word(name, size, host + length - size)) continue;
         if (size == length || (host[length - size - 1] == '.' && !rtmi_is_address(host)))
             return true;
@@ -2250,23 +2476,9 @@ static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
     return false;
 }
 
-/* Looks the host up: the one thing here that may block, unless RTM_GETADDRINFO does not. */
-static rtm_result rtmi_conn_resolve(rtmi_conn *conn, const rtmi_peer *peer) {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    int error = RTM_GETADDRINFO(peer->host, peer->port, &hints, &found);
-    if (error)
-        return rtmi_fail(conn->why, RTM_E_RESOLVE, "cannot resolve %s: %s", peer->host,
-                         gai_strerror(error));
-    conn->addresses = conn->tried = 0;
-    for (struct addrinfo *a = found; a && conn->addresses < RTMI_ADDRESSES; a = a->ai_next) {
-        if (a->ai_addrlen > sizeof conn->address[0]) continue;
-        if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-        memcpy(&conn->address[conn->addresses++], a->ai_addr, a->ai_addrlen);
-    }
-    if (found) RTM_FREEADDRINFO(found);
-    if (!conn->addresses)
-        return rtmi_fail(conn->why, RTM_E_RESOLVE, "%s has no address", peer->host);
-    return RTM_OK;
+/* The host that the socket goes to: the peer, or the proxy before it. */
+static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
+    return conn->via_proxy ? &conn->network->proxy : &conn->peer;
 }
 
 /* A non-blocking socket on its way to the next address; errno when there is none. */
@@ -2285,35 +2497,32 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 #ifdef SO_NOSIGPIPE
     setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
+    conn->ready = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
 
-/* The host that the socket goes to: the peer, or the proxy before it. */
-static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
-    return conn->via_proxy ? &conn->network->proxy : &conn->peer;
-}
-
 /* Goes on to the next address. Each gets an equal share of the time that is left, and 2 s at most
    while there is another: several dead ones must not use up the time of one that answers. */
-static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, long long deadline,
-                                         int error) {
+static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int error) {
     while (conn->tried < conn->addresses) {
         rtmi_conn_close_fd(conn);
         if (rtmi_conn_try(conn)) {
             long long others = conn->addresses - conn->tried;
-            long long share = (deadline - now) / (others + 1);
-            if (others && share > RTMI_ADDRESS_MS) share = RTMI_ADDRESS_MS;
-            conn->address_deadline = now + share;
+            long long share = (conn->deadline - now) / (others + 1);
+            if (others && share > RTMI_PATIENCE_MS) share = RTMI_PATIENCE_MS;
+            conn->step_deadline = now + share;
             conn->phase = RTMI_CONN_TCP;
             return RTM_E_AGAIN;
         }
         error = errno;
     }
-    const rtmi_peer *peer = rtmi_conn_first_hop(conn);
-    return rtmi_fail(conn->why, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
-                     conn->via_proxy ? "the proxy " : "", peer->host, peer->port, strerror(error));
+    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
+    return rtmi_fail(&conn->error, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
+                     conn->via_proxy ? "the proxy " : "", hop->host, hop->port, strerror(error));
 }
+
+/* TLS ----------------------------------------------------------------------------------------- */
 
 /* AES-GCM first where the machine has instructions for it, else ChaCha20: a fifth of the cost. */
 static void rtmi_tls_suites(br_ssl_engine_context *engine) {
@@ -2346,20 +2555,10 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
 }
 
-/* The session to resume with this peer; NULL when there is none. */
-static rtmi_tls_session *rtmi_tls_session_of(const rtmi_conn *conn) {
-    rtmi_tls_session *known = conn->network->tls_session, *end = known + RTMI_TLS_SESSIONS;
-    while (known < end && !rtmi_same_peer(&known->peer, &conn->peer)) known++;
-    return known < end ? known : NULL;
-}
-
-/* Keeps the session for the next handshake, in place of the peer's last or of the oldest. */
+/* Keeps the session for the next handshake with this peer, where there is memory for it. */
 static void rtmi_tls_session_keep(const rtmi_conn *conn) {
-    rtmi_tls_session *first = conn->network->tls_session, *last = rtmi_tls_session_of(conn);
-    size_t newer = last ? (size_t)(last - first) : RTMI_TLS_SESSIONS - 1;
-    memmove(first + 1, first, newer * sizeof *first);
-    first->peer = conn->peer;
-    br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &first->session);
+    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer);
+    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
 }
 
 static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
@@ -2370,8 +2569,8 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     }
     conn->tls = rtmi_alloc(sizeof *conn->tls);
     conn->trust = rtmi_alloc(sizeof *conn->trust);
-    if (!conn->tls || !conn->trust) return rtmi_out_of_memory(conn->why);
-    if (RTM_RANDOM(seed, sizeof seed)) return rtmi_no_random(conn->why);
+    if (!conn->tls || !conn->trust) return rtmi_out_of_memory(&conn->error);
+    if (RTM_RANDOM(seed, sizeof seed)) return rtmi_no_random(&conn->error);
     conn->trust->host = conn->peer.host;
     conn->trust->ca_pem = conn->network->ca_pem;
     conn->trust->ca_file = conn->network->ca_file;
@@ -2380,7 +2579,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     rtmi_trust_init(conn->trust, engine);
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
-    rtmi_tls_session *known = rtmi_tls_session_of(conn);
+    rtmi_host *known = rtmi_network_host(conn->network, &conn->peer);
     if (known) {
         br_ssl_engine_set_session_parameters(engine, &known->session);
         known->session.session_id_len = 0; /* until the handshake has gone well */
@@ -2389,7 +2588,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
         conn->network->tls_setup(&conn->tls->client, conn->network->tls_user);
     const char *name = rtmi_is_address(conn->peer.host) ? NULL : conn->peer.host;
     if (!br_ssl_client_reset(&conn->tls->client, name, known != NULL))
-        return rtmi_fail(conn->why, RTM_E_TLS, "TLS cannot start (error %d)",
+        return rtmi_fail(&conn->error, RTM_E_TLS, "TLS cannot start (error %d)",
                          br_ssl_engine_last_error(engine));
     conn->phase = RTMI_CONN_TLS;
     return RTM_E_AGAIN;
@@ -2403,13 +2602,13 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     rtm_result result = x509 ? RTM_E_CERTIFICATE : RTM_E_TLS;
     const char *file = conn->network->ca_file;
     if (x509 && conn->trust && conn->trust->error)
-        return rtmi_fail(conn->why, result, "TLS with %s: %s%s%s", conn->peer.host,
+        return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->peer.host,
                          conn->trust->error, file ? ": " : "", file ? file : "");
     if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
-        return rtmi_fail(conn->why, result, "TLS with %s: certificate is for another host name; "
+        return rtmi_fail(&conn->error, result, "TLS with %s: certificate is for another host name; "
                          "BearSSL does not look at an IP address in it: give the host by name",
                          conn->peer.host);
-    return rtmi_fail(conn->why, result, "TLS with %s: %s (BearSSL error %d)", conn->peer.host,
+    return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->peer.host,
                      rtmi_tls_error(error), error);
 }
 
@@ -2419,22 +2618,41 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
     unsigned char *to = br_ssl_engine_recvrec_buf(&conn->tls->client.eng, &room);
     /* The engine asks for 5 bytes, then for the record: without the read-ahead that is two system
        calls a record. The rest of a large record needs no detour. */
-    bool empty = conn->ahead_at == conn->ahead_end, direct = empty && room >= RTMI_AHEAD;
+    bool empty = conn->read_at == conn->read_end, direct = empty && room >= RTMI_READ_BUFFER;
     if (empty) {
-        rtm_result result = rtmi_conn_receive(conn, direct ? to : conn->ahead,
-                                              direct ? room : RTMI_AHEAD, &size);
+        rtm_result result = rtmi_conn_receive(conn, direct ? to : conn->read_buffer,
+                                              direct ? room : RTMI_READ_BUFFER, &size);
         if (result != RTM_OK) return result;
-        conn->ahead_at = 0;
-        conn->ahead_end = direct ? 0 : size;
+        conn->read_at = 0;
+        conn->read_end = direct ? 0 : size;
     }
     if (!direct) {
-        size = conn->ahead_end - conn->ahead_at;
+        size = conn->read_end - conn->read_at;
         if (size > room) size = room;
-        memcpy(to, conn->ahead + conn->ahead_at, size);
-        conn->ahead_at += size;
+        memcpy(to, conn->read_buffer + conn->read_at, size);
+        conn->read_at += size;
     }
     br_ssl_engine_recvrec_ack(&conn->tls->client.eng, size);
     return RTM_OK;
+}
+
+/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
+   in waking up for what has come: it would stay there. */
+static short rtmi_conn_events(const rtmi_conn *conn) {
+    if (conn->fd < 0) return 0;
+    if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
+    bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
+    if (conn->tls) {
+        unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
+        in = (state & (BR_SSL_RECVREC | BR_SSL_RECVAPP)) != 0;
+        out = out || (state & BR_SSL_SENDREC);
+    }
+    return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
+}
+
+static void rtmi_conn_watch(rtmi_conn *conn) {
+    if (conn->fd < 0) return;
+    rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
 }
 
 /* Runs the TLS engine, the only function that does: sends the records it has ready and gives it the
@@ -2489,11 +2707,11 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
         }
     }
     if (conn->tls) rtmi_tls_run(conn, 0);
+    rtmi_conn_watch(conn);
 }
 
 /* Sends close_notify and FIN as far as the socket takes them, and closes. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
-    rtmi_why why = *conn->why; /* already closing: the earlier error is the one to keep */
     if (conn->phase == RTMI_CONN_READY) {
         rtmi_conn_flush(conn);
         if (conn->tls) {
@@ -2502,21 +2720,19 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
         }
         shutdown(conn->fd, SHUT_WR);
     }
-    *conn->why = why;
     rtmi_conn_close(conn);
 }
 
-/* Begins to connect, with the lookup of the host's addresses. */
-static rtm_result rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
+/* Begins to connect: the first step looks up the host's addresses. */
+static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
-    conn->ahead_at = conn->ahead_end = conn->out_at = 0;
-    conn->drained = conn->finished = false;
+    conn->read_at = conn->read_end = conn->out_at = 0;
+    conn->finished = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
-    conn->ahead = RTM_REALLOC(NULL, RTMI_AHEAD);
-    if (!conn->ahead) return rtmi_out_of_memory(conn->why);
-    return rtmi_conn_resolve(conn, rtmi_conn_first_hop(conn));
+    conn->step_deadline = 0;
+    conn->phase = RTMI_CONN_LOOKUP;
 }
 
 /* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
@@ -2528,18 +2744,18 @@ static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *siz
         *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
         return RTM_OK;
     }
-    if (conn->ahead_at == conn->ahead_end) {
-        conn->ahead_at = 0;
-        result = rtmi_conn_receive(conn, conn->ahead, RTMI_AHEAD, &conn->ahead_end);
+    if (conn->read_at == conn->read_end) {
+        conn->read_at = 0;
+        result = rtmi_conn_receive(conn, conn->read_buffer, RTMI_READ_BUFFER, &conn->read_end);
     }
-    *data = (const char *)conn->ahead + conn->ahead_at;
-    *size = conn->ahead_end - conn->ahead_at;
+    *data = (const char *)conn->read_buffer + conn->read_at;
+    *size = conn->read_end - conn->read_at;
     return result;
 }
 
 static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     if (conn->tls) br_ssl_engine_recvapp_ack(&conn->tls->client.eng, size);
-    else conn->ahead_at += size;
+    else conn->read_at += size;
 }
 
 /* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS, even if
@@ -2551,48 +2767,71 @@ static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
 /* Whether there is something to read that no poll() would tell of: bytes at hand, or those left in
    the socket when the budget of the last step was used up. */
 static bool rtmi_conn_buffered(const rtmi_conn *conn) {
-    if (conn->phase == RTMI_CONN_CLOSED) return false;
+    if (conn->fd < 0) return false;
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
-    bool ahead = conn->ahead_at < conn->ahead_end;
-    if (!conn->tls) return ahead;
+    bool unread = conn->read_at < conn->read_end;
+    if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
-    return (state & BR_SSL_RECVAPP) || (ahead && (state & BR_SSL_RECVREC));
-}
-
-/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
-   in waking up for what has come: it would stay there. */
-static short rtmi_conn_events(const rtmi_conn *conn) {
-    if (conn->phase == RTMI_CONN_CLOSED) return 0;
-    if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
-    bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
-    if (conn->tls) {
-        unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
-        in = (state & BR_SSL_RECVREC) != 0;
-        out = out || (state & BR_SSL_SENDREC);
-    }
-    return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
+    return (state & BR_SSL_RECVAPP) || (unread && (state & BR_SSL_RECVREC));
 }
 
 /* The latest time for the next step, whether or not poll() reports anything; 0 = now. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
     if (rtmi_conn_buffered(conn)) return 0;
-    bool address = conn->phase == RTMI_CONN_TCP && conn->address_deadline < deadline;
-    return address ? conn->address_deadline : deadline;
+    bool earlier = conn->phase == RTMI_CONN_TCP || conn->phase == RTMI_CONN_LOOKUP;
+    return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
+}
+
+/* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
+   late; the late answer is kept for the next time. */
+static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
+    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
+    rtmi_host *host = rtmi_network_host(conn->network, hop);
+    if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
+    if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
+    if (!conn->step_deadline) {
+        if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->count)
+            return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot look up %s: no thread, memory or "
+                             "file descriptor for it", hop->host);
+        /* Without a thread it took as long as it liked, which is not charged. */
+        conn->deadline += RTM_NOW_MS() - now;
+        now = RTM_NOW_MS();
+        conn->step_deadline = host->count ? now + RTMI_PATIENCE_MS : conn->deadline;
+    }
+    rtmi_lookup *lookup = host->lookup;
+    int error = 0;
+    if (lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE) {
+        error = lookup->error;
+        if (!error) {
+            host->count = lookup->count;
+            memcpy(host->address, lookup->address, sizeof host->address);
+        }
+        free(lookup);
+        host->lookup = NULL;
+    } else if (lookup && (!host->count || now < conn->step_deadline)) {
+        return RTM_E_AGAIN;
+    }
+    if (!host->count)
+        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot look up %s: %s", hop->host,
+                         gai_strerror(error));
+    conn->addresses = host->count;
+    conn->tried = 0;
+    memcpy(conn->address, host->address, sizeof conn->address);
+    return rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
 }
 
 /* connect() has come to an end, or not yet. */
-static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now, long long deadline) {
-    struct pollfd pollfd = { conn->fd, POLLOUT, 0 };
+static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     int error = 0;
     socklen_t size = sizeof error;
-    if (poll(&pollfd, 1, 0) <= 0) {
+    if (!conn->ready) {
         bool last = conn->tried == conn->addresses; /* it has until the deadline */
-        if (last || now < conn->address_deadline) return RTM_E_AGAIN;
-        return rtmi_conn_next_address(conn, now, deadline, ETIMEDOUT);
+        if (last || now < conn->step_deadline) return RTM_E_AGAIN;
+        return rtmi_conn_next_address(conn, now, ETIMEDOUT);
     }
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
-    if (error) return rtmi_conn_next_address(conn, now, deadline, error);
+    if (error) return rtmi_conn_next_address(conn, now, error);
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
@@ -2601,7 +2840,7 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now, long long d
     rtmi_write_authority(&conn->out, &conn->peer, true);
     rtmi_buf_text(&conn->out, auth ? "\r\nProxy-Authorization: Basic " : "", auth ? auth : "",
                   "\r\n\r\n");
-    if (conn->out.failed) return rtmi_out_of_memory(conn->why);
+    if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
     rtmi_http_start(&conn->http, RTMI_HTTP_CONNECT);
     conn->phase = RTMI_CONN_PROXY;
     return RTM_E_AGAIN;
@@ -2617,21 +2856,21 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
         result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
         if (result != RTM_OK)
-            return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s hung up", proxy);
+            return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s hung up", proxy);
         what = rtmi_http_parse(&conn->http, data, size, &used);
         rtmi_conn_consume(conn, used);
     }
     if (what == RTMI_HTTP_BAD)
-        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s answered nonsense: %s", proxy,
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s answered nonsense: %s", proxy,
                          conn->http.error);
     if (conn->http.status == 407 || conn->http.status == 401) /* tinyproxy's for wrong ones */
-        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s wants other credentials: set "
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s wants other credentials: set "
                          "them in its URL, http://user:password@host:port", proxy);
     if (conn->http.status / 100 != 2)
-        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s refused %s with status %d", proxy,
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s refused %s with status %d", proxy,
                          conn->peer.host, conn->http.status);
-    if (conn->ahead_at < conn->ahead_end)
-        return rtmi_fail(conn->why, RTM_E_PROXY, "the proxy %s sent more than an answer", proxy);
+    if (conn->read_at < conn->read_end)
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s sent more than an answer", proxy);
     return rtmi_conn_start_tls(conn);
 }
 
@@ -2639,7 +2878,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
     rtm_result result = rtmi_tls_run(conn, BR_SSL_SENDAPP | BR_SSL_RECVAPP);
     if (result == RTM_E_AGAIN) return result;
     if (result == RTM_E_CLOSED)
-        return rtmi_fail(conn->why, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
+        return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
                          "insist on TLS 1.3 or the extended master secret?", conn->peer.host);
     if (result != RTM_OK) return result;
     rtmi_tls_session_keep(conn);
@@ -2649,100 +2888,101 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
 }
 
 /* One more step to a connection that is ready: RTM_OK when it is, RTM_E_AGAIN until then. */
-static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now, long long deadline) {
+static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
     rtmi_phase phase;
     rtm_result result = RTM_E_AGAIN;
     do {
         phase = conn->phase;
         switch (phase) {
-        case RTMI_CONN_TCP: result = rtmi_conn_step_tcp(conn, now, deadline); break;
+        case RTMI_CONN_LOOKUP: result = rtmi_conn_step_lookup(conn, now); break;
+        case RTMI_CONN_TCP: result = rtmi_conn_step_tcp(conn, now); break;
         case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
         case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
         case RTMI_CONN_READY: return RTM_OK;
-        default: return rtmi_fail(conn->why, RTM_E_CLOSED, "the connection is closed");
+        default: return rtmi_fail(&conn->error, RTM_E_CLOSED, "the connection is closed");
         }
     } while (result == RTM_E_AGAIN && phase != conn->phase);
     return result;
 }
 
 /* The time is over: says what it was spent on. */
-static rtm_result rtmi_conn_timeout(rtmi_conn *conn, long long timeout_ms) {
+static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    bool to_proxy = conn->phase == RTMI_CONN_PROXY;
-    if (conn->phase == RTMI_CONN_TCP) {
-        char text[INET6_ADDRSTRLEN] = "";
-        const struct sockaddr *address = &conn->address[conn->tried - 1].any;
-        const void *ip = &conn->address[conn->tried - 1].v4.sin_addr;
-        if (address->sa_family == AF_INET6) ip = &conn->address[conn->tried - 1].v6.sin6_addr;
-        inet_ntop(address->sa_family, ip, text, sizeof text);
-        return rtmi_fail(conn->why, RTM_E_TIMEOUT, "connecting to %s port %s (%s%s) took longer "
-                         "than %lld ms", text, hop->port, conn->via_proxy ? "the proxy " : "",
-                         hop->host, timeout_ms);
+    char address[INET6_ADDRSTRLEN] = "";
+    const char *what = "answer of", *host = conn->peer.host;
+    switch (conn->phase) {
+    case RTMI_CONN_LOOKUP:
+        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "looking up %s took longer than %lld ms",
+                         hop->host, conn->timeout_ms);
+    case RTMI_CONN_TCP:
+        getnameinfo(&conn->address[conn->tried - 1].any, sizeof *conn->address, address,
+                    sizeof address, NULL, 0, NI_NUMERICHOST);
+        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %s (%s) took longer "
+                         "than %lld ms", address, hop->port, hop->host, conn->timeout_ms);
+    case RTMI_CONN_PROXY:
+        what = "answer of the proxy";
+        host = hop->host;
+        break;
+    case RTMI_CONN_TLS: what = "TLS handshake with"; break;
+    default: break;
     }
-    return rtmi_fail(conn->why, RTM_E_TIMEOUT, "the %s%s took longer than %lld ms",
-                     to_proxy                        ? "answer of the proxy "
-                     : conn->phase == RTMI_CONN_TLS ? "TLS handshake with "
-                                                     : "answer of ",
-                     to_proxy ? hop->host : conn->peer.host, timeout_ms);
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "the %s %s took longer than %lld ms", what, host,
+                     conn->timeout_ms);
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>call   one HTTP exchange over a connection of its own, a step at a time
+ * >>exchange  one HTTP exchange over a connection: request out, response in
  * --------------------------------------------------------------------------------------------- */
 
-typedef struct rtmi_call {
+typedef struct rtmi_exchange {
     rtmi_conn conn;
     rtmi_http_kind kind;
-    long long timeout_ms, deadline; /* of the connection and the response together */
-    rtmi_buf request; /* moves to the connection once that is ready */
-    rtmi_buf body;    /* of the response */
-    size_t limit;     /* bytes of it */
-} rtmi_call;
+    rtmi_buf request;       /* moves to the connection once that is ready */
+    rtmi_buf body;          /* of the response */
+    size_t limit;           /* bytes of it */
+    const char *method;     /* of the Web API, for the sentences */
+    rtmi_document document; /* the body, when it is JSON */
+    char code[RTMI_CODE];   /* Slack's error code in it, or "" */
+} rtmi_exchange;
 
-static void rtmi_call_free(rtmi_call *call) {
-    rtmi_conn_shutdown(&call->conn);
-    rtmi_buf_free(&call->request);
-    rtmi_buf_free(&call->body);
+static void rtmi_exchange_free(rtmi_exchange *exchange) {
+    rtmi_conn_shutdown(&exchange->conn);
+    rtmi_buf_free(&exchange->request);
+    rtmi_buf_free(&exchange->body);
+    rtmi_document_free(&exchange->document);
 }
 
 /* Whether the connection of the last exchange can serve this one too. One that has been idle for
    long may have died without a sign, which would cost the whole timeout to find out. */
-static bool rtmi_call_can_reuse(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
-                                long long now) {
-    rtmi_conn *conn = &call->conn;
+static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
+    rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size;
-    if (kind != RTMI_HTTP_CALL || conn->phase != RTMI_CONN_READY || !conn->http.keep_alive ||
-        conn->http.part != RTMI_HTTP_COMPLETE || !rtmi_same_peer(&conn->peer, peer) ||
-        now - conn->used_at >= RTMI_KEEP_ALIVE_MS) return false;
-    rtmi_why why = *conn->why; /* that the server has closed it meanwhile is no failure */
-    bool alive = rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
-    *conn->why = why;
-    return alive;
+    if (exchange->kind != RTMI_HTTP_CALL || conn->phase != RTMI_CONN_READY ||
+        !conn->http.keep_alive || conn->http.part != RTMI_HTTP_COMPLETE ||
+        !rtmi_same_peer(&conn->peer, peer) || now - conn->used_at >= RTMI_KEEP_ALIVE_MS)
+        return false;
+    conn->ready = true; /* has the server closed it meanwhile? */
+    return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
-/* Begins the exchange whose request stands in call->request. A request that was sent is never
-   repeated by itself: nobody knows whether it was carried out (RFC 9110 section 9.2.2). */
-static rtm_result rtmi_call_start(rtmi_call *call, rtmi_http_kind kind, const rtmi_peer *peer,
-                                  long long timeout_ms) {
-    rtmi_conn *conn = &call->conn;
-    long long now = RTM_NOW_MS();
-    conn->drained = false;
-    rtmi_buf_clear(&call->body);
-    if (call->request.failed) return rtmi_out_of_memory(conn->why);
-    bool reuse = rtmi_call_can_reuse(call, kind, peer, now);
-    rtm_result result = reuse ? RTM_OK : rtmi_conn_open(conn, peer);
-    if (!reuse) now = RTM_NOW_MS(); /* the lookup may have taken long, and is not charged */
-    call->kind = kind;
-    call->timeout_ms = timeout_ms;
-    call->deadline = now + timeout_ms;
-    if (result == RTM_OK && !reuse)
-        result = rtmi_conn_next_address(conn, now, call->deadline, EADDRNOTAVAIL);
-    return result == RTM_E_AGAIN ? RTM_OK : result;
+/* Begins the exchange whose request stands in exchange->request. What can fail does so in the steps.
+   A request that was sent is never repeated by itself: nobody knows whether it was carried out
+   (RFC 9110 section 9.2.2). */
+static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
+                                long long now, long long timeout_ms) {
+    exchange->kind = kind;
+    exchange->code[0] = '\0';
+    rtmi_buf_clear(&exchange->body);
+    rtmi_document_clear(&exchange->document);
+    if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
+    exchange->conn.timeout_ms = timeout_ms;
+    exchange->conn.deadline = now + timeout_ms;
 }
 
-static rtm_result rtmi_call_read(rtmi_call *call) {
-    rtmi_conn *conn = &call->conn;
+/* Reads what has come of the response. */
+static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size, used;
     for (;;) {
@@ -2752,11 +2992,11 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
         if (result == RTM_OK) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
-                if (conn->http.body_size > call->limit - call->body.size)
-                    return rtmi_fail(conn->why, RTM_E_TOO_BIG, "response of %s is larger than "
+                if (conn->http.body_size > exchange->limit - exchange->body.size)
+                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "response of %s is larger than "
                                      "max_message", conn->peer.host);
-                rtmi_buf_add(&call->body, conn->http.body, conn->http.body_size);
-                if (call->body.failed) return rtmi_out_of_memory(conn->why);
+                rtmi_buf_add(&exchange->body, conn->http.body, conn->http.body_size);
+                if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
             }
             rtmi_conn_consume(conn, used);
@@ -2767,48 +3007,41 @@ static rtm_result rtmi_call_read(rtmi_call *call) {
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
         if (what == RTMI_HTTP_BAD)
-            return rtmi_fail(conn->why, RTM_E_HTTP, "bad HTTP response from %s: %s",
+            return rtmi_fail(&conn->error, RTM_E_HTTP, "bad HTTP response from %s: %s",
                              conn->peer.host, conn->http.error);
     }
 }
 
-/* RTM_E_AGAIN until the response is complete; call->conn.http and call->body then hold it. */
-static rtm_result rtmi_call_step(rtmi_call *call, long long now) {
-    rtmi_conn *conn = &call->conn;
-    rtm_result result = rtmi_conn_step(conn, now, call->deadline);
+/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. */
+static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
+    rtmi_conn *conn = &exchange->conn;
+    if (exchange->request.failed) return rtmi_out_of_memory(&conn->error);
+    rtm_result result = rtmi_conn_step(conn, now);
     if (result == RTM_OK) {
-        if (call->request.size) {
-            rtmi_http_start(&conn->http, call->kind);
-            rtmi_buf_add(&conn->out, call->request.data, call->request.size);
-            rtmi_buf_free(&call->request);
-            if (conn->out.failed) return rtmi_out_of_memory(conn->why);
+        if (exchange->request.size) {
+            rtmi_http_start(&conn->http, exchange->kind);
+            rtmi_buf_add(&conn->out, exchange->request.data, exchange->request.size);
+            rtmi_buf_free(&exchange->request);
+            if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
         }
         rtmi_conn_flush(conn);
-        result = rtmi_call_read(call);
+        result = rtmi_exchange_read(exchange);
         if (result == RTM_OK) conn->used_at = now;
     }
-    if (result != RTM_E_AGAIN || now < call->deadline) return result;
-    return rtmi_conn_timeout(conn, call->timeout_ms);
+    rtmi_conn_watch(conn);
+    if (result != RTM_E_AGAIN || now < conn->deadline) return result;
+    return rtmi_conn_timeout(conn);
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>session  states, timers, backoff, dispatch, sends
+ * >>session  sessions and their states, dispatch, sends, reconnect rules
  * --------------------------------------------------------------------------------------------- */
 
-/* The states in order, as in the table of STATES above. */
-#define RTMI_STATES(X) X(IDLE) X(CALLING) X(UPGRADING) X(OPEN) X(CLOSING) X(WAITING) X(FINISHED)
-
-typedef enum rtmi_state {
-#define RTMI_ENUM(NAME) RTMI_##NAME,
-    RTMI_STATES(RTMI_ENUM)
-#undef RTMI_ENUM
-} rtmi_state;
-
 /* Messages that are skipped: what, why, and the kinds in order. */
-#define RTMI_SKIPS(X)                                                             \
-    X(BINARY, RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped")  \
-    X(TOO_BIG, RTM_E_TOO_BIG, "a message longer than max_message was skipped")    \
-    X(MEMORY, RTM_E_MEMORY, "a message was skipped: out of memory")               \
+#define RTMI_SKIPS(X)                                                              \
+    X(BINARY, RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped")   \
+    X(TOO_BIG, RTM_E_TOO_BIG, "a message longer than max_message was skipped")     \
+    X(MEMORY, RTM_E_MEMORY, "a message was skipped: out of memory")                \
     X(JSON, RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped") \
     X(TOKENS, RTM_E_MEMORY, "no memory to look into an event")
 
@@ -2827,68 +3060,83 @@ typedef struct rtmi_handler {
     void *user;
 } rtmi_handler;
 
-/* Numbers and pointers first, arrays last: code for small machines reaches near fields in fewer
-   bytes (500 in all on ARM). */
-struct rtm_client {
-    rtmi_state state;   /* written by rtmi_enter alone */
-    long long now;      /* read once a step, not once an event */
-    long long deadline; /* of this state */
-    rtm_result begun;   /* what entering the state came to */
-    rtm_result cause;   /* why the last session or attempt ended; RTM_OK = in good order */
-    rtm_result result;  /* what a finished client returns */
-    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
-    bool drop;          /* end this session */
-    bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    int dispatched;     /* events in this rtm_poll */
-    unsigned ended;     /* sessions and attempts, for rtm_connect */
-    unsigned failures;  /* in a row */
-    bool said_hello;    /* this session */
-    bool fell_short;    /* since the last session that lasted, one that had said hello did not */
-    int retry_ms;       /* while an end is told: until the next attempt, -1 = there is none */
-    int retry_after;    /* seconds that the last response asked for; -1 = none */
-
-    long long timeout_ms, ping_interval_ms; /* as configured */
+/* What the configuration said; constant after rtm_create. */
+typedef struct rtmi_settings {
+    long long timeout_ms, ping_interval_ms;
     size_t max_message;
-    bool use_rtm_start, no_auto_reconnect, no_signals;
+    bool no_auto_reconnect, no_signals;
     char *token, *headers; /* headers: lines "Name: value\r\n", or NULL */
     char *base_path;       /* of base_url, with a slash at its end */
-    rtmi_buf secrets;      /* see rtmi_why */
+    rtmi_peer api;
+    rtmi_buf secrets;      /* see rtmi_error */
     void (*log)(const char *line, void *user);
     void *log_user;
+} rtmi_settings;
 
+/* How sessions are opened, and what their events mean. */
+typedef struct rtmi_kind {
+    const char *method;      /* of the Web API; its answer has the URL */
+    const struct rtmi_kind *fallback; /* where Slack has deprecated the method, or NULL */
+    const char *const *ends; /* types of events after which another session is to be opened */
+} rtmi_kind;
+
+static const char *const rtmi_rtm_ends[] = { "goodbye", "team_migration_started", "error", NULL };
+static const rtmi_kind rtmi_kind_rtm = { "rtm.connect", NULL, rtmi_rtm_ends };
+static const rtmi_kind rtmi_kind_rtm_start = { "rtm.start", &rtmi_kind_rtm, rtmi_rtm_ends };
+
+/* One session, from the attempt to open it to the wait for the next. Numbers and pointers first,
+   arrays last: code for small machines reaches near fields in fewer bytes (500 in all on ARM). */
+typedef struct rtmi_session {
+    rtm_state state;     /* written by rtmi_enter alone */
+    long long deadline;  /* of OPEN, CLOSING and WAITING; the exchange has its own */
+    rtm_result cause;    /* why it ended, or could not be opened; RTM_OK = in good order */
+    int retry_after;     /* seconds that the last response asked for; -1 = none */
+    int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
+    bool drop;           /* to be ended */
+    bool said_hello;
+    bool pinged;         /* a PING is out, and nothing came since */
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
-    bool pinged;         /* a PING is out, and nothing came since */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
     struct {
         unsigned count;  /* not reported yet */
         long long due;   /* no report before this time */
     } skipped[RTMI_SKIP_KINDS];
     int close_code;
+    rtm_json greeting;   /* the answer with the URL: it stands in the exchange's body, which the
+                            handshake leaves alone, until `open` has been dispatched */
+    rtmi_error error;    /* the sentence on `cause` */
+    rtmi_ws ws;
+    rtmi_document document; /* the event being dispatched */
+    rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
+    char key[25];           /* Sec-WebSocket-Key */
+    char close_reason[126];
+} rtmi_session;
 
+struct rtm_client {
+    long long now;      /* read once a step, not once an event */
+    const rtmi_kind *kind;
+    rtmi_session *session[2]; /* the second is for the time when one takes over from the other */
+    rtmi_exchange *web; /* rtm_call's, from the first call on */
+    rtm_result result;  /* what a finished client returns */
+    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
+    bool polling;       /* within rtm_poll, and so perhaps in a callback */
+    bool woken;         /* within rtm_call, by what was meant for rtm_poll */
+    int dispatched;     /* events in this rtm_poll */
+    unsigned ended;     /* sessions and attempts, for rtm_connect */
+    unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
+    bool fell_short;    /* one of them had said hello */
     int last_id;
     int *unanswered; /* ids of messages, oldest first */
     size_t unanswered_count, unanswered_capacity;
     rtmi_handler *handlers;
     size_t handler_count, handler_capacity;
     bool handlers_removed;
-    size_t pool_left;
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
-    rtm_json greeting; /* the rtm.connect response, in session.body: a handshake has no body, so it
-                          stands there until `open` has been dispatched */
-
-    rtmi_why why;
-    rtmi_ws ws;
-    rtmi_call session; /* the connection: first for the URL, then for the WebSocket */
-    rtmi_call web;     /* rtm_call's connection */
-    rtmi_document event_document, web_document;
-    rtmi_peer api;
+    rtmi_settings settings;
     rtmi_network network;
-    char key[25];             /* Sec-WebSocket-Key */
-    char type[RTMI_TYPE];     /* of the event being dispatched */
-    char web_code[RTMI_CODE]; /* what rtm_call's response's `error` points at */
-    char close_reason[126];
-    unsigned char pool[256];  /* of random bytes */
+    rtmi_error error;     /* the latest failure, for rtm_error_detail */
+    char type[RTMI_TYPE]; /* of the event being dispatched */
 };
 
 /* The flag is set by any thread, or in a signal handler, and never taken back. */
@@ -2900,36 +3148,25 @@ RTMI_PRINTF(2)
 static void rtmi_log(rtm_client *client, const char *format, ...) {
     char line[320];
     va_list arguments;
-    if (!client->log) return;
+    if (!client->settings.log) return;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    rtmi_redact(line, client->why.secrets);
-    client->log(line, client->log_user);
-}
-
-static bool rtmi_random_bytes(rtm_client *client, void *out, size_t size) {
-    if (client->pool_left < size) {
-        if (RTM_RANDOM(client->pool, sizeof client->pool)) return false;
-        client->pool_left = sizeof client->pool;
-    }
-    client->pool_left -= size;
-    memcpy(out, client->pool + client->pool_left, size);
-    rtmi_wipe(client->pool + client->pool_left, size);
-    return true;
+    rtmi_redact(line, client->error.secrets);
+    client->settings.log(line, client->settings.log_user);
 }
 
 /* Dispatch ------------------------------------------------------------------------------------ */
 
-static bool rtmi_hears(const rtmi_handler *handler, const char *type, size_t length) {
+static bool rtmi_handler_matches(const rtmi_handler *handler, const char *type, size_t length) {
     if (!handler->callback) return false;
     if (handler->length == length && !memcmp(handler->type, type, length)) return true;
     return handler->length == 1 && *handler->type == '*';
 }
 
-static bool rtmi_anyone_hears(const rtm_client *client, const char *type, size_t length) {
+static bool rtmi_has_handler(const rtm_client *client, const char *type, size_t length) {
     for (size_t i = 0; i < client->handler_count; i++)
-        if (rtmi_hears(&client->handlers[i], type, length)) return true;
+        if (rtmi_handler_matches(&client->handlers[i], type, length)) return true;
     return false;
 }
 
@@ -2949,7 +3186,7 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
     bool ran = false;
     for (size_t i = 0; i < count; i++) {
         rtmi_handler handler = client->handlers[i];
-        if (!rtmi_hears(&handler, event->type, length)) continue;
+        if (!rtmi_handler_matches(&handler, event->type, length)) continue;
         if (handler.subtype &&
             !rtm_json_equals(rtm_json_get(event->data, "subtype"), handler.subtype)) continue;
         if (!after_stop && rtmi_is_stopped(client)) break;
@@ -2960,68 +3197,66 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-/* Tells of a failure; client->why has the sentence. */
-static void rtmi_dispatch_error(rtm_client *client, rtm_result result, int id, rtm_json data) {
-    char detail[sizeof client->why.text]; /* a callback may fail at something of its own */
-    rtm_event event = { .type = "error", .data = data, .result = result, .id = id, .reason = "",
-                        .detail = detail, .retry_ms = client->retry_ms };
-    memcpy(detail, client->why.text, sizeof detail);
-    rtmi_log(client, "error: %s", detail);
+/* Reports a failure to rtm_error_detail, the log and the callbacks. `error` is not the client's own:
+   a callback may fail at something else. */
+static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event event) {
+    event.type = "error";
+    event.reason = "";
+    event.detail = error->text;
+    client->error = *error;
+    rtmi_log(client, "error: %s", error->text);
     rtmi_dispatch(client, &event, true);
 }
 
-/* The same for what concerns no message of ours: takes what rtmi_fail returned. */
-static void rtmi_report(rtm_client *client, rtm_result result) {
-    rtmi_dispatch_error(client, result, 0, rtmi_json_none);
-}
-
 /* Reports what was skipped of one kind since the last report. */
-static void rtmi_report_skipped(rtm_client *client, rtmi_skip kind) {
+static void rtmi_report_skipped(rtm_client *client, rtmi_session *session, rtmi_skip kind) {
     static const struct { rtm_result result; const char *sentence; } skips[] = {
 #define RTMI_ROW(NAME, result, sentence) { result, sentence },
         RTMI_SKIPS(RTMI_ROW)
 #undef RTMI_ROW
     };
-    unsigned more = client->skipped[kind].count - 1;
+    rtmi_error error = { .secrets = client->error.secrets };
+    unsigned more = session->skipped[kind].count - 1;
     char also[32] = "";
     if (more) snprintf(also, sizeof also, " (and %u more)", more);
-    client->skipped[kind].count = 0;
-    client->skipped[kind].due = client->now + RTMI_SKIP_MS;
-    rtmi_report(client, rtmi_fail(&client->why, skips[kind].result, "%s%s", skips[kind].sentence,
-                                  also));
+    session->skipped[kind].count = 0;
+    session->skipped[kind].due = client->now + RTMI_SKIP_MS;
+    rtmi_fail(&error, skips[kind].result, "%s%s", skips[kind].sentence, also);
+    rtmi_report(client, &error, (rtm_event){ .result = skips[kind].result });
 }
 
 /* Counts a message that is skipped. Of each kind one `error` event a second is enough: a server can
    send a hundred thousand of them in that time. */
-static void rtmi_skip_message(rtm_client *client, rtmi_skip kind) {
-    client->skipped[kind].count++;
-    if (client->now >= client->skipped[kind].due) rtmi_report_skipped(client, kind);
+static void rtmi_skip_message(rtm_client *client, rtmi_session *session, rtmi_skip kind) {
+    session->skipped[kind].count++;
+    if (client->now >= session->skipped[kind].due) rtmi_report_skipped(client, session, kind);
 }
 
 /* Reports what was held back and is due, or all of it; returns when the next report is due. */
-static long long rtmi_report_all_skipped(rtm_client *client, bool all) {
+static long long rtmi_report_held_back(rtm_client *client, rtmi_session *session, bool all) {
     long long due = LLONG_MAX;
     for (int i = 0; i < RTMI_SKIP_KINDS; i++) {
-        if (!client->skipped[i].count) continue;
-        if (all || client->now >= client->skipped[i].due)
-            rtmi_report_skipped(client, (rtmi_skip)i);
-        else if (client->skipped[i].due < due)
-            due = client->skipped[i].due;
+        if (!session->skipped[i].count) continue;
+        if (all || client->now >= session->skipped[i].due)
+            rtmi_report_skipped(client, session, (rtmi_skip)i);
+        else if (session->skipped[i].due < due)
+            due = session->skipped[i].due;
     }
     return due;
 }
 
-/* Sends -------------------------------------------------------------------------------------- */
+/* Sends --------------------------------------------------------------------------------------- */
 
 /* Queues a frame and sends what the socket takes. A control frame may go beyond the limit. */
-static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *data, size_t size) {
-    rtmi_conn *conn = &client->session.conn;
+static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int opcode,
+                                  const void *data, size_t size) {
+    rtmi_conn *conn = &session->exchange.conn;
     unsigned char mask[4];
     size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
-    if (client->ws.close_sent) return RTM_OK;
+    if (session->ws.close_sent) return RTM_OK;
     if (conn->out.size - conn->out_at + size > limit)
-        return rtmi_fail(&client->why, RTM_E_AGAIN, "the send buffer is full");
-    if (!rtmi_random_bytes(client, mask, sizeof mask)) return rtmi_no_random(&client->why);
+        return rtmi_fail(&client->error, RTM_E_AGAIN, "the send buffer is full");
+    if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
     if (conn->out_at) { /* only what still waits */
         memmove(conn->out.data, conn->out.data + conn->out_at, conn->out.size - conn->out_at);
         conn->out.size -= conn->out_at;
@@ -3029,24 +3264,25 @@ static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *da
     }
     if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
         conn->out.failed = false; /* nothing was taken */
-        return rtmi_out_of_memory(&client->why);
+        return rtmi_out_of_memory(&client->error);
     }
-    client->ws.close_sent = opcode == RTMI_WS_CLOSE;
+    session->ws.close_sent = opcode == RTMI_WS_CLOSE;
     rtmi_conn_flush(conn); /* what cannot be sent now waits; a broken connection shows in reading */
     return RTM_OK;
 }
 
-static void rtmi_send_close(rtm_client *client, int code) {
+static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code) {
     unsigned char payload[2] = { (unsigned char)(code >> 8), (unsigned char)code };
-    rtmi_send_frame(client, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
+    rtmi_send_frame(client, session, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
 static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
     if (client->unanswered_count == RTMI_UNANSWERED)
-        return rtmi_fail(&client->why, RTM_E_AGAIN, "%d messages await an answer", RTMI_UNANSWERED);
+        return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages await an answer",
+                         RTMI_UNANSWERED);
     void *grown = rtmi_grow(client->unanswered, client->unanswered_count,
                             &client->unanswered_capacity, sizeof *client->unanswered);
-    if (!grown) return rtmi_out_of_memory(&client->why);
+    if (!grown) return rtmi_out_of_memory(&client->error);
     client->unanswered = grown;
     client->unanswered[client->unanswered_count++] = id;
     return RTM_OK;
@@ -3068,21 +3304,22 @@ static int rtmi_next_id(const rtm_client *client) {
 }
 
 static rtm_result rtmi_not_connected(rtm_client *client) {
-    return rtmi_fail(&client->why, RTM_E_NOT_CONNECTED, "not connected");
+    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "not connected");
 }
 
 static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
-    return rtmi_fail(&client->why, RTM_E_TOO_BIG, "message of %zu bytes or more: Slack takes 16384",
-                     size);
+    return rtmi_fail(&client->error, RTM_E_TOO_BIG,
+                     "message of %zu bytes or more: Slack takes 16384", size);
 }
 
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
 static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
-    if (client->compose.failed) return rtmi_out_of_memory(&client->why);
-    if (client->compose.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, client->compose.size);
+    const rtmi_buf *out = &client->compose;
+    if (out->failed) return rtmi_out_of_memory(&client->error);
+    if (out->size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, out->size);
     rtm_result result = answered ? rtmi_unanswered_add(client, id) : RTM_OK;
     if (result != RTM_OK) return result;
-    result = rtmi_send_frame(client, RTMI_WS_TEXT, client->compose.data, client->compose.size);
+    result = rtmi_send_frame(client, client->session[0], RTMI_WS_TEXT, out->data, out->size);
     if (result != RTM_OK) {
         if (answered) rtmi_unanswered_remove(client, id);
         return result;
@@ -3099,7 +3336,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     if (!client) return RTM_E_ARGUMENT;
     for (int i = 0; i < fields; i++)
         if (!value[i])
-            return rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s without a channel or text", type);
+            return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s without a channel or text", type);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     rtmi_buf *out = &client->compose;
     int id = rtmi_next_id(client);
@@ -3110,7 +3347,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     for (int i = 0; i < fields; i++) {
         size_t size = strlen(value[i]);
         if (!rtmi_is_utf8(value[i], size))
-            return rtmi_fail(&client->why, RTM_E_JSON, "channel or text is not UTF-8");
+            return rtmi_fail(&client->error, RTM_E_JSON, "channel or text is not UTF-8");
         if (size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, size);
         rtmi_buf_text(out, name[i]);
         rtmi_json_quote(out, value[i]);
@@ -3124,6 +3361,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
 static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
+    rtmi_error error = { .secrets = client->error.secrets };
     char text[128];
     long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
     if (id <= 0 || id > INT_MAX) return false;
@@ -3131,9 +3369,10 @@ static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
     rtmi_unanswered_remove(client, event->id);
     if (typed || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json_string(rtm_json_get(event->data, "error.msg"), text, sizeof text);
-    rtmi_fail(&client->why, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)", event->id,
-              text, rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
-    rtmi_dispatch_error(client, RTM_E_SLACK, event->id, event->data);
+    event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
+                              event->id, text,
+                              rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
+    rtmi_report(client, &error, *event);
     return true;
 }
 
@@ -3144,37 +3383,37 @@ static bool rtmi_is_one_of(const char *word, const char *const *list) {
 }
 
 /* One text message from Slack. What nobody listens to is dropped after a look at its type. */
-static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
-    static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
+static void rtmi_on_text(rtm_client *client, rtmi_session *session, const char *text, size_t size) {
     static const char *const ours[] = { "open", "close", "Unknown", NULL }; /* not the server's */
     rtm_json data = { text, size, NULL }, type = rtmi_json_member(data, "type", 4);
     size_t length = rtm_json_string(type, client->type, sizeof client->type);
     bool typed = type.size && *type.text == '"' && strlen(client->type) == length &&
                  !rtmi_is_one_of(client->type, ours);
-    bool leaving = typed && rtmi_is_one_of(client->type, ends);
+    bool leaving = typed && rtmi_is_one_of(client->type, client->kind->ends);
     bool reply = !typed || !strcmp(client->type, "pong");
-    if (!strcmp(client->type, "hello")) client->said_hello = true;
-    if (!leaving && !reply && !rtmi_anyone_hears(client, client->type, length)) return;
-    if (!rtmi_document_open(&client->event_document, text, size, &data)) {
-        rtmi_skip_message(client, RTMI_SKIP_JSON);
+    if (!strcmp(client->type, "hello")) session->said_hello = true;
+    if (size > RTMI_KEPT) session->large_at = client->now;
+    if (!leaving && !reply && !rtmi_has_handler(client, client->type, length)) return;
+    if (!rtmi_document_open(&session->document, text, size, &data)) {
+        rtmi_skip_message(client, session, RTMI_SKIP_JSON);
         return;
     }
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
                         .detail = "" };
     if (reply && rtmi_on_reply(client, &event, typed)) return;
-    if (leaving) client->drop = true;
+    if (leaving) session->drop = true;
     rtmi_dispatch(client, &event, !strcmp(event.type, "error"));
-    if (client->event_document.failed) rtmi_skip_message(client, RTMI_SKIP_TOKENS);
+    if (session->document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
 }
 
-static void rtmi_on_close(rtm_client *client) {
-    size_t size = client->ws.size > 2 ? client->ws.size - 2 : 0;
-    client->close_code = client->ws.code;
-    memcpy(client->close_reason, client->ws.control + 2, size);
-    client->close_reason[size] = '\0';
-    rtmi_redact(client->close_reason, client->why.secrets);
-    rtmi_fail(&client->why, RTM_E_CLOSED, "Slack closed the session (WebSocket close code %d)",
-              client->close_code);
+static void rtmi_on_close(rtmi_session *session) {
+    size_t size = session->ws.size > 2 ? session->ws.size - 2 : 0;
+    session->close_code = session->ws.code;
+    memcpy(session->close_reason, session->ws.control + 2, size);
+    session->close_reason[size] = '\0';
+    rtmi_redact(session->close_reason, session->error.secrets);
+    rtmi_fail(&session->error, RTM_E_CLOSED,
+              "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
 
 /* The Web API's answers ----------------------------------------------------------------------- */
@@ -3192,9 +3431,9 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", NULL
 };
 
-static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const char *code) {
+static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
+    const char *code = exchange->code, *advice = "";
     rtm_result result = RTM_E_SLACK;
-    const char *advice = "";
     if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
         result = RTM_E_RATE_LIMITED;
@@ -3202,317 +3441,321 @@ static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const
         advice = ": a new-style app cannot use RTM; set app_token for Socket Mode";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
-    return rtmi_fail(&client->why, result, "Slack refused %s: %s%s", method, code, advice);
+    return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
+                     code, advice);
 }
 
-/* Judges a complete response: RTM_OK only for HTTP 200 with "ok":true. `code` is where the error
-   code is kept. */
-static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const char *method,
-                             rtmi_document *document, char code[RTMI_CODE],
-                             rtm_response *response) {
-    const rtmi_http *http = &call->conn.http;
-    const char *body = call->body.data ? call->body.data : "";
-    size_t size = call->body.size;
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true. */
+static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
+                                      rtm_response *response) {
+    const rtmi_http *http = &exchange->conn.http;
+    const char *body = exchange->body.data ? exchange->body.data : "";
+    const char *method = exchange->method, *host = exchange->conn.peer.host;
+    rtmi_error *error = &exchange->conn.error;
+    size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_is_utf8(body, size) && rtmi_document_open(document, body, size, &root);
+    bool valid = rtmi_is_utf8(body, size) &&
+                 rtmi_document_open(&exchange->document, body, size, &root);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     if (valid) response->data = root;
     response->ok = rtm_json_bool(rtm_json_get(response->data, "ok"), false);
     if (!response->ok)
-        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-    rtmi_redact(code, client->why.secrets);
-    response->error = code;
-    rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
+        rtm_json_string(rtm_json_get(response->data, "error"), exchange->code, RTMI_CODE);
+    rtmi_redact(exchange->code, error->secrets);
+    response->error = exchange->code;
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, exchange->code);
     if (http->status == 429)
-        return rtmi_fail(&client->why, RTM_E_RATE_LIMITED,
-                         "Slack limits the rate of %s: wait %d s", method,
-                         http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
-    if (*code) return rtmi_slack_error(client, method, code);
+        return rtmi_fail(error, RTM_E_RATE_LIMITED, "Slack limits the rate of %s: wait %d s",
+                         method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
+    if (*exchange->code) return rtmi_slack_error(exchange);
     if (http->status != 200)
-        return rtmi_fail(&client->why, RTM_E_HTTP, "%s answered %s with HTTP status %d%s",
-                         call->conn.peer.host, method, http->status,
-                         http->status == 404 ? ": check base_url" : "");
+        return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
+                         http->status, http->status == 404 ? ": check base_url" : "");
     if (!valid)
-        return rtmi_fail(&client->why, RTM_E_JSON, "%s answered %s with something that is not JSON",
-                         call->conn.peer.host, method);
+        return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is not JSON", host,
+                         method);
     if (!response->ok)
-        return rtmi_fail(&client->why, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
+        return rtmi_fail(error, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
     return RTM_OK;
 }
 
-/* Composes POST base_url/method with this form and begins it. */
-static rtm_result rtmi_begin_api(rtm_client *client, rtmi_call *call, const char *method,
-                                 const rtmi_buf *form) {
-    rtmi_buf *out = &call->request, *path = &client->compose;
+/* Composes POST base_url/method with this form, or an empty one, and begins it. */
+static void rtmi_begin_api(rtm_client *client, rtmi_exchange *exchange, const char *method,
+                           const rtmi_buf *form, long long now) {
+    const rtmi_settings *settings = &client->settings;
+    rtmi_buf *out = &exchange->request, *path = &client->compose;
     rtmi_buf_clear(path);
-    rtmi_buf_text(path, client->base_path, method);
+    rtmi_buf_text(path, settings->base_path, method);
     rtmi_buf_free(out);
-    rtmi_write_request(out, "POST", path->data, path->size, &client->api, client->headers);
+    rtmi_write_request(out, "POST", path->data, path->size, &settings->api, settings->headers);
     if (path->failed || (form && form->failed)) out->failed = true;
-    if (!rtmi_find_header(client->headers, "Authorization"))
-        rtmi_buf_text(out, "Authorization: Bearer ", client->token, "\r\n");
-    rtmi_write_header(out, client->headers, "Content-Type", "application/x-www-form-urlencoded");
-    rtmi_write_header(out, client->headers, "Accept", "application/json");
+    if (!rtmi_find_header(settings->headers, "Authorization"))
+        rtmi_buf_text(out, "Authorization: Bearer ", settings->token, "\r\n");
+    rtmi_write_header(out, settings->headers, "Content-Type", "application/x-www-form-urlencoded");
+    rtmi_write_header(out, settings->headers, "Accept", "application/json");
     rtmi_buf_text(out, "Content-Length: ");
     rtmi_buf_number(out, form ? (long long)form->size : 0);
     rtmi_buf_text(out, "\r\n\r\n");
     if (form) rtmi_buf_add(out, form->data, form->size);
-    call->limit = client->max_message;
-    return rtmi_call_start(call, RTMI_HTTP_CALL, &client->api, client->timeout_ms);
+    exchange->method = method;
+    exchange->limit = settings->max_message;
+    rtmi_exchange_start(exchange, RTMI_HTTP_CALL, &settings->api, now, settings->timeout_ms);
 }
 
-/* States: entering --------------------------------------------------------------------------- */
+/* The end of a session ------------------------------------------------------------------------ */
 
-static rtm_result rtmi_begin_calling(rtm_client *client) {
-    const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
-    client->retry_after = -1;
-    return rtmi_begin_api(client, &client->session, method, NULL);
+/* How long until the next attempt, in ms. A session that lasted is followed by another at once, and
+   so is the first that did not: it costs no event, and is no storm. */
+static int rtmi_backoff(rtm_client *client, const rtmi_session *session, bool lasted) {
+    uint32_t random = 0;
+    int wait = 0, asked = session->retry_after;
+    if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
+    bool at_once = lasted || (session->said_hello && !client->fell_short);
+    if (lasted) client->failures = 0;
+    else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
+    client->fell_short = !lasted && (client->fell_short || session->said_hello);
+    if (asked >= 0) {
+        wait = asked;
+    } else if (!at_once) {
+        int cap = session->said_hello ? RTMI_SHORT_BACKOFF_S : RTMI_BACKOFF_S;
+        wait = 1 << (client->failures - 1);
+        if (wait > cap) wait = cap;
+    }
+    if (RTM_RANDOM(&random, sizeof random)) random = 0;
+    return wait * 1000 + (int)(random % 1000); /* so that a thousand devices come one by one */
 }
 
-/* The upgrade request (RFC 6455 section 4.1) to the URL in the greeting. */
-static rtm_result rtmi_begin_upgrading(rtm_client *client) {
-    rtm_json value = rtm_json_get(client->greeting, "url");
-    rtmi_buf *out = &client->session.request, key = { client->key, 0, sizeof client->key, false };
+/* The session or attempt is over, and session->error says why: what comes next? */
+static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm_result cause) {
+    bool stopped = rtmi_is_stopped(client);
+    if (stopped) { /* however it ends, it was asked for */
+        cause = RTM_OK;
+        rtmi_fail(&session->error, RTM_E_STOPPED, "the client was stopped");
+    }
+    session->cause = cause;
+    client->result = stopped ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
+    bool final = stopped || client->settings.no_auto_reconnect || cause == RTM_E_AUTH;
+    return final ? RTM_STATE_FINISHED : RTM_STATE_WAITING;
+}
+
+/* The same where the exchange or its connection failed, and has the sentence. */
+static rtm_state rtmi_end_exchange(rtm_client *client, rtmi_session *session, rtm_result cause) {
+    session->error = session->exchange.conn.error;
+    return rtmi_end_session(client, session, cause);
+}
+
+/* A session or an attempt has ended: everything that is to be told of it, in this order. */
+static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
+    if (was_open) rtmi_report_held_back(client, session, true);
+    if (session->cause != RTM_OK)
+        rtmi_report(client, &session->error,
+                    (rtm_event){ .result = session->cause, .retry_ms = session->retry_ms });
+    for (size_t i = 0; i < client->unanswered_count; i++) {
+        rtmi_error error = { .secrets = client->error.secrets };
+        int id = client->unanswered[i];
+        rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
+                  "message %d was not answered before the session ended", id);
+        rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
+    }
+    client->unanswered_count = 0;
+    if (!was_open) return;
+    rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
+                        .reason = session->close_reason, .detail = "",
+                        .retry_ms = session->retry_ms };
+    rtmi_dispatch(client, &event, true);
+}
+
+/* Entering a state ---------------------------------------------------------------------------- */
+
+static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
+    rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
+    session->opened_at = client->now;
+    session->retry_after = -1;
+    session->said_hello = session->drop = false;
+    session->close_code = RTMI_CLOSE_ABNORMAL;
+    session->close_reason[0] = '\0';
+    memset(session->skipped, 0, sizeof session->skipped);
+    rtmi_ws_start(&session->ws, client->settings.max_message);
+    rtmi_dispatch(client, &event, false);
+    if (session->exchange.document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
+    rtmi_document_free(&session->exchange.document);
+    rtmi_buf_free(&session->exchange.body);
+    session->exchange.conn.received = true;
+}
+
+/* WAITING or FINISHED: the old connection is closed first. */
+static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
+    bool was_open = from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING;
+    bool lasted = was_open && client->now - session->opened_at >= RTMI_LASTED_MS;
+    rtmi_conn_shutdown(&session->exchange.conn);
+    rtmi_buf_free(&session->exchange.body);
+    session->drop = false;
+    client->ended++;
+    session->retry_ms = -1;
+    if (session->state == RTM_STATE_WAITING) {
+        session->retry_ms = rtmi_backoff(client, session, lasted);
+        session->deadline = client->now + session->retry_ms;
+        rtmi_log(client, "next attempt in %d ms", session->retry_ms);
+    }
+    rtmi_report_end(client, session, was_open);
+    client->error = session->error; /* rtm_error_detail explains what rtm_poll returns */
+}
+
+/* The one place that writes the state. */
+static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next) {
+    static const char *const name[] = {
+#define RTMI_NAME(NAME) #NAME,
+        RTM_STATES(RTMI_NAME)
+#undef RTMI_NAME
+    };
+    rtm_state from = session->state;
+    rtmi_log(client, "%s -> %s", name[from], name[next]);
+    session->state = next;
+    client->now = RTM_NOW_MS();
+    switch (next) {
+    case RTM_STATE_OPEN: rtmi_enter_open(client, session); break;
+    case RTM_STATE_CLOSING:
+        session->deadline = client->now + RTMI_CLOSING_MS;
+        rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
+        break;
+    case RTM_STATE_WAITING:
+    case RTM_STATE_FINISHED: rtmi_enter_end(client, session, from); break;
+    default: break;
+    }
+}
+
+/* The states, in the order of the table: each function does what can be done now, and returns the
+   state that is next -------------------------------------------------------------------------- */
+
+static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
+    session->retry_after = -1;
+    session->said_hello = false;
+    rtmi_begin_api(client, &session->exchange, client->kind->method, NULL, client->now);
+    return RTM_STATE_CALLING;
+}
+
+/* Begins the upgrade request (RFC 6455 section 4.1) to the URL in the greeting. */
+static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) {
+    rtm_json value = rtm_json_get(session->greeting, "url");
+    rtmi_buf *out = &session->exchange.request;
+    rtmi_buf key = { session->key, 0, sizeof session->key, false };
+    const rtmi_settings *settings = &client->settings;
     unsigned char nonce[16];
     rtmi_peer peer;
     const char *path;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
     rtmi_buf_clear(&client->compose);
-    if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(&client->why);
+    if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(&session->error);
     char *url = client->compose.data;
     rtm_json_string(value, url, length + 1);
     if (strlen(url) != length || !rtmi_parse_url(url, &peer, &path, &path_length))
-        return rtmi_fail(&client->why, RTM_E_SLACK, length
+        return rtmi_fail(&session->error, RTM_E_SLACK, length
                          ? "the url in Slack's answer is not a URL" : "no url in Slack's answer");
-    if (client->api.tls && !peer.tls)
-        return rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+    if (settings->api.tls && !peer.tls)
+        return rtmi_fail(&session->error, RTM_E_WEBSOCKET,
                          "a ws:// URL from an https API: not followed, it must be wss://");
-    if (!rtmi_random_bytes(client, nonce, sizeof nonce)) return rtmi_no_random(&client->why);
+    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&session->error);
     rtmi_base64(&key, nonce, sizeof nonce);
-    client->key[24] = '\0';
+    session->key[24] = '\0';
     rtmi_buf_free(out);
-    rtmi_write_request(out, "GET", path, path_length, &peer, client->headers);
+    rtmi_write_request(out, "GET", path, path_length, &peer, settings->headers);
     rtmi_buf_text(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
-                  client->key, "\r\n\r\n");
-    return rtmi_call_start(&client->session, RTMI_HTTP_UPGRADE, &peer, client->timeout_ms);
+                  session->key, "\r\n\r\n");
+    rtmi_exchange_start(&session->exchange, RTMI_HTTP_UPGRADE, &peer, client->now,
+                        settings->timeout_ms);
+    return RTM_OK;
 }
 
-static void rtmi_enter_open(rtm_client *client) {
-    rtm_event event = { .type = "open", .data = client->greeting, .reason = "", .detail = "" };
-    client->opened_at = client->now;
-    client->said_hello = false;
-    client->retry_after = -1;
-    memset(client->skipped, 0, sizeof client->skipped);
-    client->close_code = RTMI_CLOSE_ABNORMAL;
-    client->close_reason[0] = '\0';
-    rtmi_ws_start(&client->ws, client->max_message);
-    rtmi_dispatch(client, &event, false);
-    if (client->event_document.failed) rtmi_skip_message(client, RTMI_SKIP_TOKENS);
-    rtmi_buf_free(&client->session.body);
-    client->session.conn.heard = true;
-    client->now = RTM_NOW_MS();
-}
-
-/* How long until the next attempt, in ms. A session that lasted is followed by another at once, and
-   so is the first that did not: it costs no event, and is no storm. */
-static int rtmi_backoff(rtm_client *client, bool lasted) {
-    uint32_t random = 0;
-    int wait = 0, asked = client->retry_after;
-    if (asked < 0 && client->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    bool at_once = lasted || (client->said_hello && !client->fell_short);
-    if (lasted) client->failures = 0;
-    else if (client->failures < 16) client->failures++; /* 2^9 s is beyond both caps already */
-    client->fell_short = !lasted && (client->fell_short || client->said_hello);
-    if (asked >= 0) {
-        wait = asked;
-    } else if (!at_once) {
-        int cap = client->said_hello ? RTMI_SHORT_BACKOFF_S : RTMI_BACKOFF_S;
-        wait = 1 << (client->failures - 1);
-        if (wait > cap) wait = cap;
-    }
-    rtmi_random_bytes(client, &random, sizeof random);
-    return wait * 1000 + (int)(random % 1000); /* so that a thousand devices come one by one */
-}
-
-/* A session or an attempt has ended: everything that is to be told of it, in this order. */
-static void rtmi_tell_end(rtm_client *client, bool was_open) {
-    rtm_result cause = client->cause;
-    if (was_open) rtmi_report_all_skipped(client, true);
-    if (cause != RTM_OK) rtmi_report(client, cause);
-    for (size_t i = 0; i < client->unanswered_count; i++) {
-        int id = client->unanswered[i];
-        rtmi_fail(&client->why, RTM_E_UNACKNOWLEDGED,
-                  "message %d was not answered before the session ended", id);
-        rtmi_dispatch_error(client, RTM_E_UNACKNOWLEDGED, id, rtmi_json_none);
-    }
-    client->unanswered_count = 0;
-    if (!was_open) return;
-    rtm_event event = { .type = "close", .result = cause, .code = client->close_code,
-                        .reason = client->close_reason, .detail = "",
-                        .retry_ms = client->retry_ms };
-    rtmi_dispatch(client, &event, true);
-}
-
-static void rtmi_enter_end(rtm_client *client, rtmi_state from) {
-    bool was_open = from == RTMI_OPEN || from == RTMI_CLOSING;
-    bool lasted = was_open && client->now - client->opened_at >= RTMI_LASTED_MS;
-    rtmi_why why = client->why;
-    rtmi_conn_shutdown(&client->session.conn);
-    rtmi_buf_free(&client->session.body);
-    client->drop = false;
-    client->ended++;
-    client->retry_ms = -1;
-    if (client->state == RTMI_WAITING) {
-        client->retry_ms = rtmi_backoff(client, lasted);
-        client->deadline = client->now + client->retry_ms;
-        rtmi_log(client, "next attempt in %d ms", client->retry_ms);
-    }
-    rtmi_tell_end(client, was_open);
-    client->retry_ms = 0;
-    client->why = why; /* what rtm_poll returns is what rtm_error_detail explains */
-}
-
-/* The one place that writes the state: its deadline, what it begins with, what is told of it. */
-static void rtmi_enter(rtm_client *client, rtmi_state next) {
-    static const char *const name[] = {
-#define RTMI_NAME(NAME) #NAME,
-        RTMI_STATES(RTMI_NAME)
-#undef RTMI_NAME
-    };
-    rtmi_state from = client->state;
-    rtmi_log(client, "%s -> %s", name[from], name[next]);
-    client->state = next;
-    client->now = RTM_NOW_MS();
-    client->deadline = client->now + client->timeout_ms;
-    switch (next) {
-    case RTMI_CALLING: client->begun = rtmi_begin_calling(client); break;
-    case RTMI_UPGRADING: client->begun = rtmi_begin_upgrading(client); break;
-    case RTMI_OPEN: rtmi_enter_open(client); break;
-    case RTMI_CLOSING:
-        client->deadline = client->now + RTMI_CLOSING_MS;
-        rtmi_send_close(client, RTMI_CLOSE_NORMAL);
-        break;
-    default: rtmi_enter_end(client, from); break;
-    }
-}
-
-/* States: running, in the order of the table -------------------------------------------------- */
-
-/* The session or attempt is over: what comes next? */
-static rtmi_state rtmi_over(rtm_client *client, rtm_result cause) {
-    bool stopped = rtmi_is_stopped(client);
-    if (stopped) { /* however it ends, it was asked for */
-        cause = RTM_OK;
-        rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
-    }
-    client->cause = cause;
-    client->result = stopped ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
-    bool final = stopped || client->no_auto_reconnect || cause == RTM_E_AUTH;
-    return final ? RTMI_FINISHED : RTMI_WAITING;
-}
-
-/* One more step of the exchange that the state began; RTM_E_AGAIN until it is complete. */
-static rtm_result rtmi_exchange(rtm_client *client) {
-    rtm_result result = client->begun;
-    if (result == RTM_OK) result = rtmi_call_step(&client->session, client->now);
-    client->deadline = client->session.deadline;
-    return result;
-}
-
-/* The answer to the call: RTM_E_AGAIN when another method is to be asked instead. */
-static rtm_result rtmi_judge_greeting(rtm_client *client) {
-    char code[RTMI_CODE] = "";
+static rtm_state rtmi_state_calling(rtm_client *client, rtmi_session *session) {
+    rtmi_exchange *exchange = &session->exchange;
     rtm_response response = { .error = "" };
-    const char *method = client->use_rtm_start ? "rtm.start" : "rtm.connect";
-    rtm_result result = rtmi_judge(client, &client->session, method, &client->event_document, code,
-                                   &response);
-    client->retry_after = client->session.conn.http.retry_after;
-    client->greeting = response.data;
-    if (client->use_rtm_start && !strcmp(code, "method_deprecated")) {
-        client->use_rtm_start = false;
-        client->begun = rtmi_begin_calling(client);
-        return RTM_E_AGAIN;
+    rtm_result result = rtmi_exchange_step(exchange, client->now);
+    if (result == RTM_E_AGAIN) return RTM_STATE_CALLING;
+    if (result == RTM_OK) {
+        result = rtmi_check_response(client, exchange, &response);
+        session->retry_after = exchange->conn.http.retry_after;
+    }
+    if (client->kind->fallback && !strcmp(exchange->code, "method_deprecated")) {
+        client->kind = client->kind->fallback;
+        rtmi_state_idle(client, session);
+        return rtmi_state_calling(client, session);
     }
     /* In the call that opens a session there is nothing to mend by asking again. */
-    if (result == RTM_E_SLACK && rtmi_is_one_of(code, rtmi_call_codes)) return RTM_E_AUTH;
-    return result;
+    if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
+        result = RTM_E_AUTH;
+    if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
+    session->greeting = response.data;
+    result = rtmi_begin_upgrade(client, session);
+    return result == RTM_OK ? RTM_STATE_UPGRADING : rtmi_end_session(client, session, result);
 }
 
-static rtmi_state rtmi_state_calling(rtm_client *client) {
-    rtm_result result;
-    do {
-        result = rtmi_exchange(client);
-        if (result == RTM_E_AGAIN) return RTMI_CALLING;
-        if (result == RTM_OK) result = rtmi_judge_greeting(client);
-    } while (result == RTM_E_AGAIN);
-    return result == RTM_OK ? RTMI_UPGRADING : rtmi_over(client, result);
-}
-
-static rtmi_state rtmi_state_upgrading(rtm_client *client) {
-    const rtmi_http *http = &client->session.conn.http;
-    rtm_result result = rtmi_exchange(client);
-    if (result == RTM_E_AGAIN) return RTMI_UPGRADING;
-    if (result != RTM_OK) return rtmi_over(client, result);
-    client->retry_after = http->retry_after;
-    const char *wrong = rtmi_ws_check_upgrade(http, client->key);
-    if (http->status != 101)
-        result = rtmi_fail(&client->why, http->status == 429 ? RTM_E_RATE_LIMITED
-                                                             : RTM_E_WEBSOCKET,
-                           "the WebSocket was refused with HTTP status %d", http->status);
-    else if (wrong)
-        result = rtmi_fail(&client->why, RTM_E_WEBSOCKET,
+static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session) {
+    const rtmi_http *http = &session->exchange.conn.http;
+    rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
+    if (result == RTM_E_AGAIN) return RTM_STATE_UPGRADING;
+    if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
+    const char *wrong = rtmi_ws_check_upgrade(http, session->key);
+    if (http->status == 101 && !wrong) return RTM_STATE_OPEN;
+    session->retry_after = http->retry_after;
+    if (http->status == 101)
+        result = rtmi_fail(&session->error, RTM_E_WEBSOCKET,
                            "bad answer to the WebSocket handshake: %s", wrong);
-    return result == RTM_OK ? RTMI_OPEN : rtmi_over(client, result);
+    else
+        result = rtmi_fail(&session->error,
+                           http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
+                           "the WebSocket was refused with HTTP status %d", http->status);
+    return rtmi_end_session(client, session, result);
 }
 
 /* What the parser found. Another state than the present one ends the session. */
-static rtmi_state rtmi_on_frame(rtm_client *client, rtmi_ws_what what) {
-    rtmi_ws *ws = &client->ws;
+static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_ws_what what) {
+    rtmi_ws *ws = &session->ws;
     if (what == RTMI_WS_BAD) {
-        client->close_code = ws->code;
-        rtmi_send_close(client, ws->code);
-        return rtmi_over(client, rtmi_fail(&client->why, RTM_E_WEBSOCKET,
-                                           "Slack broke the WebSocket protocol: %s", ws->error));
+        session->close_code = ws->code;
+        rtmi_send_close(client, session, ws->code);
+        rtmi_fail(&session->error, RTM_E_WEBSOCKET, "Slack broke the WebSocket protocol: %s",
+                  ws->error);
+        return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
-        rtmi_skip_message(client, ws->skip == RTM_E_TOO_BIG ? RTMI_SKIP_TOO_BIG
-                                                            : RTMI_SKIP_MEMORY);
-        return client->state;
+        rtmi_skip_message(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_SKIP_TOO_BIG
+                                                                     : RTMI_SKIP_MEMORY);
+        return session->state;
     }
     switch (ws->opcode) {
-    case RTMI_WS_TEXT:
-        if (ws->size > RTMI_KEPT) client->large_at = client->now;
-        rtmi_on_text(client, ws->data, ws->size);
+    case RTMI_WS_TEXT: rtmi_on_text(client, session, ws->data, ws->size); break;
+    case RTMI_WS_PING:
+        rtmi_send_frame(client, session, RTMI_WS_PONG, ws->control, ws->size);
         break;
-    case RTMI_WS_PING: rtmi_send_frame(client, RTMI_WS_PONG, ws->control, ws->size); break;
-    case RTMI_WS_BINARY: rtmi_skip_message(client, RTMI_SKIP_BINARY); break;
+    case RTMI_WS_BINARY: rtmi_skip_message(client, session, RTMI_SKIP_BINARY); break;
     case RTMI_WS_CLOSE:
-        rtmi_on_close(client);
-        rtmi_send_close(client, client->close_code);
-        return rtmi_over(client, RTM_OK);
+        rtmi_on_close(session);
+        rtmi_send_close(client, session, session->close_code);
+        return rtmi_end_session(client, session, RTM_OK);
     default: break; /* PONG: that bytes came is all it says */
     }
-    return client->state;
+    return session->state;
 }
 
 /* Reads the frames that are here, as far as this step's budget goes. Parses where the bytes lie,
    and gives them back to the connection afterwards. */
-static rtmi_state rtmi_take_in(rtm_client *client) {
-    rtmi_conn *conn = &client->session.conn;
-    rtmi_state here = client->state, next = here;
+static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
+    rtmi_conn *conn = &session->exchange.conn;
+    rtm_state here = session->state, next = here;
+    bool closing = here == RTM_STATE_CLOSING;
     size_t size, used;
     const char *data;
-    while (next == here && (here == RTMI_CLOSING || !rtmi_is_stopped(client))) {
+    while (next == here && (closing || !rtmi_is_stopped(client))) {
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
-        if (result != RTM_OK) return rtmi_over(client, result);
+        if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
         size_t at = 0;
-        while (at < size && next == here && (here == RTMI_CLOSING || !rtmi_is_stopped(client))) {
-            rtmi_ws_what what = rtmi_ws_parse(&client->ws, data + at, size - at, &used);
+        while (at < size && next == here && (closing || !rtmi_is_stopped(client))) {
+            rtmi_ws_what what = rtmi_ws_parse(&session->ws, data + at, size - at, &used);
             at += used;
-            if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, what);
+            if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, session, what);
         }
         rtmi_conn_consume(conn, at);
     }
@@ -3520,79 +3763,115 @@ static rtmi_state rtmi_take_in(rtm_client *client) {
 }
 
 /* Gives back what a large message made the buffers grow to, once that is not needed any more. */
-static void rtmi_shrink_buffers(rtm_client *client) {
-    if (client->now - client->large_at < RTMI_KEPT_MS || client->ws.message) return;
-    if (client->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&client->ws.buffer);
-    rtmi_document_free(&client->event_document);
-    client->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
+static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
+    if (client->now - session->large_at < RTMI_KEPT_MS || session->ws.message) return;
+    if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
+    rtmi_document_free(&session->document);
+    session->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
 }
 
-static rtmi_state rtmi_state_open(rtm_client *client) {
-    int before = client->dispatched;
-    rtmi_conn_flush(&client->session.conn);
-    rtmi_state next = rtmi_take_in(client);
-    if (next != RTMI_OPEN || rtmi_is_stopped(client)) return next;
-    if (client->drop) {
-        rtmi_send_close(client, RTMI_CLOSE_NORMAL);
-        client->close_code = RTMI_CLOSE_NORMAL;
-        rtmi_fail(&client->why, RTM_E_CLOSED, "the session was dropped, to begin another");
-        return rtmi_over(client, RTM_OK);
+static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
+    rtmi_conn *conn = &session->exchange.conn;
+    rtmi_conn_flush(conn);
+    rtm_state next = rtmi_read_frames(client, session);
+    if (next != RTM_STATE_OPEN || rtmi_is_stopped(client)) return next;
+    if (session->drop) {
+        rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
+        session->close_code = RTMI_CLOSE_NORMAL;
+        rtmi_fail(&session->error, RTM_E_CLOSED, "the session was dropped, to begin another");
+        return rtmi_end_session(client, session, RTM_OK);
     }
-    if (client->dispatched != before) client->now = RTM_NOW_MS(); /* callbacks take time */
-    if (client->session.conn.heard) {
-        client->session.conn.heard = client->pinged = false;
-        client->silent_at = client->now + client->ping_interval_ms;
+    if (conn->received) {
+        conn->received = session->pinged = false;
+        session->silent_at = client->now + client->settings.ping_interval_ms;
     }
-    if (client->now >= client->silent_at) {
-        if (client->pinged)
-            return rtmi_over(client, rtmi_fail(&client->why, RTM_E_TIMEOUT,
-                                               "no sign of life from Slack, nor answer to a PING"));
-        client->pinged = true;
-        client->silent_at = client->now + (client->ping_interval_ms + 1) / 2;
-        rtmi_send_frame(client, RTMI_WS_PING, NULL, 0);
+    if (client->now >= session->silent_at) {
+        if (session->pinged) {
+            rtmi_fail(&session->error, RTM_E_TIMEOUT,
+                      "no sign of life from Slack, nor answer to a PING");
+            return rtmi_end_session(client, session, RTM_E_TIMEOUT);
+        }
+        session->pinged = true;
+        session->silent_at = client->now + (client->settings.ping_interval_ms + 1) / 2;
+        rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
     }
-    rtmi_shrink_buffers(client);
-    long long due = rtmi_report_all_skipped(client, false);
-    client->deadline = due < client->silent_at ? due : client->silent_at;
-    return RTMI_OPEN;
+    rtmi_shrink_buffers(client, session);
+    long long due = rtmi_report_held_back(client, session, false);
+    session->deadline = due < session->silent_at ? due : session->silent_at;
+    return RTM_STATE_OPEN;
 }
 
 /* Our CLOSE is out: wait for the answer, for the end of the connection, or for a second. What comes
    before it counts: it may answer a message of ours. */
-static rtmi_state rtmi_state_closing(rtm_client *client) {
-    rtmi_conn_flush(&client->session.conn);
-    rtmi_state next = rtmi_take_in(client);
-    if (next != RTMI_CLOSING || client->now < client->deadline) return next;
-    return rtmi_over(client, RTM_OK);
+static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
+    rtmi_conn_flush(&session->exchange.conn);
+    rtm_state next = rtmi_read_frames(client, session);
+    if (next != RTM_STATE_CLOSING || client->now < session->deadline) return next;
+    return rtmi_end_session(client, session, RTM_OK);
 }
 
-/* Does what the state can do now, and says which state is next. */
-static rtmi_state rtmi_run_state(rtm_client *client) {
-    bool stopped = rtmi_is_stopped(client);
-    switch (client->state) {
-    case RTMI_OPEN: return stopped ? RTMI_CLOSING : rtmi_state_open(client);
-    case RTMI_CLOSING: return rtmi_state_closing(client);
-    case RTMI_FINISHED: return RTMI_FINISHED;
-    default: break;
+static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
+    if (client->now < session->deadline) return RTM_STATE_WAITING;
+    return rtmi_state_idle(client, session);
+}
+
+static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
+    rtm_state state = session->state;
+    if (rtmi_is_stopped(client)) {
+        if (state == RTM_STATE_OPEN) return RTM_STATE_CLOSING;
+        if (state < RTM_STATE_OPEN || state == RTM_STATE_WAITING)
+            return rtmi_end_session(client, session, RTM_OK);
     }
-    if (stopped) return rtmi_over(client, RTM_OK);
-    switch (client->state) {
-    case RTMI_CALLING: return rtmi_state_calling(client);
-    case RTMI_UPGRADING: return rtmi_state_upgrading(client);
-    case RTMI_WAITING: return client->now < client->deadline ? RTMI_WAITING : RTMI_CALLING;
-    default: return RTMI_CALLING; /* IDLE */
+    switch (state) {
+    case RTM_STATE_IDLE: return rtmi_state_idle(client, session);
+    case RTM_STATE_CALLING: return rtmi_state_calling(client, session);
+    case RTM_STATE_UPGRADING: return rtmi_state_upgrading(client, session);
+    case RTM_STATE_OPEN: return rtmi_state_open(client, session);
+    case RTM_STATE_CLOSING: return rtmi_state_closing(client, session);
+    case RTM_STATE_WAITING: return rtmi_state_waiting(client, session);
+    default: return RTM_STATE_FINISHED;
     }
 }
 
-/* Runs states until there is nothing more to do without waiting. */
-static void rtmi_step(rtm_client *client) {
+/* Runs the states until there is nothing more to do without waiting. */
+static void rtmi_step(rtm_client *client, rtmi_session *session) {
     client->now = RTM_NOW_MS();
     for (;;) {
         bool stopped = rtmi_is_stopped(client);
-        rtmi_state next = rtmi_run_state(client);
-        if (next != client->state) rtmi_enter(client, next);
+        rtm_state next = rtmi_run_state(client, session);
+        if (next != session->state) rtmi_enter(client, session, next);
         else if (stopped == rtmi_is_stopped(client)) return; /* a callback may have stopped it */
     }
+}
+
+/* When the session must be stepped at the latest; 0 = now. */
+static long long rtmi_session_due(const rtm_client *client, const rtmi_session *session) {
+    const rtmi_conn *conn = &session->exchange.conn;
+    bool stopped = rtmi_is_stopped(client);
+    switch (session->state) {
+    case RTM_STATE_IDLE: return 0;
+    case RTM_STATE_CALLING:
+    case RTM_STATE_UPGRADING: return stopped ? 0 : rtmi_conn_due(conn, conn->deadline);
+    case RTM_STATE_OPEN:
+        return stopped || session->drop ? 0 : rtmi_conn_due(conn, session->deadline);
+    case RTM_STATE_CLOSING: return rtmi_conn_due(conn, session->deadline);
+    case RTM_STATE_WAITING: return stopped ? 0 : session->deadline;
+    default: return LLONG_MAX;
+    }
+}
+
+/* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
+static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
+    int wake = client->network.wake[0];
+    struct pollfd fds[1 + 2] = { { wake, POLLIN, 0 } };
+    for (int i = 0; i < count; i++)
+        fds[i + 1] = (struct pollfd){ conns[i]->fd, rtmi_conn_events(conns[i]), 0 };
+    if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
+    for (int i = 0; i < count; i++)
+        if (fds[i + 1].revents) conns[i]->ready = true;
+    if (!fds[0].revents) return;
+    rtmi_wake_clear(wake);
+    client->woken = true;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3627,31 +3906,31 @@ static size_t rtmi_strip(const char **text) {
    is no secret, and would blot out words. */
 static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
     if (length < 4) return;
-    rtmi_buf_add(&client->secrets, text, length);
-    rtmi_buf_add(&client->secrets, "", 1);
+    rtmi_buf_add(&client->settings.secrets, text, length);
+    rtmi_buf_add(&client->settings.secrets, "", 1);
 }
 
 static const char *rtmi_config_token(rtm_client *client, const rtm_config *config) {
     const char *text = config->token;
     if (!text) return "no token: set config.token";
     size_t length = rtmi_strip(&text);
-    if (!(client->token = rtmi_copy(text, length))) return rtmi_no_memory;
+    if (!(client->settings.token = rtmi_copy(text, length))) return rtmi_no_memory;
     rtmi_add_secret(client, text, length);
-    if (!*client->token) return "the token is empty";
-    if (!rtmi_is_visible(client->token)) return "the token has a character that no token has";
+    if (!*client->settings.token) return "the token is empty";
+    if (!rtmi_is_visible(client->settings.token)) return "the token has a character that no token has";
     return NULL;
 }
 
 static const char *rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
     const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
     size_t length;
-    if (!rtmi_parse_url(url, &client->api, &path, &length))
+    if (!rtmi_parse_url(url, &client->settings.api, &path, &length))
         return "base_url is not a URL: https://host[:port]/path/";
     if (rtmi_lower(*url) != 'h') return "base_url is not http or https";
     if (memchr(path, '?', length)) return "base_url has a query";
     bool slash = length && path[length - 1] == '/';
-    if (!(client->base_path = rtmi_copy(path, length + !slash))) return rtmi_no_memory;
-    client->base_path[slash ? length - 1 : length] = '/';
+    if (!(client->settings.base_path = rtmi_copy(path, length + !slash))) return rtmi_no_memory;
+    client->settings.base_path[slash ? length - 1 : length] = '/';
     return NULL;
 }
 
@@ -3693,8 +3972,8 @@ static const char *rtmi_config_headers(rtm_client *client, const rtm_config *con
     const char *wrong = NULL;
     for (const char *const *header = config->headers; header && *header && !wrong; header++)
         wrong = rtmi_config_header(client, &lines, *header);
-    if (!wrong && lines.size && !lines.failed) client->headers = rtmi_copy(lines.data, lines.size);
-    if (!wrong && (lines.failed || (lines.size && !client->headers))) wrong = rtmi_no_memory;
+    if (!wrong && lines.size && !lines.failed) client->settings.headers = rtmi_copy(lines.data, lines.size);
+    if (!wrong && (lines.failed || (lines.size && !client->settings.headers))) wrong = rtmi_no_memory;
     rtmi_buf_free(&lines);
     return wrong;
 }
@@ -3767,19 +4046,19 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->use_rtm_start = method >= 2;
+    client->kind = method < 2 ? &rtmi_kind_rtm : &rtmi_kind_rtm_start;
     if (method == 4) return "connect_method is neither rtm.connect nor rtm.start";
     if (config->timeout_ms < 0) return "timeout_ms is negative";
     if (config->ping_interval_ms < -1) return "ping_interval_ms is negative, and not -1";
     if (config->max_message > RTMI_MAX_MESSAGE) return "max_message is more than 1 GiB";
-    client->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
-    client->ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
-    if (config->ping_interval_ms < 0) client->ping_interval_ms = LLONG_MAX / 4; /* never */
-    client->max_message = config->max_message ? config->max_message : 1048576;
-    client->no_auto_reconnect = config->no_auto_reconnect;
-    client->no_signals = config->no_signals;
-    client->log = config->log;
-    client->log_user = config->log_user;
+    client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
+    client->settings.ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
+    if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
+    client->settings.max_message = config->max_message ? config->max_message : 1048576;
+    client->settings.no_auto_reconnect = config->no_auto_reconnect;
+    client->settings.no_signals = config->no_signals;
+    client->settings.log = config->log;
+    client->settings.log_user = config->log_user;
     client->network.tls_setup = config->tls_setup;
     client->network.tls_user = config->tls_user;
     return NULL;
@@ -3808,9 +4087,9 @@ static const char *rtmi_configure(rtm_client *client, const rtm_config *config) 
     const char *wrong = NULL;
     for (size_t i = 0; !wrong && i < sizeof part / sizeof *part; i++)
         wrong = part[i](client, config);
-    rtmi_buf_add(&client->secrets, "", 1);
-    client->why.secrets = client->secrets.data;
-    return !wrong && client->secrets.failed ? rtmi_no_memory : wrong;
+    rtmi_buf_add(&client->settings.secrets, "", 1);
+    client->error.secrets = client->settings.secrets.data;
+    return !wrong && client->settings.secrets.failed ? rtmi_no_memory : wrong;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3824,9 +4103,14 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
         rtm_client *made = rtmi_alloc(sizeof *made);
         wrong = rtmi_no_memory;
         if (made) {
-            rtmi_conn_init(&made->session.conn, &made->network, &made->why);
-            rtmi_conn_init(&made->web.conn, &made->network, &made->why);
             wrong = rtmi_configure(made, config);
+            if (!wrong) {
+            made->network.epoll = made->network.wake[0] = made->network.wake[1] = -1;
+            made->session[0] = rtmi_alloc(sizeof *made->session[0]);
+            rtmi_conn_init(&made->session[0]->exchange.conn, &made->network, made->error.secrets);
+            made->session[0]->error.secrets = made->error.secrets;
+            rtmi_network_open(&made->network);
+            }
             if (wrong) rtm_destroy(made);
             else *client = made;
         }
@@ -3838,74 +4122,68 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
                                                                        : RTM_E_ARGUMENT;
 }
 
+static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
+    if (!session) return;
+    if (session->state == RTM_STATE_OPEN) rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
+    rtmi_exchange_free(&session->exchange);
+    rtmi_buf_free(&session->ws.buffer);
+    rtmi_document_free(&session->document);
+    rtmi_free(session, sizeof *session);
+}
+
 void rtm_destroy(rtm_client *client) {
     if (!client) return;
     RTM_ASSERT(!client->polling); /* not in a callback */
     if (client->polling) return;
-    if (client->state == RTMI_OPEN) rtmi_send_close(client, RTMI_CLOSE_NORMAL);
-    rtmi_call_free(&client->session);
-    rtmi_call_free(&client->web);
-    rtmi_buf_free(&client->ws.buffer);
+    for (int i = 0; i < 2; i++) rtmi_session_free(client, client->session[i]);
+    if (client->web) rtmi_exchange_free(client->web);
+    rtmi_free(client->web, sizeof *client->web);
+    rtmi_network_close(&client->network);
     rtmi_buf_free(&client->compose);
-    rtmi_document_free(&client->event_document);
-    rtmi_document_free(&client->web_document);
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
     rtmi_free(client->unanswered, 0);
-    rtmi_buf_free(&client->secrets);
+    rtmi_buf_free(&client->settings.secrets);
+    const rtmi_settings *settings = &client->settings;
     const rtmi_network *network = &client->network;
-    char *strings[] = { client->token, client->headers, client->base_path, network->ca_file,
+    char *strings[] = { settings->token, settings->headers, settings->base_path, network->ca_file,
                         network->ca_pem, network->proxy_auth, network->no_proxy };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (strings[i]) rtmi_free(strings[i], strlen(strings[i]));
     rtmi_free(client, sizeof *client);
 }
 
-/* Waits for the socket, at most so long: false when a signal came in between. Long waits are cut
-   into seconds, so that an rtm_stop which just missed poll() is seen within one. */
-static bool rtmi_wait(rtm_client *client, rtmi_conn *conn, int timeout_ms) {
-    struct pollfd pollfd = { conn->fd, rtmi_conn_events(conn), 0 };
-    for (;;) {
-        int slice = timeout_ms < 1000 ? timeout_ms : 1000;
-        int ready = poll(&pollfd, conn->fd >= 0 ? 1 : 0, slice);
-        if (ready < 0) return false;
-        if (ready > 0) conn->drained = false;
-        timeout_ms -= slice;
-        if (ready > 0 || timeout_ms <= 0 || rtmi_is_stopped(client)) return true;
-    }
-}
-
 int rtm_poll(rtm_client *client, int timeout_ms) {
+    rtmi_conn *conns[2];
+    int count = 0, due = rtm_timeout_ms(client);
     if (!client) return RTM_E_ARGUMENT;
     if (client->polling) return RTM_E_BUSY;
     client->polling = true;
     client->dispatched = 0;
-    /* The caller's own poll() may have told of bytes; and silence is judged after a look. */
-    if (timeout_ms == 0 || rtm_timeout_ms(client) == 0) client->session.conn.drained = false;
-    client->session.conn.budget = RTMI_BUDGET;
-    rtmi_step(client);
-    int due = rtm_timeout_ms(client), wait = timeout_ms < 0 ? INT_MAX : timeout_ms;
-    if (due >= 0 && due < wait) wait = due;
-    if (!client->dispatched && wait > 0 && client->state != RTMI_FINISHED &&
-        rtmi_wait(client, &client->session.conn, wait))
-        rtmi_step(client);
+    for (int i = 0; i < 2; i++) {
+        if (!client->session[i]) continue;
+        conns[count] = &client->session[i]->exchange.conn;
+        conns[count++]->budget = RTMI_BUDGET;
+    }
+    bool finished = rtm_get_state(client) == RTM_STATE_FINISHED;
+    if (timeout_ms < 0) timeout_ms = -1;
+    if (due >= 0 && (timeout_ms < 0 || due < timeout_ms)) timeout_ms = due;
+    rtmi_wait(client, conns, count, finished ? 0 : timeout_ms);
+    client->woken = false;
+    rtmi_step(client, client->session[0]);
     client->polling = false;
-    return client->state == RTMI_FINISHED ? (int)client->result : client->dispatched;
+    finished = rtm_get_state(client) == RTM_STATE_FINISHED;
+    return finished ? (int)client->result : client->dispatched;
 }
 
 int rtm_fd(const rtm_client *client) {
-    return client ? client->session.conn.fd : -1;
-}
-
-short rtm_poll_events(const rtm_client *client) {
-    return client ? rtmi_conn_events(&client->session.conn) : 0;
+    return client ? client->network.epoll : -1;
 }
 
 int rtm_timeout_ms(const rtm_client *client) {
-    if (!client || client->state == RTMI_FINISHED) return -1;
-    if (client->state == RTMI_IDLE || (client->drop && client->state == RTMI_OPEN) ||
-        (client->state != RTMI_CLOSING && rtmi_is_stopped(client))) return 0;
-    long long due = rtmi_conn_due(&client->session.conn, client->deadline);
+    if (!client) return -1;
+    long long due = rtmi_session_due(client, client->session[0]);
+    if (due == LLONG_MAX || due <= 0) return due ? -1 : 0;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
 }
@@ -3913,12 +4191,13 @@ int rtm_timeout_ms(const rtm_client *client) {
 rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (client->polling) return RTM_E_BUSY;
-    unsigned ended = client->ended + client->drop; /* the end that was asked for is no failure */
+    const rtmi_session *session = client->session[0];
+    unsigned ended = client->ended + session->drop; /* an end that was asked for is no failure */
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
         if (result < 0) return (rtm_result)result;
         if (!rtm_is_connected(client) && client->ended != ended)
-            return client->cause == RTM_OK ? RTM_E_CLOSED : client->cause;
+            return session->cause == RTM_OK ? RTM_E_CLOSED : session->cause;
     }
     return RTM_OK;
 }
@@ -3937,7 +4216,7 @@ rtm_result rtm_run(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (client->polling) return RTM_E_BUSY;
     rtm_client *outer = rtmi_running;
-    int signals = client->no_signals ? 0 : 3, result;
+    int signals = client->settings.no_signals ? 0 : 3, result;
     if (signals) rtmi_running = client;
     memset(&action, 0, sizeof action);
     action.sa_handler = rtmi_on_signal;
@@ -3953,18 +4232,30 @@ rtm_result rtm_run(rtm_client *client) {
 }
 
 void rtm_stop(rtm_client *client) {
-    if (client) RTMI_STORE(&client->stop, 1);
+    if (!client) return;
+    RTMI_STORE(&client->stop, 1);
+    rtm_wake(client);
+}
+
+void rtm_wake(rtm_client *client) {
+    if (client) rtmi_wake_up(client->network.wake[1]);
 }
 
 rtm_result rtm_disconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
-    if (client->state != RTMI_OPEN || rtmi_is_stopped(client)) return rtmi_not_connected(client);
-    client->drop = true;
+    if (rtm_get_state(client) != RTM_STATE_OPEN || rtmi_is_stopped(client))
+        return rtmi_not_connected(client);
+    client->session[0]->drop = true;
     return RTM_OK;
 }
 
 bool rtm_is_connected(const rtm_client *client) {
-    return client && client->state == RTMI_OPEN && !client->drop && !rtmi_is_stopped(client);
+    return rtm_get_state(client) == RTM_STATE_OPEN && !client->session[0]->drop &&
+           !rtmi_is_stopped(client);
+}
+
+rtm_state rtm_get_state(const rtm_client *client) {
+    return client ? client->session[0]->state : RTM_STATE_FINISHED;
 }
 
 /* What these three were registered as; NULL when they were not. */
@@ -3981,13 +4272,13 @@ static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *typ
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user) {
     if (!client) return RTM_E_ARGUMENT;
     if (!type || !*type || !callback || strcspn(type, ":") >= RTMI_TYPE)
-        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
     if (rtmi_find_handler(client, type, callback, user)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
     if (grown) client->handlers = grown;
     char *copy = grown ? rtmi_copy(type, strlen(type)) : NULL;
-    if (!copy) return rtmi_out_of_memory(&client->why);
+    if (!copy) return rtmi_out_of_memory(&client->error);
     const char *colons = strstr(copy, "::");
     client->handlers[client->handler_count++] = (rtmi_handler){
         .type = copy, .length = colons ? (size_t)(colons - copy) : strlen(copy),
@@ -4000,7 +4291,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
     if (!client) return RTM_E_ARGUMENT;
     rtmi_handler *handler = NULL;
     if (type && callback) handler = rtmi_find_handler(client, type, callback, user);
-    if (!handler) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "no such handler");
+    if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "no such handler");
     handler->callback = NULL;
     client->handlers_removed = true;
     if (!client->polling) rtmi_sweep_handlers(client);
@@ -4009,17 +4300,17 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
-    if (!json) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "there is nothing to send");
+    if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "there is nothing to send");
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     const char *end = json + strlen(json), *start = rtmi_json_space(json, end);
     rtm_json object = { start, (size_t)(end - start), NULL };
     if (*start != '{' || !rtmi_is_utf8(start, object.size) || !rtmi_json_check(start, object.size))
-        return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is not a JSON object");
+        return rtmi_fail(&client->error, RTM_E_JSON, "what is to be sent is not a JSON object");
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
     if (number <= 0 || number > INT_MAX)
-        return rtmi_fail(&client->why, RTM_E_JSON, "the message's id is not a positive int");
+        return rtmi_fail(&client->error, RTM_E_JSON, "the message's id is not a positive int");
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
     if (!id.size) {
@@ -4045,17 +4336,19 @@ int rtm_send_ping(rtm_client *client) {
     return rtmi_send_typed(client, "ping", 0, NULL, NULL);
 }
 
-/* Steps a call until it is done, fails, or takes longer than timeout_ms. */
-static rtm_result rtmi_call_finish(rtm_client *client, rtmi_call *call, const char *method) {
+/* Steps a call until it is done, fails, or takes longer than timeout_ms. Nothing of the session is
+   read meanwhile. */
+static rtm_result rtmi_finish_call(rtm_client *client, rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
     for (;;) {
         long long now = RTM_NOW_MS();
-        call->conn.budget = RTMI_BUDGET;
-        rtm_result result = rtmi_call_step(call, now);
+        conn->budget = RTMI_BUDGET;
+        rtm_result result = rtmi_exchange_step(exchange, now);
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
-            return rtmi_fail(&client->why, RTM_E_STOPPED, "stopped during %s", method);
-        long long due = rtmi_conn_due(&call->conn, call->deadline);
-        rtmi_wait(client, &call->conn, due > now ? (int)(due - now) : 0);
+            return rtmi_fail(&conn->error, RTM_E_STOPPED, "stopped during %s", exchange->method);
+        long long due = rtmi_conn_due(conn, conn->deadline) - now;
+        rtmi_wait(client, &conn, 1, due > 0 ? (int)due : 0);
     }
 }
 
@@ -4066,12 +4359,15 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     if (!response) response = &ignored;
     *response = (rtm_response){ .error = "" };
     if (!client) return RTM_E_ARGUMENT;
-    client->web_code[0] = '\0';
-    rtmi_document_clear(&client->web_document);
     if (!method || !rtmi_consists_of(method, strlen(method), "._"))
-        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "this is not the name of a method");
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "this is not the name of a method");
     if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    if (!client->web) {
+        if (!(client->web = rtmi_alloc(sizeof *client->web)))
+            return rtmi_out_of_memory(&client->error);
+        rtmi_conn_init(&client->web->conn, &client->network, client->error.secrets);
+    }
     va_start(pairs, method);
     for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
         const char *value = va_arg(pairs, const char *);
@@ -4083,21 +4379,24 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     }
     va_end(pairs);
     long long began = RTM_NOW_MS();
-    client->web.conn.budget = RTMI_BUDGET;
-    rtm_result result = rtmi_begin_api(client, &client->web, method, &form);
+    rtmi_exchange *web = client->web;
+    rtmi_conn *waiting = &client->session[0]->exchange.conn;
+    rtmi_begin_api(client, web, method, &form, began);
     rtmi_buf_free(&form);
-    if (result == RTM_OK) result = rtmi_call_finish(client, &client->web, method);
+    rtm_result result = rtmi_finish_call(client, web);
     if (result == RTM_OK) {
-        result = rtmi_judge(client, &client->web, method, &client->web_document, client->web_code,
-                            response);
-        if (!client->web.conn.http.keep_alive) rtmi_conn_shutdown(&client->web.conn);
+        result = rtmi_check_response(client, web, response);
+        if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     } else {
-        rtmi_conn_close(&client->web.conn);
+        rtmi_conn_close(&web->conn);
     }
+    if (result != RTM_OK) client->error = web->conn.error;
+    if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
+    client->woken = false;
     /* An attempt to open a session that waited meanwhile is not charged for this. */
     long long spent = RTM_NOW_MS() - began;
-    client->session.deadline += spent;
-    client->session.conn.address_deadline += spent;
+    waiting->deadline += spent;
+    waiting->step_deadline += spent;
     return result;
 }
 
@@ -4229,7 +4528,7 @@ const char *rtm_strerror(rtm_result result) {
 }
 
 const char *rtm_error_detail(const rtm_client *client) {
-    return client ? client->why.text : rtmi_create_error;
+    return client ? client->error.text : rtmi_create_error;
 }
 
 const char *rtm_version(void) {
