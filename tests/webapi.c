@@ -470,7 +470,7 @@ static void a_call_is_possible_in_callbacks(void **state) {
     next_event("close");
     assert_int_equal(called, 5);
     assert_int_equal(web.accepts, 1);
-    expect_wait(2000, 2999);
+    expect_wait(1000, 1999);
 }
 
 static int stop_meanwhile(int timeout_ms) {
