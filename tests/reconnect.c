@@ -220,13 +220,13 @@ static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
 static void fatal_codes_end_the_client(void **state) {
     static const char *const codes[] = {
         "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
+        "missing_post_type",
         "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
         "team_disabled", "access_denied", "accesslimited", "ekm_access_denied",
         "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required",
         "deprecated_endpoint", "unknown_method", "invalid_arg_name", "invalid_arguments",
         "invalid_array_arg", "invalid_charset", "invalid_form_data", "invalid_post_type",
-        "missing_post_type", "missing_args", "legacy_custom_bots_deprecated", "forbidden_team",
-        "insecure_request",
+        "legacy_custom_bots_deprecated", "forbidden_team", "insecure_request", "missing_args",
         "method_deprecated", /* of rtm.connect: nothing to fall back to */
     };
     char body[128];
@@ -514,7 +514,7 @@ static void silence_of_either_leg_is_a_timeout(void **state) {
 }
 
 static void an_answer_larger_than_max_message_is_refused(void **state) {
-    static char body[6000];
+    static char body[5000];
     rtm_config config = usual_config();
     (void)state;
     config.max_message = 4096;
