@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every row of PARITY.md must name a test that exists and is run.
+# Every row of PARITY.md's first table must name a test that exists and is run. The other table is
+# compared by tests/reconnect.c with what it measures.
 set -eu
 cd "$(dirname "$0")"
 missing=0 rows=0
@@ -10,7 +11,7 @@ for name in $(sed -n 's/^|.*| `\([a-z0-9_]*\)` |$/\1/p' PARITY.md); do
         missing=$((missing + 1))
     }
 done
-[ $rows -ge 60 ] && [ $rows = $(($(grep -c '^|' PARITY.md) - 2)) ] || {
+[ $rows -ge 60 ] && [ $rows = $(($(sed '/^## /,$d' PARITY.md | grep -c '^|') - 2)) ] || {
     echo "FAIL parity: $rows rows name a test"
     exit 1
 }

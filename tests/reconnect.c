@@ -26,65 +26,125 @@ static void end_session(void) {
     server_close(&slack);
 }
 
-/* Backoff -------------------------------------------------------------------------------------- */
+/* Whether a session gets as far as `hello` decides how its end is judged. */
+static void say_hello(void) {
+    server_send_text(&slack, "{\"type\":\"hello\"}");
+    next_event("hello");
+}
+
+static void open_with_hello(void) {
+    open_session();
+    say_hello();
+}
+
+/* The next attempt begins when the last event said, and not a ms earlier. Returns how many ms. */
+static int next_attempt(void) {
+    int wait = heard[heard_next - 1].retry_ms;
+    if (wait < 0) fail_msg("no other attempt: %d", wait);
+    if (wait > 0) { /* else it may have begun already */
+        assert_int_equal(rtm_timeout_ms(bot), wait);
+        test_now_ms += wait - 1;
+        no_event();
+        assert_false(server_pending(&slack));
+        test_now_ms++;
+    }
+    WAIT_FOR(server_pending(&slack));
+    return wait;
+}
+
+/* In so many seconds, plus the random part. */
+static void expect_seconds(int seconds) {
+    assert_in_range(next_attempt(), seconds * 1000, seconds * 1000 + 999);
+}
+
+/* Backoff: more of it below, where sessions end ------------------------------------------------ */
 
 static void each_failure_doubles_the_wait_up_to_300_s(void **state) {
-    static const int seconds[] = { 2, 4, 8, 16, 32, 64, 128, 256 };
+    static const int seconds[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256 };
     (void)state;
     make_bot(NULL);
     for (size_t i = 0; i < COUNT(seconds); i++) {
         fail_500();
-        expect_wait(seconds[i] * 1000, seconds[i] * 1000 + 999);
+        expect_seconds(seconds[i]);
     }
     for (int i = 0; i < 60; i++) { /* also where 2^n would overflow */
         fail_500();
-        expect_wait(300000, 300000);
+        expect_seconds(300);
     }
 }
 
-static void the_wait_has_a_random_part_below_a_second(void **state) {
-    int lowest = 5000, highest = 0;
+static void fail_with_2_s(void) {
+    fail_call("429 Slow", "Retry-After: 2\r\n", "", RTM_E_RATE_LIMITED);
+}
+
+static void fail_with_429(void) {
+    fail_call("429 Slow", "", "", RTM_E_RATE_LIMITED);
+}
+
+static void end_early(void) {
+    open_with_hello();
+    end_session();
+}
+
+static void end_late(void) {
+    open_with_hello();
+    test_now_ms += 10000;
+    end_session();
+}
+
+static void every_wait_has_a_random_part_below_a_second(void **state) {
+    static const struct { void (*end)(void); int seconds; } rows[] = {
+        { fail_500, 1 }, { fail_with_2_s, 2 }, { fail_with_429, 30 }, { end_early, 0 },
+        { end_late, 0 },
+    };
     (void)state;
-    for (int i = 0; i < 60; i++) {
-        make_bot(NULL);
-        fail_500();
-        int wait = expect_wait(2000, 2999);
-        if (wait < lowest) lowest = wait;
-        if (wait > highest) highest = wait;
-        end_bot();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int base = rows[i].seconds * 1000, lowest = 1000, highest = 0;
+        for (int n = 0; n < 60; n++) {
+            make_bot(NULL);
+            rows[i].end();
+            int part = heard[heard_next - 1].retry_ms - base;
+            assert_in_range(part, 0, 999);
+            if (part < lowest) lowest = part;
+            if (part > highest) highest = part;
+            end_bot();
+        }
+        if (lowest >= 200 || highest <= 800)
+            fail_msg("row %zu: from %d to %d ms only", i, lowest, highest);
+        heard_count = heard_next = 0;
     }
-    assert_true(lowest < 2200);
-    assert_true(highest > 2800);
 }
 
-static void retry_after_wins_where_it_is_longer(void **state) {
+static void retry_after_is_what_is_waited(void **state) {
     static const char ratelimited[] = FATAL("ratelimited");
     static const struct {
         const char *status, *fields, *body;
         rtm_result result;
-        int lo, hi;
+        int seconds;
     } rows[] = {
-        { "429 Slow", "Retry-After: 77\r\n", ratelimited, RTM_E_RATE_LIMITED, 77000, 77000 },
-        { "429 Slow", "Retry-After: 1\r\n", ratelimited, RTM_E_RATE_LIMITED, 2000, 2999 },
-        { "429 Slow", "Retry-After: 0\r\n", ratelimited, RTM_E_RATE_LIMITED, 2000, 2999 },
-        { "429 Slow", "retry-after:  31 \r\n", "", RTM_E_RATE_LIMITED, 31000, 31000 },
-        { "429 Slow", "Retry-After: 600\r\n", "", RTM_E_RATE_LIMITED, 600000, 600000 },
-        { "429 Slow", "", ratelimited, RTM_E_RATE_LIMITED, 30000, 30000 },
-        { "429 Slow", "", "<html>", RTM_E_RATE_LIMITED, 30000, 30000 },
-        { "200 OK", "", ratelimited, RTM_E_RATE_LIMITED, 30000, 30000 },
-        { "200 OK", "", FATAL("rate_limited"), RTM_E_RATE_LIMITED, 30000, 30000 },
-        { "503 Busy", "Retry-After: 50\r\n", "", RTM_E_HTTP, 50000, 50000 },
-        { "503 Busy", "Retry-After: 1\r\n", "", RTM_E_HTTP, 2000, 2999 },
-        { "503 Busy", "Retry-After: soon\r\n", "", RTM_E_HTTP, 2000, 2999 },
-        { "503 Busy", "Retry-After: -50\r\n", "", RTM_E_HTTP, 2000, 2999 },
-        { "503 Busy", "", "", RTM_E_HTTP, 2000, 2999 },
-        { "200 OK", "Retry-After: 9\r\n", FATAL("internal_error"), RTM_E_SLACK, 9000, 9000 },
+        { "429 Slow", "Retry-After: 77\r\n", ratelimited, RTM_E_RATE_LIMITED, 77 },
+        { "429 Slow", "Retry-After: 2\r\n", ratelimited, RTM_E_RATE_LIMITED, 2 },
+        { "429 Slow", "Retry-After: 1\r\n", ratelimited, RTM_E_RATE_LIMITED, 1 },
+        { "429 Slow", "Retry-After: 0\r\n", ratelimited, RTM_E_RATE_LIMITED, 0 },
+        { "429 Slow", "retry-after:  31 \r\n", "", RTM_E_RATE_LIMITED, 31 },
+        { "429 Slow", "Retry-After: 600\r\n", "", RTM_E_RATE_LIMITED, 600 },
+        { "429 Slow", "", ratelimited, RTM_E_RATE_LIMITED, 30 },
+        { "429 Slow", "", "<html>", RTM_E_RATE_LIMITED, 30 },
+        { "200 OK", "", ratelimited, RTM_E_RATE_LIMITED, 30 },
+        { "200 OK", "", FATAL("rate_limited"), RTM_E_RATE_LIMITED, 30 },
+        { "503 Busy", "Retry-After: 50\r\n", "", RTM_E_HTTP, 50 },
+        { "503 Busy", "Retry-After: 3\r\n", "", RTM_E_HTTP, 3 },
+        { "503 Busy", "Retry-After: 0\r\n", "", RTM_E_HTTP, 0 },
+        { "503 Busy", "Retry-After: soon\r\n", "", RTM_E_HTTP, 1 },
+        { "503 Busy", "Retry-After: -50\r\n", "", RTM_E_HTTP, 1 },
+        { "503 Busy", "", "", RTM_E_HTTP, 1 },
+        { "200 OK", "Retry-After: 9\r\n", FATAL("internal_error"), RTM_E_SLACK, 9 },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         make_bot(NULL);
         fail_call(rows[i].status, rows[i].fields, rows[i].body, rows[i].result);
-        expect_wait(rows[i].lo, rows[i].hi);
+        expect_seconds(rows[i].seconds);
         end_bot();
     }
 }
@@ -93,90 +153,65 @@ static void retry_after_counts_for_one_wait_only(void **state) {
     (void)state;
     make_bot(NULL);
     fail_call("429 Slow", "Retry-After: 100\r\n", "", RTM_E_RATE_LIMITED);
-    expect_wait(100000, 100000);
+    expect_seconds(100);
     server_accept(&slack);
     server_close(&slack);
     next_error(RTM_E_CLOSED);
-    expect_wait(4000, 4999);
+    expect_seconds(2); /* the second failure in a row: the first was the 429 */
     fail_call("429 Slow", "Retry-After: 5\r\n", "", RTM_E_RATE_LIMITED);
-    expect_wait(8000, 8999);
+    expect_seconds(5);
+    fail_500();
+    expect_seconds(8);
 }
 
 static void the_upgrade_may_ask_for_a_wait_too(void **state) {
-    static const struct { const char *answer; rtm_result result; int lo, hi; } rows[] = {
-        { "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 40\r\n\r\n",
-          RTM_E_RATE_LIMITED, 40000, 40000 },
-        { "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", RTM_E_RATE_LIMITED, 30000, 30000 },
-        { "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: 40\r\n\r\n",
-          RTM_E_WEBSOCKET, 40000, 40000 },
-        { "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", RTM_E_WEBSOCKET, 2000, 2999 },
+    static const struct { const char *status, *fields; rtm_result result; int seconds; } rows[] = {
+        { "429 Slow", "Retry-After: 2\r\n", RTM_E_RATE_LIMITED, 2 },
+        { "429 Slow", "Retry-After: 40\r\n", RTM_E_RATE_LIMITED, 40 },
+        { "429 Slow", "", RTM_E_RATE_LIMITED, 30 },
+        { "503 Busy", "Retry-After: 40\r\n", RTM_E_WEBSOCKET, 40 },
+        { "503 Busy", "", RTM_E_WEBSOCKET, 1 },
+        { "409 Conflict", "", RTM_E_WEBSOCKET, 1 },
     };
     request got;
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         make_bot(NULL);
         take_upgrade(&got);
-        server_send(&slack, rows[i].answer);
+        server_answer(&slack, rows[i].status, rows[i].fields, "");
         next_error(rows[i].result);
-        expect_wait(rows[i].lo, rows[i].hi);
+        expect_seconds(rows[i].seconds);
         end_bot();
     }
 }
 
-static void after_a_session_that_lasted_the_next_begins_at_once(void **state) {
-    (void)state;
-    make_bot(NULL);
-    for (int i = 0; i < 4; i++) { /* failures before it do not count any more */
-        fail_500();
-        test_now_ms += 300000;
-    }
-    for (int i = 0; i < 3; i++) {
-        open_session();
-        test_now_ms += 10000;
-        end_session();
-        WAIT_FOR(server_pending(&slack));
-        assert_int_equal(bot->state, RTMI_CALLING);
-    }
-    fail_500();
-    expect_wait(2000, 2999);
-}
-
-static void a_session_shorter_than_10_s_counts_as_a_failure(void **state) {
-    (void)state;
-    make_bot(NULL);
-    for (int i = 1; i <= 3; i++) {
-        open_session();
-        test_now_ms += 9999;
-        end_session();
-        expect_wait(1000 << i, (1000 << i) + 999);
-    }
-    fail_500();
-    expect_wait(16000, 16999);
-}
-
-/* Counts the connections of an hour to a server that does nothing but close them. */
+/* Counts the calls of an hour to a server that does nothing but close the connection: when it has
+   come, in place of the 101, behind the 101, and behind hello. */
 static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
+    static const struct { int lo, hi; } calls[] = {
+        { 15, 25 }, { 15, 25 }, { 15, 25 }, { 110, 130 },
+    };
     request got;
     (void)state;
-    for (int leg = 0; leg < 3; leg++) {
-        int calls = 0;
+    for (int leg = 0; leg < 4; leg++) {
+        int count = 0;
         long long begin = test_now_ms;
         make_bot(NULL);
         while (test_now_ms - begin < 3600 * 1000) {
             if (leg == 0) server_accept(&slack);
             if (leg > 0) take_upgrade(&got);
-            if (leg == 2) server_answer_upgrade(&slack, &got);
-            if (leg == 2) next_event("open");
+            if (leg >= 2) server_answer_upgrade(&slack, &got);
+            if (leg >= 2) next_event("open");
+            if (leg == 3) say_hello();
             server_close(&slack);
             next_error(RTM_E_CLOSED);
-            if (leg == 2) next_event("close");
-            calls++;
-            for (int i = 0; i < 20; i++) server_round(0);
-            assert_false(server_pending(&slack));
-            test_now_ms += rtm_timeout_ms(bot);
+            if (leg >= 2) next_event("close");
+            next_attempt();
+            count++;
         }
-        assert_in_range(calls, 10, 25);
+        assert_in_range(count, calls[leg].lo, calls[leg].hi);
         end_bot();
+        heard_count = heard_next = 0;
     }
 }
 
@@ -185,11 +220,13 @@ static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
 static void fatal_codes_end_the_client(void **state) {
     static const char *const codes[] = {
         "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
+        "missing_post_type",
         "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
         "team_disabled", "access_denied", "accesslimited", "ekm_access_denied",
         "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required",
         "deprecated_endpoint", "unknown_method", "invalid_arg_name", "invalid_arguments",
         "invalid_array_arg", "invalid_charset", "invalid_form_data", "invalid_post_type",
+        "legacy_custom_bots_deprecated", "forbidden_team", "insecure_request", "missing_args",
         "method_deprecated", /* of rtm.connect: nothing to fall back to */
     };
     char body[128];
@@ -199,6 +236,7 @@ static void fatal_codes_end_the_client(void **state) {
         snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", codes[i]);
         record *event = fail_call("200 OK", "", body, RTM_E_AUTH);
         assert_non_null(strstr(event->detail, codes[i]));
+        assert_int_equal(event->retry_ms, -1);
         assert_int_equal(rtm_poll(bot, 0), RTM_E_AUTH);
         assert_non_null(strstr(rtm_error_detail(bot), codes[i]));
         test_now_ms += 1000000;
@@ -224,7 +262,7 @@ static void other_codes_are_tried_again(void **state) {
         snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", codes[i]);
         record *event = fail_call("200 OK", "", body, RTM_E_SLACK);
         assert_non_null(strstr(event->detail, codes[i]));
-        expect_wait(2000, 2999);
+        expect_seconds(1);
         open_session();
         end_bot();
     }
@@ -285,10 +323,9 @@ static void a_deprecated_rtm_start_falls_back_to_rtm_connect(void **state) {
         server_accept(&slack);
         server_upgrade(&slack, &got);
         next_event("open"); /* not an error before it */
-        test_now_ms += 10000;
-        server_close(&slack);
-        next_error(RTM_E_CLOSED);
-        next_event("close");
+        say_hello();
+        end_session();
+        expect_seconds(0);
         open_session(); /* and rtm.connect from now on */
         end_bot();
     }
@@ -326,7 +363,7 @@ static void a_bad_answer_to_the_call_is_tried_again(void **state) {
         server_send(&slack, rows[i].answer);
         server_close(&slack);
         next_error(rows[i].result);
-        expect_wait(2000, 2999); /* without a `close` event: no session was open */
+        expect_seconds(1); /* without a `close` event: no session was open */
         open_session();
         end_bot();
     }
@@ -345,7 +382,7 @@ static void a_bad_url_is_tried_again(void **state) {
         make_bot(NULL);
         snprintf(body, sizeof body, "{\"ok\":true,\"url\":%s}", urls[i]);
         fail_call("200 OK", "", body, RTM_E_SLACK);
-        expect_wait(2000, 2999);
+        expect_seconds(1);
         end_bot();
     }
     assert_int_equal(server_resolves, COUNT(urls) * 2); /* none of these hosts was asked for */
@@ -360,7 +397,7 @@ static void a_ws_url_from_an_https_api_is_not_followed(void **state) {
     server_answer_connect(&slack, "link");
     record *event = next_error(RTM_E_WEBSOCKET);
     assert_non_null(strstr(event->detail, "wss://"));
-    assert_in_range(rtm_timeout_ms(bot), 2000, 2999);
+    assert_in_range(event->retry_ms, 1000, 1999);
     assert_false(server_pending(&slack));
     assert_int_equal(server_resolves, 1);
 }
@@ -389,6 +426,7 @@ static void odd_but_good_answers_open_a_session(void **state) {
 }
 
 static void a_refused_connection_is_tried_again(void **state) {
+    static const int seconds[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300 };
     rtm_config config = usual_config();
     server closed;
     (void)state;
@@ -396,14 +434,14 @@ static void a_refused_connection_is_tried_again(void **state) {
     config.base_url = closed.base_url;
     server_free(&closed);
     make_bot(&config);
-    record *event = next_error(RTM_E_CONNECT);
-    assert_non_null(strstr(event->detail, "127.0.0.1"));
-    int wait = rtm_timeout_ms(bot);
-    assert_in_range(wait, 2000, 2999);
-    test_now_ms += wait;
-    next_error(RTM_E_CONNECT);
-    assert_in_range(rtm_timeout_ms(bot), 4000, 4999);
-    no_event();
+    for (size_t i = 0; i < COUNT(seconds); i++) {
+        record *event = next_error(RTM_E_CONNECT);
+        assert_non_null(strstr(event->detail, "127.0.0.1"));
+        assert_in_range(event->retry_ms, seconds[i] * 1000, seconds[i] * 1000 + 999);
+        test_now_ms += event->retry_ms - 1;
+        no_event();
+        test_now_ms++;
+    }
 }
 
 static void a_host_that_is_not_found_is_tried_again(void **state) {
@@ -413,7 +451,7 @@ static void a_host_that_is_not_found_is_tried_again(void **state) {
     record *event = next_error(RTM_E_RESOLVE);
     assert_non_null(strstr(event->detail, "127.0.0.1"));
     server_resolve_error = 0;
-    expect_wait(2000, 2999);
+    expect_seconds(1);
     open_session();
 }
 
@@ -470,21 +508,21 @@ static void silence_of_either_leg_is_a_timeout(void **state) {
         test_now_ms++;
         next_error(RTM_E_TIMEOUT);
         server_ends(&slack);
-        expect_wait(2000, 2999);
+        expect_seconds(1);
         end_bot();
     }
 }
 
 static void an_answer_larger_than_max_message_is_refused(void **state) {
-    static char body[1400];
+    static char body[5000];
     rtm_config config = usual_config();
     (void)state;
-    config.max_message = 1024;
+    config.max_message = 4096;
     make_bot(&config);
     memset(body, ' ', sizeof body - 1);
     memcpy(body, "{\"ok\":true}", 11);
     fail_call("200 OK", "", body, RTM_E_TOO_BIG);
-    expect_wait(2000, 2999);
+    expect_seconds(1);
     open_session();
 }
 
@@ -505,7 +543,7 @@ static void a_refused_upgrade_is_tried_again(void **state) {
         char status[4] = { statuses[i][0], statuses[i][1], statuses[i][2] };
         assert_non_null(strstr(event->detail, status));
         server_ends(&slack);
-        expect_wait(2000, 2999);
+        expect_seconds(1);
         end_bot();
     }
 }
@@ -539,7 +577,7 @@ static void a_wrong_handshake_is_tried_again(void **state) {
         server_send(&slack, rows[i].after);
         next_error(RTM_E_WEBSOCKET);
         server_ends(&slack);
-        expect_wait(2000, 2999);
+        expect_seconds(1);
         end_bot();
     }
 }
@@ -556,7 +594,7 @@ static void a_broken_connection_to_the_second_host_is_tried_again(void **state) 
         else server_reset(&slack);
         record *event = next_event("error");
         assert_true(event->result == RTM_E_CLOSED || (i % 2 && event->result == RTM_E_HTTP));
-        expect_wait(2000, 2999);
+        expect_seconds(1);
         end_bot();
     }
 }
@@ -570,7 +608,7 @@ static void a_second_host_that_refuses_is_tried_again(void **state) {
     snprintf(body, sizeof body, "{\"ok\":true,\"url\":\"ws://127.0.0.1:%d/\"}", closed.port);
     server_free(&closed);
     fail_call("200 OK", "", body, RTM_E_CONNECT);
-    expect_wait(2000, 2999);
+    expect_seconds(1);
 }
 
 /* The ends of a session ------------------------------------------------------------------------ */
@@ -630,6 +668,7 @@ static void end_and_check(const struct end *how) {
     assert_string_equal(event->reason, how->reason);
     assert_int_equal(event->result, how->result);
     assert_int_equal(event->id, 0);
+    if (how->result) assert_int_equal(event->retry_ms, heard[heard_next - 2].retry_ms);
     assert_false(rtm_is_connected(bot));
     if (how->sees) server_expect_close(&slack, how->sees == 1 ? 0 : how->sees);
     if (slack.fd >= 0) server_ends(&slack); /* the old socket is closed before there is a new one */
@@ -640,19 +679,208 @@ static void every_end_of_a_session_is_told_once_and_followed_by_another(void **s
     (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         make_bot(NULL);
-        open_session();
+        open_with_hello();
         end_and_check(&ends[i]);
-        bool lasted = ends[i].end == send_nothing;
-        if (!lasted) expect_wait(2000, 2999);
-        open_session();
+        expect_seconds(0);
+        open_with_hello();
         test_now_ms += 10000;
         end_and_check(&ends[i]);
-        WAIT_FOR(server_pending(&slack));
+        expect_seconds(0);
         open_session();
         no_event();
         end_bot();
     }
 }
+
+static void refuse_upgrade(void) {
+    request got;
+    take_upgrade(&got);
+    server_answer(&slack, "409 Conflict", "", "");
+    next_error(RTM_E_WEBSOCKET);
+}
+
+static void hang_up(void) {
+    server_accept(&slack);
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+}
+
+/* One attempt, or one session, by its letter: f(ails), n(o hello, 9,999 ms), s(hort: hello, then
+   9,999 ms in all), l(ong: hello, 10,000 ms). `kind` varies how it fails, or ends. */
+static void run_step(char letter, size_t kind) {
+    static void (*const fails[])(void) = { fail_500, refuse_upgrade, hang_up };
+    if (letter == 'f') {
+        fails[kind % COUNT(fails)]();
+        return;
+    }
+    open_session();
+    test_now_ms += 5000; /* it is `open` that the time counts from */
+    if (letter != 'n') say_hello();
+    test_now_ms += letter == 'l' ? 5000 : 4999;
+    if (ends[kind % COUNT(ends)].end == send_nothing) kind++; /* it takes 45 s */
+    end_and_check(&ends[kind % COUNT(ends)]);
+}
+
+static void failures_in_a_row_decide_the_wait(void **state) {
+    static const struct { const char *steps; int seconds[12]; } rows[] = {
+        { "ffffffffffff", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300 } },
+        { "nnnnnnnnnnnn", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300 } },
+        { "ssssssss", { 0, 2, 4, 8, 16, 30, 30, 30 } },
+        { "llll", { 0, 0, 0, 0 } },
+        { "fffflff", { 1, 2, 4, 8, 0, 1, 2 } }, /* a long session forgives all before it */
+        { "ssslss", { 0, 2, 4, 0, 0, 2 } },
+        { "nlnln", { 1, 0, 1, 0, 1 } },
+        { "fnfn", { 1, 2, 4, 8 } },
+        { "fffsss", { 1, 2, 4, 0, 16, 30 } }, /* the first short one is followed at once */
+        { "sfsfs", { 0, 2, 4, 8, 16 } },      /* that happens once */
+        { "nsns", { 1, 0, 4, 8 } },           /* without hello it is no session yet */
+        { "fffffffffsf", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 0, 300 } },
+        { "sssssssff", { 0, 2, 4, 8, 16, 30, 30, 128, 256 } }, /* the cap is not a count */
+        { "ffffffffss", { 1, 2, 4, 8, 16, 32, 64, 128, 0, 30 } },
+        { "sffls", { 0, 2, 4, 0, 0 } },
+    };
+    (void)state;
+    for (size_t row = 0; row < COUNT(rows); row++) {
+        make_bot(NULL);
+        for (size_t i = 0; rows[row].steps[i]; i++) {
+            run_step(rows[row].steps[i], row + i);
+            int wait = next_attempt(), lo = rows[row].seconds[i] * 1000;
+            if (wait < lo || wait > lo + 999)
+                fail_msg("%s, step %zu: waits %d ms, not %d", rows[row].steps, i, wait, lo);
+        }
+        end_bot();
+        heard_count = heard_next = 0;
+    }
+}
+
+static void hello_counts_without_a_handler(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "open", record_event, NULL);
+    rtm_on(bot, "close", record_event, NULL);
+    open_session();
+    server_send_text(&slack, "{\"type\":\"hello\"}");
+    send_goodbye();
+    next_event("close");
+    expect_seconds(0);
+}
+
+/* What a server says that is only like hello. */
+static void nothing_but_hello_is_hello(void **state) {
+    static const char *const texts[] = {
+        "{\"type\":\"message\",\"text\":\"hello\"}", "{\"type\":\"hello_\"}",
+        "{\"type\":\"Hello\"}", "{\"data\":{\"type\":\"hello\"}}", "{\"type\":[\"hello\"]}",
+        "[\"hello\"]", "hello",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        make_bot(NULL);
+        open_session();
+        server_send_text(&slack, texts[i]);
+        WAIT_FOR(heard_count > heard_next);
+        heard_next = heard_count;
+        end_session();
+        expect_seconds(1);
+        end_bot();
+    }
+}
+
+static void a_stopped_client_tells_of_no_other_attempt(void **state) {
+    (void)state;
+    make_bot(NULL);
+    open_with_hello();
+    rtm_stop(bot);
+    server_expect_close(&slack, 1000);
+    server_close(&slack);
+    assert_int_equal(next_event("close")->retry_ms, -1);
+}
+
+/* The table in PARITY.md ----------------------------------------------------------------------- */
+
+static void hang_up_after_the_101(void) {
+    open_session();
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+}
+
+/* What happens again and again: an end of sessions, or what attempts meet after a FIN. */
+static const struct trouble {
+    const char *name;
+    void (*end)(void), (*meet)(void);
+} troubles[] = {
+    { "FIN without CLOSE", send_fin, NULL },
+    { "RST", send_reset, NULL },
+    { "`goodbye`", send_goodbye, NULL },
+    { "HTTP 429, `Retry-After: 2`", send_fin, fail_with_2_s },
+    { "HTTP 429 without it", send_fin, fail_with_429 },
+    { "HTTP 500", send_fin, fail_500 },
+    { "HTTP 409 at the upgrade", send_fin, refuse_upgrade },
+    { "closes at once", send_fin, hang_up },
+    { "closes at once after the 101", send_fin, hang_up_after_the_101 },
+};
+
+static void pass_a_session(const struct trouble *trouble, int seconds) {
+    open_with_hello();
+    test_now_ms += seconds * 1000;
+    trouble->end();
+    while (strcmp(heard[heard_next - 1].type, "close")) {
+        WAIT_FOR(heard_count > heard_next);
+        heard_next++;
+    }
+}
+
+/* Writes two cells: seconds from the first trouble to the next attempt, calls in the 20 s after. */
+static void measure(const struct trouble *trouble, int session_seconds, char cells[64]) {
+    int first = -1, calls = 0;
+    long long begin = 0;
+    make_bot(NULL);
+    pass_a_session(trouble, session_seconds);
+    if (trouble->meet) next_attempt();
+    for (;;) {
+        if (trouble->meet) trouble->meet();
+        else if (first >= 0) pass_a_session(trouble, session_seconds);
+        if (first < 0) begin = test_now_ms;
+        int wait = next_attempt();
+        if (first < 0) first = wait;
+        if (test_now_ms - begin >= 20000) break;
+        calls++;
+    }
+    assert_int_equal(first % 1000, 0);
+    snprintf(cells, 64, "%d | %d", first / 1000, calls);
+    end_bot();
+    heard_count = heard_next = 0;
+}
+
+static void the_waits_are_those_of_parity_md(void **state) {
+    static char file[65536];
+    char table[2048], early[64], late[64];
+    int size = snprintf(table, sizeof table,
+                        "| what happens | early: s | calls in 20 s | late: s | calls in 20 s |\n"
+                        "|---|---|---|---|---|\n");
+    (void)state;
+    test_random_state = 0; /* all bytes are 0, and so is the random part of each wait */
+    for (size_t i = 0; i < COUNT(troubles); i++) {
+        measure(&troubles[i], 1, early);
+        measure(&troubles[i], 20, late);
+        size += snprintf(table + size, sizeof table - (size_t)size, "| %s | %s | %s |\n",
+                         troubles[i].name, early, late);
+        assert_true((size_t)size < sizeof table);
+    }
+    FILE *parity = fopen("tests/PARITY.md", "r");
+    assert_non_null(parity); /* tests are run from the top of the repository */
+    file[fread(file, 1, sizeof file - 1, parity)] = '\0';
+    fclose(parity);
+    if (!strstr(file, table)) fail_msg("tests/PARITY.md has another table than this:\n%s", table);
+}
+
+static int end_without_chance(void **state) {
+    test_random_state = 2463534242u;
+    return end_test(state);
+}
+
+/* Reconnecting switched off -------------------------------------------------------------------- */
 
 static void without_auto_reconnect_the_first_end_is_final(void **state) {
     rtm_config config = usual_config();
@@ -665,6 +893,7 @@ static void without_auto_reconnect_the_first_end_is_final(void **state) {
         test_now_ms += 20000;
         if (ends[i].end == send_nothing) test_now_ms -= 20000;
         end_and_check(&ends[i]);
+        assert_int_equal(heard[heard_next - 1].retry_ms, -1);
         for (int n = 0; n < 5; n++) {
             assert_int_equal(rtm_poll(bot, 0), final);
             test_now_ms += 400000;
@@ -682,6 +911,7 @@ static void without_auto_reconnect_the_first_failure_is_final(void **state) {
     config.no_auto_reconnect = true;
     make_bot(&config);
     fail_500();
+    assert_int_equal(heard[heard_next - 1].retry_ms, -1);
     assert_int_equal(rtm_poll(bot, 0), RTM_E_HTTP);
     test_now_ms += 1000000;
     assert_int_equal(rtm_poll(bot, -1), RTM_E_HTTP);
@@ -737,7 +967,7 @@ static void leaving_events_count_without_a_handler(void **state) {
         rtm_off(bot, "*", record_event, NULL);
         ends[i].end();
         server_expect_close(&slack, 1000);
-        expect_wait(2000, 2999);
+        expect_wait(1000, 1999);
         end_bot();
     }
 }
@@ -788,7 +1018,7 @@ static void disconnect_in_callbacks(void **state) {
     next_event("open");
     assert_int_equal(next_event("close")->code, 1000);
     server_expect_close(&slack, 1000);
-    expect_wait(2000, 2999);
+    expect_seconds(1);
     rtm_off(bot, "open", disconnect_it, &fine);
     open_session();
 }
@@ -869,12 +1099,10 @@ static void no_memory_is_one_more_reason_to_try_again(void **state) {
 
 static const struct CMUnitTest tests[] = {
     TEST(each_failure_doubles_the_wait_up_to_300_s),
-    TEST(the_wait_has_a_random_part_below_a_second),
-    TEST(retry_after_wins_where_it_is_longer),
+    TEST(every_wait_has_a_random_part_below_a_second),
+    TEST(retry_after_is_what_is_waited),
     TEST(retry_after_counts_for_one_wait_only),
     TEST(the_upgrade_may_ask_for_a_wait_too),
-    TEST(after_a_session_that_lasted_the_next_begins_at_once),
-    TEST(a_session_shorter_than_10_s_counts_as_a_failure),
     TEST(a_server_that_closes_at_once_is_no_hot_loop),
     TEST(fatal_codes_end_the_client),
     TEST(other_codes_are_tried_again),
@@ -895,6 +1123,12 @@ static const struct CMUnitTest tests[] = {
     TEST(a_broken_connection_to_the_second_host_is_tried_again),
     TEST(a_second_host_that_refuses_is_tried_again),
     TEST(every_end_of_a_session_is_told_once_and_followed_by_another),
+    TEST(failures_in_a_row_decide_the_wait),
+    TEST(hello_counts_without_a_handler),
+    TEST(nothing_but_hello_is_hello),
+    TEST(a_stopped_client_tells_of_no_other_attempt),
+    cmocka_unit_test_setup_teardown(the_waits_are_those_of_parity_md, begin_test,
+                                    end_without_chance),
     TEST(without_auto_reconnect_the_first_end_is_final),
     TEST(without_auto_reconnect_the_first_failure_is_final),
     TEST(the_detail_explains_what_rtm_poll_returns),

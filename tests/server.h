@@ -106,7 +106,7 @@ static inline void log_line(const char *line, void *user) {
 typedef struct record {
     char type[64];
     rtm_result result;
-    int id, code;
+    int id, code, retry_ms;
     char reason[128], detail[256], data[600];
 } record;
 
@@ -124,6 +124,7 @@ static inline void record_event(rtm_client *client, const rtm_event *event, void
     kept->result = event->result;
     kept->id = event->id;
     kept->code = event->code;
+    kept->retry_ms = event->retry_ms;
     snprintf(kept->type, sizeof kept->type, "%s", event->type);
     snprintf(kept->reason, sizeof kept->reason, "%s", event->reason);
     snprintf(kept->detail, sizeof kept->detail, "%s", event->detail);

@@ -200,7 +200,7 @@ static const struct {
     { RTMI_UPGRADING, 30000, 30000, true, false, false },
     { RTMI_OPEN, 30000, 30000, true, true, false },
     { RTMI_CLOSING, 1000, 1000, true, false, false },
-    { RTMI_WAITING, 2000, 3000, false, false, false },
+    { RTMI_WAITING, 1000, 1999, false, false, false },
     { RTMI_FINISHED, -1, -1, false, false, true },
 };
 enum { STATES = sizeof states / sizeof *states };
@@ -565,7 +565,7 @@ static void connect_says_why_the_attempt_failed_and_can_be_called_again(void **s
     next_error(RTM_E_HTTP);
     assert_int_equal(rtm_connect(bot), RTM_E_HTTP);
     next_error(RTM_E_HTTP);
-    assert_true(test_now_ms >= 1002000);
+    assert_true(test_now_ms >= 1001000);
     server_close(&slack);
     test_now_ms += 10000;
     server_idle = serve_sessions;
@@ -1084,6 +1084,105 @@ static void events_and_answers_cost_no_allocation(void **state) {
     assert_int_equal(test_allocations, before);
 }
 
+/* Memory after a huge event -------------------------------------------------------------------- */
+
+enum { MIB = 1048576, LISTED = 50000 };
+
+/* An event of so many bytes: numbers of 19 digits in a list, as many as there is room for. */
+static void send_event_of(size_t size) {
+    static char json[MIB];
+    size_t at = (size_t)snprintf(json, sizeof json, "{\"type\":\"message\",\"list\":[0");
+    size_t numbers = size < at + 2 ? 0 : (size - at - 2) / 20;
+    if (numbers >= LISTED) numbers = LISTED - 1;
+    for (size_t i = 0; i < numbers; i++, at += 20) memcpy(json + at, ",1000000000000000000", 20);
+    json[at++] = ']';
+    while (at + 1 < size) json[at++] = ' ';
+    json[at++] = '}';
+    server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, at);
+    next_event("message");
+}
+
+static size_t list_size;
+
+static void look_into_list(rtm_client *client, const rtm_event *event, void *user) {
+    rtm_json list = rtm_json_get(event->data, "list");
+    (void)client;
+    (void)user;
+    list_size = rtm_json_size(list);
+    for (size_t i = 0; i < list_size; i++) assert_true(rtm_json_int(rtm_json_at(list, i), -1) >= 0);
+}
+
+static void next_small_event(void) { send_event_of(100); }
+
+static void next_ping_of_slack(void) {
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "?", 1);
+    server_expect(&slack, RTMI_WS_PONG, "?");
+}
+
+static void next_ping_of_ours(void) { server_expect(&slack, RTMI_WS_PING, ""); }
+
+/* A client that heard a huge event 30 s ago. Returns the bytes that it had before. */
+static long hear_a_huge_event(void) {
+    make_bot(NULL);
+    open_session();
+    assert_int_equal(rtm_on(bot, "message", look_into_list, NULL), RTM_OK);
+    next_small_event();
+    long before = test_bytes;
+    send_event_of(MIB);
+    assert_int_equal(list_size, LISTED);
+    assert_true(test_bytes > before + MIB);
+    test_now_ms += 30000;
+    server_expect(&slack, RTMI_WS_PING, "");
+    server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+    no_event();
+    return before;
+}
+
+static void expect_heap(long before, bool given_back) {
+    no_event();
+    if (!given_back) assert_true(test_bytes > before + MIB);
+    else assert_in_range(test_bytes, before - 4096, before + 4096);
+}
+
+static void a_minute_after_a_huge_event_its_memory_is_given_back(void **state) {
+    static void (*const nexts[])(void) = { next_small_event, next_ping_of_slack,
+                                           next_ping_of_ours };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        long before = hear_a_huge_event();
+        test_now_ms += 29999;
+        if (nexts[i] != next_ping_of_ours) nexts[i]();
+        expect_heap(before, false);
+        test_now_ms++;
+        nexts[i]();
+        expect_heap(before, true);
+        if (nexts[i] == next_ping_of_ours) server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+        send_event_of(MIB); /* and taken again */
+        assert_int_equal(list_size, LISTED);
+        end_bot();
+    }
+}
+
+static void an_event_over_16_kib_keeps_the_memory_for_another_minute(void **state) {
+    (void)state;
+    for (int over = 0; over < 2; over++) {
+        long before = hear_a_huge_event();
+        send_event_of(over ? 20000 : 16384);
+        test_now_ms += 29999;
+        next_small_event();
+        test_now_ms++;
+        next_small_event();
+        expect_heap(before, !over);
+        test_now_ms += 29999;
+        next_small_event();
+        expect_heap(before, !over);
+        test_now_ms++;
+        next_small_event();
+        expect_heap(before, true);
+        end_bot();
+    }
+}
+
 /* Sending -------------------------------------------------------------------------------------- */
 
 static void ids_count_up_from_one(void **state) {
@@ -1302,7 +1401,7 @@ static void a_late_answer_is_not_reported_again(void **state) {
     server_close(&slack);
     next_error(RTM_E_CLOSED);
     assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, 1);
-    next_event("close");
+    test_now_ms += next_event("close")->retry_ms;
     open_session();
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
     assert_int_equal(next_event("Unknown")->id, 1);
@@ -1668,6 +1767,8 @@ static const struct CMUnitTest tests[] = {
     TEST(broken_frames_end_the_session_with_their_code),
     TEST(a_flood_leaves_the_caller_his_turn),
     TEST(events_and_answers_cost_no_allocation),
+    TEST(a_minute_after_a_huge_event_its_memory_is_given_back),
+    TEST(an_event_over_16_kib_keeps_the_memory_for_another_minute),
     TEST(ids_count_up_from_one),
     TEST(ids_are_added_where_they_are_missing),
     TEST(texts_are_escaped_and_come_out_the_same),
