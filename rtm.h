@@ -2973,6 +2973,10 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
                                 long long now, long long timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
+    if (exchange->body.capacity > RTMI_KEPT) {
+        rtmi_buf_free(&exchange->body);
+        rtmi_document_free(&exchange->document);
+    }
     rtmi_buf_clear(&exchange->body);
     rtmi_document_clear(&exchange->document);
     if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
@@ -4384,13 +4388,10 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     rtmi_begin_api(client, web, method, &form, began);
     rtmi_buf_free(&form);
     rtm_result result = rtmi_finish_call(client, web);
-    if (result == RTM_OK) {
-        result = rtmi_check_response(client, web, response);
-        if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
-    } else {
-        rtmi_conn_close(&web->conn);
-    }
+    bool keep_alive = result == RTM_OK && web->conn.http.keep_alive;
+    if (result == RTM_OK) result = rtmi_check_response(client, web, response);
     if (result != RTM_OK) client->error = web->conn.error;
+    if (!keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
     client->woken = false;
     /* An attempt to open a session that waited meanwhile is not charged for this. */

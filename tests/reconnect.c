@@ -242,7 +242,7 @@ static void fatal_codes_end_the_client(void **state) {
         test_now_ms += 1000000;
         assert_int_equal(rtm_poll(bot, -1), RTM_E_AUTH);
         assert_int_equal(rtm_timeout_ms(bot), -1);
-        assert_int_equal(rtm_fd(bot), -1);
+        assert_int_equal(client_socket(), -1);
         assert_false(server_pending(&slack));
         assert_int_equal(heard_count, heard_next); /* no `close`: no session was open */
         end_bot();
@@ -393,7 +393,7 @@ static void a_ws_url_from_an_https_api_is_not_followed(void **state) {
     (void)state;
     make_bot(NULL);
     take_call(&got);
-    bot->api.tls = true; /* as if it had come over TLS */
+    bot->settings.api.tls = true; /* as if it had come over TLS */
     server_answer_connect(&slack, "link");
     record *event = next_error(RTM_E_WEBSOCKET);
     assert_non_null(strstr(event->detail, "wss://"));
@@ -1058,7 +1058,7 @@ static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
 /* Serves, breaks the session once, serves again: an allocation fails somewhere on the way. */
 static int serve_through(int timeout_ms) {
     static request got;
-    if (bot->state == RTMI_WAITING) test_now_ms += timeout_ms;
+    if (rtm_get_state(bot) == RTM_STATE_WAITING) test_now_ms += timeout_ms;
     server_try_accept(&slack);
     if (slack.fd < 0 || !server_try_request(&slack, &got)) return 0;
     if (!strncmp(got.head, "POST ", 5)) server_answer_connect(&slack, "link");

@@ -69,6 +69,15 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 /* The client under test: one, so that helpers need not be told which. */
 static rtm_client *bot;
 
+/* Its session's socket, -1 without one. */
+static inline int client_socket(void) { return bot->session[0]->exchange.conn.fd; }
+
+/* Whether poll() would report rtm_fd as readable. */
+static inline bool has_something_to_do(void) {
+    struct pollfd pollfd = { rtm_fd(bot), POLLIN, 0 };
+    return poll(&pollfd, 1, 0) == 1;
+}
+
 /* Secrets: every log line and error text of every test ---------------------------------------- */
 
 static char *told;
@@ -525,29 +534,29 @@ static inline int skip_time(int timeout_ms) {
 }
 
 /* A new client that is in this state. */
-static inline void reach(rtmi_state state) {
+static inline void reach(rtm_state state) {
     request got;
     make_bot(NULL);
-    if (state == RTMI_CALLING) take_call(&got);
-    if (state == RTMI_UPGRADING) take_upgrade(&got);
-    if (state == RTMI_OPEN || state == RTMI_CLOSING) open_session();
-    if (state == RTMI_CLOSING || state == RTMI_FINISHED) {
+    if (state == RTM_STATE_CALLING) take_call(&got);
+    if (state == RTM_STATE_UPGRADING) take_upgrade(&got);
+    if (state == RTM_STATE_OPEN || state == RTM_STATE_CLOSING) open_session();
+    if (state == RTM_STATE_CLOSING || state == RTM_STATE_FINISHED) {
         rtm_stop(bot);
         rtm_poll(bot, 0);
     }
-    if (state == RTMI_WAITING) {
+    if (state == RTM_STATE_WAITING) {
         take_call(&got);
         server_close(&slack);
         next_event("error");
     }
-    assert_int_equal(bot->state, state);
+    assert_int_equal(rtm_get_state(bot), state);
 }
 
 /* The client waits between lo and hi ms, and not a ms less: then it calls. */
 static inline int expect_wait(int lo, int hi) {
     int wait = rtm_timeout_ms(bot);
-    assert_int_equal(bot->state, RTMI_WAITING);
-    assert_int_equal(rtm_fd(bot), -1);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    assert_int_equal(client_socket(), -1);
     assert_in_range(wait, lo, hi);
     test_now_ms += wait - 1;
     no_event();

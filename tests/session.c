@@ -18,8 +18,8 @@ static void create_opens_no_connection(void **state) {
     (void)state;
     make_bot(NULL);
     assert_int_equal(server_resolves, 0);
-    assert_int_equal(rtm_fd(bot), -1);
-    assert_int_equal(rtm_poll_events(bot), 0);
+    assert_int_equal(client_socket(), -1);
+    assert_false(has_something_to_do());
     assert_int_equal(rtm_timeout_ms(bot), 0);
     assert_false(rtm_is_connected(bot));
     assert_string_equal(rtm_error_detail(bot), "");
@@ -80,7 +80,8 @@ static void no_client_is_an_argument_error(void **state) {
     assert_string_equal(response.error, "");
     assert_int_equal(rtm_call(NULL, NULL, "api.test", NULL), RTM_E_ARGUMENT);
     assert_int_equal(rtm_fd(NULL), -1);
-    rtm_poll_events(NULL);
+    rtm_wake(NULL);
+    assert_int_equal(rtm_get_state(NULL), RTM_STATE_FINISHED);
     rtm_timeout_ms(NULL);
     assert_false(rtm_is_connected(NULL));
     assert_non_null(rtm_error_detail(NULL));
@@ -191,17 +192,17 @@ static void base_url_needs_no_slash_at_its_end(void **state) {
 
 /* What each state answers; the wait of WAITING has a random part. */
 static const struct {
-    rtmi_state state;
+    rtm_state state;
     int timeout_lo, timeout_hi;
     bool socket, connected, final;
 } states[] = {
-    { RTMI_IDLE, 0, 0, false, false, false },
-    { RTMI_CALLING, 30000, 30000, true, false, false },
-    { RTMI_UPGRADING, 30000, 30000, true, false, false },
-    { RTMI_OPEN, 30000, 30000, true, true, false },
-    { RTMI_CLOSING, 1000, 1000, true, false, false },
-    { RTMI_WAITING, 1000, 1999, false, false, false },
-    { RTMI_FINISHED, -1, -1, false, false, true },
+    { RTM_STATE_IDLE, 0, 0, false, false, false },
+    { RTM_STATE_CALLING, 30000, 30000, true, false, false },
+    { RTM_STATE_UPGRADING, 30000, 30000, true, false, false },
+    { RTM_STATE_OPEN, 30000, 30000, true, true, false },
+    { RTM_STATE_CLOSING, 1000, 1000, true, false, false },
+    { RTM_STATE_WAITING, 1000, 1999, false, false, false },
+    { RTM_STATE_FINISHED, -1, -1, false, false, true },
 };
 enum { STATES = sizeof states / sizeof *states };
 
@@ -211,8 +212,8 @@ static void each_state_says_what_to_wait_for(void **state) {
         reach(states[i].state);
         int due = rtm_timeout_ms(bot);
         assert_true(due >= states[i].timeout_lo && due <= states[i].timeout_hi);
-        assert_int_equal(rtm_fd(bot) >= 0, states[i].socket);
-        assert_int_equal(rtm_poll_events(bot), states[i].socket ? POLLIN : 0);
+        assert_int_equal(client_socket() >= 0, states[i].socket);
+        assert_false(has_something_to_do());
         assert_int_equal(rtm_is_connected(bot), states[i].connected);
         if (due > 0) { /* and it follows the clock */
             test_now_ms += 500;
@@ -259,11 +260,11 @@ static int interrupt(int timeout_ms) {
 
 static void poll_returns_when_a_signal_comes(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     server_idle = interrupt;
     server_waited_ms = 0;
     assert_int_equal(rtm_poll(bot, -1), 0);
-    assert_true(server_waited_ms <= 1000);
+    assert_int_equal(server_waited_ms, 30000); /* one wait, not another after the signal */
 }
 
 static void poll_counts_the_events_that_callbacks_ran_for(void **state) {
@@ -310,7 +311,7 @@ static void no_freed_memory_holds_the_token(void **state) {
 
 static void destroy_says_goodbye(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     end_bot();
     server_expect_close(&slack, 1000);
     server_ends(&slack);
@@ -352,7 +353,8 @@ static void expect_finished(rtm_result result) {
     }
     assert_int_equal(rtm_poll(bot, -1), result);
     assert_int_equal(rtm_timeout_ms(bot), -1);
-    assert_int_equal(rtm_fd(bot), -1);
+    assert_int_equal(client_socket(), -1);
+    assert_false(has_something_to_do());
     assert_false(rtm_is_connected(bot));
     assert_false(server_pending(&slack));
     assert_int_equal(heard_count, heard_next);
@@ -365,7 +367,7 @@ static void expect_finished(rtm_result result) {
 
 static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     rtm_stop(bot);
     rtm_stop(bot);
     assert_false(rtm_is_connected(bot));
@@ -387,7 +389,7 @@ static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
 
 static void stop_waits_a_second_at_most(void **state) {
     (void)state;
-    reach(RTMI_CLOSING);
+    reach(RTM_STATE_CLOSING);
     server_expect_close(&slack, 1000);
     test_now_ms += 999;
     server_send_text(&slack, "{\"type\":\"message\"}");
@@ -404,7 +406,7 @@ static void stop_waits_a_second_at_most(void **state) {
 static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
     (void)state;
     for (int how = 0; how < 3; how++) {
-        reach(RTMI_CLOSING);
+        reach(RTM_STATE_CLOSING);
         if (how == 0) server_close(&slack);
         else if (how == 1) server_reset(&slack);
         else server_send(&slack, "\xff\xff");
@@ -418,7 +420,7 @@ static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
 static void stop_in_each_state_finishes_without_a_word(void **state) {
     (void)state;
     for (int i = 0; i < STATES; i++) {
-        if (states[i].state == RTMI_OPEN || states[i].state == RTMI_CLOSING) continue;
+        if (states[i].state == RTM_STATE_OPEN || states[i].state == RTM_STATE_CLOSING) continue;
         reach(states[i].state);
         rtm_stop(bot);
         assert_int_equal(rtm_poll(bot, -1), RTM_E_STOPPED);
@@ -485,13 +487,13 @@ static void stop_after_goodbye_does_not_spin(void **state) {
     server_send_text(&slack, "{\"type\":\"goodbye\"}");
     next_event("goodbye");
     rtm_poll(bot, 0);
-    assert_int_equal(bot->state, RTMI_CLOSING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_CLOSING);
     assert_int_equal(rtm_timeout_ms(bot), 1000);
 }
 
 static void answers_that_come_while_closing_still_count(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, "C1", "bye"), 1);
     rtm_stop(bot);
     rtm_poll(bot, 0);
@@ -504,7 +506,7 @@ static void answers_that_come_while_closing_still_count(void **state) {
 static void functions_after_stop_say_so(void **state) {
     rtm_response response;
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     rtm_stop(bot);
     assert_int_equal(rtm_send(bot, "{}"), RTM_E_NOT_CONNECTED);
     assert_int_equal(rtm_send_message(bot, "C", "t"), RTM_E_NOT_CONNECTED);
@@ -517,14 +519,14 @@ static void functions_after_stop_say_so(void **state) {
 /* Blocking conveniences ------------------------------------------------------------------------ */
 
 static int serve_and_skip_waits(int timeout_ms) {
-    if (bot->state != RTMI_WAITING && bot->state != RTMI_CLOSING) return serve_sessions(timeout_ms);
+    if (rtm_get_state(bot) != RTM_STATE_WAITING && rtm_get_state(bot) != RTM_STATE_CLOSING) return serve_sessions(timeout_ms);
     test_now_ms += timeout_ms;
     return 0;
 }
 
 static void connect_of_a_session_given_up_begins_another(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     server_idle = serve_and_skip_waits;
     assert_int_equal(rtm_disconnect(bot), RTM_OK);
     server_close(&slack); /* it can serve one connection at a time */
@@ -586,7 +588,7 @@ static struct sigaction action_within;
 
 static int serve_and_raise(int timeout_ms) {
     if (!rtm_is_connected(bot)) {
-        test_now_ms += bot->state == RTMI_CLOSING ? timeout_ms : 0;
+        test_now_ms += rtm_get_state(bot) == RTM_STATE_CLOSING ? timeout_ms : 0;
         return serve_sessions(timeout_ms);
     }
     assert_true(rounds_after++ < 3);
@@ -842,7 +844,7 @@ static void events_without_a_usable_type_are_unknown(void **state) {
         "{\"type\":\"op\\u0065n\"}", "{\"type\":\"a\\u0000b\"}", "{\"data\":{\"type\":\"hello\"}}",
     };
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         server_send_text(&slack, events[i]);
         record *event = next_event("Unknown");
@@ -857,7 +859,7 @@ static void an_event_has_its_data_whole(void **state) {
     static const char json[] =
         " {\"n\": 1, \"type\":\"message\",\"text\":\"gr\xc3\xbc\xc3\x9f\"}\n";
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     server_send_text(&slack, json);
     record *event = next_event("message");
     assert_memory_equal(event->data, json + 1, strlen(json) - 2);
@@ -873,7 +875,7 @@ static void what_is_not_json_is_an_error_and_the_session_lives(void **state) {
         "{\"type\":\"message\"} x", "[1,]", "{\"type\":\"message\",\"a\":01}", "nul",
     };
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         server_send_text(&slack, texts[i]);
         record *event = next_error(RTM_E_JSON);
@@ -888,7 +890,7 @@ static void deep_nesting_is_refused_and_the_session_lives(void **state) {
     static char json[2 * 100000 + 64];
     static const int depths[] = { 127, 128, 100000 }; /* of the arrays, within an object */
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (int i = 0; i < 3; i++) {
         size_t depth = (size_t)depths[i];
         char *end = json + sprintf(json, "{\"type\":\"deep\",\"a\":");
@@ -904,7 +906,7 @@ static void deep_nesting_is_refused_and_the_session_lives(void **state) {
 
 static void a_binary_message_is_reported_and_the_session_lives(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     server_send_frame(&slack, RTMI_WS_BINARY, FIN, "\xff\x00", 2);
     next_error(RTM_E_WEBSOCKET);
     server_send_text(&slack, "{\"type\":\"message\"}");
@@ -942,7 +944,7 @@ static void events_arrive_in_any_chunking(void **state) {
     static const char json[] = "{\"type\":\"message\",\"text\":\"\xe2\x82\xac\"}";
     char bytes[64] = { '\x81', sizeof json - 1 };
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     memcpy(bytes + 2, json, sizeof json - 1);
     for (size_t i = 0; i < sizeof json + 1; i++) {
         assert_int_equal(heard_count, heard_next);
@@ -967,7 +969,7 @@ static void expect_broken(int code) {
     assert_int_equal(event->result, RTM_E_WEBSOCKET);
     server_expect_close(&slack, code);
     server_ends(&slack);
-    assert_int_equal(bot->state, RTMI_WAITING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
 }
 
 static void broken_frames_end_the_session_with_their_code(void **state) {
@@ -991,7 +993,7 @@ static void broken_frames_end_the_session_with_their_code(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
-        reach(RTMI_OPEN);
+        reach(RTM_STATE_OPEN);
         server_send_bytes(&slack, broken[i].bytes, broken[i].size);
         expect_broken(broken[i].code);
         end_bot();
@@ -1187,7 +1189,7 @@ static void an_event_over_16_kib_keeps_the_memory_for_another_minute(void **stat
 
 static void ids_count_up_from_one(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, "C024BE91L", "Hello world"), 1);
     assert_int_equal(rtm_send_ping(bot), 2);
     assert_int_equal(rtm_send_typing(bot, "C01234567"), 3);
@@ -1215,7 +1217,7 @@ static void ids_are_added_where_they_are_missing(void **state) {
         { "{\"b\":2}", "{\"id\":102,\"b\":2}", 102 },
     };
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(rtm_send(bot, rows[i].json), rows[i].id);
         server_expect(&slack, RTMI_WS_TEXT, rows[i].sent);
@@ -1232,7 +1234,7 @@ static void texts_are_escaped_and_come_out_the_same(void **state) {
     char text[256];
     (void)state;
     memset(&document, 0, sizeof document);
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(rtm_send_message(bot, texts[i], texts[i]), (int)i + 1);
         server_read_frame(&slack, &got);
@@ -1257,7 +1259,7 @@ static void what_is_no_json_object_is_not_sent(void **state) {
         "{\"id\":null}", "{\"id\":1e2}", "{\"id\":99999999999999999999}", "{\"id\":[]}",
     };
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (rtm_send(bot, texts[i]) != RTM_E_JSON) fail_msg("accepted: %s", texts[i]);
         assert_true(strlen(rtm_error_detail(bot)) > 10);
@@ -1271,7 +1273,7 @@ static void what_is_no_json_object_is_not_sent(void **state) {
 
 static void missing_texts_are_argument_errors_with_a_sentence(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, NULL, "t"), RTM_E_ARGUMENT);
     assert_int_equal(rtm_send_message(bot, "C1", NULL), RTM_E_ARGUMENT);
     assert_int_equal(rtm_send_typing(bot, NULL), RTM_E_ARGUMENT);
@@ -1284,7 +1286,7 @@ static void a_message_may_have_16384_bytes_and_no_more(void **state) {
     frame got;
     size_t frames = strlen("{\"id\":1,\"type\":\"message\",\"channel\":\"C\",\"text\":\"\"}");
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     memset(text, 'x', 16384 - frames + 1);
     assert_int_equal(rtm_send_message(bot, "C", text), RTM_E_TOO_BIG);
     text[16384 - frames] = '\0';
@@ -1322,8 +1324,8 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     int small = 4096, sent = 0, id, taken = 0;
     char start[32];
     (void)state;
-    reach(RTMI_OPEN);
-    setsockopt(rtm_fd(bot), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    reach(RTM_STATE_OPEN);
+    setsockopt(client_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     setsockopt(slack.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     memset(text, 'x', sizeof text - 1);
     while ((id = rtm_send_message(bot, "C", text)) > 0) {
@@ -1334,14 +1336,14 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     assert_int_equal(rtm_send_message(bot, "C", text), RTM_E_AGAIN);
     assert_true(strlen(rtm_error_detail(bot)) > 10);
     assert_true(sent >= 65536 / 8100);
-    assert_int_equal(rtm_poll_events(bot), POLLIN | POLLOUT);
+    assert_false(has_something_to_do());
     for (taken = 1; taken <= sent; taken++) {
         server_read_frame(&slack, &got);
         snprintf(start, sizeof start, "{\"id\":%d,\"type\"", taken);
         assert_memory_equal(got.payload, start, strlen(start));
         assert_true(got.size > 8000 && got.payload[got.size - 1] == '}');
     }
-    assert_int_equal(rtm_poll_events(bot), POLLIN);
+    assert_false(has_something_to_do());
     assert_int_equal(rtm_send_message(bot, "C", "last"), sent + 1); /* no id was lost */
     server_read_frame(&slack, &got);
     for (int i = 1; i <= sent + 1; i++) assert_true(rtmi_unanswered_remove(bot, i));
@@ -1350,7 +1352,7 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
 
 static void answers_are_matched_and_refusals_are_errors(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (int i = 1; i <= 4; i++) assert_int_equal(rtm_send_message(bot, "C1", "text"), i);
     assert_int_equal(rtm_send_ping(bot), 5);
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":2,\"ts\":\"1.2\"}"); /* in any order */
@@ -1378,7 +1380,7 @@ static void answers_are_matched_and_refusals_are_errors(void **state) {
 
 static void only_messages_and_pings_expect_an_answer(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_typing(bot, "C1"), 1);
     assert_int_equal(rtm_send(bot, "{\"type\":\"presence_sub\",\"ids\":[]}"), 2);
     assert_int_equal(rtm_send(bot, "{}"), 3);
@@ -1395,7 +1397,7 @@ static void only_messages_and_pings_expect_an_answer(void **state) {
 
 static void a_late_answer_is_not_reported_again(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, "C1", "text"), 1);
     test_now_ms += 10000;
     server_close(&slack);
@@ -1415,7 +1417,7 @@ static void a_late_answer_is_not_reported_again(void **state) {
 
 static void one_message_that_is_never_answered_takes_one_place(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_ping(bot), 1);
     for (int i = 2; i < 70000; i++) { /* rtm_send_ping and its answer, without the wire */
         if (rtmi_unanswered_add(bot, i) != RTM_OK) fail_msg("no room for message %d", i);
@@ -1426,7 +1428,7 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
 
 static void after_65536_unanswered_messages_there_is_no_room(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (int i = 1; i <= 65536; i++) assert_int_equal(rtmi_unanswered_add(bot, i), RTM_OK);
     assert_int_equal(rtm_send_message(bot, "C", "text"), RTM_E_AGAIN);
     assert_int_equal(rtm_send_typing(bot, "C"), 1);
@@ -1443,7 +1445,7 @@ static void send_in_event(rtm_client *client, const rtm_event *event, void *user
 static void an_answer_that_has_come_counts_before_a_drop(void **state) {
     static const char answer[] = "\x81\x18{\"ok\":true,\"reply_to\":1}"; /* in one segment */
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, "C1", "text"), 1);
     server_send_bytes(&slack, answer, sizeof answer - 1);
     assert_int_equal(rtm_disconnect(bot), RTM_OK);
@@ -1454,7 +1456,7 @@ static void an_answer_that_has_come_counts_before_a_drop(void **state) {
 
 static void what_came_before_a_broken_send_is_heard(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     no_event(); /* the socket has been read empty */
     server_send_text(&slack, "{\"type\":\"message\"}");
     server_send_close(&slack, 1012, "restart");
@@ -1468,7 +1470,7 @@ static void what_came_before_a_broken_send_is_heard(void **state) {
 static void a_refused_message_keeps_no_memory(void **state) {
     static char text[200000];
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     memset(text, 1, sizeof text - 1);
     assert_int_equal(rtm_send_message(bot, "C1", text), RTM_E_TOO_BIG);
     memset(text, ' ', sizeof text - 1);
@@ -1521,7 +1523,7 @@ static void a_pong_has_the_payload_of_its_ping(void **state) {
     static const size_t sizes[] = { 0, 1, 124, 125 };
     char payload[126];
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     memset(payload, 'p', 125);
     for (int i = 0; i < 4; i++) {
         payload[sizes[i]] = '\0';
@@ -1567,7 +1569,7 @@ static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
 
 static void the_first_ping_unanswered_counts(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     test_now_ms += 30000;
     server_expect(&slack, RTMI_WS_PING, "");
     test_now_ms += 15000;
@@ -1578,7 +1580,7 @@ static void the_first_ping_unanswered_counts(void **state) {
 static void any_byte_is_a_sign_of_life(void **state) {
     static const char bytes[] = "\x81\x05[1,2]"; /* an event, a byte at a time */
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     for (size_t i = 0; i < sizeof bytes - 2; i++) {
         test_now_ms += 44000;
         server_expect(&slack, RTMI_WS_PING, "");
@@ -1605,7 +1607,7 @@ static void no_ping_at_all_when_the_interval_is_minus_one(void **state) {
 
 static void a_caller_who_comes_late_still_gets_a_ping_answered(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     test_now_ms += 60000; /* the caller was busy, or the machine asleep: Slack is not to blame */
     server_expect(&slack, RTMI_WS_PING, "");
     assert_true(rtm_is_connected(bot));
@@ -1706,7 +1708,7 @@ static void a_secret_that_is_cut_short_is_not_told_either(void **state) {
 /* Last, for where this overflows an int the program ends. */
 static void the_largest_id_leads_to_no_overflow(void **state) {
     (void)state;
-    reach(RTMI_OPEN);
+    reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send(bot, "{\"id\":2147483647}"), 2147483647);
     for (int i = 0; i < 2; i++) {
         int id = i ? rtm_send(bot, "{}") : rtm_send_ping(bot);
