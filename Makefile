@@ -30,7 +30,7 @@ help:
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
-	@echo 'make valgrind   the demo again, its bot under valgrind'
+	@echo 'make valgrind   the demo again, its bot under valgrind; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
 	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
 	@echo 'make clean      removes build/'
@@ -68,6 +68,7 @@ valgrind: examples
 	@BOT='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=9' \
 		sh examples/demo.sh build
 	@echo 'valgrind: no error, no leak'
+	@CC='$(CC)' sh tests/linear.sh
 
 # Tests -------------------------------------------------------------------------------------------
 

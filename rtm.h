@@ -70,7 +70,9 @@
                   certificate check                    5,200   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
-                  JSON tokens      20 per value in an array that is looked into, kept
+                  JSON tokens       24 per value and name of an event or response of which
+                                   rtm_json_at, _name or _size was asked; kept, but 48 KB or more
+                                   only until 100 in a row did with less
                 rtm_call takes a second connection's worth, kept until the next rtm_call finds it
                 closed, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
@@ -409,8 +411,14 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
    "blocks.0.text". A name with a dot in it cannot be reached. */
 rtm_json rtm_json_get(rtm_json json, const char *path);
 
-/* Element `index` of an array. Reading all of them in order takes linear time, nested loops too. */
+/* Element `index` of an array, or the value of member `index` of an object, in the order sent. Each
+   look-up, at random or in order, takes the logarithm of the number of values in the whole event or
+   response: loops are linear but for that, however they are nested and interleaved. The first
+   look-up of this kind prepares the whole (Memory above). */
 rtm_json rtm_json_at(rtm_json json, size_t index);
+
+/* The name of member `index` of an object: a string, as rtm_json_string takes it. */
+rtm_json rtm_json_name(rtm_json json, size_t index);
 
 /* The number of elements of an array, or of members of an object; else 0. */
 size_t rtm_json_size(rtm_json json);
@@ -665,6 +673,7 @@ static void *rtmi_alloc(size_t size) {
 /* The array with room for one more item; NULL when there is no memory (the array is as it was). */
 static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_size) {
     if (count < *capacity) return array;
+    if (*capacity > (size_t)-1 / 2 / item_size) return NULL;
     size_t doubled = *capacity ? *capacity * 2 : 8;
     void *grown = RTM_REALLOC(array, doubled * item_size);
     if (grown) *capacity = doubled;
@@ -866,28 +875,34 @@ static bool rtmi_is_utf8(const char *text, size_t size) {
  * >>json   one check of the whole text; after it, look-ups that need not doubt it
  * --------------------------------------------------------------------------------------------- */
 
-enum { RTMI_CURSORS = 4, RTMI_MEMBERS = 24 };
+enum {
+    RTMI_MEMBERS = 24,
+    RTMI_TOKENS_KEPT = 2048, /* more are given back when so many documents had no use for them: */
+    RTMI_TOKENS_IDLE = 100
+};
 
 static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
 /* A document: where the members of its outermost object are, as the check came by them (without
-   this, each look-up is a scan: twice the time of an event), and the jsmn tokens of the one array
-   that an accessor last went into. The cursors make loops over array elements linear, nested ones
-   too, up to four deep. */
+   this, each look-up is a scan: twice the time of an event); and, once an accessor asks by number,
+   the jsmn tokens of all of it, exactly as many as the check has counted. Behind the tokens stands
+   the table of elements: those of the first array or object, then those of the second, and so on,
+   each by the number of its token (in an object, its name's). Where the part of an array or object
+   ends, its token's `parent` says. */
 typedef struct rtmi_document {
-    const char *object; /* the outermost object, if its members were noted */
-    unsigned members;   /* RTMI_MEMBERS = there may be more */
-    const char *part; /* the tokenized array or object, a piece of the text */
-    size_t part_size;
+    const char *text; /* one value, no white space around it */
+    size_t size;
+    const char *wrong; /* what the text is, where it was refused */
+    unsigned members;  /* noted; RTMI_MEMBERS = there may be more */
+    size_t values;     /* all values and names */
+    size_t capacity;   /* of tokens, and of elements */
     rtmi_jsmntok_t *token;
-    size_t capacity;
-    int count;
+    int *element;    /* NULL = not tokenized yet */
+    unsigned idle;   /* documents since so large a capacity was needed */
+    bool failed;     /* an accessor found no memory for tokens and gave its fallback */
+    rtmi_why *why;   /* is told so; or NULL */
     struct {
-        int array, index, token;
-    } cursor[RTMI_CURSORS]; /* most recent first; array < 0 = free */
-    bool failed; /* an accessor found no memory for tokens and gave its fallback */
-    struct {
-        unsigned name, value, value_size; /* offsets from `object`, behind the name's quote */
+        unsigned name, value, value_size; /* offsets in the text, behind the name's quote */
     } member[RTMI_MEMBERS];
 } rtmi_document;
 
@@ -960,14 +975,16 @@ static const char *rtmi_json_colon(const char *p, const char *end) {
 }
 
 /* From the quote of a member's name to its value; NULL when something else stands there. Notes the
-   member, where a document is given. */
-static const char *rtmi_json_key(const char *p, const char *end, rtmi_document *document) {
+   member, where it is one of the outermost object. */
+static const char *rtmi_document_key(rtmi_document *document, const char *p, const char *end,
+                                     bool outermost) {
     const char *name = p + 1;
     if (p == end || *p != '"' || !(p = rtmi_json_string_end(name, end))) return NULL;
-    if ((p = rtmi_json_colon(p, end)) && document && document->members < RTMI_MEMBERS) {
+    document->values++;
+    if ((p = rtmi_json_colon(p, end)) && outermost && document->members < RTMI_MEMBERS) {
         unsigned i = document->members++;
-        document->member[i].name = (unsigned)(name - document->object);
-        document->member[i].value = (unsigned)(p - document->object);
+        document->member[i].name = (unsigned)(name - document->text);
+        document->member[i].value = (unsigned)(p - document->text);
         document->member[i].value_size = 0; /* until its end is seen */
     }
     return p;
@@ -977,35 +994,37 @@ static void rtmi_document_value_end(rtmi_document *document, const char *p) {
     unsigned last = document->members - 1;
     if (!document->members || document->member[last].value_size) return;
     document->member[last].value_size =
-        (unsigned)(p - document->object) - document->member[last].value;
+        (unsigned)(p - document->text) - document->member[last].value;
 }
 
 static void rtmi_document_clear(rtmi_document *document) {
-    document->object = document->part = NULL;
+    document->text = NULL;
+    document->element = NULL;
+    document->wrong = "not JSON";
     document->members = 0;
+    document->values = 0;
     document->failed = false;
 }
 
-/* Whether a text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some texts
-   that are not, and is quadratic in depth: it only ever sees what has passed here. The document may
-   be NULL. */
-static bool rtmi_document_check(rtmi_document *document, const char *p, size_t size) {
-    const char *end = p + size;
+/* Whether the text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some
+   texts that are not, and is quadratic in depth: it only ever sees what has passed here. */
+static bool rtmi_document_check(rtmi_document *document) {
+    const char *p = document->text, *end = p + document->size;
     char closer[RTMI_DEPTH];
     int depth = 0;
     for (;;) {
         p = rtmi_json_space(p, end);
         if (p == end) return false;
+        document->values++;
         if (*p == '{' || *p == '[') {
-            if (depth == RTMI_DEPTH) return false;
+            if (depth == RTMI_DEPTH)
+                return document->wrong = "nested deeper than 128 levels", false;
             closer[depth++] = (char)(*p == '{' ? '}' : ']');
             bool object = *p == '{';
-            if (object && depth == 1 && document) document->object = p;
             p = rtmi_json_space(p + 1, end);
             if (p == end) return false;
             if (*p != closer[depth - 1]) {
-                if (object && !(p = rtmi_json_key(p, end, depth == 1 ? document : NULL)))
-                    return false;
+                if (object && !(p = rtmi_document_key(document, p, end, depth == 1))) return false;
                 continue;
             }
             depth--;
@@ -1015,7 +1034,7 @@ static bool rtmi_document_check(rtmi_document *document, const char *p, size_t s
             if (!p) return false;
         }
         for (;;) { /* values end here, as many as close */
-            if (depth == 1 && document) rtmi_document_value_end(document, p);
+            if (depth == 1) rtmi_document_value_end(document, p);
             p = rtmi_json_space(p, end);
             if (!depth || p == end || *p != closer[depth - 1]) break;
             depth--;
@@ -1024,13 +1043,31 @@ static bool rtmi_document_check(rtmi_document *document, const char *p, size_t s
         if (!depth) return p == end;
         if (p == end || *p++ != ',') return false;
         p = rtmi_json_space(p, end);
-        if (closer[depth - 1] == '}' &&
-            !(p = rtmi_json_key(p, end, depth == 1 ? document : NULL))) return false;
+        if (closer[depth - 1] == '}' && !(p = rtmi_document_key(document, p, end, depth == 1)))
+            return false;
     }
 }
 
-static bool rtmi_json_check(const char *text, size_t size) {
-    return rtmi_document_check(NULL, text, size);
+static void rtmi_document_free(rtmi_document *document) {
+    rtmi_free(document->token, 0);
+    document->token = NULL;
+    document->element = NULL;
+    document->capacity = 0;
+    document->idle = 0;
+}
+
+/* The root of a text that is JSON, less the white space around it; false when it is not. */
+static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
+                               rtm_json *root) {
+    const char *end = text + size, *start = rtmi_json_space(text, end);
+    while (end > start && rtmi_json_space(end - 1, end) == end) end--;
+    rtmi_document_clear(document);
+    if (document->capacity > RTMI_TOKENS_KEPT && ++document->idle > RTMI_TOKENS_IDLE)
+        rtmi_document_free(document);
+    document->text = start;
+    document->size = (size_t)(end - start);
+    *root = (rtm_json){ start, document->size, document };
+    return rtmi_document_check(document);
 }
 
 /* Behind the value that begins at p; NULL when it is cut off. Reads any bytes safely. */
@@ -1139,76 +1176,62 @@ static void rtmi_json_quote(rtmi_buf *out, const char *text) {
     rtmi_buf_add(out, "\"", 1);
 }
 
-static void rtmi_document_free(rtmi_document *document) {
-    rtmi_free(document->token, 0);
-    memset(document, 0, sizeof *document);
-}
-
-/* Tokenizes a part of the document. jsmn goes on where it ran out of tokens. */
-static bool rtmi_document_tokenize(rtmi_document *document, const char *part, size_t size) {
+/* Tokenizes the document and fills its table of elements. */
+static bool rtmi_document_tokenize(rtmi_document *document) {
     rtmi_jsmn_parser parser;
+    size_t values = document->values, item = sizeof *document->token + sizeof *document->element;
+    int offset = 0;
+    if (values > RTMI_TOKENS_KEPT) document->idle = 0;
+    if (values > document->capacity) {
+        rtmi_document_free(document);
+        if (values <= (size_t)-1 / item) document->token = RTM_REALLOC(NULL, values * item);
+        if (!document->token) return !(document->failed = true);
+        document->capacity = values;
+    }
     rtmi_jsmn_init(&parser);
-    document->part = NULL;
-    document->count = 0;
-    do {
-        bool full = document->count == RTMI_JSMN_ERROR_NOMEM;
-        void *token = rtmi_grow(document->token, full ? document->capacity : 0, &document->capacity,
-                                sizeof *document->token);
-        if (!token) return !(document->failed = true);
-        document->token = token;
-        document->count = rtmi_jsmn_parse(&parser, part, size, document->token,
-                                          (unsigned)document->capacity);
-    } while (document->count == RTMI_JSMN_ERROR_NOMEM);
-    if (document->count <= 0) return false;
-    document->part = part;
-    document->part_size = size;
-    for (int i = 0; i < RTMI_CURSORS; i++) document->cursor[i].array = -1;
+    int count = rtmi_jsmn_parse(&parser, document->text, document->size, document->token,
+                                (unsigned)values);
+    RTM_ASSERT(count >= 0 && (size_t)count == values);
+    document->element = (int *)(void *)(document->token + values);
+    for (int i = 0; i < count; i++) {
+        rtmi_jsmntok_t *token = &document->token[i], *parent = document->token + token->parent;
+        bool inner = token->parent >= 0 && parent->type != RTMI_JSMN_STRING; /* no member's value */
+        if (inner) document->element[parent->parent++] = i;
+        if (token->type == RTMI_JSMN_STRING || token->type == RTMI_JSMN_PRIMITIVE) continue;
+        token->parent = offset; /* its own place is known; from now on, where its next element is */
+        offset += token->size;
+    }
     return true;
 }
 
-/* The token of an array or object of a checked document; -1 when there is no memory for tokens. */
-static int rtmi_document_token(rtmi_document *document, const char *text, size_t size) {
-    uintptr_t at = (uintptr_t)text, part = (uintptr_t)document->part;
-    if (!document->part || at < part || at - part >= document->part_size)
-        return rtmi_document_tokenize(document, text, size) ? 0 : -1;
-    int start = (int)(at - part), low = 0, high = document->count - 1;
+/* The token of an array or object; NULL for other values, and when there is no memory. */
+static const rtmi_jsmntok_t *rtmi_json_token(rtm_json json) {
+    rtmi_document *document = json.document;
+    if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
+    if (!document->element && !rtmi_document_tokenize(document)) {
+        if (document->why)
+            rtmi_fail(document->why, RTM_E_MEMORY, "no memory to look into an array or object");
+        return NULL;
+    }
+    int start = (int)(json.text - document->text);
+    size_t low = 0, high = document->values - 1;
     while (low < high) {
-        int middle = low + (high - low) / 2;
+        size_t middle = low + (high - low) / 2;
         if (document->token[middle].start < start) low = middle + 1;
         else high = middle;
     }
-    return low;
+    return &document->token[low];
 }
 
-/* The token of element `index` of the array with token `array`, which has so many elements. */
-static int rtmi_document_element(rtmi_document *document, int array, int index) {
-    int slot = 0;
-    while (slot < RTMI_CURSORS - 1 && document->cursor[slot].array != array) slot++;
-    int from = 0, token = array + 1;
-    if (document->cursor[slot].array == array && document->cursor[slot].index <= index) {
-        from = document->cursor[slot].index;
-        token = document->cursor[slot].token;
-    }
-    for (; from < index; from++) { /* jump over one element and all that is in it */
-        int end = document->token[token].end;
-        do token++;
-        while (token < document->count && document->token[token].start < end);
-    }
-    memmove(document->cursor + 1, document->cursor, (size_t)slot * sizeof *document->cursor);
-    document->cursor[0].array = array;
-    document->cursor[0].index = index;
-    document->cursor[0].token = token;
-    return token;
-}
-
-/* The root of a text that is JSON, less the white space around it; false when it is not. */
-static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
-                               rtm_json *root) {
-    const char *end = text + size, *start = rtmi_json_space(text, end);
-    while (end > start && strchr(" \t\r\n", end[-1])) end--;
-    rtmi_document_clear(document);
-    *root = (rtm_json){ start, (size_t)(end - start), document };
-    return rtmi_document_check(document, text, size);
+/* Element `index` of an array; of an object, its member's name, or with `behind` its value. */
+static rtm_json rtmi_json_element(rtm_json json, size_t index, bool behind) {
+    const rtmi_document *document = json.document;
+    const rtmi_jsmntok_t *token = rtmi_json_token(json);
+    if (!token || index >= (size_t)token->size) return rtmi_json_none;
+    token = &document->token[document->element[token->parent - token->size + (int)index] + behind];
+    int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
+    return (rtm_json){ document->text + token->start - quote,
+                       (size_t)(token->end - token->start + 2 * quote), json.document };
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -2978,7 +3001,8 @@ static void rtmi_on_text(rtm_client *client, const char *text, size_t size) {
     if (!leaving && !reply && !rtmi_anyone_hears(client, client->type, length)) return;
     if (!rtmi_document_open(&client->event_document, text, size, &data)) {
         rtmi_report(client, rtmi_fail(&client->why, RTM_E_JSON,
-                                      "Slack sent an event that is not JSON"));
+                                      "Slack sent an event that is %s",
+                                      client->event_document.wrong));
         return;
     }
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
@@ -3038,7 +3062,7 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
     const char *body = call->body.data ? call->body.data : "";
     size_t size = call->body.size;
     rtm_json root;
-    bool valid = rtmi_is_utf8(body, size) && rtmi_document_open(document, body, size, &root);
+    bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     if (valid) response->data = root;
@@ -3058,8 +3082,8 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
                          call->conn.peer.host, method, http->status,
                          http->status == 404 ? ": check base_url" : "");
     if (!valid)
-        return rtmi_fail(&client->why, RTM_E_JSON, "%s answered %s with something that is not JSON",
-                         call->conn.peer.host, method);
+        return rtmi_fail(&client->why, RTM_E_JSON, "%s answered %s with something that is %s",
+                         call->conn.peer.host, method, document->wrong);
     if (!response->ok)
         return rtmi_fail(&client->why, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
     return RTM_OK;
@@ -3628,6 +3652,7 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
         rtm_client *made = rtmi_alloc(sizeof *made);
         wrong = rtmi_no_memory;
         if (made) {
+            made->event_document.why = made->web_document.why = &made->why;
             rtmi_conn_init(&made->session.conn, &made->network, &made->why);
             rtmi_conn_init(&made->web.conn, &made->network, &made->why);
             wrong = rtmi_configure(made, config);
@@ -3811,10 +3836,13 @@ int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "there is nothing to send");
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
-    const char *end = json + strlen(json), *start = rtmi_json_space(json, end);
-    rtm_json object = { start, (size_t)(end - start), NULL };
-    if (*start != '{' || !rtmi_is_utf8(start, object.size) || !rtmi_json_check(start, object.size))
-        return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is not a JSON object");
+    size_t length = strlen(json);
+    rtmi_document document = { 0 };
+    rtm_json object;
+    bool valid = rtmi_document_open(&document, json, length, &object) && rtmi_is_utf8(json, length);
+    if (!valid || *object.text != '{')
+        return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is %s",
+                         valid ? "not a JSON object" : document.wrong);
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
@@ -3823,12 +3851,12 @@ int rtm_send(rtm_client *client, const char *json) {
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
     if (!id.size) {
-        bool empty = *rtmi_json_space(start + 1, end) == '}';
+        bool empty = document.values == 1;
         rtmi_buf_text(out, "{\"id\":");
         rtmi_buf_number(out, number);
         rtmi_buf_text(out, empty ? "" : ",");
     }
-    rtmi_buf_add(out, start + !id.size, object.size - !id.size);
+    rtmi_buf_add(out, object.text + !id.size, object.size - !id.size);
     return rtmi_send_composed(client, (int)number, rtm_json_equals(type, "message") ||
                                                        rtm_json_equals(type, "ping"));
 }
@@ -3897,7 +3925,7 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     return result;
 }
 
-/* The JSON accessors: on a value that rtmi_json_check has passed. */
+/* The JSON accessors: on a value that rtmi_document_check has passed. */
 
 static bool rtmi_json_is(rtm_json json, char first) {
     return json.size && *json.text == first;
@@ -3906,7 +3934,7 @@ static bool rtmi_json_is(rtm_json json, char first) {
 /* A member of an object: of the outermost one, where the check has noted it. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
     rtmi_document *document = json.document;
-    if (document && document->object == json.text) {
+    if (document && document->text == json.text) {
         for (unsigned i = 0; i < document->members; i++) {
             if (rtmi_json_says(json.text + document->member[i].name, key, length))
                 return (rtm_json){ json.text + document->member[i].value,
@@ -3933,22 +3961,16 @@ rtm_json rtm_json_get(rtm_json json, const char *path) {
 }
 
 rtm_json rtm_json_at(rtm_json json, size_t index) {
-    rtmi_document *document = json.document;
-    if (!rtmi_json_is(json, '[') || !document) return rtmi_json_none;
-    int array = rtmi_document_token(document, json.text, json.size);
-    if (array < 0 || index >= (size_t)document->token[array].size) return rtmi_json_none;
-    int element = rtmi_document_element(document, array, (int)index);
-    const rtmi_jsmntok_t *token = &document->token[element];
-    int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
-    int size = token->end - token->start + 2 * quote;
-    return (rtm_json){ document->part + token->start - quote, (size_t)size, document };
+    return rtmi_json_element(json, index, rtmi_json_is(json, '{'));
+}
+
+rtm_json rtm_json_name(rtm_json json, size_t index) {
+    return rtmi_json_is(json, '{') ? rtmi_json_element(json, index, false) : rtmi_json_none;
 }
 
 size_t rtm_json_size(rtm_json json) {
-    rtmi_document *document = json.document;
-    if ((!rtmi_json_is(json, '[') && !rtmi_json_is(json, '{')) || !document) return 0;
-    int token = rtmi_document_token(document, json.text, json.size);
-    return token < 0 ? 0 : (size_t)document->token[token].size;
+    const rtmi_jsmntok_t *token = rtmi_json_token(json);
+    return token ? (size_t)token->size : 0;
 }
 
 size_t rtm_json_string(rtm_json json, char *out, size_t size) {
