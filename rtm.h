@@ -61,6 +61,8 @@
                 and config.tls_setup may call nothing but rtm_stop.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 may be called from any thread and from a signal handler.
+     Processes  After fork() one side alone may use a client, the other not even destroy it: both
+                would write to the same connection, with the same keys.
      Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
                 than asked for; define RTM_GETADDRINFO to put something else in its place.
      Memory     taken once per connection, in bytes (64-bit):
@@ -154,14 +156,16 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
-     holds it, the proxy's password, or a header's value of four bytes or more. Every length is
-     checked before it is believed, every buffer has a limit, every wait a deadline.
+     holds it, the proxy's password, or the value of a header that is secret by its name or value
+     (rtm_config.headers), of four bytes or more. Every length is checked before it is believed,
+     every buffer has a limit, every wait a deadline.
 
    OPTIONS (#define before the implementation, each has a default)
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
      RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
      RTM_TIME()        time_t, for certificates                               time(NULL)
-     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success   BearSSL's system seeder
+     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
+                                                         getentropy(3), else /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -264,16 +268,18 @@ typedef struct rtm_config {
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
-                                   in place of rtm.h's own of that name */
+                                   in place of rtm.h's own of that name. The value of a Cookie is
+                                   secret, and of all but User-Agent where name or value contains
+                                   token, key, secret, password or auth */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
-                                   system's bundle */
+                                   system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
     int timeout_ms;             /* for each connection and each call; default 30000 */
     int ping_interval_ms;       /* silence before a PING, dead after half as much again; default
                                    30000; -1 = never */
     bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
     bool no_signals;            /* rtm_run leaves signal handlers alone */
-    size_t max_message;         /* bytes of one event or response; default 1 MiB, at most 1 GiB */
+    size_t max_message;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
     void (*log)(const char *line, void *user); /* gets one line without its end; no secrets in it */
     void *log_user;
@@ -369,9 +375,9 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 /* Sends a JSON object over the WebSocket. Slack takes one message a second, and 16,384 bytes.
    json  an object; {"id":N} is added when it has no "id"
    Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not an
-   object, not UTF-8, an id that is no positive int), RTM_E_TOO_BIG, RTM_E_AGAIN (64 KiB wait for
-   the socket, or 65,536 messages for an answer: nothing was taken), RTM_E_MEMORY, RTM_E_TLS (there
-   are no random numbers).
+   object, not UTF-8, an id that is no positive int, "id" or "type" twice), RTM_E_TOO_BIG,
+   RTM_E_AGAIN (64 KiB wait for the socket, or 65,536 messages for an answer: nothing was taken),
+   RTM_E_MEMORY, RTM_E_TLS (there are no random numbers).
    Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
    A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED. */
 int rtm_send(rtm_client *client, const char *json);
@@ -483,6 +489,12 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #include <sys/socket.h>  /* socket */
 #include <time.h>        /* clock_gettime, time */
 #include <unistd.h>      /* close */
+
+#if defined(__has_include)
+#if __has_include(<sys/random.h>)
+#include <sys/random.h> /* getrandom, getentropy */
+#endif
+#endif
 
 #if !defined(EAI_FAIL) || !defined(SA_RESTART)
 #error "rtm.h: POSIX is hidden: include rtm.h first, or compile with -D_POSIX_C_SOURCE=200809L"
@@ -601,14 +613,31 @@ static long long rtmi_now_ms(void) {
 
 #ifndef RTM_RANDOM
 #define RTM_RANDOM(buf, size) rtmi_random(buf, size)
-/* The system's random numbers through BearSSL, which knows where each system keeps them. */
+#if defined(GRND_NONBLOCK)
+#define RTMI_GETRANDOM(buf, size) getrandom(buf, size, GRND_NONBLOCK)
+#elif defined(__APPLE__) || defined(__OpenBSD__)
+#define RTMI_GETRANDOM(buf, size) (getentropy(buf, size) ? -1 : (ssize_t)(size))
+#else
+#define RTMI_GETRANDOM(buf, size) (errno = ENOSYS, (ssize_t)-1)
+#endif
+/* The kernel's random numbers: never the processor's alone (BearSSL's seeder may be RDRAND). A
+   machine that has just started may have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
-    br_hmac_drbg_context drbg;
-    br_prng_seeder seeder = br_prng_seeder_system(NULL);
-    br_hmac_drbg_init(&drbg, &br_sha256_vtable, NULL, 0);
-    if (!seeder || !seeder(&drbg.vtable)) return -1;
-    br_hmac_drbg_generate(&drbg, out, size);
-    return 0;
+    unsigned char *at = out, *end = at + size;
+    FILE *file = NULL;
+    while (at < end) {
+        size_t left = (size_t)(end - at), piece = left < 256 ? left : 256; /* what is taken whole */
+        errno = 0;
+        ssize_t got = RTMI_GETRANDOM(at, piece);
+        if (got > 0) at += got;
+        else if (errno != EINTR) break;
+    }
+    if (at < end && errno != EAGAIN && (file = fopen("/dev/urandom", "rb")) != NULL) {
+        setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
+        at += fread(at, 1, (size_t)(end - at), file);
+        fclose(file);
+    }
+    return at == end ? 0 : -1;
 }
 #endif
 
@@ -625,6 +654,7 @@ enum {
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
+    RTMI_MIN_MESSAGE = 4096,   /* what max_message must be at least: rtm.connect's answer fits in */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message may be at most: jsmn counts in int */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
@@ -735,40 +765,6 @@ static void rtmi_buf_free(rtmi_buf *buf) {
     memset(buf, 0, sizeof *buf);
 }
 
-/* Overwrites every secret that a server managed to get into a text of ours, by echoing it, say;
-   also the beginning of one, which is what is left where a text was cut. */
-static void rtmi_redact(char *text, const char *secret) {
-    for (size_t length; secret && *secret; secret += length + 1) {
-        size_t enough = (length = strlen(secret)) < 8 ? length : 8;
-        for (char *p = text; *p; p++) {
-            size_t same = 0;
-            while (same < length && p[same] == secret[same]) same++;
-            if (same >= enough) memset(p, '*', same);
-        }
-    }
-    for (; *text; text++) /* what a terminal or a log would act on */
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
-}
-
-/* Records why something failed, and returns `result`, so that a caller can return this. */
-RTMI_PRINTF(3)
-static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why->text, sizeof why->text, format, arguments);
-    va_end(arguments);
-    rtmi_redact(why->text, why->secrets);
-    return result;
-}
-
-static rtm_result rtmi_out_of_memory(rtmi_why *why) {
-    return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
-}
-
-static rtm_result rtmi_no_random(rtmi_why *why) {
-    return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
-}
-
 static bool rtmi_is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static bool rtmi_is_alnum(char c) {
@@ -869,6 +865,80 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
 static bool rtmi_is_utf8(const char *text, size_t size) {
     rtmi_utf8 state = { 0 };
     return rtmi_utf8_check(&state, text, size) && !state.need;
+}
+
+/* How far the longest secret reaches that stands at `at`; where the text was cut, up to `end`, it
+   may be the beginning of one. */
+static const char *rtmi_secret_end(const char *at, const char *end, bool cut, const char *secret) {
+    const char *furthest = at;
+    for (size_t length; secret && *secret; secret += length + 1) {
+        length = strlen(secret);
+        size_t left = (size_t)(end - at), same = left < length ? left : length;
+        if ((cut || same == length) && same > (size_t)(furthest - at) && !memcmp(at, secret, same))
+            furthest = at + same;
+    }
+    return furthest;
+}
+
+/* What a terminal or a log viewer acts on: C0, DEL, C1, and what turns the direction of text. */
+static bool rtmi_is_control(unsigned long code) {
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Makes a text fit for people to read: stars for every secret that a server managed to get into it,
+   by echoing it, say, and "?" for controls and for what is not UTF-8. `cut`: the text does not end
+   where it did, but perhaps within a secret or a character. It looks ahead at what is as it came,
+   writes behind, never more than it read. True when there was a secret. */
+static bool rtmi_redact(char *text, bool cut, const char *secrets) {
+    const char *p = text, *end = text + strlen(text), *stars_end = text;
+    bool starred = false;
+    for (size_t size; p < end; p += size) {
+        rtmi_utf8 state = { 0 };
+        bool valid = true;
+        unsigned long code = 0;
+        for (size = 0; p + size < end && (size == 0 || (valid && state.need)); size++) {
+            const char *secret_end = rtmi_secret_end(p + size, end, cut, secrets);
+            if (secret_end > p + size && secret_end > stars_end) stars_end = secret_end;
+            unsigned char c = (unsigned char)p[size];
+            valid = rtmi_utf8_check(&state, &c, 1);
+            code = code << 6 | (c < 0x80 ? c : c < 0xc0 ? c & 0x3f : c & (0x3fu >> state.need));
+        }
+        if (!valid && size > 1) size--; /* what broke the character off may begin another */
+        if (stars_end > p) {
+            memset(text, '*', size);
+            text += size;
+            starred = true;
+        } else if (!valid || state.need || rtmi_is_control(code)) {
+            if (cut && valid && state.need) break;
+            *text++ = '?';
+        } else {
+            memmove(text, p, size);
+            text += size;
+        }
+    }
+    *text = '\0';
+    return starred;
+}
+
+/* Records why something failed, and returns `result`, so that a caller can return this. */
+RTMI_PRINTF(3)
+static rtm_result rtmi_fail(rtmi_why *why, rtm_result result, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    bool cut = vsnprintf(why->text, sizeof why->text, format, arguments) >= (int)sizeof why->text;
+    va_end(arguments);
+    rtmi_redact(why->text, cut, why->secrets);
+    return result;
+}
+
+static rtm_result rtmi_out_of_memory(rtmi_why *why) {
+    return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
+}
+
+static rtm_result rtmi_no_random(rtmi_why *why) {
+    return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -1144,11 +1214,11 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* Finds a member of an object by a scan, the first where a name stands twice. Reads any bytes
-   safely; the value is as good as the text was before it. */
+/* Finds a member of an object, or of what is left of one from a comma on: the first where a name
+   stands twice. Reads any bytes safely; the value is as good as the text was before it. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
     const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    if (p == end || *p != '{') return rtmi_json_none;
+    if (p == end || (*p != '{' && *p != ',')) return rtmi_json_none;
     do {
         const char *name = rtmi_json_space(p + 1, end), *value;
         if (name == end || *name++ != '"' || !(value = rtmi_json_string_end(name, end))) break;
@@ -1158,6 +1228,14 @@ static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length
         p = rtmi_json_space(p, end);
     } while (p < end && *p == ',');
     return rtmi_json_none;
+}
+
+/* Whether another member of its name stands behind this one. */
+static bool rtmi_json_again(rtm_json object, rtm_json member, const char *key) {
+    if (!member.size) return false;
+    const char *behind = member.text + member.size;
+    rtm_json rest = { behind, (size_t)(object.text + object.size - behind), NULL };
+    return rtmi_json_member(rest, key, strlen(key)).size != 0;
 }
 
 /* Appends a text as a JSON string, quotes included. */
@@ -1866,6 +1944,7 @@ typedef struct rtmi_trust {
     br_x509_trust_anchor *anchor;
     size_t count, capacity;
     const char *error; /* of the bundle */
+    bool first_only;   /* one certificate is enough: only to see whether there is any */
 } rtmi_trust;
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
@@ -1908,6 +1987,7 @@ static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t si
    as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
+    if (trust->first_only && trust->count) return true;
     if (!key || loader->name.failed) return !loader->name.failed;
     void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
     if (!grown) return false;
@@ -1980,7 +2060,8 @@ static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *f
     return room;
 }
 
-static void rtmi_trust_load(rtmi_trust *trust) {
+/* Loads the bundle; false when there is no memory for it. `error` tells of any failure. */
+static bool rtmi_trust_load(rtmi_trust *trust) {
     rtmi_loader *loader = rtmi_alloc(sizeof *loader);
     bool room = loader != NULL;
     trust->error = NULL;
@@ -1992,7 +2073,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
         FILE *file = fopen(trust->ca_file ? trust->ca_file : *bundle, "rb");
         while (!file && !trust->ca_file && *++bundle) file = fopen(*bundle, "rb");
         if (file) room = rtmi_trust_load_file(trust, loader, file);
-        else trust->error = trust->ca_file ? "the CA bundle cannot be opened: check ca_file"
+        else trust->error = trust->ca_file ? "the CA bundle cannot be opened"
                                            : "no CA bundle found: set ca_file or ca_pem";
     }
     if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* ends the last line */
@@ -2000,6 +2081,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
     else if (!trust->error && !trust->count) trust->error = "no certificate in the CA bundle";
     if (loader) rtmi_buf_free(&loader->name);
     rtmi_free(loader, 0);
+    return room;
 }
 
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
@@ -2758,7 +2840,6 @@ struct rtm_client {
     rtmi_handler *handlers;
     size_t handler_count, handler_capacity;
     bool handlers_removed;
-    size_t pool_left;
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
     rtm_json greeting; /* the rtm.connect response, in session.body: a handshake has no body, so it
                           stands there until `open` has been dispatched */
@@ -2774,7 +2855,6 @@ struct rtm_client {
     char type[RTMI_TYPE];     /* of the event being dispatched */
     char web_code[RTMI_CODE]; /* what rtm_call's response's `error` points at */
     char close_reason[126];
-    unsigned char pool[256];  /* of random bytes */
 };
 
 RTMI_PRINTF(2)
@@ -2783,21 +2863,10 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     va_list arguments;
     if (!client->log) return;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    bool cut = vsnprintf(line, sizeof line, format, arguments) >= (int)sizeof line;
     va_end(arguments);
-    rtmi_redact(line, client->why.secrets);
+    rtmi_redact(line, cut, client->why.secrets);
     client->log(line, client->log_user);
-}
-
-static bool rtmi_random_bytes(rtm_client *client, void *out, size_t size) {
-    if (client->pool_left < size) {
-        if (RTM_RANDOM(client->pool, sizeof client->pool)) return false;
-        client->pool_left = sizeof client->pool;
-    }
-    client->pool_left -= size;
-    memcpy(out, client->pool + client->pool_left, size);
-    rtmi_wipe(client->pool + client->pool_left, size);
-    return true;
 }
 
 /* Dispatch ------------------------------------------------------------------------------------ */
@@ -2866,7 +2935,7 @@ static rtm_result rtmi_send_frame(rtm_client *client, int opcode, const void *da
     if (client->ws.close_sent) return RTM_OK;
     if (conn->out.size - conn->out_at + size > limit)
         return rtmi_fail(&client->why, RTM_E_AGAIN, "the send buffer is full");
-    if (!rtmi_random_bytes(client, mask, sizeof mask)) return rtmi_no_random(&client->why);
+    if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->why);
     if (conn->out_at) { /* only what still waits */
         memmove(conn->out.data, conn->out.data + conn->out_at, conn->out.size - conn->out_at);
         conn->out.size -= conn->out_at;
@@ -2975,7 +3044,9 @@ static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
     event->id = (int)id;
     rtmi_unanswered_remove(client, event->id);
     if (typed || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
-    rtm_json_string(rtm_json_get(event->data, "error.msg"), text, sizeof text);
+    rtm_json message = rtm_json_get(event->data, "error.msg");
+    bool cut = rtm_json_string(message, text, sizeof text) >= sizeof text;
+    rtmi_redact(text, cut, client->why.secrets); /* where it was cut, not within a sentence */
     rtmi_fail(&client->why, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)", event->id,
               text, rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
     rtmi_dispatch_error(client, RTM_E_SLACK, event->id, event->data);
@@ -3020,7 +3091,7 @@ static void rtmi_on_close(rtm_client *client) {
     client->close_code = client->ws.code;
     memcpy(client->close_reason, client->ws.control + 2, size);
     client->close_reason[size] = '\0';
-    rtmi_redact(client->close_reason, client->why.secrets);
+    rtmi_redact(client->close_reason, false, client->why.secrets);
     rtmi_fail(&client->why, RTM_E_CLOSED, "Slack closed the session with code %d",
               client->close_code);
 }
@@ -3032,12 +3103,13 @@ static const char *const rtmi_auth_codes[] = {
     "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
     "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
     "team_disabled", "access_denied", "accesslimited", "ekm_access_denied",
-    "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required", NULL
+    "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required",
+    "legacy_custom_bots_deprecated", "forbidden_team", NULL
 };
 static const char *const rtmi_call_codes[] = {
     "method_deprecated", "deprecated_endpoint", "unknown_method", "invalid_arg_name",
     "invalid_arguments", "invalid_array_arg", "invalid_charset", "invalid_form_data",
-    "invalid_post_type", "missing_post_type", NULL
+    "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
 static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const char *code) {
@@ -3046,6 +3118,9 @@ static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const
     if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
         result = RTM_E_RATE_LIMITED;
+    if (!strcmp(code, "legacy_custom_bots_deprecated"))
+        advice = ": bots of this old kind are switched off; make an app, and set app_token for "
+                 "Socket Mode";
     if (!strcmp(code, "not_allowed_token_type"))
         advice = ": a new-style app cannot use RTM; set app_token for Socket Mode";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
@@ -3053,8 +3128,15 @@ static rtm_result rtmi_slack_error(rtm_client *client, const char *method, const
     return rtmi_fail(&client->why, result, "Slack refused %s: %s%s", method, code, advice);
 }
 
-/* Judges a complete response: RTM_OK only for HTTP 200 with "ok":true. `code` is where the error
-   code is kept. */
+/* What the program may see of an error code: stars where it holds a secret, else as it came. */
+static void rtmi_star_code(const rtm_client *client, char code[RTMI_CODE]) {
+    char starred[RTMI_CODE];
+    memcpy(starred, code, RTMI_CODE);
+    if (rtmi_redact(starred, false, client->why.secrets)) memcpy(code, starred, RTMI_CODE);
+}
+
+/* Judges a complete response: RTM_OK only for HTTP 200 with "ok":true. `code` receives the error
+   code as it came: redaction must not decide what is retried. */
 static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const char *method,
                              rtmi_document *document, char code[RTMI_CODE],
                              rtm_response *response) {
@@ -3067,9 +3149,10 @@ static rtm_result rtmi_judge(rtm_client *client, const rtmi_call *call, const ch
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     if (valid) response->data = root;
     response->ok = rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok)
-        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-    rtmi_redact(code, client->why.secrets);
+    memset(code, 0, RTMI_CODE);
+    if (!response->ok &&
+        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE) >= RTMI_CODE)
+        rtmi_redact(code, true, client->why.secrets); /* cut; no code that is known is so long */
     response->error = code;
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
     if (http->status == 429)
@@ -3136,7 +3219,7 @@ static rtm_result rtmi_begin_upgrading(rtm_client *client) {
     if (client->api.tls && !peer.tls)
         return rtmi_fail(&client->why, RTM_E_WEBSOCKET,
                          "a ws:// URL from an https API: not followed, it must be wss://");
-    if (!rtmi_random_bytes(client, nonce, sizeof nonce)) return rtmi_no_random(&client->why);
+    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&client->why);
     rtmi_base64(&key, nonce, sizeof nonce);
     client->key[24] = '\0';
     rtmi_buf_free(out);
@@ -3167,7 +3250,7 @@ static int rtmi_backoff(rtm_client *client, bool lasted) {
     if (lasted) {
         client->failures = 0;
     } else {
-        rtmi_random_bytes(client, &random, sizeof random);
+        if (RTM_RANDOM(&random, sizeof random)) random = 0;
         if (client->failures < 16) client->failures++; /* 2^9 s is beyond the cap already */
         wait = (1000 << client->failures) + (int)(random % 1000);
         if (wait > RTMI_BACKOFF_S * 1000) wait = RTMI_BACKOFF_S * 1000;
@@ -3428,16 +3511,16 @@ static void rtmi_step(rtm_client *client) {
  * --------------------------------------------------------------------------------------------- */
 
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
-static RTMI_THREAD const char *rtmi_create_error = "";
+static RTMI_THREAD char rtmi_create_error[sizeof ((rtmi_why *)0)->text];
 
-/* The refusals that are not RTM_E_ARGUMENT, told by their address. */
-static const char rtmi_no_memory[] = "out of memory";
-static const char rtmi_no_socket_mode[] = "app_token: Socket Mode is not supported yet";
-static const char rtmi_no_such_proxy[] = "only http:// proxies are supported";
+static rtm_result rtmi_refuse(rtm_client *client, const char *what, const char *why) {
+    return rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s%s", what, why);
+}
 
-static const char *rtmi_first_env(const char *const *names) {
+/* The first of these variables that is not empty: its value, and its name. */
+static const char *rtmi_first_env(const char *const *names, const char **name) {
     for (; *names; names++) {
-        const char *value = getenv(*names);
+        const char *value = getenv(*name = *names);
         if (value && *value) return value;
     }
     return NULL;
@@ -3452,35 +3535,40 @@ static size_t rtmi_strip(const char **text) {
 }
 
 /* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
-   is no secret, and would blot out words. */
+   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
 static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
-    if (length < 4) return;
-    rtmi_buf_add(&client->secrets, text, length);
-    rtmi_buf_add(&client->secrets, "", 1);
+    rtmi_buf *secrets = &client->secrets;
+    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
+    rtmi_buf_add(secrets, text, length);
+    rtmi_buf_add(secrets, "\0", 2);
+    secrets->size--;
+    client->why.secrets = secrets->data;
 }
 
-static const char *rtmi_config_token(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_token(rtm_client *client, const rtm_config *config) {
     const char *text = config->token;
-    if (!text) return "no token: set config.token";
+    if (!text) return rtmi_refuse(client, "no token: set config.token", "");
     size_t length = rtmi_strip(&text);
-    if (!(client->token = rtmi_copy(text, length))) return rtmi_no_memory;
+    if (!(client->token = rtmi_copy(text, length))) return rtmi_out_of_memory(&client->why);
     rtmi_add_secret(client, text, length);
-    if (!*client->token) return "the token is empty";
-    if (!rtmi_is_visible(client->token)) return "the token has a character that no token has";
-    return NULL;
+    if (!length) return rtmi_refuse(client, "the token is empty", "");
+    if (!rtmi_is_visible(client->token))
+        return rtmi_refuse(client, "the token has a character that no token has", "");
+    return RTM_OK;
 }
 
-static const char *rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
     const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
     size_t length;
     if (!rtmi_parse_url(url, &client->api, &path, &length))
-        return "base_url is not a URL: https://host[:port]/path/";
-    if (rtmi_lower(*url) != 'h') return "base_url is not http or https";
-    if (memchr(path, '?', length)) return "base_url has a query";
+        return rtmi_refuse(client, "base_url is not a URL", ": https://host[:port]/path/");
+    if (rtmi_lower(*url) != 'h') return rtmi_refuse(client, "base_url is not http or https", "");
+    if (memchr(path, '?', length)) return rtmi_refuse(client, "base_url has a query", "");
     bool slash = length && path[length - 1] == '/';
-    if (!(client->base_path = rtmi_copy(path, length + !slash))) return rtmi_no_memory;
+    if (!(client->base_path = rtmi_copy(path, length + !slash)))
+        return rtmi_out_of_memory(&client->why);
     client->base_path[slash ? length - 1 : length] = '/';
-    return NULL;
+    return RTM_OK;
 }
 
 /* Fields that frame a message or drive the handshake: a second one would break both. */
@@ -3490,21 +3578,36 @@ static const char *const rtmi_own_headers[] = {
     "Sec-WebSocket-Protocol", NULL
 };
 
-/* Keeps a line of a header; its value is a secret, and so are the parts of that, such as the token
+/* Whether a header is one to keep secret: its name says so, or its value does. */
+static bool rtmi_is_secret_header(const char *header, size_t name_length) {
+    static const char *const words[] = { "token", "key", "secret", "password", "auth", NULL };
+    if (rtmi_same_word(header, name_length, "User-Agent")) return false;
+    if (rtmi_same_word(header, name_length, "Cookie")) return true;
+    for (size_t left = strlen(header); left; left--, header++)
+        for (const char *const *word = words; *word; word++)
+            if (left >= strlen(*word) && rtmi_same_word(header, strlen(*word), *word)) return true;
+    return false;
+}
+
+/* Keeps a line of a header. If its value is a secret, so are the parts of that, such as the token
    behind "Bearer" or a cookie behind its name. */
-static const char *rtmi_config_header(rtm_client *client, rtmi_buf *lines, const char *header) {
+static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, const char *header) {
     static const char between[] = " \t;,=";
     size_t length = strcspn(header, ":");
-    if (!header[length] || !length) return "a header is not of the form \"Name: value\"";
+    if (!header[length] || !length)
+        return rtmi_refuse(client, "a header is not of the form \"Name: value\"", "");
     if (!rtmi_is_token(header, length))
-        return "a header's name has a character that is not allowed";
+        return rtmi_refuse(client, "a header's name has a character that is not allowed", "");
     for (const char *p = header + length; *p; p++)
         if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
-            return "a header has a line break or a control character";
+            return rtmi_refuse(client, "a header has a line break or a control character", "");
     for (const char *const *own = rtmi_own_headers; *own; own++)
         if (rtmi_same_word(header, length, *own))
-            return "a header is one that rtm.h must set itself";
+            return rtmi_refuse(client, *own, ": a header that rtm.h must set itself");
+    if (rtmi_same_word(header, length, "Proxy-Authorization")) /* it would go to Slack */
+        return rtmi_refuse(client, "Proxy-Authorization", ": no header; set it in the proxy's URL");
     rtmi_buf_text(lines, header, "\r\n");
+    if (!rtmi_is_secret_header(header, length)) return RTM_OK;
     const char *value = header + length + 1;
     length = rtmi_strip(&value);
     rtmi_add_secret(client, value, length);
@@ -3513,18 +3616,19 @@ static const char *rtmi_config_header(rtm_client *client, rtmi_buf *lines, const
         length = strcspn(value, between);
         if (length >= 8) rtmi_add_secret(client, value, length);
     }
-    return NULL;
+    return RTM_OK;
 }
 
-static const char *rtmi_config_headers(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
     rtmi_buf lines = { 0 };
-    const char *wrong = NULL;
-    for (const char *const *header = config->headers; header && *header && !wrong; header++)
-        wrong = rtmi_config_header(client, &lines, *header);
-    if (!wrong && lines.size && !lines.failed) client->headers = rtmi_copy(lines.data, lines.size);
-    if (!wrong && (lines.failed || (lines.size && !client->headers))) wrong = rtmi_no_memory;
+    rtm_result result = RTM_OK;
+    for (const char *const *h = config->headers; h && *h && result == RTM_OK; h++)
+        result = rtmi_config_header(client, &lines, *h);
+    if (lines.size && !lines.failed) client->headers = rtmi_copy(lines.data, lines.size);
+    if (lines.failed || (lines.size && !client->headers))
+        result = rtmi_out_of_memory(&client->why);
     rtmi_buf_free(&lines);
-    return wrong;
+    return result;
 }
 
 static bool rtmi_copy_option(char **to, const char *text) {
@@ -3547,8 +3651,9 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
     return true;
 }
 
-/* user[:password] to the value of Proxy-Authorization. */
-static const char *rtmi_config_credentials(rtm_client *client, const char *text, size_t length) {
+/* user[:password] to the value of Proxy-Authorization; `from`: where they stand. */
+static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
+                                          size_t length) {
     rtmi_buf user = { 0 }, value = { 0 };
     bool good = rtmi_percent_decode(&user, text, length);
     if (!memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
@@ -3561,45 +3666,57 @@ static const char *rtmi_config_credentials(rtm_client *client, const char *text,
     }
     rtmi_buf_free(&user);
     rtmi_buf_free(&value);
-    if (!good) return "the proxy's credentials are not well encoded";
-    return client->network.proxy_auth ? NULL : rtmi_no_memory;
+    if (!good) return rtmi_refuse(client, from, ": the proxy's credentials are not well encoded");
+    return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->why);
 }
 
 /* http://[user[:password]@]host[:port][/] */
-static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
                                          NULL };
     static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
-    const char *url = config->proxy ? config->proxy : rtmi_first_env(names);
-    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions);
-    if (!url || !*url) return NULL;
-    if (!rtmi_is_visible(url)) return "the proxy's URL has a character that is not allowed";
+    const char *from = "proxy", *ignored, *at = NULL;
+    const char *url = config->proxy ? config->proxy : rtmi_first_env(names, &from);
+    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions, &ignored);
+    if (!url || !*url) return RTM_OK;
+    if (!rtmi_is_visible(url))
+        return rtmi_refuse(client, from, ": the URL has a character that is not allowed");
     const char *scheme_end = strstr(url, "://");
     if (scheme_end && !rtmi_same_word(url, (size_t)(scheme_end - url), "http"))
-        return rtmi_no_such_proxy;
+        return rtmi_fail(&client->why, RTM_E_UNSUPPORTED,
+                         "%s: only http:// proxies are supported", from);
     if (scheme_end) url = scheme_end + 3;
     size_t length = strcspn(url, "/?#");
-    const char *at = NULL;
     for (const char *p = url; p < url + length; p++)
         if (*p == '@') at = p;
     const char *host = at ? at + 1 : url;
-    const char *wrong = at ? rtmi_config_credentials(client, url, (size_t)(at - url)) : NULL;
-    if (wrong) return wrong;
-    if (!rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
-        return "the proxy is not of the form http://user:password@host:port";
-    return rtmi_copy_option(&client->network.no_proxy, except) ? NULL : rtmi_no_memory;
+    if (at) {
+        rtm_result result = rtmi_config_credentials(client, from, url, (size_t)(at - url));
+        if (result != RTM_OK) return result;
+    }
+    if ((url[length] && strcmp(url + length, "/") != 0) ||
+        !rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
+        return rtmi_refuse(client, from, ": not of the form http://user:password@host:port (in the "
+                                         "password, write / ? # @ as %2F %3F %23 %40)");
+    return rtmi_copy_option(&client->network.no_proxy, except) ? RTM_OK
+                                                               : rtmi_out_of_memory(&client->why);
 }
 
-static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
     client->use_rtm_start = method >= 2;
-    if (method == 4) return "connect_method is neither rtm.connect nor rtm.start";
-    if (config->timeout_ms < 0) return "timeout_ms is negative";
-    if (config->ping_interval_ms < -1) return "ping_interval_ms is negative, and not -1";
-    if (config->max_message > RTMI_MAX_MESSAGE) return "max_message is more than 1 GiB";
+    if (method == 4)
+        return rtmi_refuse(client, "connect_method is neither rtm.connect nor rtm.start", "");
+    if (config->timeout_ms < 0) return rtmi_refuse(client, "timeout_ms is negative", "");
+    if (config->ping_interval_ms < -1)
+        return rtmi_refuse(client, "ping_interval_ms is negative, and not -1", "");
+    if (config->max_message > RTMI_MAX_MESSAGE)
+        return rtmi_refuse(client, "max_message is more than 1 GiB", "");
+    if (config->max_message && config->max_message < RTMI_MIN_MESSAGE)
+        return rtmi_refuse(client, "max_message is less than 4 KiB", "");
     client->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     if (config->ping_interval_ms < 0) client->ping_interval_ms = LLONG_MAX / 4; /* never */
@@ -3610,35 +3727,55 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
     client->log_user = config->log_user;
     client->network.tls_setup = config->tls_setup;
     client->network.tls_user = config->tls_user;
-    return NULL;
+    return RTM_OK;
 }
 
-static const char *rtmi_config_options(rtm_client *client, const rtm_config *config) {
+/* The CA bundle that was asked for, if it has a certificate: a wrong name is to be seen at once. */
+static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config) {
     static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
-    const char *ca_file = config->ca_file;
-    if (!ca_file && !config->ca_pem) ca_file = rtmi_first_env(bundle);
-    if (!rtmi_copy_option(&client->network.ca_file, ca_file) ||
-        !rtmi_copy_option(&client->network.ca_pem, config->ca_pem)) return rtmi_no_memory;
+    rtmi_network *network = &client->network;
+    rtmi_trust *trust;
+    const char *from = "ca_file", *file = config->ca_file;
+    if (config->ca_pem) file = NULL;
+    else if (!file) file = rtmi_first_env(bundle, &from);
+    if (!file && !config->ca_pem) return RTM_OK;
+    if (!rtmi_copy_option(&network->ca_file, file) ||
+        !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
+        !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->why);
+    trust->ca_file = network->ca_file;
+    trust->ca_pem = network->ca_pem;
+    trust->first_only = true;
+    rtm_result result = RTM_OK;
+    if (!rtmi_trust_load(trust)) result = rtmi_out_of_memory(&client->why);
+    else if (trust->error)
+        result = rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
+                           file ? " " : "", file ? file : "", trust->error);
+    rtmi_trust_free_anchors(trust);
+    rtmi_free(trust, 0);
+    return result;
+}
+
+static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *config) {
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user);
-        if (result == RTM_E_MEMORY) return rtmi_no_memory;
-        if (result != RTM_OK) return "a handler has no callback, or a bad type";
+        if (result == RTM_E_ARGUMENT)
+            return rtmi_refuse(client, "a handler has no callback, or a bad type", "");
+        if (result != RTM_OK) return result;
     }
-    return config->app_token ? rtmi_no_socket_mode : NULL;
+    return config->app_token ? rtmi_fail(&client->why, RTM_E_UNSUPPORTED,
+                                         "app_token: Socket Mode is not supported yet") : RTM_OK;
 }
 
-/* Checks and copies the configuration: NULL, or a sentence on what is wrong. */
-static const char *rtmi_configure(rtm_client *client, const rtm_config *config) {
-    static const char *(*const part[])(rtm_client *, const rtm_config *) = {
+/* Checks and copies the configuration; client->why has a sentence on what is wrong. */
+static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
+    static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
         rtmi_config_token, rtmi_config_numbers, rtmi_config_base_url, rtmi_config_headers,
-        rtmi_config_proxy, rtmi_config_options
+        rtmi_config_proxy, rtmi_config_trust, rtmi_config_options
     };
-    const char *wrong = NULL;
-    for (size_t i = 0; !wrong && i < sizeof part / sizeof *part; i++)
-        wrong = part[i](client, config);
-    rtmi_buf_add(&client->secrets, "", 1);
-    client->why.secrets = client->secrets.data;
-    return !wrong && client->secrets.failed ? rtmi_no_memory : wrong;
+    rtm_result result = RTM_OK;
+    for (size_t i = 0; result == RTM_OK && i < sizeof part / sizeof *part; i++)
+        result = part[i](client, config);
+    return result == RTM_OK && client->secrets.failed ? rtmi_out_of_memory(&client->why) : result;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3646,25 +3783,24 @@ static const char *rtmi_configure(rtm_client *client, const rtm_config *config) 
  * --------------------------------------------------------------------------------------------- */
 
 rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
+    rtm_result result = RTM_E_ARGUMENT;
     const char *wrong = "no config, or nowhere to put the client";
     if (client) *client = NULL;
-    if (config && client) {
-        rtm_client *made = rtmi_alloc(sizeof *made);
-        wrong = rtmi_no_memory;
-        if (made) {
-            made->event_document.why = made->web_document.why = &made->why;
-            rtmi_conn_init(&made->session.conn, &made->network, &made->why);
-            rtmi_conn_init(&made->web.conn, &made->network, &made->why);
-            wrong = rtmi_configure(made, config);
-            if (wrong) rtm_destroy(made);
-            else *client = made;
-        }
+    rtm_client *made = config && client ? rtmi_alloc(sizeof *made) : NULL;
+    if (made) {
+        made->event_document.why = made->web_document.why = &made->why;
+        rtmi_conn_init(&made->session.conn, &made->network, &made->why);
+        rtmi_conn_init(&made->web.conn, &made->network, &made->why);
+        result = rtmi_configure(made, config);
+        wrong = made->why.text;
+    } else if (config && client) {
+        result = RTM_E_MEMORY;
+        wrong = "out of memory";
     }
-    rtmi_create_error = wrong ? wrong : "";
-    if (!wrong) return RTM_OK;
-    if (wrong == rtmi_no_memory) return RTM_E_MEMORY;
-    return wrong == rtmi_no_socket_mode || wrong == rtmi_no_such_proxy ? RTM_E_UNSUPPORTED
-                                                                       : RTM_E_ARGUMENT;
+    snprintf(rtmi_create_error, sizeof rtmi_create_error, "%s", wrong);
+    if (result == RTM_OK) *client = made;
+    else rtm_destroy(made);
+    return result;
 }
 
 void rtm_destroy(rtm_client *client) {
@@ -3805,18 +3941,21 @@ static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *typ
 
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user) {
     if (!client) return RTM_E_ARGUMENT;
-    if (!type || !*type || !callback || strcspn(type, ":") >= RTMI_TYPE)
+    if (!type || !*type || !callback)
         return rtmi_fail(&client->why, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
+    const char *colons = strstr(type, "::");
+    size_t length = colons ? (size_t)(colons - type) : strlen(type);
+    if (length >= RTMI_TYPE)
+        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "an event type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
     if (grown) client->handlers = grown;
     char *copy = grown ? rtmi_copy(type, strlen(type)) : NULL;
     if (!copy) return rtmi_out_of_memory(&client->why);
-    const char *colons = strstr(copy, "::");
     client->handlers[client->handler_count++] = (rtmi_handler){
-        .type = copy, .length = colons ? (size_t)(colons - copy) : strlen(copy),
-        .subtype = colons ? colons + 2 : NULL, .callback = callback, .user = user
+        .type = copy, .length = length, .subtype = colons ? copy + length + 2 : NULL,
+        .callback = callback, .user = user
     };
     return RTM_OK;
 }
@@ -3843,8 +3982,12 @@ int rtm_send(rtm_client *client, const char *json) {
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->why, RTM_E_JSON, "what is to be sent is %s",
                          valid ? "not a JSON object" : document.wrong);
+    object.size = (size_t)(json + length - object.text); /* white space behind it too: as it came */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
+    if (rtmi_json_again(object, type, "type") || rtmi_json_again(object, id, "id"))
+        return rtmi_fail(&client->why, RTM_E_JSON,
+                         "what is to be sent has two members \"id\" or \"type\"");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
     if (number <= 0 || number > INT_MAX)
         return rtmi_fail(&client->why, RTM_E_JSON, "the message's id is not a positive int");
@@ -3897,27 +4040,34 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     if (!response) response = &ignored;
     *response = (rtm_response){ .error = "" };
     if (!client) return RTM_E_ARGUMENT;
-    client->web_code[0] = '\0';
-    rtmi_document_clear(&client->web_document);
     if (!method || !rtmi_consists_of(method, strlen(method), "._"))
         return rtmi_fail(&client->why, RTM_E_ARGUMENT, "this is not the name of a method");
     if (client->stop) return rtmi_fail(&client->why, RTM_E_STOPPED, "the client was stopped");
+    bool valid = true;
     va_start(pairs, method);
     for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
         const char *value = va_arg(pairs, const char *);
         if (!value) continue; /* as Python leaves out None */
-        if (form.size) rtmi_buf_text(&form, "&");
+        valid = valid && rtmi_is_utf8(name, strlen(name)) && rtmi_is_utf8(value, strlen(value));
+        rtmi_buf_text(&form, form.size ? "&" : "");
         rtmi_write_form(&form, name);
         rtmi_buf_text(&form, "=");
         rtmi_write_form(&form, value);
     }
     va_end(pairs);
+    if (!valid) {
+        rtmi_buf_free(&form);
+        return rtmi_fail(&client->why, RTM_E_ARGUMENT, "a name or value is not UTF-8");
+    }
+    /* Only now: a value may have been a piece of the response before. */
+    rtmi_document_clear(&client->web_document);
     rtm_result result = rtmi_begin_api(client, &client->web, method, &form, RTM_NOW_MS());
     rtmi_buf_free(&form);
     if (result == RTM_OK) result = rtmi_call_finish(client, &client->web, method);
     if (result == RTM_OK) {
         result = rtmi_judge(client, &client->web, method, &client->web_document, client->web_code,
                             response);
+        rtmi_star_code(client, client->web_code);
         if (!client->web.conn.http.keep_alive) rtmi_conn_shutdown(&client->web.conn);
     } else {
         rtmi_conn_close(&client->web.conn);

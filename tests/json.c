@@ -721,7 +721,8 @@ static void elements_and_members_are_right_whatever_order_they_are_asked_for(voi
             assert_same_element(from, index);
             assert_int_equal(rtm_json_size(from), plain_size(from));
             rtm_json to = rtm_json_at(from, index);
-            if (*from.text == '{' && random_below(2)) to = rtm_json_get(from, index & 1 ? "a" : "b");
+            if (*from.text == '{' && random_below(2))
+                to = rtm_json_get(from, index & 1 ? "a" : "b");
             if (!to.size || (*to.text != '[' && *to.text != '{')) continue;
             pool[known < COUNT(pool) ? known++ : 1 + random_below(COUNT(pool) - 1)] = to;
         }

@@ -190,6 +190,7 @@ static void fatal_codes_end_the_client(void **state) {
         "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required",
         "deprecated_endpoint", "unknown_method", "invalid_arg_name", "invalid_arguments",
         "invalid_array_arg", "invalid_charset", "invalid_form_data", "invalid_post_type",
+        "legacy_custom_bots_deprecated", "forbidden_team", "insecure_request", "missing_args",
         "method_deprecated", /* of rtm.connect: nothing to fall back to */
     };
     char body[128];
@@ -476,10 +477,10 @@ static void silence_of_either_leg_is_a_timeout(void **state) {
 }
 
 static void an_answer_larger_than_max_message_is_refused(void **state) {
-    static char body[1400];
+    static char body[5000];
     rtm_config config = usual_config();
     (void)state;
-    config.max_message = 1024;
+    config.max_message = 4096;
     make_bot(&config);
     memset(body, ' ', sizeof body - 1);
     memcpy(body, "{\"ok\":true}", 11);
