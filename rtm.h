@@ -66,7 +66,7 @@
      Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
                 than asked for; define RTM_GETADDRINFO to put something else in its place.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client                           6,160
+                  the client                           5,848
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
@@ -400,7 +400,7 @@ int rtm_send_ping(rtm_client *client);
    response  receives the response, or NULL
    method    "chat.postMessage", ...
    ...       pairs of texts, name and value, ended by NULL: the form fields, encoded here. A pair
-             with a NULL value is left out.
+             with a NULL value is left out. What is not UTF-8 is refused: RTM_E_ARGUMENT.
    Returns RTM_OK for HTTP 200 with "ok":true, else an error: RTM_E_SLACK with response->error,
    RTM_E_AUTH, RTM_E_RATE_LIMITED with response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG,
    RTM_E_TIMEOUT, RTM_E_STOPPED, or what went wrong with the connection. A call that failed after it
@@ -624,19 +624,15 @@ static long long rtmi_now_ms(void) {
    machine that has just started may have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
     unsigned char *at = out, *end = at + size;
-    FILE *file = NULL;
-    while (at < end) {
-        size_t left = (size_t)(end - at), piece = left < 256 ? left : 256; /* what is taken whole */
-        errno = 0;
-        ssize_t got = RTMI_GETRANDOM(at, piece);
-        if (got > 0) at += got;
-        else if (errno != EINTR) break;
-    }
-    if (at < end && errno != EAGAIN && (file = fopen("/dev/urandom", "rb")) != NULL) {
-        setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
-        at += fread(at, 1, (size_t)(end - at), file);
-        fclose(file);
-    }
+    ssize_t got;
+    do {
+        if ((got = RTMI_GETRANDOM(at, (size_t)(end - at))) > 0) at += got;
+    } while (at < end && (got > 0 || errno == EINTR));
+    FILE *file = at == end || errno == EAGAIN ? NULL : fopen("/dev/urandom", "rb");
+    if (!file) return at == end ? 0 : -1;
+    setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
+    at += fread(at, 1, (size_t)(end - at), file);
+    fclose(file);
     return at == end ? 0 : -1;
 }
 #endif
@@ -867,17 +863,17 @@ static bool rtmi_is_utf8(const char *text, size_t size) {
     return rtmi_utf8_check(&state, text, size) && !state.need;
 }
 
-/* How far the longest secret reaches that stands at `at`; where the text was cut, up to `end`, it
-   may be the beginning of one. */
-static const char *rtmi_secret_end(const char *at, const char *end, bool cut, const char *secret) {
-    const char *furthest = at;
+/* How far the stars reach that the longest secret at `at` needs, or those before it; where the text
+   was cut, up to `end`, it may be the beginning of one. */
+static const char *rtmi_stars_end(const char *at, const char *end, bool cut, const char *secret,
+                                  const char *stars_end) {
     for (size_t length; secret && *secret; secret += length + 1) {
         length = strlen(secret);
         size_t left = (size_t)(end - at), same = left < length ? left : length;
-        if ((cut || same == length) && same > (size_t)(furthest - at) && !memcmp(at, secret, same))
-            furthest = at + same;
+        if ((cut || same == length) && at + same > stars_end && !memcmp(at, secret, same))
+            stars_end = at + same;
     }
-    return furthest;
+    return stars_end;
 }
 
 /* What a terminal or a log viewer acts on: C0, DEL, C1, and what turns the direction of text. */
@@ -896,27 +892,23 @@ static bool rtmi_redact(char *text, bool cut, const char *secrets) {
     bool starred = false;
     for (size_t size; p < end; p += size) {
         rtmi_utf8 state = { 0 };
-        bool valid = true;
         unsigned long code = 0;
-        for (size = 0; p + size < end && (size == 0 || (valid && state.need)); size++) {
-            const char *secret_end = rtmi_secret_end(p + size, end, cut, secrets);
-            if (secret_end > p + size && secret_end > stars_end) stars_end = secret_end;
+        bool valid = true;
+        for (size = 0; p + size < end && (!size || state.need); size++) {
             unsigned char c = (unsigned char)p[size];
-            valid = rtmi_utf8_check(&state, &c, 1);
+            stars_end = rtmi_stars_end(p + size, end, cut, secrets, stars_end);
+            if (!(valid = rtmi_utf8_check(&state, &c, 1))) break;
             code = code << 6 | (c < 0x80 ? c : c < 0xc0 ? c & 0x3f : c & (0x3fu >> state.need));
         }
-        if (!valid && size > 1) size--; /* what broke the character off may begin another */
-        if (stars_end > p) {
-            memset(text, '*', size);
-            text += size;
-            starred = true;
-        } else if (!valid || state.need || rtmi_is_control(code)) {
-            if (cut && valid && state.need) break;
-            *text++ = '?';
-        } else {
-            memmove(text, p, size);
-            text += size;
-        }
+        bool stars = stars_end > p, whole = valid && !state.need;
+        if (cut && valid && !whole && !stars) break;
+        size += !size; /* a byte that begins no character */
+        size_t kept = stars || (whole && !rtmi_is_control(code)) ? size : 0;
+        memmove(text, p, kept);
+        if (stars) memset(text, '*', kept);
+        text += kept;
+        if (!kept) *text++ = '?';
+        starred = starred || stars;
     }
     *text = '\0';
     return starred;
@@ -3514,7 +3506,7 @@ static void rtmi_step(rtm_client *client) {
 static RTMI_THREAD char rtmi_create_error[sizeof ((rtmi_why *)0)->text];
 
 static rtm_result rtmi_refuse(rtm_client *client, const char *what, const char *why) {
-    return rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s%s", what, why);
+    return rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s: %s", what, why);
 }
 
 /* The first of these variables that is not empty: its value, and its name. */
@@ -3546,24 +3538,22 @@ static void rtmi_add_secret(rtm_client *client, const char *text, size_t length)
 }
 
 static rtm_result rtmi_config_token(rtm_client *client, const rtm_config *config) {
-    const char *text = config->token;
-    if (!text) return rtmi_refuse(client, "no token: set config.token", "");
+    const char *text = config->token ? config->token : "";
     size_t length = rtmi_strip(&text);
     if (!(client->token = rtmi_copy(text, length))) return rtmi_out_of_memory(&client->why);
     rtmi_add_secret(client, text, length);
-    if (!length) return rtmi_refuse(client, "the token is empty", "");
-    if (!rtmi_is_visible(client->token))
-        return rtmi_refuse(client, "the token has a character that no token has", "");
-    return RTM_OK;
+    if (length && rtmi_is_visible(client->token)) return RTM_OK;
+    return rtmi_refuse(client, "token", !config->token ? "there is no token: set it"
+                                        : !length      ? "it is empty"
+                                                       : "it has a character that no token has");
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
     const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
     size_t length;
-    if (!rtmi_parse_url(url, &client->api, &path, &length))
-        return rtmi_refuse(client, "base_url is not a URL", ": https://host[:port]/path/");
-    if (rtmi_lower(*url) != 'h') return rtmi_refuse(client, "base_url is not http or https", "");
-    if (memchr(path, '?', length)) return rtmi_refuse(client, "base_url has a query", "");
+    if (!rtmi_parse_url(url, &client->api, &path, &length) || rtmi_lower(*url) != 'h' ||
+        memchr(path, '?', length))
+        return rtmi_refuse(client, "base_url", "not of the form https://host[:port]/path/");
     bool slash = length && path[length - 1] == '/';
     if (!(client->base_path = rtmi_copy(path, length + !slash)))
         return rtmi_out_of_memory(&client->why);
@@ -3589,26 +3579,28 @@ static bool rtmi_is_secret_header(const char *header, size_t name_length) {
     return false;
 }
 
+/* Whether a line "Name: value" can stand in a request: NULL, or why not. */
+static const char *rtmi_header_error(const char *header, size_t name_length) {
+    if (!header[name_length] || !name_length) return "not of the form \"Name: value\"";
+    if (!rtmi_is_token(header, name_length)) return "a character that no header's name has";
+    for (const char *p = header + name_length; *p; p++)
+        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+            return "a line break or a control character in it";
+    for (const char *const *own = rtmi_own_headers; *own; own++)
+        if (rtmi_same_word(header, name_length, *own)) return "one that rtm.h must set itself";
+    return rtmi_same_word(header, name_length, "Proxy-Authorization") /* Slack would get it */
+               ? "Proxy-Authorization: set it in the proxy's URL" : NULL;
+}
+
 /* Keeps a line of a header. If its value is a secret, so are the parts of that, such as the token
    behind "Bearer" or a cookie behind its name. */
 static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, const char *header) {
     static const char between[] = " \t;,=";
     size_t length = strcspn(header, ":");
-    if (!header[length] || !length)
-        return rtmi_refuse(client, "a header is not of the form \"Name: value\"", "");
-    if (!rtmi_is_token(header, length))
-        return rtmi_refuse(client, "a header's name has a character that is not allowed", "");
-    for (const char *p = header + length; *p; p++)
-        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
-            return rtmi_refuse(client, "a header has a line break or a control character", "");
-    for (const char *const *own = rtmi_own_headers; *own; own++)
-        if (rtmi_same_word(header, length, *own))
-            return rtmi_refuse(client, *own, ": a header that rtm.h must set itself");
-    if (rtmi_same_word(header, length, "Proxy-Authorization")) /* it would go to Slack */
-        return rtmi_refuse(client, "Proxy-Authorization", ": no header; set it in the proxy's URL");
+    const char *wrong = rtmi_header_error(header, length), *value = header + length + 1;
+    if (wrong) return rtmi_refuse(client, "header", wrong);
     rtmi_buf_text(lines, header, "\r\n");
     if (!rtmi_is_secret_header(header, length)) return RTM_OK;
-    const char *value = header + length + 1;
     length = rtmi_strip(&value);
     rtmi_add_secret(client, value, length);
     for (; *value; value += length) {
@@ -3666,7 +3658,7 @@ static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, 
     }
     rtmi_buf_free(&user);
     rtmi_buf_free(&value);
-    if (!good) return rtmi_refuse(client, from, ": the proxy's credentials are not well encoded");
+    if (!good) return rtmi_refuse(client, from, "the proxy's credentials are not well encoded");
     return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->why);
 }
 
@@ -3680,11 +3672,11 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
     const char *except = config->proxy ? NULL : rtmi_first_env(exceptions, &ignored);
     if (!url || !*url) return RTM_OK;
     if (!rtmi_is_visible(url))
-        return rtmi_refuse(client, from, ": the URL has a character that is not allowed");
+        return rtmi_refuse(client, from, "the proxy's URL has a character that is not allowed");
     const char *scheme_end = strstr(url, "://");
     if (scheme_end && !rtmi_same_word(url, (size_t)(scheme_end - url), "http"))
-        return rtmi_fail(&client->why, RTM_E_UNSUPPORTED,
-                         "%s: only http:// proxies are supported", from);
+        return rtmi_fail(&client->why, RTM_E_UNSUPPORTED, "%s: only http:// proxies are supported",
+                         from);
     if (scheme_end) url = scheme_end + 3;
     size_t length = strcspn(url, "/?#");
     for (const char *p = url; p < url + length; p++)
@@ -3696,8 +3688,8 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
     }
     if ((url[length] && strcmp(url + length, "/") != 0) ||
         !rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
-        return rtmi_refuse(client, from, ": not of the form http://user:password@host:port (in the "
-                                         "password, write / ? # @ as %2F %3F %23 %40)");
+        return rtmi_refuse(client, from, "the proxy is not of the form "
+                           "http://user:password@host:port (in the password, write %2F for /)");
     return rtmi_copy_option(&client->network.no_proxy, except) ? RTM_OK
                                                                : rtmi_out_of_memory(&client->why);
 }
@@ -3708,15 +3700,14 @@ static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *conf
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
     client->use_rtm_start = method >= 2;
-    if (method == 4)
-        return rtmi_refuse(client, "connect_method is neither rtm.connect nor rtm.start", "");
-    if (config->timeout_ms < 0) return rtmi_refuse(client, "timeout_ms is negative", "");
-    if (config->ping_interval_ms < -1)
-        return rtmi_refuse(client, "ping_interval_ms is negative, and not -1", "");
-    if (config->max_message > RTMI_MAX_MESSAGE)
-        return rtmi_refuse(client, "max_message is more than 1 GiB", "");
-    if (config->max_message && config->max_message < RTMI_MIN_MESSAGE)
-        return rtmi_refuse(client, "max_message is less than 4 KiB", "");
+    const char *wrong =
+        method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
+        : config->timeout_ms < 0 ? "timeout_ms: it is negative"
+        : config->ping_interval_ms < -1 ? "ping_interval_ms: it is negative, and not -1"
+        : config->max_message > RTMI_MAX_MESSAGE ? "max_message: it is more than 1 GiB"
+        : config->max_message && config->max_message < RTMI_MIN_MESSAGE
+            ? "max_message: it is less than 4 KiB" : NULL;
+    if (wrong) return rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s", wrong);
     client->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     if (config->ping_interval_ms < 0) client->ping_interval_ms = LLONG_MAX / 4; /* never */
@@ -3735,19 +3726,16 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
-    const char *from = "ca_file", *file = config->ca_file;
-    if (config->ca_pem) file = NULL;
-    else if (!file) file = rtmi_first_env(bundle, &from);
-    if (!file && !config->ca_pem) return RTM_OK;
+    const char *from = "ca_file", *file = config->ca_pem ? NULL : config->ca_file;
+    if (!file && !config->ca_pem && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
     if (!rtmi_copy_option(&network->ca_file, file) ||
         !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
         !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->why);
     trust->ca_file = network->ca_file;
     trust->ca_pem = network->ca_pem;
     trust->first_only = true;
-    rtm_result result = RTM_OK;
-    if (!rtmi_trust_load(trust)) result = rtmi_out_of_memory(&client->why);
-    else if (trust->error)
+    rtm_result result = rtmi_trust_load(trust) ? RTM_OK : rtmi_out_of_memory(&client->why);
+    if (result == RTM_OK && trust->error)
         result = rtmi_fail(&client->why, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
                            file ? " " : "", file ? file : "", trust->error);
     rtmi_trust_free_anchors(trust);
@@ -3759,7 +3747,7 @@ static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *conf
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user);
         if (result == RTM_E_ARGUMENT)
-            return rtmi_refuse(client, "a handler has no callback, or a bad type", "");
+            return rtmi_refuse(client, "handlers", "one has no callback, or a bad type");
         if (result != RTM_OK) return result;
     }
     return config->app_token ? rtmi_fail(&client->why, RTM_E_UNSUPPORTED,
