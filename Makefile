@@ -13,8 +13,8 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fram
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
-TESTS = build/test/json build/test/http build/test/ws build/test/session build/test/reconnect \
-	build/test/webapi build/test/sandbox build/test/proxy build/test/tls build/test/faults
+TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
+	build/test/reconnect build/test/webapi build/test/sandbox build/test/proxy build/test/tls build/test/faults
 
 all: $(BOTS) build/ws_echo
 
@@ -30,7 +30,7 @@ help:
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
-	@echo 'make valgrind   the demo again, its bot under valgrind'
+	@echo 'make valgrind   the demo again, its bot under valgrind; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
 	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
 	@echo 'make clean      removes build/'
@@ -68,10 +68,11 @@ valgrind: examples
 	@BOT='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=9' \
 		sh examples/demo.sh build
 	@echo 'valgrind: no error, no leak'
+	@CC='$(CC)' sh tests/linear.sh
 
 # Tests -------------------------------------------------------------------------------------------
 
-FUZZ = http ws json walk url config pem session
+FUZZ = http ws json walk redact url config pem session
 
 test: build/.deps examples $(TESTS) build/test/json_peer build/ws_echo
 	@sh tests/run.sh $(TESTS)
@@ -95,6 +96,7 @@ build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
 build/test/http: tests/http.c
 build/test/ws: tests/ws.c
+build/test/random: tests/random.c
 build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c

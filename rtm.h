@@ -60,20 +60,22 @@
                 is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
                 and config.tls_setup may call nothing but rtm_stop.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
-                may be called from any thread and from a signal handler. After fork() only one of
-                the two processes may go on with a client: both would send over one connection.
+                may be called from any thread and from a signal handler.
+     Processes  After fork() one side alone may use a client, the other not even destroy it: both
+                would write to the same connection, with the same keys.
      Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
                 than asked for; define RTM_GETADDRINFO to put something else in its place.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client                           6,160
+                  the client                           5,848
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
-                  JSON tokens      20 per value in an array that is looked into, kept
+                  JSON tokens      24 per value and name of an event or response of which
+                                   rtm_json_at, _name or _size was asked; kept
                 Event buffer and tokens are given back when a minute has passed since the last event
-                of more than 16 KiB, with the next event or ping.
+                that took more than 16 KiB of either, at the next event or ping.
                 rtm_call takes a second connection's worth, kept until the next rtm_call finds it
                 closed, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
@@ -163,8 +165,9 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
-     holds it, the proxy's password, or a header's value of four bytes or more. Every length is
-     checked before it is believed, every buffer has a limit, every wait a deadline.
+     holds it, the proxy's password, or the value of a header that is secret by its name or value
+     (rtm_config.headers), of four bytes or more. Every length is checked before it is believed,
+     every buffer has a limit, every wait a deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
      extended key usage (a certificate with a critical one is refused, others are ignored),
@@ -174,7 +177,8 @@
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
      RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
      RTM_TIME()        time_t, for certificates                               time(NULL)
-     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success   BearSSL's system seeder
+     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
+                                                         getentropy(3), else /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -288,9 +292,11 @@ typedef struct rtm_config {
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
-                                   in place of rtm.h's own of that name */
+                                   in place of rtm.h's own of that name. The value of a Cookie is
+                                   secret, and of all but User-Agent where name or value contains
+                                   token, key, secret, password or auth */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
-                                   system's bundle */
+                                   system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
     int timeout_ms;             /* for each connection with its answer, and each call, the lookup of
                                    a host name apart; default 30000 */
@@ -298,7 +304,7 @@ typedef struct rtm_config {
                                    30000; -1 = never */
     bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
     bool no_signals;            /* rtm_run leaves signal handlers alone */
-    size_t max_message;         /* bytes of one event or response; default 1 MiB, at most 1 GiB */
+    size_t max_message;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
     void (*log)(const char *line, void *user); /* gets one line without its end; no secrets in it */
     void *log_user;
@@ -326,8 +332,8 @@ void rtm_destroy(rtm_client *client);
    wakes rtm_poll, and a loop of your own through rtm_fd. */
 void rtm_stop(rtm_client *client);
 
-/* Makes an rtm_poll that waits return, or the next one not wait, and rtm_fd readable until then. May
-   be called in a signal handler and from another thread. */
+/* Makes an rtm_poll that waits return, or the next one not wait, and rtm_fd readable until then.
+   May be called in a signal handler and from another thread. */
 void rtm_wake(rtm_client *client);
 
 /* Drops the open session at the next rtm_poll; then the reconnect rules decide, as if Slack had
@@ -363,9 +369,9 @@ int rtm_poll(rtm_client *client, int timeout_ms);
 /* For a loop of your own (epoll, libuv, GLib): wait until rtm_fd is readable, but no longer than
    rtm_timeout_ms says, then call rtm_poll(client, 0). */
 
-/* One descriptor, the same from rtm_create to rtm_destroy, which becomes readable when rtm_poll has
-   something to do: an epoll instance, on Linux. -1 elsewhere: call rtm_poll with a timeout there. Not
-   to be read, written or closed; works level- and edge-triggered. */
+/* One descriptor, the same from rtm_create to rtm_destroy, which is readable when rtm_poll has
+   something to do: an epoll instance, on Linux. -1 elsewhere: call rtm_poll with a timeout there.
+   Not to be read, written or closed. May be watched level- or edge-triggered. */
 int rtm_fd(const rtm_client *client);
 
 /* How long to wait at most, in ms: 0 = call rtm_poll at once (TLS may hold bytes that the socket
@@ -398,9 +404,9 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 /* Sends a JSON object over the WebSocket. Slack takes one message a second, and 16,384 bytes.
    json  an object; {"id":N} is added when it has no "id"
    Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not an
-   object, not UTF-8, an id that is no positive int), RTM_E_TOO_BIG, RTM_E_AGAIN (64 KiB wait for
-   the socket, or 65,536 messages for an answer: nothing was taken), RTM_E_MEMORY, RTM_E_TLS (there
-   are no random numbers).
+   object, not UTF-8, an id that is no positive int, "id" or "type" twice), RTM_E_TOO_BIG,
+   RTM_E_AGAIN (64 KiB wait for the socket, or 65,536 messages for an answer: nothing was taken),
+   RTM_E_MEMORY, RTM_E_TLS (there are no random numbers).
    Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
    A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED. */
 int rtm_send(rtm_client *client, const char *json);
@@ -423,7 +429,7 @@ int rtm_send_ping(rtm_client *client);
    response  receives the response, or NULL
    method    "chat.postMessage", ...
    ...       pairs of texts, name and value, ended by NULL: the form fields, encoded here. A pair
-             with a NULL value is left out.
+             with a NULL value is left out. What is not UTF-8 is refused: RTM_E_ARGUMENT.
    Returns RTM_OK for HTTP 200 with "ok":true, else an error: RTM_E_SLACK with response->error,
    RTM_E_AUTH, RTM_E_RATE_LIMITED with response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG,
    RTM_E_TIMEOUT, RTM_E_STOPPED, or what went wrong with the connection. A call that failed after it
@@ -440,8 +446,14 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
    "blocks.0.text". A name with a dot in it cannot be reached. */
 rtm_json rtm_json_get(rtm_json json, const char *path);
 
-/* Element `index` of an array. Reading all of them in order takes linear time, nested loops too. */
+/* Element `index` of an array, or the value of member `index` of an object, in the order sent. Each
+   look-up, at random or in order, takes the logarithm of the number of values in the whole event or
+   response: loops are linear but for that, however they are nested and interleaved. The first
+   look-up of this kind prepares the whole (Memory above). */
 rtm_json rtm_json_at(rtm_json json, size_t index);
+
+/* The name of member `index` of an object: a string, as rtm_json_string takes it. */
+rtm_json rtm_json_name(rtm_json json, size_t index);
 
 /* The number of elements of an array, or of members of an object; else 0. */
 size_t rtm_json_size(rtm_json json);
@@ -506,6 +518,12 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #include <sys/socket.h>  /* socket */
 #include <time.h>        /* clock_gettime, time */
 #include <unistd.h>      /* close */
+
+#if defined(__has_include)
+#if __has_include(<sys/random.h>)
+#include <sys/random.h> /* getrandom, getentropy */
+#endif
+#endif
 
 #if !defined(EAI_FAIL) || !defined(SA_RESTART)
 #error "rtm.h: POSIX is hidden: include rtm.h first, or compile with -D_POSIX_C_SOURCE=200809L"
@@ -652,14 +670,27 @@ static long long rtmi_now_ms(void) {
 
 #ifndef RTM_RANDOM
 #define RTM_RANDOM(buf, size) rtmi_random(buf, size)
-/* The system's random numbers through BearSSL, which knows where each system keeps them. */
+#if defined(GRND_NONBLOCK)
+#define RTMI_GETRANDOM(buf, size) getrandom(buf, size, GRND_NONBLOCK)
+#elif defined(__APPLE__) || defined(__OpenBSD__)
+#define RTMI_GETRANDOM(buf, size) (getentropy(buf, size) ? -1 : (ssize_t)(size))
+#else
+#define RTMI_GETRANDOM(buf, size) (errno = ENOSYS, (ssize_t)-1)
+#endif
+/* The kernel's random numbers: never the processor's alone (BearSSL's seeder may be RDRAND). A
+   machine that has just started may have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
-    br_hmac_drbg_context drbg;
-    br_prng_seeder seeder = br_prng_seeder_system(NULL);
-    br_hmac_drbg_init(&drbg, &br_sha256_vtable, NULL, 0);
-    if (!seeder || !seeder(&drbg.vtable)) return -1;
-    br_hmac_drbg_generate(&drbg, out, size);
-    return 0;
+    unsigned char *at = out, *end = at + size;
+    ssize_t got;
+    do {
+        if ((got = RTMI_GETRANDOM(at, (size_t)(end - at))) > 0) at += got;
+    } while (at < end && (got > 0 || errno == EINTR));
+    FILE *file = at == end || errno == EAGAIN ? NULL : fopen("/dev/urandom", "rb");
+    if (!file) return at == end ? 0 : -1;
+    setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
+    at += fread(at, 1, (size_t)(end - at), file);
+    fclose(file);
+    return at == end ? 0 : -1;
 }
 #endif
 
@@ -676,6 +707,7 @@ enum {
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
+    RTMI_MIN_MESSAGE = 4096,   /* what max_message must be at least: rtm.connect's answer fits in */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message may be at most: jsmn counts in int */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
@@ -692,6 +724,7 @@ enum {
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
     RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
+    RTMI_KEPT_TOKENS = RTMI_KEPT / 24,
     RTMI_KEPT_MS = 60000,      /* ... when they were not needed for so long */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
@@ -731,6 +764,7 @@ static void *rtmi_alloc(size_t size) {
 /* The array with room for one more item; NULL when there is no memory (the array is as it was). */
 static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_size) {
     if (count < *capacity) return array;
+    if (*capacity > (size_t)-1 / 2 / item_size) return NULL;
     size_t doubled = *capacity ? *capacity * 2 : 8;
     void *grown = RTM_REALLOC(array, doubled * item_size);
     if (grown) *capacity = doubled;
@@ -790,40 +824,6 @@ static void rtmi_buf_clear(rtmi_buf *buf) {
 static void rtmi_buf_free(rtmi_buf *buf) {
     rtmi_free(buf->data, buf->capacity);
     memset(buf, 0, sizeof *buf);
-}
-
-/* Overwrites every secret that a server managed to get into a text of ours, by echoing it, say;
-   also the beginning of one, which is what is left where a text was cut. */
-static void rtmi_redact(char *text, const char *secret) {
-    for (size_t length; secret && *secret; secret += length + 1) {
-        size_t enough = (length = strlen(secret)) < 8 ? length : 8;
-        for (char *p = text; *p; p++) {
-            size_t same = 0;
-            while (same < length && p[same] == secret[same]) same++;
-            if (same >= enough) memset(p, '*', same);
-        }
-    }
-    for (; *text; text++) /* what a terminal or a log would act on */
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
-}
-
-/* Records why something failed, and returns `result`, so that a caller can return this. */
-RTMI_PRINTF(3)
-static rtm_result rtmi_fail(rtmi_error *why, rtm_result result, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why->text, sizeof why->text, format, arguments);
-    va_end(arguments);
-    rtmi_redact(why->text, why->secrets);
-    return result;
-}
-
-static rtm_result rtmi_out_of_memory(rtmi_error *why) {
-    return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
-}
-
-static rtm_result rtmi_no_random(rtmi_error *why) {
-    return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
 }
 
 static bool rtmi_is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -928,32 +928,103 @@ static bool rtmi_is_utf8(const char *text, size_t size) {
     return rtmi_utf8_check(&state, text, size) && !state.need;
 }
 
+/* How far the stars reach that the longest secret at `at` needs, or those before it; where the text
+   was cut, up to `end`, it may be the beginning of one. */
+static const char *rtmi_stars_end(const char *at, const char *end, bool cut, const char *secret,
+                                  const char *stars_end) {
+    for (size_t length; secret && *secret; secret += length + 1) {
+        length = strlen(secret);
+        size_t left = (size_t)(end - at), same = left < length ? left : length;
+        if ((cut || same == length) && at + same > stars_end && !memcmp(at, secret, same))
+            stars_end = at + same;
+    }
+    return stars_end;
+}
+
+/* What a terminal or a log viewer acts on: C0, DEL, C1, and what turns the direction of text. */
+static bool rtmi_is_control(unsigned long code) {
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Makes a text fit for people to read: stars for every secret that a server managed to get into it,
+   by echoing it, say, and "?" for controls and for what is not UTF-8. `cut`: the text does not end
+   where it did, but perhaps within a secret or a character. It looks ahead at what is as it came,
+   writes behind, never more than it read. True when there was a secret. */
+static bool rtmi_redact(char *text, bool cut, const char *secrets) {
+    const char *p = text, *end = text + strlen(text), *stars_end = text;
+    bool starred = false;
+    for (size_t size; p < end; p += size) {
+        rtmi_utf8 state = { 0 };
+        unsigned long code = 0;
+        bool valid = true;
+        for (size = 0; p + size < end && (!size || state.need); size++) {
+            unsigned char c = (unsigned char)p[size];
+            stars_end = rtmi_stars_end(p + size, end, cut, secrets, stars_end);
+            if (!(valid = rtmi_utf8_check(&state, &c, 1))) break;
+            code = code << 6 | (c < 0x80 ? c : c < 0xc0 ? c & 0x3f : c & (0x3fu >> state.need));
+        }
+        bool stars = stars_end > p, whole = valid && !state.need;
+        if (cut && valid && !whole && !stars) break;
+        size += !size; /* a byte that begins no character */
+        size_t kept = stars || (whole && !rtmi_is_control(code)) ? size : 0;
+        memmove(text, p, kept);
+        if (stars) memset(text, '*', kept);
+        text += kept;
+        if (!kept) *text++ = '?';
+        starred = starred || stars;
+    }
+    *text = '\0';
+    return starred;
+}
+
+/* Records why something failed, and returns `result`, so that a caller can return this. */
+RTMI_PRINTF(3)
+static rtm_result rtmi_fail(rtmi_error *why, rtm_result result, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    bool cut = vsnprintf(why->text, sizeof why->text, format, arguments) >= (int)sizeof why->text;
+    va_end(arguments);
+    rtmi_redact(why->text, cut, why->secrets);
+    return result;
+}
+
+static rtm_result rtmi_out_of_memory(rtmi_error *why) {
+    return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
+}
+
+static rtm_result rtmi_no_random(rtmi_error *why) {
+    return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
+}
+
 /* ------------------------------------------------------------------------------------------------
  * >>json   one check of the whole text; after it, look-ups that need not doubt it
  * --------------------------------------------------------------------------------------------- */
 
-enum { RTMI_CURSORS = 4, RTMI_MEMBERS = 24 };
+enum { RTMI_MEMBERS = 24 };
 
 static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
 /* A document: where the members of its outermost object are, as the check came by them (without
-   this, each look-up is a scan: twice the time of an event), and the jsmn tokens of the one array
-   that an accessor last went into. The cursors make loops over array elements linear, nested ones
-   too, up to four deep. */
+   this, each look-up is a scan: twice the time of an event); and, once an accessor asks by number,
+   the jsmn tokens of all of it, exactly as many as the check has counted. Behind the tokens stands
+   the table of elements: those of the first array or object, then those of the second, and so on,
+   each by the number of its token (in an object, its name's). Where the part of an array or object
+   ends, its token's `parent` says. */
 typedef struct rtmi_document {
-    const char *object; /* the outermost object, if its members were noted */
-    unsigned members;   /* RTMI_MEMBERS = there may be more */
-    const char *part; /* the tokenized array or object, a piece of the text */
-    size_t part_size;
+    const char *text; /* one value, no white space around it */
+    size_t size;
+    bool too_deep;     /* it was refused for its nesting */
+    unsigned members;  /* noted; RTMI_MEMBERS = there may be more */
+    size_t values;     /* all values and names */
+    size_t capacity;   /* of tokens, and of elements */
     rtmi_jsmntok_t *token;
-    size_t capacity;
-    int count;
+    int *element;    /* NULL = not tokenized yet */
+    bool failed;     /* an accessor found no memory for tokens and gave its fallback */
+    rtmi_error *error; /* is told so; or NULL */
     struct {
-        int array, index, token;
-    } cursor[RTMI_CURSORS]; /* most recent first; array < 0 = free */
-    bool failed; /* an accessor found no memory for tokens and gave its fallback */
-    struct {
-        unsigned name, value, value_size; /* offsets from `object`, behind the name's quote */
+        unsigned name, value, value_size; /* offsets in the text, behind the name's quote */
     } member[RTMI_MEMBERS];
 } rtmi_document;
 
@@ -1026,14 +1097,16 @@ static const char *rtmi_json_colon(const char *p, const char *end) {
 }
 
 /* From the quote of a member's name to its value; NULL when something else stands there. Notes the
-   member, where a document is given. */
-static const char *rtmi_json_key(const char *p, const char *end, rtmi_document *document) {
+   member, where it is one of the outermost object. */
+static const char *rtmi_document_key(rtmi_document *document, const char *p, const char *end,
+                                     bool outermost) {
     const char *name = p + 1;
     if (p == end || *p != '"' || !(p = rtmi_json_string_end(name, end))) return NULL;
-    if ((p = rtmi_json_colon(p, end)) && document && document->members < RTMI_MEMBERS) {
+    document->values++;
+    if ((p = rtmi_json_colon(p, end)) && outermost && document->members < RTMI_MEMBERS) {
         unsigned i = document->members++;
-        document->member[i].name = (unsigned)(name - document->object);
-        document->member[i].value = (unsigned)(p - document->object);
+        document->member[i].name = (unsigned)(name - document->text);
+        document->member[i].value = (unsigned)(p - document->text);
         document->member[i].value_size = 0; /* until its end is seen */
     }
     return p;
@@ -1043,35 +1116,37 @@ static void rtmi_document_value_end(rtmi_document *document, const char *p) {
     unsigned last = document->members - 1;
     if (!document->members || document->member[last].value_size) return;
     document->member[last].value_size =
-        (unsigned)(p - document->object) - document->member[last].value;
+        (unsigned)(p - document->text) - document->member[last].value;
 }
 
 static void rtmi_document_clear(rtmi_document *document) {
-    document->object = document->part = NULL;
+    document->text = NULL;
+    document->element = NULL;
+    document->too_deep = false;
     document->members = 0;
+    document->values = 0;
     document->failed = false;
 }
 
-/* Whether a text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some texts
-   that are not, and is quadratic in depth: it only ever sees what has passed here. The document may
-   be NULL. */
-static bool rtmi_document_check(rtmi_document *document, const char *p, size_t size) {
-    const char *end = p + size;
+/* Whether the text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some
+   texts that are not, and is quadratic in depth: it only ever sees what has passed here. */
+static bool rtmi_document_check(rtmi_document *document) {
+    const char *p = document->text, *end = p + document->size;
     char closer[RTMI_DEPTH];
     int depth = 0;
     for (;;) {
         p = rtmi_json_space(p, end);
         if (p == end) return false;
+        document->values++;
         if (*p == '{' || *p == '[') {
-            if (depth == RTMI_DEPTH) return false;
+            document->too_deep = depth == RTMI_DEPTH;
+            if (document->too_deep) return false;
             closer[depth++] = (char)(*p == '{' ? '}' : ']');
             bool object = *p == '{';
-            if (object && depth == 1 && document) document->object = p;
             p = rtmi_json_space(p + 1, end);
             if (p == end) return false;
             if (*p != closer[depth - 1]) {
-                if (object && !(p = rtmi_json_key(p, end, depth == 1 ? document : NULL)))
-                    return false;
+                if (object && !(p = rtmi_document_key(document, p, end, depth == 1))) return false;
                 continue;
             }
             depth--;
@@ -1081,7 +1156,7 @@ static bool rtmi_document_check(rtmi_document *document, const char *p, size_t s
             if (!p) return false;
         }
         for (;;) { /* values end here, as many as close */
-            if (depth == 1 && document) rtmi_document_value_end(document, p);
+            if (depth == 1) rtmi_document_value_end(document, p);
             p = rtmi_json_space(p, end);
             if (!depth || p == end || *p != closer[depth - 1]) break;
             depth--;
@@ -1090,13 +1165,33 @@ static bool rtmi_document_check(rtmi_document *document, const char *p, size_t s
         if (!depth) return p == end;
         if (p == end || *p++ != ',') return false;
         p = rtmi_json_space(p, end);
-        if (closer[depth - 1] == '}' &&
-            !(p = rtmi_json_key(p, end, depth == 1 ? document : NULL))) return false;
+        if (closer[depth - 1] == '}' && !(p = rtmi_document_key(document, p, end, depth == 1)))
+            return false;
     }
 }
 
-static bool rtmi_json_check(const char *text, size_t size) {
-    return rtmi_document_check(NULL, text, size);
+/* What a text is that was refused. */
+static const char *rtmi_document_fault(const rtmi_document *document) {
+    return document->too_deep ? "nested deeper than 128 levels" : "not JSON";
+}
+
+static void rtmi_document_free(rtmi_document *document) {
+    rtmi_free(document->token, 0);
+    document->token = NULL;
+    document->element = NULL;
+    document->capacity = 0;
+}
+
+/* The root of a text that is JSON, less the white space around it; false when it is not. */
+static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
+                               rtm_json *root) {
+    const char *end = text + size, *start = rtmi_json_space(text, end);
+    while (end > start && rtmi_json_space(end - 1, end) == end) end--;
+    rtmi_document_clear(document);
+    document->text = start;
+    document->size = (size_t)(end - start);
+    *root = (rtm_json){ start, document->size, document };
+    return rtmi_document_check(document);
 }
 
 /* Behind the value that begins at p; NULL when it is cut off. Reads any bytes safely. */
@@ -1173,11 +1268,11 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* Finds a member of an object by a scan, the first where a name stands twice. Reads any bytes
-   safely; the value is as good as the text was before it. */
+/* Finds a member of an object, or of what is left of one from a comma on: the first where a name
+   stands twice. Reads any bytes safely; the value is as good as the text was before it. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
     const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    if (p == end || *p != '{') return rtmi_json_none;
+    if (p == end || (*p != '{' && *p != ',')) return rtmi_json_none;
     do {
         const char *name = rtmi_json_space(p + 1, end), *value;
         if (name == end || *name++ != '"' || !(value = rtmi_json_string_end(name, end))) break;
@@ -1187,6 +1282,14 @@ static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length
         p = rtmi_json_space(p, end);
     } while (p < end && *p == ',');
     return rtmi_json_none;
+}
+
+/* Whether another member of its name stands behind this one. */
+static bool rtmi_json_again(rtm_json object, rtm_json member, const char *key) {
+    if (!member.size) return false;
+    const char *behind = member.text + member.size;
+    rtm_json rest = { behind, (size_t)(object.text + object.size - behind), NULL };
+    return rtmi_json_member(rest, key, strlen(key)).size != 0;
 }
 
 /* Appends a text as a JSON string, quotes included. */
@@ -1205,76 +1308,61 @@ static void rtmi_json_quote(rtmi_buf *out, const char *text) {
     rtmi_buf_add(out, "\"", 1);
 }
 
-static void rtmi_document_free(rtmi_document *document) {
-    rtmi_free(document->token, 0);
-    memset(document, 0, sizeof *document);
-}
-
-/* Tokenizes a part of the document. jsmn goes on where it ran out of tokens. */
-static bool rtmi_document_tokenize(rtmi_document *document, const char *part, size_t size) {
+/* Tokenizes the document and fills its table of elements. */
+static bool rtmi_document_tokenize(rtmi_document *document) {
     rtmi_jsmn_parser parser;
+    size_t values = document->values, item = sizeof *document->token + sizeof *document->element;
+    int offset = 0;
+    if (values > document->capacity) {
+        rtmi_document_free(document);
+        if (values <= (size_t)-1 / item) document->token = RTM_REALLOC(NULL, values * item);
+        if (!document->token) return !(document->failed = true);
+        document->capacity = values;
+    }
     rtmi_jsmn_init(&parser);
-    document->part = NULL;
-    document->count = 0;
-    do {
-        bool full = document->count == RTMI_JSMN_ERROR_NOMEM;
-        void *token = rtmi_grow(document->token, full ? document->capacity : 0, &document->capacity,
-                                sizeof *document->token);
-        if (!token) return !(document->failed = true);
-        document->token = token;
-        document->count = rtmi_jsmn_parse(&parser, part, size, document->token,
-                                          (unsigned)document->capacity);
-    } while (document->count == RTMI_JSMN_ERROR_NOMEM);
-    if (document->count <= 0) return false;
-    document->part = part;
-    document->part_size = size;
-    for (int i = 0; i < RTMI_CURSORS; i++) document->cursor[i].array = -1;
+    int count = rtmi_jsmn_parse(&parser, document->text, document->size, document->token,
+                                (unsigned)values);
+    RTM_ASSERT(count >= 0 && (size_t)count == values);
+    document->element = (int *)(void *)(document->token + values);
+    for (int i = 0; i < count; i++) {
+        rtmi_jsmntok_t *token = &document->token[i], *parent = document->token + token->parent;
+        bool inner = token->parent >= 0 && parent->type != RTMI_JSMN_STRING; /* no member's value */
+        if (inner) document->element[parent->parent++] = i;
+        if (token->type == RTMI_JSMN_STRING || token->type == RTMI_JSMN_PRIMITIVE) continue;
+        token->parent = offset; /* its own place is known; from now on, where its next element is */
+        offset += token->size;
+    }
     return true;
 }
 
-/* The token of an array or object of a checked document; -1 when there is no memory for tokens. */
-static int rtmi_document_token(rtmi_document *document, const char *text, size_t size) {
-    uintptr_t at = (uintptr_t)text, part = (uintptr_t)document->part;
-    if (!document->part || at < part || at - part >= document->part_size)
-        return rtmi_document_tokenize(document, text, size) ? 0 : -1;
-    int start = (int)(at - part), low = 0, high = document->count - 1;
+/* The token of an array or object; NULL for other values, and when there is no memory. */
+static const rtmi_jsmntok_t *rtmi_json_token(rtm_json json) {
+    rtmi_document *document = json.document;
+    if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
+    if (!document->element && !rtmi_document_tokenize(document)) {
+        if (document->error)
+            rtmi_fail(document->error, RTM_E_MEMORY, "no memory to look into an array or object");
+        return NULL;
+    }
+    int start = (int)(json.text - document->text);
+    size_t low = 0, high = document->values - 1;
     while (low < high) {
-        int middle = low + (high - low) / 2;
+        size_t middle = low + (high - low) / 2;
         if (document->token[middle].start < start) low = middle + 1;
         else high = middle;
     }
-    return low;
+    return &document->token[low];
 }
 
-/* The token of element `index` of the array with token `array`, which has so many elements. */
-static int rtmi_document_element(rtmi_document *document, int array, int index) {
-    int slot = 0;
-    while (slot < RTMI_CURSORS - 1 && document->cursor[slot].array != array) slot++;
-    int from = 0, token = array + 1;
-    if (document->cursor[slot].array == array && document->cursor[slot].index <= index) {
-        from = document->cursor[slot].index;
-        token = document->cursor[slot].token;
-    }
-    for (; from < index; from++) { /* jump over one element and all that is in it */
-        int end = document->token[token].end;
-        do token++;
-        while (token < document->count && document->token[token].start < end);
-    }
-    memmove(document->cursor + 1, document->cursor, (size_t)slot * sizeof *document->cursor);
-    document->cursor[0].array = array;
-    document->cursor[0].index = index;
-    document->cursor[0].token = token;
-    return token;
-}
-
-/* The root of a text that is JSON, less the white space around it; false when it is not. */
-static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
-                               rtm_json *root) {
-    const char *end = text + size, *start = rtmi_json_space(text, end);
-    while (end > start && strchr(" \t\r\n", end[-1])) end--;
-    rtmi_document_clear(document);
-    *root = (rtm_json){ start, (size_t)(end - start), document };
-    return rtmi_document_check(document, text, size);
+/* Element `index` of an array; of an object, its member's name, or with `behind` its value. */
+static rtm_json rtmi_json_element(rtm_json json, size_t index, bool behind) {
+    const rtmi_document *document = json.document;
+    const rtmi_jsmntok_t *token = rtmi_json_token(json);
+    if (!token || index >= (size_t)token->size) return rtmi_json_none;
+    token = &document->token[document->element[token->parent - token->size + (int)index] + behind];
+    int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
+    return (rtm_json){ document->text + token->start - quote,
+                       (size_t)(token->end - token->start + 2 * quote), json.document };
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -1905,6 +1993,7 @@ typedef struct rtmi_trust {
     br_x509_trust_anchor *anchor;
     size_t count, capacity;
     const char *error; /* of the bundle */
+    bool first_only;   /* one certificate is enough: only to see whether there is any */
 } rtmi_trust;
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
@@ -1947,6 +2036,7 @@ static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t si
    as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
+    if (trust->first_only && trust->count) return true;
     if (!key || loader->name.failed) return !loader->name.failed;
     void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
     if (!grown) return false;
@@ -2019,7 +2109,8 @@ static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *f
     return room;
 }
 
-static void rtmi_trust_load(rtmi_trust *trust) {
+/* Loads the bundle; false when there is no memory for it. `error` tells of any failure. */
+static bool rtmi_trust_load(rtmi_trust *trust) {
     rtmi_loader *loader = rtmi_alloc(sizeof *loader);
     bool room = loader != NULL;
     trust->error = NULL;
@@ -2031,7 +2122,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
         FILE *file = fopen(trust->ca_file ? trust->ca_file : *bundle, "rb");
         while (!file && !trust->ca_file && *++bundle) file = fopen(*bundle, "rb");
         if (file) room = rtmi_trust_load_file(trust, loader, file);
-        else trust->error = trust->ca_file ? "the CA bundle cannot be opened: check ca_file"
+        else trust->error = trust->ca_file ? "the CA bundle cannot be opened"
                                            : "no CA bundle found: set ca_file or ca_pem";
     }
     if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* ends the last line */
@@ -2039,6 +2130,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
     else if (!trust->error && !trust->count) trust->error = "no certificate in the CA bundle";
     if (loader) rtmi_buf_free(&loader->name);
     rtmi_free(loader, 0);
+    return room;
 }
 
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
@@ -2125,9 +2217,9 @@ typedef union rtmi_address {
 /* Who is to free a lookup: whichever of its thread and the client is through with it last. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
 
-/* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time. It
-   holds nothing of the client's, and its memory comes from malloc(), as that of getaddrinfo() does:
-   RTM_REALLOC need not be thread-safe. */
+/* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time.
+   It holds nothing of the client's, and its memory comes from malloc(), as that of getaddrinfo()
+   does: RTM_REALLOC need not be thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
     int wake_fd;      /* of the thread's own: the client may be gone by then */
@@ -2157,7 +2249,7 @@ typedef struct rtmi_network {
     void (*tls_setup)(void *tls, void *user);
     void *tls_user;
     rtmi_host *hosts; /* most recently used first */
-    int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 where there is none */
+    int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 elsewhere */
     int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
 } rtmi_network;
 
@@ -2218,8 +2310,8 @@ static bool rtmi_network_open(rtmi_network *network) {
 static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
     if (events == *watched) return;
-    epoll_ctl(network->epoll, !*watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd,
-              &event);
+    int change = !*watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    epoll_ctl(network->epoll, change, fd, &event);
     *watched = events;
 }
 #else
@@ -2240,7 +2332,7 @@ static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, sh
 }
 #endif
 
-/* Safe in signal handlers and threads. When the pipe or the counter is full, it is awake already. */
+/* Safe in signal handlers and threads. Where the pipe or counter is full, a wake-up is due anyway. */
 static void rtmi_wake_up(int fd) {
     int before = errno;
     uint64_t one = 1;
@@ -2758,8 +2850,8 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     else conn->read_at += size;
 }
 
-/* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS, even if
-   ours could not be sent; else a FIN, which anybody could have sent. */
+/* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS (even
+   if ours could not be sent), else a FIN, which anybody could have sent. */
 static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
     return conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
 }
@@ -2945,6 +3037,12 @@ typedef struct rtmi_exchange {
     char code[RTMI_CODE];   /* Slack's error code in it, or "" */
 } rtmi_exchange;
 
+static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
+                               rtmi_error *error) {
+    rtmi_conn_init(&exchange->conn, network, error->secrets);
+    exchange->document.error = error;
+}
+
 static void rtmi_exchange_free(rtmi_exchange *exchange) {
     rtmi_conn_shutdown(&exchange->conn);
     rtmi_buf_free(&exchange->request);
@@ -2966,14 +3064,14 @@ static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *pe
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
-/* Begins the exchange whose request stands in exchange->request. What can fail does so in the steps.
-   A request that was sent is never repeated by itself: nobody knows whether it was carried out
-   (RFC 9110 section 9.2.2). */
+/* Begins the exchange whose request stands in exchange->request. What can fail does so in the
+   steps. A request that was sent is never repeated by itself: nobody knows whether it was carried
+   out (RFC 9110 section 9.2.2). */
 static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
                                 long long now, long long timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
-    if (exchange->body.capacity > RTMI_KEPT) {
+    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
         rtmi_buf_free(&exchange->body);
         rtmi_document_free(&exchange->document);
     }
@@ -3047,6 +3145,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     X(TOO_BIG, RTM_E_TOO_BIG, "a message longer than max_message was skipped")     \
     X(MEMORY, RTM_E_MEMORY, "a message was skipped: out of memory")                \
     X(JSON, RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped") \
+    X(DEEP, RTM_E_JSON, "an event nested deeper than 128 levels was skipped")      \
     X(TOKENS, RTM_E_MEMORY, "no memory to look into an event")
 
 typedef enum rtmi_skip {
@@ -3154,9 +3253,9 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     va_list arguments;
     if (!client->settings.log) return;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    bool cut = vsnprintf(line, sizeof line, format, arguments) >= (int)sizeof line;
     va_end(arguments);
-    rtmi_redact(line, client->error.secrets);
+    rtmi_redact(line, cut, client->error.secrets);
     client->settings.log(line, client->settings.log_user);
 }
 
@@ -3201,8 +3300,8 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-/* Reports a failure to rtm_error_detail, the log and the callbacks. `error` is not the client's own:
-   a callback may fail at something else. */
+/* Reports a failure to rtm_error_detail, the log and the callbacks. `error` is not the client's
+   own: a callback may fail at something else. */
 static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event event) {
     event.type = "error";
     event.reason = "";
@@ -3372,7 +3471,9 @@ static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
     event->id = (int)id;
     rtmi_unanswered_remove(client, event->id);
     if (typed || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
-    rtm_json_string(rtm_json_get(event->data, "error.msg"), text, sizeof text);
+    rtm_json message = rtm_json_get(event->data, "error.msg");
+    bool cut = rtm_json_string(message, text, sizeof text) >= sizeof text;
+    rtmi_redact(text, cut, error.secrets); /* where it was cut, not within a sentence */
     event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
                               event->id, text,
                               rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
@@ -3396,12 +3497,13 @@ static void rtmi_on_text(rtm_client *client, rtmi_session *session, const char *
     bool leaving = typed && rtmi_is_one_of(client->type, client->kind->ends);
     bool reply = !typed || !strcmp(client->type, "pong");
     if (!strcmp(client->type, "hello")) session->said_hello = true;
-    if (size > RTMI_KEPT) session->large_at = client->now;
     if (!leaving && !reply && !rtmi_has_handler(client, client->type, length)) return;
     if (!rtmi_document_open(&session->document, text, size, &data)) {
-        rtmi_skip_message(client, session, RTMI_SKIP_JSON);
+        rtmi_skip_message(client, session,
+                          session->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
         return;
     }
+    if (session->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
                         .detail = "" };
     if (reply && rtmi_on_reply(client, &event, typed)) return;
@@ -3415,7 +3517,7 @@ static void rtmi_on_close(rtmi_session *session) {
     session->close_code = session->ws.code;
     memcpy(session->close_reason, session->ws.control + 2, size);
     session->close_reason[size] = '\0';
-    rtmi_redact(session->close_reason, session->error.secrets);
+    rtmi_redact(session->close_reason, false, session->error.secrets);
     rtmi_fail(&session->error, RTM_E_CLOSED,
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
@@ -3427,12 +3529,13 @@ static const char *const rtmi_auth_codes[] = {
     "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
     "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
     "team_disabled", "access_denied", "accesslimited", "ekm_access_denied",
-    "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required", NULL
+    "enterprise_is_restricted", "team_access_not_granted", "two_factor_setup_required",
+    "legacy_custom_bots_deprecated", "forbidden_team", NULL
 };
 static const char *const rtmi_call_codes[] = {
     "method_deprecated", "deprecated_endpoint", "unknown_method", "invalid_arg_name",
     "invalid_arguments", "invalid_array_arg", "invalid_charset", "invalid_form_data",
-    "invalid_post_type", "missing_post_type", NULL
+    "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
 static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
@@ -3441,6 +3544,9 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
     if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
         result = RTM_E_RATE_LIMITED;
+    if (!strcmp(code, "legacy_custom_bots_deprecated"))
+        advice = ": bots of this old kind are switched off; make an app, and set app_token for "
+                 "Socket Mode";
     if (!strcmp(code, "not_allowed_token_type"))
         advice = ": a new-style app cannot use RTM; set app_token for Socket Mode";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
@@ -3449,36 +3555,46 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
                      code, advice);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true. */
+/* What the program may see of the error code: stars where it holds a secret, else as it came. */
+static void rtmi_star_code(rtmi_exchange *exchange) {
+    char starred[RTMI_CODE];
+    memcpy(starred, exchange->code, RTMI_CODE);
+    if (rtmi_redact(starred, false, exchange->conn.error.secrets))
+        memcpy(exchange->code, starred, RTMI_CODE);
+}
+
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true. The error code stays as it
+   came: redaction must not decide what is retried. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
     const char *body = exchange->body.data ? exchange->body.data : "";
     const char *method = exchange->method, *host = exchange->conn.peer.host;
     rtmi_error *error = &exchange->conn.error;
+    rtmi_document *document = &exchange->document;
+    char *code = exchange->code;
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_is_utf8(body, size) &&
-                 rtmi_document_open(&exchange->document, body, size, &root);
+    bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     if (valid) response->data = root;
     response->ok = rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok)
-        rtm_json_string(rtm_json_get(response->data, "error"), exchange->code, RTMI_CODE);
-    rtmi_redact(exchange->code, error->secrets);
-    response->error = exchange->code;
-    rtmi_log(client, "%s: HTTP %d %s", method, http->status, exchange->code);
+    if (!response->ok &&
+        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE) >= RTMI_CODE)
+        rtmi_redact(code, true, error->secrets); /* cut; no code that is known is so long */
+    response->error = code;
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
     if (http->status == 429)
         return rtmi_fail(error, RTM_E_RATE_LIMITED, "Slack limits the rate of %s: wait %d s",
                          method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
-    if (*exchange->code) return rtmi_slack_error(exchange);
+    if (*code) return rtmi_slack_error(exchange);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
                          http->status, http->status == 404 ? ": check base_url" : "");
     if (!valid)
-        return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is not JSON", host,
-                         method);
+        return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is %s", host,
+                         method, rtmi_document_fault(document));
     if (!response->ok)
         return rtmi_fail(error, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
     return RTM_OK;
@@ -3729,7 +3845,10 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return session->state;
     }
     switch (ws->opcode) {
-    case RTMI_WS_TEXT: rtmi_on_text(client, session, ws->data, ws->size); break;
+    case RTMI_WS_TEXT:
+        if (ws->size > RTMI_KEPT) session->large_at = client->now;
+        rtmi_on_text(client, session, ws->data, ws->size);
+        break;
     case RTMI_WS_PING:
         rtmi_send_frame(client, session, RTMI_WS_PONG, ws->control, ws->size);
         break;
@@ -3883,16 +4002,16 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
  * --------------------------------------------------------------------------------------------- */
 
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
-static RTMI_THREAD const char *rtmi_create_error = "";
+static RTMI_THREAD char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
 
-/* The refusals that are not RTM_E_ARGUMENT, told by their address. */
-static const char rtmi_no_memory[] = "out of memory";
-static const char rtmi_no_socket_mode[] = "app_token: Socket Mode is not supported yet";
-static const char rtmi_no_such_proxy[] = "only http:// proxies are supported";
+static rtm_result rtmi_refuse(rtm_client *client, const char *what, const char *why) {
+    return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", what, why);
+}
 
-static const char *rtmi_first_env(const char *const *names) {
+/* The first of these variables that is not empty: its value, and its name. */
+static const char *rtmi_first_env(const char *const *names, const char **name) {
     for (; *names; names++) {
-        const char *value = getenv(*names);
+        const char *value = getenv(*name = *names);
         if (value && *value) return value;
     }
     return NULL;
@@ -3907,35 +4026,39 @@ static size_t rtmi_strip(const char **text) {
 }
 
 /* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
-   is no secret, and would blot out words. */
+   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
 static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
-    if (length < 4) return;
-    rtmi_buf_add(&client->settings.secrets, text, length);
-    rtmi_buf_add(&client->settings.secrets, "", 1);
+    rtmi_buf *secrets = &client->settings.secrets;
+    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
+    rtmi_buf_add(secrets, text, length);
+    rtmi_buf_add(secrets, "\0", 2);
+    secrets->size--;
+    client->error.secrets = secrets->data;
 }
 
-static const char *rtmi_config_token(rtm_client *client, const rtm_config *config) {
-    const char *text = config->token;
-    if (!text) return "no token: set config.token";
+static rtm_result rtmi_config_token(rtm_client *client, const rtm_config *config) {
+    const char *text = config->token ? config->token : "";
     size_t length = rtmi_strip(&text);
-    if (!(client->settings.token = rtmi_copy(text, length))) return rtmi_no_memory;
+    client->settings.token = rtmi_copy(text, length);
+    if (!client->settings.token) return rtmi_out_of_memory(&client->error);
     rtmi_add_secret(client, text, length);
-    if (!*client->settings.token) return "the token is empty";
-    if (!rtmi_is_visible(client->settings.token)) return "the token has a character that no token has";
-    return NULL;
+    if (length && rtmi_is_visible(client->settings.token)) return RTM_OK;
+    return rtmi_refuse(client, "token", !config->token ? "there is no token: set it"
+                                        : !length      ? "it is empty"
+                                                       : "it has a character that no token has");
 }
 
-static const char *rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
     const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
     size_t length;
-    if (!rtmi_parse_url(url, &client->settings.api, &path, &length))
-        return "base_url is not a URL: https://host[:port]/path/";
-    if (rtmi_lower(*url) != 'h') return "base_url is not http or https";
-    if (memchr(path, '?', length)) return "base_url has a query";
+    if (!rtmi_parse_url(url, &client->settings.api, &path, &length) || rtmi_lower(*url) != 'h' ||
+        memchr(path, '?', length))
+        return rtmi_refuse(client, "base_url", "not of the form https://host[:port]/path/");
     bool slash = length && path[length - 1] == '/';
-    if (!(client->settings.base_path = rtmi_copy(path, length + !slash))) return rtmi_no_memory;
+    if (!(client->settings.base_path = rtmi_copy(path, length + !slash)))
+        return rtmi_out_of_memory(&client->error);
     client->settings.base_path[slash ? length - 1 : length] = '/';
-    return NULL;
+    return RTM_OK;
 }
 
 /* Fields that frame a message or drive the handshake: a second one would break both. */
@@ -3945,22 +4068,39 @@ static const char *const rtmi_own_headers[] = {
     "Sec-WebSocket-Protocol", NULL
 };
 
-/* Keeps a line of a header; its value is a secret, and so are the parts of that, such as the token
+/* Whether a header is one to keep secret: its name says so, or its value does. */
+static bool rtmi_is_secret_header(const char *header, size_t name_length) {
+    static const char *const words[] = { "token", "key", "secret", "password", "auth", NULL };
+    if (rtmi_same_word(header, name_length, "User-Agent")) return false;
+    if (rtmi_same_word(header, name_length, "Cookie")) return true;
+    for (size_t left = strlen(header); left; left--, header++)
+        for (const char *const *word = words; *word; word++)
+            if (left >= strlen(*word) && rtmi_same_word(header, strlen(*word), *word)) return true;
+    return false;
+}
+
+/* Whether a line "Name: value" can stand in a request: NULL, or why not. */
+static const char *rtmi_header_error(const char *header, size_t name_length) {
+    if (!header[name_length] || !name_length) return "not of the form \"Name: value\"";
+    if (!rtmi_is_token(header, name_length)) return "a character that no header's name has";
+    for (const char *p = header + name_length; *p; p++)
+        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+            return "a line break or a control character in it";
+    for (const char *const *own = rtmi_own_headers; *own; own++)
+        if (rtmi_same_word(header, name_length, *own)) return "one that rtm.h must set itself";
+    return rtmi_same_word(header, name_length, "Proxy-Authorization") /* Slack would get it */
+               ? "Proxy-Authorization: set it in the proxy's URL" : NULL;
+}
+
+/* Keeps a line of a header. If its value is a secret, so are the parts of that, such as the token
    behind "Bearer" or a cookie behind its name. */
-static const char *rtmi_config_header(rtm_client *client, rtmi_buf *lines, const char *header) {
+static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, const char *header) {
     static const char between[] = " \t;,=";
     size_t length = strcspn(header, ":");
-    if (!header[length] || !length) return "a header is not of the form \"Name: value\"";
-    if (!rtmi_is_token(header, length))
-        return "a header's name has a character that is not allowed";
-    for (const char *p = header + length; *p; p++)
-        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
-            return "a header has a line break or a control character";
-    for (const char *const *own = rtmi_own_headers; *own; own++)
-        if (rtmi_same_word(header, length, *own))
-            return "a header is one that rtm.h must set itself";
+    const char *wrong = rtmi_header_error(header, length), *value = header + length + 1;
+    if (wrong) return rtmi_refuse(client, "header", wrong);
     rtmi_buf_text(lines, header, "\r\n");
-    const char *value = header + length + 1;
+    if (!rtmi_is_secret_header(header, length)) return RTM_OK;
     length = rtmi_strip(&value);
     rtmi_add_secret(client, value, length);
     for (; *value; value += length) {
@@ -3968,18 +4108,19 @@ static const char *rtmi_config_header(rtm_client *client, rtmi_buf *lines, const
         length = strcspn(value, between);
         if (length >= 8) rtmi_add_secret(client, value, length);
     }
-    return NULL;
+    return RTM_OK;
 }
 
-static const char *rtmi_config_headers(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
     rtmi_buf lines = { 0 };
-    const char *wrong = NULL;
-    for (const char *const *header = config->headers; header && *header && !wrong; header++)
-        wrong = rtmi_config_header(client, &lines, *header);
-    if (!wrong && lines.size && !lines.failed) client->settings.headers = rtmi_copy(lines.data, lines.size);
-    if (!wrong && (lines.failed || (lines.size && !client->settings.headers))) wrong = rtmi_no_memory;
+    rtm_result result = RTM_OK;
+    for (const char *const *h = config->headers; h && *h && result == RTM_OK; h++)
+        result = rtmi_config_header(client, &lines, *h);
+    if (lines.size && !lines.failed) client->settings.headers = rtmi_copy(lines.data, lines.size);
+    if (lines.failed || (lines.size && !client->settings.headers))
+        result = rtmi_out_of_memory(&client->error);
     rtmi_buf_free(&lines);
-    return wrong;
+    return result;
 }
 
 static bool rtmi_copy_option(char **to, const char *text) {
@@ -4002,8 +4143,9 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
     return true;
 }
 
-/* user[:password] to the value of Proxy-Authorization. */
-static const char *rtmi_config_credentials(rtm_client *client, const char *text, size_t length) {
+/* user[:password] to the value of Proxy-Authorization; `from`: where they stand. */
+static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
+                                          size_t length) {
     rtmi_buf user = { 0 }, value = { 0 };
     bool good = rtmi_percent_decode(&user, text, length);
     if (!memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
@@ -4016,45 +4158,56 @@ static const char *rtmi_config_credentials(rtm_client *client, const char *text,
     }
     rtmi_buf_free(&user);
     rtmi_buf_free(&value);
-    if (!good) return "the proxy's credentials are not well encoded";
-    return client->network.proxy_auth ? NULL : rtmi_no_memory;
+    if (!good) return rtmi_refuse(client, from, "the proxy's credentials are not well encoded");
+    return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 /* http://[user[:password]@]host[:port][/] */
-static const char *rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
                                          NULL };
     static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
-    const char *url = config->proxy ? config->proxy : rtmi_first_env(names);
-    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions);
-    if (!url || !*url) return NULL;
-    if (!rtmi_is_visible(url)) return "the proxy's URL has a character that is not allowed";
+    const char *from = "proxy", *ignored, *at = NULL;
+    const char *url = config->proxy ? config->proxy : rtmi_first_env(names, &from);
+    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions, &ignored);
+    if (!url || !*url) return RTM_OK;
+    if (!rtmi_is_visible(url))
+        return rtmi_refuse(client, from, "the proxy's URL has a character that is not allowed");
     const char *scheme_end = strstr(url, "://");
     if (scheme_end && !rtmi_same_word(url, (size_t)(scheme_end - url), "http"))
-        return rtmi_no_such_proxy;
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED,
+                         "%s: only http:// proxies are supported", from);
     if (scheme_end) url = scheme_end + 3;
     size_t length = strcspn(url, "/?#");
-    const char *at = NULL;
     for (const char *p = url; p < url + length; p++)
         if (*p == '@') at = p;
     const char *host = at ? at + 1 : url;
-    const char *wrong = at ? rtmi_config_credentials(client, url, (size_t)(at - url)) : NULL;
-    if (wrong) return wrong;
-    if (!rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
-        return "the proxy is not of the form http://user:password@host:port";
-    return rtmi_copy_option(&client->network.no_proxy, except) ? NULL : rtmi_no_memory;
+    if (at) {
+        rtm_result result = rtmi_config_credentials(client, from, url, (size_t)(at - url));
+        if (result != RTM_OK) return result;
+    }
+    if ((url[length] && strcmp(url + length, "/") != 0) ||
+        !rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
+        return rtmi_refuse(client, from, "the proxy is not of the form "
+                           "http://user:password@host:port (in the password, write %2F for /)");
+    return rtmi_copy_option(&client->network.no_proxy, except) ? RTM_OK
+                                                               : rtmi_out_of_memory(&client->error);
 }
 
-static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
     client->kind = method < 2 ? &rtmi_kind_rtm : &rtmi_kind_rtm_start;
-    if (method == 4) return "connect_method is neither rtm.connect nor rtm.start";
-    if (config->timeout_ms < 0) return "timeout_ms is negative";
-    if (config->ping_interval_ms < -1) return "ping_interval_ms is negative, and not -1";
-    if (config->max_message > RTMI_MAX_MESSAGE) return "max_message is more than 1 GiB";
+    const char *wrong =
+        method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
+        : config->timeout_ms < 0 ? "timeout_ms: it is negative"
+        : config->ping_interval_ms < -1 ? "ping_interval_ms: it is negative, and not -1"
+        : config->max_message > RTMI_MAX_MESSAGE ? "max_message: it is more than 1 GiB"
+        : config->max_message && config->max_message < RTMI_MIN_MESSAGE
+            ? "max_message: it is less than 4 KiB" : NULL;
+    if (wrong) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", wrong);
     client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->settings.ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
@@ -4065,65 +4218,90 @@ static const char *rtmi_config_numbers(rtm_client *client, const rtm_config *con
     client->settings.log_user = config->log_user;
     client->network.tls_setup = config->tls_setup;
     client->network.tls_user = config->tls_user;
-    return NULL;
+    return RTM_OK;
 }
 
-static const char *rtmi_config_options(rtm_client *client, const rtm_config *config) {
+/* The CA bundle that was asked for, if it has a certificate: a wrong name is to be seen at once. */
+static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config) {
     static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
-    const char *ca_file = config->ca_file;
-    if (!ca_file && !config->ca_pem) ca_file = rtmi_first_env(bundle);
-    if (!rtmi_copy_option(&client->network.ca_file, ca_file) ||
-        !rtmi_copy_option(&client->network.ca_pem, config->ca_pem)) return rtmi_no_memory;
+    rtmi_network *network = &client->network;
+    rtmi_trust *trust;
+    const char *from = "ca_file", *file = config->ca_pem ? NULL : config->ca_file;
+    if (!file && !config->ca_pem && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
+    if (!rtmi_copy_option(&network->ca_file, file) ||
+        !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
+        !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->error);
+    trust->ca_file = network->ca_file;
+    trust->ca_pem = network->ca_pem;
+    trust->first_only = true;
+    rtm_result result = rtmi_trust_load(trust) ? RTM_OK : rtmi_out_of_memory(&client->error);
+    if (result == RTM_OK && trust->error)
+        result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
+                           file ? " " : "", file ? file : "", trust->error);
+    rtmi_trust_free_anchors(trust);
+    rtmi_free(trust, 0);
+    return result;
+}
+
+static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *config) {
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user);
-        if (result == RTM_E_MEMORY) return rtmi_no_memory;
-        if (result != RTM_OK) return "a handler has no callback, or a bad type";
+        if (result == RTM_E_ARGUMENT)
+            return rtmi_refuse(client, "handlers", "one has no callback, or a bad type");
+        if (result != RTM_OK) return result;
     }
-    return config->app_token ? rtmi_no_socket_mode : NULL;
+    return config->app_token ? rtmi_fail(&client->error, RTM_E_UNSUPPORTED,
+                                         "app_token: Socket Mode is not supported yet") : RTM_OK;
 }
 
-/* Checks and copies the configuration: NULL, or a sentence on what is wrong. */
-static const char *rtmi_configure(rtm_client *client, const rtm_config *config) {
-    static const char *(*const part[])(rtm_client *, const rtm_config *) = {
+/* Checks and copies the configuration; client->error has a sentence on what is wrong. */
+static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
+    static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
         rtmi_config_token, rtmi_config_numbers, rtmi_config_base_url, rtmi_config_headers,
-        rtmi_config_proxy, rtmi_config_options
+        rtmi_config_proxy, rtmi_config_trust, rtmi_config_options
     };
-    const char *wrong = NULL;
-    for (size_t i = 0; !wrong && i < sizeof part / sizeof *part; i++)
-        wrong = part[i](client, config);
-    rtmi_buf_add(&client->settings.secrets, "", 1);
-    client->error.secrets = client->settings.secrets.data;
-    return !wrong && client->settings.secrets.failed ? rtmi_no_memory : wrong;
+    rtm_result result = RTM_OK;
+    for (size_t i = 0; result == RTM_OK && i < sizeof part / sizeof *part; i++)
+        result = part[i](client, config);
+    if (result == RTM_OK && client->settings.secrets.failed)
+        result = rtmi_out_of_memory(&client->error);
+    return result;
 }
 
 /* ------------------------------------------------------------------------------------------------
  * >>public  the functions declared above, in their order
  * --------------------------------------------------------------------------------------------- */
 
+/* What a client is made of beside its configuration. */
+static rtm_result rtmi_open_rooms(rtm_client *client) {
+    if (!rtmi_network_open(&client->network))
+        return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
+    rtmi_session *session = client->session[0] = rtmi_alloc(sizeof *session);
+    if (!session) return rtmi_out_of_memory(&client->error);
+    rtmi_exchange_init(&session->exchange, &client->network, &client->error);
+    session->document.error = &client->error;
+    session->error.secrets = client->error.secrets;
+    return RTM_OK;
+}
+
 rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
+    rtm_result result = RTM_E_ARGUMENT;
     const char *wrong = "no config, or nowhere to put the client";
     if (client) *client = NULL;
-    if (config && client) {
-        rtm_client *made = rtmi_alloc(sizeof *made);
-        wrong = rtmi_no_memory;
-        if (made) {
-            wrong = rtmi_configure(made, config);
-            if (!wrong) {
-            made->network.epoll = made->network.wake[0] = made->network.wake[1] = -1;
-            made->session[0] = rtmi_alloc(sizeof *made->session[0]);
-            rtmi_conn_init(&made->session[0]->exchange.conn, &made->network, made->error.secrets);
-            made->session[0]->error.secrets = made->error.secrets;
-            rtmi_network_open(&made->network);
-            }
-            if (wrong) rtm_destroy(made);
-            else *client = made;
-        }
+    rtm_client *made = config && client ? rtmi_alloc(sizeof *made) : NULL;
+    if (made) {
+        made->network.epoll = made->network.wake[0] = made->network.wake[1] = -1;
+        result = rtmi_configure(made, config);
+        if (result == RTM_OK) result = rtmi_open_rooms(made);
+        wrong = made->error.text;
+    } else if (config && client) {
+        result = RTM_E_MEMORY;
+        wrong = "out of memory";
     }
-    rtmi_create_error = wrong ? wrong : "";
-    if (!wrong) return RTM_OK;
-    if (wrong == rtmi_no_memory) return RTM_E_MEMORY;
-    return wrong == rtmi_no_socket_mode || wrong == rtmi_no_such_proxy ? RTM_E_UNSUPPORTED
-                                                                       : RTM_E_ARGUMENT;
+    snprintf(rtmi_create_error, sizeof rtmi_create_error, "%s", wrong);
+    if (result == RTM_OK) *client = made;
+    else rtm_destroy(made);
+    return result;
 }
 
 static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
@@ -4275,18 +4453,21 @@ static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *typ
 
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user) {
     if (!client) return RTM_E_ARGUMENT;
-    if (!type || !*type || !callback || strcspn(type, ":") >= RTMI_TYPE)
+    if (!type || !*type || !callback)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
+    const char *colons = strstr(type, "::");
+    size_t length = colons ? (size_t)(colons - type) : strlen(type);
+    if (length >= RTMI_TYPE)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "an event type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
     if (grown) client->handlers = grown;
     char *copy = grown ? rtmi_copy(type, strlen(type)) : NULL;
     if (!copy) return rtmi_out_of_memory(&client->error);
-    const char *colons = strstr(copy, "::");
     client->handlers[client->handler_count++] = (rtmi_handler){
-        .type = copy, .length = colons ? (size_t)(colons - copy) : strlen(copy),
-        .subtype = colons ? colons + 2 : NULL, .callback = callback, .user = user
+        .type = copy, .length = length, .subtype = colons ? copy + length + 2 : NULL,
+        .callback = callback, .user = user
     };
     return RTM_OK;
 }
@@ -4306,24 +4487,31 @@ int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "there is nothing to send");
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
-    const char *end = json + strlen(json), *start = rtmi_json_space(json, end);
-    rtm_json object = { start, (size_t)(end - start), NULL };
-    if (*start != '{' || !rtmi_is_utf8(start, object.size) || !rtmi_json_check(start, object.size))
-        return rtmi_fail(&client->error, RTM_E_JSON, "what is to be sent is not a JSON object");
+    size_t length = strlen(json);
+    rtmi_document document = { 0 };
+    rtm_json object;
+    bool valid = rtmi_document_open(&document, json, length, &object) && rtmi_is_utf8(json, length);
+    if (!valid || *object.text != '{')
+        return rtmi_fail(&client->error, RTM_E_JSON, "what is to be sent is %s",
+                         valid ? "not a JSON object" : rtmi_document_fault(&document));
+    object.size = (size_t)(json + length - object.text); /* white space behind it too: as it came */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
+    if (rtmi_json_again(object, type, "type") || rtmi_json_again(object, id, "id"))
+        return rtmi_fail(&client->error, RTM_E_JSON,
+                         "what is to be sent has two members \"id\" or \"type\"");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
     if (number <= 0 || number > INT_MAX)
         return rtmi_fail(&client->error, RTM_E_JSON, "the message's id is not a positive int");
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
     if (!id.size) {
-        bool empty = *rtmi_json_space(start + 1, end) == '}';
+        bool empty = document.values == 1;
         rtmi_buf_text(out, "{\"id\":");
         rtmi_buf_number(out, number);
         rtmi_buf_text(out, empty ? "" : ",");
     }
-    rtmi_buf_add(out, start + !id.size, object.size - !id.size);
+    rtmi_buf_add(out, object.text + !id.size, object.size - !id.size);
     return rtmi_send_composed(client, (int)number, rtm_json_equals(type, "message") ||
                                                        rtm_json_equals(type, "ping"));
 }
@@ -4370,28 +4558,36 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     if (!client->web) {
         if (!(client->web = rtmi_alloc(sizeof *client->web)))
             return rtmi_out_of_memory(&client->error);
-        rtmi_conn_init(&client->web->conn, &client->network, client->error.secrets);
+        rtmi_exchange_init(client->web, &client->network, &client->error);
     }
+    bool valid = true;
     va_start(pairs, method);
     for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
         const char *value = va_arg(pairs, const char *);
         if (!value) continue; /* as Python leaves out None */
-        if (form.size) rtmi_buf_text(&form, "&");
+        valid = valid && rtmi_is_utf8(name, strlen(name)) && rtmi_is_utf8(value, strlen(value));
+        rtmi_buf_text(&form, form.size ? "&" : "");
         rtmi_write_form(&form, name);
         rtmi_buf_text(&form, "=");
         rtmi_write_form(&form, value);
     }
     va_end(pairs);
+    if (!valid) {
+        rtmi_buf_free(&form);
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "a name or value is not UTF-8");
+    }
     long long began = RTM_NOW_MS();
     rtmi_exchange *web = client->web;
     rtmi_conn *waiting = &client->session[0]->exchange.conn;
     rtmi_begin_api(client, web, method, &form, began);
     rtmi_buf_free(&form);
     rtm_result result = rtmi_finish_call(client, web);
-    bool keep_alive = result == RTM_OK && web->conn.http.keep_alive;
-    if (result == RTM_OK) result = rtmi_check_response(client, web, response);
+    bool answered = result == RTM_OK;
+    if (answered) result = rtmi_check_response(client, web, response);
     if (result != RTM_OK) client->error = web->conn.error;
-    if (!keep_alive) rtmi_conn_shutdown(&web->conn);
+    rtmi_star_code(web);
+    if (!answered) rtmi_conn_close(&web->conn);
+    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
     client->woken = false;
     /* An attempt to open a session that waited meanwhile is not charged for this. */
@@ -4401,7 +4597,7 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     return result;
 }
 
-/* The JSON accessors: on a value that rtmi_json_check has passed. */
+/* The JSON accessors: on a value that rtmi_document_check has passed. */
 
 static bool rtmi_json_is(rtm_json json, char first) {
     return json.size && *json.text == first;
@@ -4410,7 +4606,7 @@ static bool rtmi_json_is(rtm_json json, char first) {
 /* A member of an object: of the outermost one, where the check has noted it. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
     rtmi_document *document = json.document;
-    if (document && document->object == json.text) {
+    if (document && document->text == json.text) {
         for (unsigned i = 0; i < document->members; i++) {
             if (rtmi_json_says(json.text + document->member[i].name, key, length))
                 return (rtm_json){ json.text + document->member[i].value,
@@ -4437,22 +4633,16 @@ rtm_json rtm_json_get(rtm_json json, const char *path) {
 }
 
 rtm_json rtm_json_at(rtm_json json, size_t index) {
-    rtmi_document *document = json.document;
-    if (!rtmi_json_is(json, '[') || !document) return rtmi_json_none;
-    int array = rtmi_document_token(document, json.text, json.size);
-    if (array < 0 || index >= (size_t)document->token[array].size) return rtmi_json_none;
-    int element = rtmi_document_element(document, array, (int)index);
-    const rtmi_jsmntok_t *token = &document->token[element];
-    int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
-    int size = token->end - token->start + 2 * quote;
-    return (rtm_json){ document->part + token->start - quote, (size_t)size, document };
+    return rtmi_json_element(json, index, rtmi_json_is(json, '{'));
+}
+
+rtm_json rtm_json_name(rtm_json json, size_t index) {
+    return rtmi_json_is(json, '{') ? rtmi_json_element(json, index, false) : rtmi_json_none;
 }
 
 size_t rtm_json_size(rtm_json json) {
-    rtmi_document *document = json.document;
-    if ((!rtmi_json_is(json, '[') && !rtmi_json_is(json, '{')) || !document) return 0;
-    int token = rtmi_document_token(document, json.text, json.size);
-    return token < 0 ? 0 : (size_t)document->token[token].size;
+    const rtmi_jsmntok_t *token = rtmi_json_token(json);
+    return token ? (size_t)token->size : 0;
 }
 
 size_t rtm_json_string(rtm_json json, char *out, size_t size) {

@@ -917,21 +917,21 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     static char json[70001];
     rtm_config config = usual_config();
     (void)state;
-    config.max_message = 1000;
+    config.max_message = 4096;
     make_bot(&config);
     open_session();
     memset(json, ' ', sizeof json - 1);
     memcpy(json, "{\"type\":\"message\"}", 18);
-    server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, 1000);
+    server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, 4096);
     next_event("message");
-    static const size_t sizes[] = { 1001, 65535, 70000 };
+    static const size_t sizes[] = { 4097, 65535, 70000 };
     for (int i = 0; i < 3; i++) {
         server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, sizes[i]);
         next_error(RTM_E_TOO_BIG);
     }
-    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 600); /* too big only in all */
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* too big only in all */
     server_send_frame(&slack, RTMI_WS_PING, FIN, "p", 1);
-    server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 401);
+    server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 97);
     server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json, 1);
     next_error(RTM_E_TOO_BIG);
     server_expect(&slack, RTMI_WS_PONG, "p");

@@ -73,6 +73,7 @@ static inline void counted_free(void *ptr) {
 
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
+#include "ca.h"
 
 /* A copy of `data` whose last byte is the last of its page; the next page cannot be read, so that
    one byte too far crashes. Freed by guard_free. */

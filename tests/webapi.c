@@ -178,7 +178,7 @@ static void an_authorization_of_the_users_replaces_the_token(void **state) {
 
 /* An answer with its length; `status` may have header lines behind it. */
 static const char *answer_of(const char *status, const char *body) {
-    static char answer[600];
+    static char answer[6000];
     int size = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
                         status, strlen(body), body);
     assert_in_range(size, 1, sizeof answer - 1);
@@ -360,18 +360,111 @@ static void a_call_takes_no_longer_than_timeout_ms(void **state) {
 
 static void a_response_over_max_message_is_too_big(void **state) {
     rtm_config config = usual_config();
-    char body[300];
+    static char body[5000];
     (void)state;
-    config.max_message = 200;
+    config.max_message = 4096;
     make_bot(&config);
-    for (int size = 200; size <= 201; size++) {
+    for (int size = 4096; size <= 4097; size++) {
         snprintf(body, sizeof body, "%*s", size, "{\"ok\":true}");
         serve(answer_of("200 OK", body));
         assert_int_equal(rtm_call(bot, NULL, "api.test", NULL),
-                         size > 200 ? RTM_E_TOO_BIG : RTM_OK);
+                         size > 4096 ? RTM_E_TOO_BIG : RTM_OK);
     }
     serve(OK_ANSWER);
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+}
+
+/* Whose fault it is that there is nothing to look into is told in so many words. */
+static void a_response_nested_too_deep_is_called_that(void **state) {
+    char body[400] = "{\"ok\":";
+    (void)state;
+    make_bot(NULL);
+    memset(body + 6, '[', 128);
+    memset(body + 6 + 128, ']', 128);
+    strcpy(body + 6 + 256, "}");
+    serve(answer_of("200 OK", body));
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_JSON);
+    assert_non_null(strstr(rtm_error_detail(bot), "nested deeper than 128 levels"));
+    serve(answer_of("200 OK", "{\"ok\":"));
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_JSON);
+    assert_non_null(strstr(rtm_error_detail(bot), "not JSON"));
+}
+
+static void an_accessor_without_memory_is_told_at_once(void **state) {
+    rtm_response response;
+    (void)state;
+    make_bot(NULL);
+    serve(answer_of("200 OK", "{\"ok\":true,\"list\":[1,2]}"));
+    assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_OK);
+    test_fail_at = test_allocations + 1;
+    assert_int_equal(rtm_json_size(rtm_json_get(response.data, "list")), 0);
+    assert_non_null(strstr(rtm_error_detail(bot), "no memory to look into"));
+    assert_int_equal(rtm_json_size(rtm_json_get(response.data, "list")), 2);
+}
+
+/* Arguments ------------------------------------------------------------------------------------ */
+
+static void a_piece_of_the_last_response_can_be_an_argument(void **state) {
+    rtm_response response;
+    (void)state;
+    make_bot(NULL);
+    serve(answer_of("200 OK", NOT_FOUND));
+    assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
+    serve(OK_ANSWER);
+    assert_int_equal(rtm_call(bot, &response, "api.test", response.error, response.error, NULL),
+                     RTM_OK);
+    assert_string_equal(asked[0].body, "channel_not_found=channel_not_found");
+    assert_string_equal(response.error, "");
+}
+
+static void what_is_not_utf8_is_not_sent(void **state) {
+    static const char *const pairs[][2] = { { "text", "\xff" }, { "\xc3", "value" },
+        { "text", "half \xe2\x82" }, { "text", "\xed\xa0\x80" } };
+    (void)state;
+    make_bot(NULL);
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        assert_int_equal(rtm_call(bot, NULL, "api.test", "a", "b", pairs[i][0], pairs[i][1], NULL),
+                         RTM_E_ARGUMENT);
+        assert_non_null(strstr(rtm_error_detail(bot), "UTF-8"));
+    }
+    assert_int_equal(asked_count, 0);
+    assert_false(server_pending(&slack));
+}
+
+/* What stands before "::" is the type: of less than 128 bytes, as those of events are. */
+static void a_type_that_no_event_has_is_refused(void **state) {
+    char type[170];
+    (void)state;
+    make_bot(NULL);
+    for (size_t colons = 0; colons < 3; colons++) {
+        memset(type, 'x', sizeof type);
+        memcpy(type + 20, "::", colons); /* one is nothing special */
+        type[166] = '\0';
+        rtm_result expected = colons == 2 ? RTM_OK : RTM_E_ARGUMENT;
+        assert_int_equal(rtm_on(bot, type, record_event, NULL), expected);
+        type[127] = '\0';
+        assert_int_equal(rtm_on(bot, type, record_event, NULL), RTM_OK);
+        memset(type + 20, 'x', 146);
+        memcpy(type + 128, "::y", 4);
+        assert_int_equal(rtm_on(bot, type, record_event, NULL), RTM_E_ARGUMENT);
+    }
+    assert_non_null(strstr(rtm_error_detail(bot), "128 bytes"));
+}
+
+static void a_message_with_two_ids_or_types_is_not_sent(void **state) {
+    static const char *const twice[] = {
+        "{\"id\":5,\"id\":6}", "{\"type\":\"ping\",\"a\":{\"id\":1},\"type\":\"message\"}",
+        "{ \"id\" : 5 , \"a\":[1,2], \"\\u0069d\":5}", "{\"type\":1,\"type\":1}",
+    };
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    for (size_t i = 0; i < COUNT(twice); i++) {
+        assert_int_equal(rtm_send(bot, twice[i]), RTM_E_JSON);
+        assert_non_null(strstr(rtm_error_detail(bot), "two members"));
+    }
+    assert_int_equal(rtm_send(bot, "{\"id\":5,\"a\":{\"id\":6},\"ids\":7,\"type\":\"x\"}"), 5);
+    server_expect(&slack, RTMI_WS_TEXT, "{\"id\":5,\"a\":{\"id\":6},\"ids\":7,\"type\":\"x\"}");
 }
 
 /* Connections ---------------------------------------------------------------------------------- */
@@ -590,6 +683,77 @@ static void what_the_server_echoes_is_not_told(void **state) {
     }
 }
 
+/* All tokens of one workspace begin alike: none keeps its tail because of another's stars. */
+static void secrets_that_begin_alike_are_not_told(void **state) {
+    static const char *const headers[] = {
+        "X-User-Token: xoxb-1234567890-OTHERsecretOTHERsecret",
+        "X-Api-Key: xoxb-1234567890-OTHERsecret", NULL };
+    rtm_config config = usual_config();
+    rtm_response response;
+    (void)state;
+    config.headers = headers;
+    make_bot(&config);
+    serve(answer_of("200 OK", "{\"ok\":false,\"error\":"
+                              "\"xoxb-1234567890-OTHERsecretOTHERsecret\"}"));
+    assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
+    tell(response.error);
+    tell(rtm_error_detail(bot));
+    assert_null(strstr(told, "OTHER"));
+    assert_null(strstr(told, "ERsecret"));
+    assert_string_equal(response.error, "**************************************");
+}
+
+/* Redaction is for what people read: it neither decides what a code means nor alters it. */
+static void codes_are_judged_and_handed_out_as_they_came(void **state) {
+    static const char *const headers[] = {
+        "User-Agent: account_bot/2.0 token_revoked", "X-Auth: channel_1", "Cookie: token_expired",
+        NULL };
+    static const struct {
+        const char *code;
+        rtm_result result;
+        const char *error, *told; /* to the program, and to people */
+    } rows[] = {
+        { "account_inactive", RTM_E_AUTH, "account_inactive", "account_inactive" },
+        { "channel_not_found", RTM_E_SLACK, "channel_not_found", "channel_not_found" },
+        { "token_revoked", RTM_E_AUTH, "token_revoked", "token_revoked" },
+        { "legacy_custom_bots_deprecated", RTM_E_AUTH, "legacy_custom_bots_deprecated",
+          "Socket Mode" },
+        { "forbidden_team", RTM_E_AUTH, "forbidden_team", "forbidden_team" },
+        { "token_expired", RTM_E_AUTH, "*************", "*************" }, /* is the cookie */
+        { "a\\u0007b\\u009bc\\u202ed", RTM_E_SLACK, "a\ab\xc2\x9b" "c\xe2\x80\xae" "d", "a?b?c?d" },
+        { "a_" TOKEN, RTM_E_SLACK, "a_**********************************", "a_***" },
+    };
+    rtm_config config = usual_config();
+    (void)state;
+    config.headers = headers;
+    make_bot(&config);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char body[200];
+        rtm_response response;
+        snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", rows[i].code);
+        serve(answer_of("200 OK", body));
+        assert_int_equal(rtm_call(bot, &response, "api.test", NULL), rows[i].result);
+        assert_string_equal(response.error, rows[i].error);
+        if (!strstr(rtm_error_detail(bot), rows[i].told)) fail_msg("%s", rtm_error_detail(bot));
+    }
+}
+
+/* A message of Slack's that is too long for the sentence is redacted where it was cut. */
+static void a_secret_cut_within_a_sentence_is_not_told(void **state) {
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    for (int pad = 90; pad < 130; pad++) {
+        char json[400];
+        int id = rtm_send_message(bot, "C1", "hello");
+        snprintf(json, sizeof json, "{\"ok\":false,\"reply_to\":%d,\"error\":{\"code\":2,\"msg\":\""
+                 "%0*d" TOKEN "\"}}", id, pad, 0);
+        server_send_text(&slack, json);
+        const char *tail = strrchr(next_error(RTM_E_SLACK)->detail, '0');
+        assert_int_equal(tail[1 + strspn(tail + 1, "*")], ' '); /* behind the zeros: stars alone */
+    }
+}
+
 /* Configuration -------------------------------------------------------------------------------- */
 
 static char last_detail[256];
@@ -651,6 +815,7 @@ static void headers_must_be_well_formed_and_not_rtm_hs_own(void **state) {
         "Content-Length: 5", "transfer-encoding: chunked", "Connection: close", "UPGRADE: h2c",
         "Sec-WebSocket-Key: a", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Extensions: a",
         "Sec-WebSocket-Protocol: a", "Expect: 100-continue",
+        "Proxy-Authorization: Basic dTpw", /* a header it is, but the proxy's, not Slack's */
     };
     (void)state;
     for (size_t i = 0; i < COUNT(headers); i++) {
@@ -668,6 +833,9 @@ static void a_proxy_must_be_well_formed(void **state) {
         { "http://a:65536", RTM_E_ARGUMENT }, { "http://u:%0d%0a@a:1", RTM_E_ARGUMENT },
         { "http://u:%00@a:1", RTM_E_ARGUMENT }, { "http://u:%4@a:1", RTM_E_ARGUMENT },
         { "http://u:p@", RTM_E_ARGUMENT }, { "http://a:1\n", RTM_E_ARGUMENT },
+        { "http://a:1/x", RTM_E_ARGUMENT }, { "http://a:1//", RTM_E_ARGUMENT },
+        { "http://a:1?x", RTM_E_ARGUMENT }, { "http://a:1#x", RTM_E_ARGUMENT },
+        { "http://bob:1234/xyz@proxy:3128", RTM_E_ARGUMENT }, { "a:1/?", RTM_E_ARGUMENT },
         { "https://a:1", RTM_E_UNSUPPORTED }, { "socks5://a:1", RTM_E_UNSUPPORTED },
     };
     (void)state;
@@ -677,7 +845,7 @@ static void a_proxy_must_be_well_formed(void **state) {
         refused(&config, rows[i].result, rows[i].result == RTM_E_ARGUMENT ? "proxy" : "prox");
         config.proxy = NULL;
         setenv("https_proxy", rows[i].proxy, 1);
-        refused(&config, rows[i].result, "prox");
+        refused(&config, rows[i].result, "https_proxy: ");
         config.proxy = ""; /* none, whatever the environment says */
         make_bot(&config);
         end_bot();
@@ -695,9 +863,9 @@ static void numbers_and_methods_must_make_sense(void **state) {
         config.connect_method = methods[i];
         refused(&config, RTM_E_ARGUMENT, "connect_method");
     }
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         static const char *const about[] = { "timeout_ms", "ping_interval_ms", "max_message",
-                                             "handler", "handler", "app_token" };
+                                             "handler", "handler", "app_token", "max_message" };
         rtm_config config = usual_config();
         if (i == 0) config.timeout_ms = -1;
         if (i == 1) config.ping_interval_ms = -2;
@@ -705,6 +873,7 @@ static void numbers_and_methods_must_make_sense(void **state) {
         if (i == 3) config.handlers = no_callback;
         if (i == 4) config.handlers = no_type;
         if (i == 5) config.app_token = "xapp-1";
+        if (i == 6) config.max_message = 4095; /* too little for rtm.connect's answer */
         refused(&config, i == 5 ? RTM_E_UNSUPPORTED : RTM_E_ARGUMENT, about[i]);
     }
 }
@@ -720,9 +889,35 @@ static void the_limits_themselves_are_accepted(void **state) {
     config.headers = headers;
     config.proxy = "http://us%40er:p%3Aw@[::1]:3128/";
     config.base_url = "https://127.0.0.1:65535";
-    config.ca_file = "/nowhere"; /* read when it is needed */
+    config.ca_file = "/nowhere"; /* ca_pem goes before it */
+    config.ca_pem = CA_PEM;
     make_bot(&config);
     end_bot();
+}
+
+/* Given, but of no use: to be seen when the client is made, not at each handshake. */
+static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **state) {
+    static const struct { const char *file, *variable, *pem, *about; } rows[] = {
+        { "/nowhere/ca.pem", NULL, NULL, "ca_file /nowhere/ca.pem: " },
+        { "/", NULL, NULL, "ca_file /: " },
+        { "/dev/null", NULL, NULL, "ca_file /dev/null: no certificate" },
+        { NULL, "/nowhere/ca.pem", NULL, "SSL_CERT_FILE /nowhere/ca.pem: " },
+        { NULL, NULL, "no PEM", "ca_pem: no certificate" },
+        { NULL, "/nowhere/ca.pem", "", "ca_pem: no certificate" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rtm_config config = usual_config();
+        config.ca_file = rows[i].file;
+        config.ca_pem = rows[i].pem;
+        if (rows[i].variable) setenv("SSL_CERT_FILE", rows[i].variable, 1);
+        refused(&config, RTM_E_ARGUMENT, rows[i].about);
+        unsetenv("SSL_CERT_FILE");
+    }
+    char file[] = "/nowhere/" TOKEN; /* strange, but it must not be told */
+    rtm_config config = usual_config();
+    config.ca_file = file;
+    refused(&config, RTM_E_ARGUMENT, "ca_file /nowhere/***");
 }
 
 static void no_memory_makes_no_client(void **state) {
@@ -740,7 +935,7 @@ static void no_memory_makes_no_client(void **state) {
             config.handlers = handlers;
             config.proxy = i ? NULL : "http://user:password@127.0.0.1:3128";
             config.ca_file = "/nowhere";
-            config.ca_pem = "-----BEGIN CERTIFICATE-----";
+            config.ca_pem = CA_PEM;
             setenv("HTTPS_PROXY", "http://127.0.0.1:3128", 1);
             test_fail_at = test_allocations + at;
             rtm_result result = rtm_create(&config, &client);
@@ -776,6 +971,12 @@ static const struct CMUnitTest tests[] = {
     WEB(a_refused_call_is_a_result),
     WEB(a_call_takes_no_longer_than_timeout_ms),
     WEB(a_response_over_max_message_is_too_big),
+    WEB(a_response_nested_too_deep_is_called_that),
+    WEB(an_accessor_without_memory_is_told_at_once),
+    WEB(a_piece_of_the_last_response_can_be_an_argument),
+    WEB(what_is_not_utf8_is_not_sent),
+    WEB(a_type_that_no_event_has_is_refused),
+    WEB(a_message_with_two_ids_or_types_is_not_sent),
     WEB(the_connection_is_kept_for_the_next_call),
     WEB(a_connection_that_the_server_closed_is_replaced),
     WEB(a_session_goes_on_with_nothing_lost),
@@ -786,12 +987,16 @@ static const struct CMUnitTest tests[] = {
     WEB(a_call_survives_signals),
     WEB(no_memory_is_a_result_and_the_next_call_works),
     WEB(what_the_server_echoes_is_not_told),
+    WEB(secrets_that_begin_alike_are_not_told),
+    WEB(codes_are_judged_and_handed_out_as_they_came),
+    WEB(a_secret_cut_within_a_sentence_is_not_told),
     WEB(a_config_needs_a_usable_token),
     WEB(a_base_url_must_be_one),
     WEB(headers_must_be_well_formed_and_not_rtm_hs_own),
     WEB(a_proxy_must_be_well_formed),
     WEB(numbers_and_methods_must_make_sense),
     WEB(the_limits_themselves_are_accepted),
+    WEB(a_ca_bundle_without_a_certificate_is_refused_by_its_name),
     WEB(no_memory_makes_no_client),
 };
 

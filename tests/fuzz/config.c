@@ -8,7 +8,7 @@ static void create(const char *text, unsigned place) {
     rtm_client *client;
     rtm_config config = { .token = place == 1 ? text : "xoxb-1", .headers = headers,
                           .base_url = place == 2 ? text : "http://a.test/api",
-                          .proxy = place == 3 ? text : "", .ca_file = place == 4 ? text : "ca" };
+                          .proxy = place == 3 ? text : "", .ca_file = place == 4 ? text : NULL };
     rtm_result result = rtm_create(&config, &client);
     CHECK((result == RTM_OK) == (client != NULL) && (client || *rtm_error_detail(NULL)));
     CHECK(result != RTM_E_MEMORY || (fuzz_fail_at && fuzz_allocations >= fuzz_fail_at));

@@ -3,6 +3,7 @@
    none), then bytes and happenings as network.h has them. */
 #define FUZZ_NETWORK
 #include "fuzz.h"
+#include "../ca.h"
 
 #define TOKEN "xoxb-secret"
 enum { FOREIGN_LOOP = 1, ONE_SESSION = 2, PROXY = 4, RTM_START = 8, SMALL = 0x20, TLS = 0x40 };
@@ -96,11 +97,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rtm_client *client;
     if (size < 3) return 0;
     unsigned options = data[0];
-    rtm_config config = { .token = TOKEN, .ca_pem = "none", .log = on_log,
+    rtm_config config = { .token = TOKEN, .ca_pem = CA_PEM, .log = on_log,
         .base_url = options & TLS ? "https://a.test/api" : "http://a.test/api",
         .proxy = options & PROXY ? "http://u:p@p.test" : "",
         .connect_method = options & RTM_START ? "rtm.start" : NULL,
-        .max_message = options & SMALL ? 99 : 0,
+        .max_message = options & SMALL ? 4096 : 0,
         .no_auto_reconnect = (options & ONE_SESSION) != 0 };
     fuzz_begin(data[1]);
     fuzz_fail_at = data[2];

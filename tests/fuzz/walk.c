@@ -1,5 +1,5 @@
 /* The JSON accessors: of a text that was checked they say the same as a scan through all of it,
-   value by value and by the path from the root. Input: the text. */
+   value by value and by the path from the root; loops in turns too. Input: the text. */
 #include "fuzz.h"
 
 static rtm_json root;
@@ -12,13 +12,16 @@ static void walk(rtm_json json, size_t used) {
     size_t count = 0;
     for (; more && !strchr("]}", *(p = rtmi_json_space(p + 1, end))); more = *p == ',', count++) {
         char name[64];
+        const char *key = p;
         const char *after = object ? rtmi_json_string_end(p + 1, end) : p;
         size_t length = array ? (size_t)snprintf(name, sizeof name, "%zu", count)
             : rtm_json_string((rtm_json){ p, (size_t)(after - p), NULL }, name, sizeof name);
         if (object) p = rtmi_json_colon(after, end);
         size_t size = (size_t)(rtmi_json_skip(p, end) - p);
         rtm_json value = { p, size, json.document }, at = rtm_json_at(json, count);
-        CHECK(array ? at.text == p && at.size == size : !at.size);
+        CHECK(at.text == p && at.size == size);
+        rtm_json called = rtm_json_name(json, count);
+        CHECK(object ? called.text == key && called.size == (size_t)(after - key) : !called.size);
         bool plain = length && length == strlen(name) && !strchr(name, '.');
         rtm_json found = plain ? rtm_json_get(json, name) : value; /* the first of its name */
         CHECK(found.text && (object || (found.text == p && found.size == size)));
@@ -31,6 +34,30 @@ static void walk(rtm_json json, size_t used) {
     CHECK(rtm_json_size(json) == count && !rtm_json_at(json, count).size);
 }
 
+/* Loops over arrays and objects in turns, as many as there are within each other at one place and
+   beside each other: each goes on where it was, whatever the others asked for in between. */
+static void interleave(rtm_json json) {
+    struct { rtm_json json; size_t at; const char *behind; } loop[8] = { { json, 0, json.text } };
+    size_t loops = 1, turn = 0;
+    for (int steps = 0; steps < 4096 && loops; steps++) {
+        if (++turn >= loops) turn = 0;
+        rtm_json next = rtm_json_at(loop[turn].json, loop[turn].at);
+        CHECK(!next.size == (loop[turn].at >= rtm_json_size(loop[turn].json)));
+        if (!next.size) {
+            loop[turn] = loop[--loops];
+            continue;
+        }
+        loop[turn].at++;
+        CHECK(next.text > loop[turn].behind); /* in order */
+        loop[turn].behind = next.text + next.size - 1;
+        CHECK(loop[turn].behind < loop[turn].json.text + loop[turn].json.size);
+        if (loops == 8 || (*next.text != '[' && *next.text != '{')) continue;
+        loop[loops].json = next;
+        loop[loops].at = 0;
+        loop[loops++].behind = next.text;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rtmi_document document = { 0 };
     char *text = fuzz_block(data, size);
@@ -38,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (rtmi_document_open(&document, text, size, &root)) {
         strcpy(path, "$");
         walk(root, 1);
+        interleave(root);
         CHECK(!document.failed);
     }
     rtmi_document_free(&document);

@@ -1,0 +1,67 @@
+/* Where random numbers come from when the program brings none: getrandom(2), in pieces and after
+   signals; /dev/urandom where there is no such call; nowhere else, and never by waiting. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <cmocka.h>
+
+/* The kernel, by script: negative = fails with that errno, else at most so many bytes of '.' */
+static const int *script;
+static int calls, devices;
+static unsigned other_flags;
+
+static ssize_t fake_getrandom(void *out, size_t size, unsigned flags) {
+    int next = script[calls++];
+    other_flags |= flags ^ GRND_NONBLOCK;
+    errno = next < 0 ? -next : 0;
+    if (next < 0) return -1;
+    if ((size_t)next < size) size = (size_t)next;
+    memset(out, '.', size);
+    return (ssize_t)size;
+}
+
+static FILE *fake_fopen(const char *path, const char *mode) {
+    devices += !strcmp(path, "/dev/urandom");
+    return fopen("/dev/zero", mode);
+}
+
+#define getrandom(out, size, flags) fake_getrandom(out, size, flags)
+#define fopen(path, mode) fake_fopen(path, mode)
+#define RTM_IMPLEMENTATION
+#include "../rtm.h"
+
+static void random_numbers_come_from_the_kernel(void **state) {
+    static const struct { int script[8]; const char *got; int devices; } rows[] = {
+        { { 256 }, "..........", 0 },
+        { { 3, 3, 256 }, "..........", 0 },                    /* in pieces */
+        { { -EINTR, 5, -EINTR, 256 }, "..........", 0 },       /* signals */
+        { { -ENOSYS }, "0000000000", 1 },                      /* an old kernel */
+        { { -EPERM }, "0000000000", 1 },                       /* a sandbox */
+        { { 4, -ENOSYS }, "....000000", 1 },
+        { { -EAGAIN }, NULL, 0 }, /* none yet: none at all, rather than poor ones */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char out[11] = "xxxxxxxxxx";
+        script = rows[i].script;
+        calls = devices = 0;
+        assert_int_equal(RTM_RANDOM(out, 10), rows[i].got ? 0 : -1);
+        for (int at = 0; at < 10; at++) out[at] = out[at] ? out[at] : '0';
+        if (rows[i].got) assert_string_equal(out, rows[i].got);
+        assert_int_equal(devices, rows[i].devices);
+        assert_int_equal(other_flags, 0); /* it never waits */
+    }
+}
+
+int main(void) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_numbers_come_from_the_kernel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
