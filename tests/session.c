@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 
 static int calls; /* of the callback that a test watches */
 
@@ -10,6 +11,14 @@ static void count_call(rtm_client *client, const rtm_event *event, void *user) {
     (void)event;
     (void)user;
     calls++;
+}
+
+/* A session for a client without the recorder. */
+static void open_session_silently(void) {
+    request got;
+    take_upgrade(&got);
+    server_answer_upgrade(&slack, &got);
+    WAIT_FOR(rtm_is_connected(bot));
 }
 
 /* Life ----------------------------------------------------------------------------------------- */
@@ -1034,6 +1043,130 @@ static void a_flood_leaves_the_caller_his_turn(void **state) {
     assert_int_equal(total, whole);
 }
 
+/* Floods without an end: whenever the client reads, the server sends as much as the kernel takes.
+   In segments of 1400 bytes, as outside of this machine. */
+static char water[65536];
+static size_t water_size, water_at;
+
+static void pour(char call) {
+    int before = errno;
+    if (call != 'r') return;
+    if (client_taken > 4 << 20) fail_msg("one rtm_poll has taken 4 MiB, and goes on");
+    for (ssize_t n = 0; n >= 0; water_at = (water_at + (size_t)(n > 0 ? n : 0)) % water_size)
+        n = send(slack.fd, water + water_at, water_size - water_at, MSG_NOSIGNAL);
+    errno = before;
+}
+
+/* Begins to pour; then, and before each rtm_poll, the socket holds more than 256 KiB. */
+static void pour_these(const char *drop) {
+    size_t size = strlen(drop);
+    for (water_size = 0; water_size + size <= sizeof water; water_size += size)
+        memcpy(water + water_size, drop, size);
+    water_at = 0;
+    client_before = pour;
+}
+
+static int poll_in_the_flood(void) {
+    int held = 0;
+    client_taken = 0;
+    for (int i = 0; held < 300000 && i < SERVER_ROUNDS; i++) {
+        pour('r');
+        assert_int_equal(ioctl(client_fd, FIONREAD, &held), 0);
+        if (i > 50) poll(NULL, 0, 1); /* a delayed ACK */
+    }
+    assert_true(held >= 300000);
+    int result = rtm_poll(bot, 0);
+    assert_in_range(client_taken, 1, 262144);
+    return result;
+}
+
+static void widen(char call) {
+    int size = 1 << 20;
+    if (call != 'c') return;
+    setsockopt(client_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
+static void make_bot_for_floods(void) {
+    rtm_config config = usual_config();
+    int size = 1400;
+    setsockopt(slack.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
+    config.max_message = 1 << 28;
+    make_bot(&config);
+    rtm_off(bot, "*", record_event, NULL);
+    client_before = widen;
+}
+
+#define FLOOD_FRAME "\x81\x10{\"type\":\"flood\"}"
+
+static void no_flood_makes_a_poll_take_more_than_256_kib(void **state) {
+    static const struct { rtmi_state state; const char *first; size_t size; const char *drop; }
+    floods[] = {
+        { RTMI_CALLING, "HTTP/1.1 200 OK\r\n\r\n", 19, "{\"ok\":true}  " },
+        { RTMI_CALLING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 47,
+          "1;x\r\n \r\n" },
+        { RTMI_OPEN, "", 0, FLOOD_FRAME },
+        { RTMI_OPEN, "", 0, "\x8a\x01p" }, /* PONG */
+        { RTMI_OPEN, "\x81\x7f\0\0\0\0\x08\0\0\0", 10, "a message without an end" },
+        { RTMI_OPEN, "\x81\x7f\0\0\0\0\x18\0\0\0", 10, "a message that is too big" },
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
+        make_bot_for_floods();
+        if (floods[i].state == RTMI_CALLING) take_call(&got);
+        else open_session_silently();
+        server_send_bytes(&slack, floods[i].first, floods[i].size);
+        pour_these(floods[i].drop);
+        for (int poll = 0; poll < 4; poll++) {
+            assert_true(poll_in_the_flood() >= 0);
+            assert_int_equal(rtm_timeout_ms(bot), 0); /* more is at hand */
+        }
+        end_bot();
+    }
+}
+
+static void endless_interim_responses_end_the_attempt(void **state) {
+    request got;
+    (void)state;
+    for (int upgrade = 0; upgrade < 2; upgrade++) {
+        make_bot_for_floods();
+        rtm_on(bot, "*", record_event, NULL);
+        if (upgrade) take_upgrade(&got);
+        else take_call(&got);
+        pour_these("HTTP/1.1 100 Continue\r\n\r\n");
+        poll_in_the_flood();
+        next_error(RTM_E_HTTP);
+        end_bot();
+    }
+}
+
+static int stopped_at; /* what had been taken in by then */
+
+static void stop_late(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    (void)user;
+    if (client_taken <= 200000 || stopped_at) return;
+    stopped_at = (int)client_taken;
+    rtm_stop(client);
+}
+
+/* Whoever stops in the middle of it gets no second 256 KiB, and the closing second is one. */
+static void a_stop_in_a_flood_is_seen_and_costs_no_more(void **state) {
+    (void)state;
+    make_bot_for_floods();
+    open_session_silently();
+    rtm_on(bot, "flood", stop_late, NULL);
+    stopped_at = 0;
+    pour_these(FLOOD_FRAME);
+    for (int poll = 0; poll < 4; poll++) {
+        assert_true(poll_in_the_flood() >= 0);
+        assert_in_range(stopped_at, 200001, 262144);
+        assert_int_equal(rtm_timeout_ms(bot), 0);
+    }
+    test_now_ms += 1000;
+    assert_int_equal(poll_in_the_flood(), RTM_E_STOPPED);
+}
+
 static int looked_into;
 static void look_into(rtm_client *client, const rtm_event *event, void *user) {
     char text[64];
@@ -1667,6 +1800,9 @@ static const struct CMUnitTest tests[] = {
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
     TEST(a_flood_leaves_the_caller_his_turn),
+    TEST(no_flood_makes_a_poll_take_more_than_256_kib),
+    TEST(endless_interim_responses_end_the_attempt),
+    TEST(a_stop_in_a_flood_is_seen_and_costs_no_more),
     TEST(events_and_answers_cost_no_allocation),
     TEST(ids_count_up_from_one),
     TEST(ids_are_added_where_they_are_missing),
