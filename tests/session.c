@@ -658,6 +658,111 @@ static void run_with_no_signals_leaves_them_alone(void **state) {
     assert_true(mine.sa_handler == count_signal);
 }
 
+/* The same, and the bot is to go on: it hears of one thing more. */
+static int serve_and_raise_and_send(int timeout_ms) {
+    int result = serve_and_raise(timeout_ms);
+    if (rounds_after == 1) server_send_text(&slack, "{\"type\":\"message\"}");
+    return result;
+}
+
+/* Under nohup the bot is not to end with the terminal. */
+static void run_leaves_ignored_signals_ignored(void **state) {
+    static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct sigaction now;
+        signal(numbers[i], SIG_IGN);
+        rounds_after = 0;
+        signal_to_raise = numbers[i];
+        make_bot(NULL);
+        rtm_on(bot, "message", stop_it, NULL);
+        server_idle = serve_and_raise_and_send;
+        assert_int_equal(rtm_run(bot), RTM_OK);
+        assert_true(action_within.sa_handler == SIG_IGN);
+        sigaction(numbers[i], NULL, &now);
+        assert_true(now.sa_handler == SIG_IGN);
+        signal(numbers[i], SIG_DFL);
+        server_idle = NULL;
+        next_event("open");
+        next_event("message");
+        next_event("close");
+        end_bot();
+    }
+}
+
+/* rtm_stop at the point number stop_at of a session: system calls, log lines, events. */
+static int stop_at, points;
+
+static void point(char call) {
+    (void)call;
+    if (points++ == stop_at) rtm_stop(bot);
+}
+
+static void point_of_log(const char *line, void *user) {
+    (void)line;
+    (void)user;
+    point('l');
+}
+
+static void point_of_event(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client;
+    (void)event;
+    (void)user;
+    point('e');
+}
+
+/* A session that ends with CLOSE, or with FIN, once the client has nothing more to read. */
+static bool end_by_fin;
+
+static int serve_one_session(int timeout_ms) {
+    static request got;
+    server_try_accept(&slack);
+    if (slack.fd < 0) return 0;
+    if (rtm_is_connected(bot)) {
+        if (!end_by_fin) server_send_close(&slack, 1001, "that was all");
+        server_close(&slack);
+    } else if (server_try_request(&slack, &got)) {
+        if (strncmp(got.head, "POST ", 5)) server_answer_upgrade(&slack, &got);
+        else server_answer_connect(&slack, "link");
+    } else if (slack.ended) { /* it was stopped */
+        server_close(&slack);
+    } else {
+        test_now_ms += timeout_ms > 100 ? 100 : timeout_ms; /* the closing second */
+    }
+    return 0;
+}
+
+static void a_stop_at_any_point_is_no_failure(void **state) {
+    (void)state;
+    for (int by_run = 0; by_run < 2; by_run++) {
+        for (int fin = 0; fin < 2; fin++) {
+            end_by_fin = fin;
+            for (stop_at = 0, points = 1; points > stop_at; stop_at++) {
+                rtm_config config = usual_config();
+                config.no_auto_reconnect = true;
+                config.log = point_of_log;
+                make_bot(&config);
+                rtm_off(bot, "*", record_event, NULL);
+                rtm_on(bot, "*", point_of_event, NULL);
+                client_before = point;
+                server_idle = serve_one_session;
+                points = server_polls = 0;
+                int result = 0;
+                if (by_run) result = rtm_run(bot);
+                else while (result >= 0) result = rtm_poll(bot, 1000);
+                bool stopped = points > stop_at;
+                int expected = !stopped ? RTM_E_CLOSED : by_run ? RTM_OK : RTM_E_STOPPED;
+                if (result != expected) print_error("stopped at point %d\n", stop_at);
+                assert_int_equal(result, expected);
+                server_idle = NULL;
+                end_bot();
+                server_close(&slack);
+            }
+            assert_true(stop_at > 20);
+        }
+    }
+}
+
 static int refuse_token(int timeout_ms) {
     static request got;
     (void)timeout_ms;
@@ -1499,6 +1604,40 @@ static void what_came_before_a_broken_send_is_heard(void **state) {
     assert_int_equal(next_event("close")->code, 1012);
 }
 
+/* More than one rtm_poll takes in, all of it in the client's socket before a send fails. */
+static void all_that_came_before_a_broken_send_is_heard(void **state) {
+    enum { EVENTS = 800, SIZE = 443 };
+    static char events[EVENTS * SIZE];
+    (void)state;
+    memset(events, ' ', sizeof events);
+    for (char *event = events; event < events + sizeof events; event += SIZE) {
+        memcpy(event, "\x81\x7e\x01\xb7{\"type\":\"message\"", 21);
+        event[SIZE - 1] = '}';
+    }
+    for (int reset = 0; reset < 2; reset++) {
+        make_bot_for_floods();
+        open_session_silently();
+        client_before = NULL;
+        rtm_on(bot, "close", record_event, NULL);
+        rtm_on(bot, "message", count_call, NULL);
+        calls = 0;
+        size_t sent = 0;
+        for (int held = 0, i = 0; held < (int)sizeof events; i++) {
+            assert_true(i < SERVER_ROUNDS);
+            ssize_t n = send(slack.fd, events + sent, sizeof events - sent, MSG_NOSIGNAL);
+            if (n > 0) sent += (size_t)n;
+            assert_int_equal(ioctl(client_fd, FIONREAD, &held), 0);
+            poll(NULL, 0, i > 50);
+        }
+        if (reset) server_reset(&slack);
+        else server_close(&slack);
+        for (int i = 0; i < 3; i++) rtm_send_typing(bot, "C1"); /* RST, then EPIPE */
+        next_event("close");
+        assert_int_equal(calls, EVENTS);
+        end_bot();
+    }
+}
+
 static void a_refused_message_keeps_no_memory(void **state) {
     static char text[200000];
     (void)state;
@@ -1782,6 +1921,8 @@ static const struct CMUnitTest tests[] = {
     TEST(connect_of_a_stopped_client_is_stopped),
     TEST(run_stops_on_a_signal_and_restores_the_handlers),
     TEST(run_with_no_signals_leaves_them_alone),
+    TEST(run_leaves_ignored_signals_ignored),
+    TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
     TEST(handlers_run_in_the_order_registered),
     TEST(handlers_are_compared_by_type_callback_and_user),
@@ -1819,6 +1960,7 @@ static const struct CMUnitTest tests[] = {
     TEST(after_65536_unanswered_messages_there_is_no_room),
     TEST(an_answer_that_has_come_counts_before_a_drop),
     TEST(what_came_before_a_broken_send_is_heard),
+    TEST(all_that_came_before_a_broken_send_is_heard),
     TEST(a_refused_message_keeps_no_memory),
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
