@@ -993,6 +993,7 @@ static void what_is_not_json_is_an_error_and_the_session_lives(void **state) {
         record *event = next_error(RTM_E_JSON);
         assert_string_equal(event->data, "");
         assert_int_equal(event->id, 0);
+        test_now_ms += 1001;
     }
     server_send_text(&slack, "{\"type\":\"message\"}");
     next_event("message");
@@ -1012,6 +1013,7 @@ static void deep_nesting_is_refused_and_the_session_lives(void **state) {
         server_send_text(&slack, json);
         if (i) next_error(RTM_E_JSON);
         else next_event("deep");
+        test_now_ms += 1001;
     }
     assert_true(rtm_is_connected(bot));
 }
@@ -1029,26 +1031,118 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     static char json[70001];
     rtm_config config = usual_config();
     (void)state;
-    config.max_message = 1000;
+    config.max_message = 4096;
     make_bot(&config);
     open_session();
     memset(json, ' ', sizeof json - 1);
     memcpy(json, "{\"type\":\"message\"}", 18);
-    server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, 1000);
+    server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, 4096);
     next_event("message");
-    static const size_t sizes[] = { 1001, 65535, 70000 };
+    static const size_t sizes[] = { 4097, 65535, 70000 };
     for (int i = 0; i < 3; i++) {
         server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, sizes[i]);
         next_error(RTM_E_TOO_BIG);
+        test_now_ms += 1001;
     }
-    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 600); /* too big only in all */
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* too big only in all */
     server_send_frame(&slack, RTMI_WS_PING, FIN, "p", 1);
-    server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 401);
+    server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 97);
     server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json, 1);
     next_error(RTM_E_TOO_BIG);
     server_expect(&slack, RTMI_WS_PONG, "p");
     server_send_text(&slack, "{\"type\":\"hello\"}");
     next_event("hello");
+    no_event();
+}
+
+/* What the `error` events of one kind stood for: each for itself and for as many as it tells of. */
+static int errors, failures;
+static long long last_error_ms;
+
+static void count_failures(rtm_client *client, const rtm_event *event, void *user) {
+    const char *more = strstr(event->detail, " more"), *digits = more;
+    (void)client;
+    if (event->result != *(const rtm_result *)user) return;
+    if (errors++) assert_true(test_now_ms - last_error_ms >= 1000);
+    last_error_ms = test_now_ms;
+    while (digits && digits > event->detail && digits[-1] >= '0' && digits[-1] <= '9') digits--;
+    failures += 1 + (digits < more ? atoi(digits) : 0);
+}
+
+static void a_flood_of_errors_is_told_once_a_second_with_its_number(void **state) {
+    enum { FRAMES = 30000, STEP = 1000 };
+    rtm_result kind = RTM_E_WEBSOCKET;
+    (void)state;
+    reach(RTMI_OPEN);
+    rtm_on(bot, "error", count_failures, &kind);
+    rtm_off(bot, "*", record_event, NULL);
+    errors = failures = 0;
+    for (int i = 0; i < FRAMES / STEP; i++) {
+        test_now_ms += i ? 100 : 0;
+        for (int j = 0; j < STEP; j++) server_send_bytes(&slack, "\x82\0", 2);
+        server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
+        server_expect(&slack, RTMI_WS_PONG, ""); /* it has seen all of them */
+        assert_true(failures <= (i + 1) * STEP);
+    }
+    assert_int_equal(errors, 3); /* in 2.9 s */
+    assert_true(failures < FRAMES);
+    int due = rtm_timeout_ms(bot);
+    assert_in_range(due, 1, 1000);
+    test_now_ms += due - 1;
+    rtm_poll(bot, 0);
+    assert_true(failures < FRAMES);
+    test_now_ms++;
+    rtm_poll(bot, 0);
+    assert_int_equal(failures, FRAMES);
+    assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to tell */
+}
+
+static void held_back_errors_are_told_before_the_session_ends(void **state) {
+    rtm_result kind = RTM_E_WEBSOCKET;
+    (void)state;
+    for (int fin = 0; fin < 2; fin++) {
+        reach(RTMI_OPEN);
+        rtm_on(bot, "error", count_failures, &kind);
+        rtm_off(bot, "*", record_event, NULL);
+        rtm_on(bot, "close", record_event, NULL);
+        errors = failures = 0;
+        server_send_bytes(&slack, "\x82\0", 2);
+        WAIT_FOR(errors == 1);
+        last_error_ms -= 1000; /* the end does not wait */
+        for (int i = 0; i < 41; i++) server_send_bytes(&slack, "\x82\0", 2);
+        if (!fin) server_send_close(&slack, 1001, "");
+        server_close(&slack);
+        next_event("close");
+        assert_int_equal(errors, 2);
+        assert_int_equal(failures, 42);
+        end_bot();
+    }
+}
+
+static void errors_of_one_kind_hold_back_no_others(void **state) {
+    static char json[4097];
+    rtm_config config = usual_config();
+    (void)state;
+    config.max_message = 4096;
+    make_bot(&config);
+    open_session();
+    for (int i = 0; i < 3; i++) {
+        server_send_frame(&slack, RTMI_WS_BINARY, FIN, "", 0);
+        server_send_text(&slack, "hello");
+        server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, sizeof json);
+        if (i == 0) {
+            next_error(RTM_E_WEBSOCKET);
+            next_error(RTM_E_JSON);
+            next_error(RTM_E_TOO_BIG);
+        }
+        no_event();
+    }
+    test_now_ms += 1000;
+    for (int i = 0; i < 3; i++) {
+        record *event = next_event("error");
+        assert_non_null(strstr(event->detail, "1 more"));
+        for (int j = 0; j < i; j++) assert_true(event[-1 - j].result != event->result);
+    }
     no_event();
 }
 
@@ -1938,6 +2032,9 @@ static const struct CMUnitTest tests[] = {
     TEST(deep_nesting_is_refused_and_the_session_lives),
     TEST(a_binary_message_is_reported_and_the_session_lives),
     TEST(a_message_over_the_limit_is_skipped_and_reported),
+    TEST(a_flood_of_errors_is_told_once_a_second_with_its_number),
+    TEST(held_back_errors_are_told_before_the_session_ends),
+    TEST(errors_of_one_kind_hold_back_no_others),
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
     TEST(a_flood_leaves_the_caller_his_turn),
