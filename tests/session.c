@@ -394,6 +394,21 @@ static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
     assert_int_equal(slack.in_size, 0); /* one CLOSE, not two */
 }
 
+static void after_a_stop_the_sentence_is_about_the_stop(void **state) {
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        reach(RTMI_CLOSING);
+        server_expect_close(&slack, 1000);
+        if (answered) server_send_close(&slack, 1000, "");
+        else server_close(&slack);
+        next_event("close");
+        assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
+        const char *detail = rtm_error_detail(bot);
+        if (!strstr(detail, "stopped") || strstr(detail, "Slack closed")) fail_msg("%s", detail);
+        end_bot();
+    }
+}
+
 static void stop_waits_a_second_at_most(void **state) {
     (void)state;
     reach(RTMI_CLOSING);
@@ -779,6 +794,150 @@ static void run_returns_what_ended_the_client(void **state) {
     assert_int_equal(rtm_run(bot), RTM_E_AUTH);
     next_error(RTM_E_AUTH);
     expect_finished(RTM_E_AUTH);
+}
+
+/* Addresses and phases --------------------------------------------------------------------------- */
+
+/* An address that never answers: a listener whose queue is full lets the kernel drop each SYN. */
+static server deaf = { .listener = -1, .fd = -1 };
+static int fillers[8], filler_count;
+
+static void deaf_open(void) {
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    struct pollfd pollfd = { -1, POLLOUT, 0 };
+    server_open(&deaf);
+    assert_int_equal(listen(deaf.listener, 0), 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)deaf.port);
+    filler_count = 0;
+    do {
+        assert_true(filler_count < 8);
+        pollfd.fd = fillers[filler_count++] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(pollfd.fd, (struct sockaddr *)&address, sizeof address);
+    } while (poll(&pollfd, 1, 20) > 0);
+}
+
+static int end_deaf(void **state) {
+    while (filler_count) close(fillers[--filler_count]);
+    server_free(&deaf);
+    return end_test(state);
+}
+
+#define DEAF(test) cmocka_unit_test_setup_teardown(test, begin_test, end_deaf)
+
+/* What the name of every host stands for: servers on this machine. */
+static void resolve_to(const server *const *servers, int count) {
+    static struct sockaddr_in address[4];
+    static struct addrinfo list[4];
+    memset(list, 0, sizeof list);
+    for (int i = 0; i < count; i++) {
+        memset(&address[i], 0, sizeof address[i]);
+        address[i].sin_family = AF_INET;
+        address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address[i].sin_port = htons((uint16_t)servers[i]->port);
+        list[i].ai_family = AF_INET;
+        list[i].ai_addrlen = sizeof address[i];
+        list[i].ai_addr = (struct sockaddr *)&address[i];
+        if (i) list[i - 1].ai_next = &list[i];
+    }
+    server_addresses = list;
+}
+
+static void sockets_are_closed_on_exec_from_the_start(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_poll(bot, 0);
+    assert_true(client_type & SOCK_CLOEXEC);
+    assert_true(client_type & SOCK_NONBLOCK);
+}
+
+static void a_dead_address_costs_two_seconds_at_most(void **state) {
+    static const server *const servers[] = { &deaf, &deaf, &slack };
+    static const struct { int timeout_ms, most; } rows[] = {
+        { 30000, 4000 }, { 6000, 4000 }, { 1500, 1000 }
+    };
+    rtm_config config = usual_config();
+    (void)state;
+    deaf_open();
+    resolve_to(servers, 3);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        config.timeout_ms = rows[i].timeout_ms;
+        make_bot(&config);
+        server_idle = skip_time;
+        long long begin = test_now_ms;
+        while (!server_pending(&slack)) rtm_poll(bot, -1);
+        assert_in_range(test_now_ms - begin, 2, rows[i].most);
+        server_idle = NULL;
+        open_session();
+        end_bot();
+    }
+}
+
+/* What comes after a slow lookup has its whole time, though the lookup took all of it. */
+static void a_slow_lookup_costs_the_attempt_nothing(void **state) {
+    request got;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        server_resolve_ms = i == 0 ? 29999 : i == 1 ? 30000 : 90000;
+        make_bot(NULL);
+        take_call(&got);
+        no_event();
+        test_now_ms += 29999;
+        no_event();
+        server_answer_connect(&slack, "link");
+        server_accept(&slack);
+        server_read_request(&slack, &got);
+        no_event();
+        test_now_ms += 29999;
+        no_event();
+        server_answer_upgrade(&slack, &got);
+        next_event("open");
+        end_bot();
+    }
+}
+
+static void a_slow_lookup_that_fails_is_named(void **state) {
+    (void)state;
+    server_resolve_ms = 30000;
+    server_resolve_error = EAI_AGAIN;
+    make_bot(NULL);
+    record *event = next_event("error");
+    assert_true(event->result == RTM_E_RESOLVE || event->result == RTM_E_TIMEOUT);
+    if (!strstr(event->detail, "looking up 127.0.0.1")) fail_msg("%s", event->detail);
+}
+
+typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
+
+static void a_timeout_names_the_phase(void **state) {
+    static const server *const dead[] = { &deaf };
+    char https[80], connecting[80];
+    const char *const words[] = { connecting, "the TLS handshake with 127.0.0.1",
+                                  "the answer of 127.0.0.1", "the answer of 127.0.0.1" };
+    request got;
+    (void)state;
+    deaf_open();
+    snprintf(connecting, sizeof connecting, "connecting to 127.0.0.1 port %d", deaf.port);
+    snprintf(https, sizeof https, "https://127.0.0.1:%d/api/", slack.port);
+    for (int i = 0; i < 2 * UPGRADE + 1; i++) {
+        phase now = (phase)(i / 2);
+        rtm_config config = usual_config();
+        if (now == HANDSHAKE) config.base_url = https;
+        server_addresses = NULL;
+        if (now == CONNECTING) resolve_to(dead, 1);
+        make_bot(&config);
+        if (now == UPGRADE) take_upgrade(&got);
+        server_idle = skip_time;
+        if (i % 2) {
+            assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_TIMEOUT);
+        } else {
+            while (heard_count == heard_next) rtm_poll(bot, -1);
+            next_error(RTM_E_TIMEOUT);
+        }
+        const char *detail = rtm_error_detail(bot);
+        if (!strstr(detail, words[now])) fail_msg("%s: not %s", detail, words[now]);
+        server_idle = NULL;
+        end_bot();
+    }
 }
 
 /* Handlers ------------------------------------------------------------------------------------- */
@@ -2001,6 +2160,7 @@ static const struct CMUnitTest tests[] = {
     TEST(destroy_says_goodbye),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),
+    TEST(after_a_stop_the_sentence_is_about_the_stop),
     TEST(stop_waits_a_second_at_most),
     TEST(stop_ends_as_well_with_a_fin_or_reset_or_nonsense),
     TEST(stop_in_each_state_finishes_without_a_word),
@@ -2018,6 +2178,11 @@ static const struct CMUnitTest tests[] = {
     TEST(run_leaves_ignored_signals_ignored),
     TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
+    TEST(sockets_are_closed_on_exec_from_the_start),
+    DEAF(a_dead_address_costs_two_seconds_at_most),
+    TEST(a_slow_lookup_costs_the_attempt_nothing),
+    TEST(a_slow_lookup_that_fails_is_named),
+    DEAF(a_timeout_names_the_phase),
     TEST(handlers_run_in_the_order_registered),
     TEST(handlers_are_compared_by_type_callback_and_user),
     TEST(bad_handlers_are_refused),
