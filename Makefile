@@ -14,7 +14,9 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/sandbox build/test/proxy build/test/tls build/test/faults
+	build/test/reconnect build/test/webapi build/test/sandbox build/test/proxy build/test/tls \
+	build/test/faults
+THREADS = build/test/threads
 
 all: $(BOTS) build/ws_echo
 
@@ -74,8 +76,8 @@ valgrind: examples
 
 FUZZ = http ws json walk redact url config pem session
 
-test: build/.deps examples $(TESTS) build/test/json_peer build/ws_echo
-	@sh tests/run.sh $(TESTS)
+test: build/.deps examples $(TESTS) $(THREADS) build/test/json_peer build/ws_echo
+	@sh tests/run.sh $(TESTS) $(THREADS)
 	@$(MAKE) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
@@ -104,6 +106,11 @@ build/test/sandbox: tests/sandbox.c
 build/test/proxy: tests/proxy.c
 build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
+
+# The thread sanitizer goes with no other.
+$(THREADS): tests/threads.c rtm.h build/.deps
+	@mkdir -p build/test
+	$(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread tests/threads.c -o $@ $(LIBS) -lpthread
 
 # The fuzzing corpora, with any compiler.
 replay: build/.deps

@@ -2332,7 +2332,7 @@ static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, sh
 }
 #endif
 
-/* Safe in signal handlers and threads. Where the pipe or counter is full, a wake-up is due anyway. */
+/* Safe in signal handlers and threads. Where the pipe or counter is full, it is awake already. */
 static void rtmi_wake_up(int fd) {
     int before = errno;
     uint64_t one = 1;

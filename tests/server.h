@@ -2,9 +2,10 @@
    in the thread of the client it serves. It never blocks: whoever waits for something calls
    rtm_poll in between, and gives up after a bounded number of rounds.
 
-   A test program includes this instead of support.h, which is included from here: first the two
-   calls by which rtm.h could block are replaced, poll() and getaddrinfo(), so that the time that
-   passes is the fake clock's alone, and a blocking rtm_call can be answered. */
+   A test program includes this instead of support.h, which is included from here: first the
+   system calls of rtm.h are replaced. poll() and getaddrinfo(), by which it could block, so that
+   the time that passes is the fake clock's alone, and a blocking rtm_call can be answered; the
+   others, so that a test can count bytes and do something at any point. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -12,17 +13,80 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+static int server_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                              struct addrinfo **list);
+static void server_freeaddrinfo(struct addrinfo *list);
+static int client_socket(int family, int type, int protocol);
+static int client_connect(int fd, const struct sockaddr *address, socklen_t size);
+static ssize_t client_recv(int fd, void *data, size_t size, int flags);
+static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 
-/* Name resolution: counted; fails with server_resolve_error, gives server_addresses if set. */
-static int server_resolves, server_resolve_error;
+#define poll(fds, count, timeout_ms) server_poll(fds, count, timeout_ms)
+#define socket(family, type, protocol) client_socket(family, type, protocol)
+#define connect(fd, address, size) client_connect(fd, address, size)
+#define recv(fd, data, size, flags) client_recv(fd, data, size, flags)
+#define send(fd, data, size, flags) client_send(fd, data, size, flags)
+#define RTM_GETADDRINFO(host, port, hints, list) server_getaddrinfo(host, port, hints, list)
+#define RTM_FREEADDRINFO(list) server_freeaddrinfo(list)
+#include "support.h"
+#undef poll
+#undef socket
+#undef connect
+#undef recv
+#undef send
+
+#include <dirent.h>
+
+enum { SERVER_ROUNDS = 2000 }; /* nothing that a test waits for takes more of them */
+
+/* The client's system calls. `client_before` may do something before each of them, which is named
+   by its first letter, or by 'o' for socket() and 'n' for a name that is looked up. */
+static void (*client_before)(char call);
+static int client_fd, client_type; /* the socket that was made last, and its type as asked for */
+static long long client_taken;     /* bytes that recv() gave since the last reset */
+
+static void client_calls(char call) {
+    if (client_before) client_before(call);
+}
+
+static int client_socket(int family, int type, int protocol) {
+    client_calls('o');
+    client_type = type;
+    return client_fd = socket(family, type, protocol);
+}
+
+static int client_connect(int fd, const struct sockaddr *address, socklen_t size) {
+    client_calls('c');
+    return connect(fd, address, size);
+}
+
+static ssize_t client_recv(int fd, void *data, size_t size, int flags) {
+    client_calls('r');
+    ssize_t n = recv(fd, data, size, flags);
+    if (n > 0) client_taken += n;
+    return n;
+}
+
+static ssize_t client_send(int fd, const void *data, size_t size, int flags) {
+    client_calls('s');
+    return send(fd, data, size, flags);
+}
+
+/* Name resolution: counted; takes server_resolve_ms, fails with server_resolve_error, gives
+   server_addresses if set. */
+static int server_resolves, server_resolve_error, server_resolve_ms;
 static struct addrinfo *server_addresses;
 
 static int server_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                               struct addrinfo **list) {
+    client_calls('n');
     server_resolves++;
+    test_now_ms += server_resolve_ms;
     *list = server_addresses;
     if (server_resolve_error || server_addresses) return server_resolve_error;
     return getaddrinfo(host, port, hints, list);
@@ -32,16 +96,6 @@ static void server_freeaddrinfo(struct addrinfo *list) {
     if (list != server_addresses) freeaddrinfo(list);
 }
 
-#define poll(fds, count, timeout_ms) server_poll(fds, count, timeout_ms)
-#define RTM_GETADDRINFO(host, port, hints, list) server_getaddrinfo(host, port, hints, list)
-#define RTM_FREEADDRINFO(list) server_freeaddrinfo(list)
-#include "support.h"
-#undef poll
-
-#include <dirent.h>
-
-enum { SERVER_ROUNDS = 2000 }; /* nothing that a test waits for takes more of them */
-
 /* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
    would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
 static long long server_waited_ms;
@@ -49,6 +103,7 @@ static int server_polls;
 static int (*server_idle)(int timeout_ms);
 
 static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    client_calls('p');
     int ready = poll(fds, count, 0);
     assert_true(server_polls++ < 50 * SERVER_ROUNDS); /* or rtm.h goes round and round */
     if (ready || !timeout_ms) return ready;
@@ -68,6 +123,15 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 
 /* The client under test: one, so that helpers need not be told which. */
 static rtm_client *bot;
+
+/* Its session's socket, -1 without one. */
+static inline int client_socket(void) { return bot->session[0]->exchange.conn.fd; }
+
+/* Whether poll() would report rtm_fd as readable. */
+static inline bool has_something_to_do(void) {
+    struct pollfd pollfd = { rtm_fd(bot), POLLIN, 0 };
+    return poll(&pollfd, 1, 0) == 1;
+}
 
 /* Its session's socket, -1 without one. */
 static inline int client_socket(void) { return bot->session[0]->exchange.conn.fd; }
@@ -592,6 +656,8 @@ static inline int begin_test(void **state) {
     server_waited_ms = server_polls = server_resolves = server_resolve_error = 0;
     server_idle = NULL;
     server_addresses = NULL;
+    server_resolve_ms = 0;
+    client_before = NULL;
     test_fail_at = test_fail_ever = 0;
     server_open(&slack);
     return 0;
@@ -599,6 +665,7 @@ static inline int begin_test(void **state) {
 
 /* Destroys the client under test, and forgets the connections that it began. */
 static inline void end_bot(void) {
+    client_before = NULL;
     if (!bot) return;
     tell(rtm_error_detail(bot));
     bot->polling = false; /* a failed test may have jumped out of a callback */

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 
 static int calls; /* of the callback that a test watches */
 
@@ -10,6 +11,14 @@ static void count_call(rtm_client *client, const rtm_event *event, void *user) {
     (void)event;
     (void)user;
     calls++;
+}
+
+/* A session for a client without the recorder. */
+static void open_session_silently(void) {
+    request got;
+    take_upgrade(&got);
+    server_answer_upgrade(&slack, &got);
+    WAIT_FOR(rtm_is_connected(bot));
 }
 
 /* Life ----------------------------------------------------------------------------------------- */
@@ -387,6 +396,21 @@ static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
     assert_int_equal(slack.in_size, 0); /* one CLOSE, not two */
 }
 
+static void after_a_stop_the_sentence_is_about_the_stop(void **state) {
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        reach(RTM_STATE_CLOSING);
+        server_expect_close(&slack, 1000);
+        if (answered) server_send_close(&slack, 1000, "");
+        else server_close(&slack);
+        next_event("close");
+        assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
+        const char *detail = rtm_error_detail(bot);
+        if (!strstr(detail, "stopped") || strstr(detail, "Slack closed")) fail_msg("%s", detail);
+        end_bot();
+    }
+}
+
 static void stop_waits_a_second_at_most(void **state) {
     (void)state;
     reach(RTM_STATE_CLOSING);
@@ -651,6 +675,111 @@ static void run_with_no_signals_leaves_them_alone(void **state) {
     assert_true(mine.sa_handler == count_signal);
 }
 
+/* The same, and the bot is to go on: it hears of one thing more. */
+static int serve_and_raise_and_send(int timeout_ms) {
+    int result = serve_and_raise(timeout_ms);
+    if (rounds_after == 1) server_send_text(&slack, "{\"type\":\"message\"}");
+    return result;
+}
+
+/* Under nohup the bot is not to end with the terminal. */
+static void run_leaves_ignored_signals_ignored(void **state) {
+    static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct sigaction now;
+        signal(numbers[i], SIG_IGN);
+        rounds_after = 0;
+        signal_to_raise = numbers[i];
+        make_bot(NULL);
+        rtm_on(bot, "message", stop_it, NULL);
+        server_idle = serve_and_raise_and_send;
+        assert_int_equal(rtm_run(bot), RTM_OK);
+        assert_true(action_within.sa_handler == SIG_IGN);
+        sigaction(numbers[i], NULL, &now);
+        assert_true(now.sa_handler == SIG_IGN);
+        signal(numbers[i], SIG_DFL);
+        server_idle = NULL;
+        next_event("open");
+        next_event("message");
+        next_event("close");
+        end_bot();
+    }
+}
+
+/* rtm_stop at the point number stop_at of a session: system calls, log lines, events. */
+static int stop_at, points;
+
+static void point(char call) {
+    (void)call;
+    if (points++ == stop_at) rtm_stop(bot);
+}
+
+static void point_of_log(const char *line, void *user) {
+    (void)line;
+    (void)user;
+    point('l');
+}
+
+static void point_of_event(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client;
+    (void)event;
+    (void)user;
+    point('e');
+}
+
+/* A session that ends with CLOSE, or with FIN, once the client has nothing more to read. */
+static bool end_by_fin;
+
+static int serve_one_session(int timeout_ms) {
+    static request got;
+    server_try_accept(&slack);
+    if (slack.fd < 0) return 0;
+    if (rtm_is_connected(bot)) {
+        if (!end_by_fin) server_send_close(&slack, 1001, "that was all");
+        server_close(&slack);
+    } else if (server_try_request(&slack, &got)) {
+        if (strncmp(got.head, "POST ", 5)) server_answer_upgrade(&slack, &got);
+        else server_answer_connect(&slack, "link");
+    } else if (slack.ended) { /* it was stopped */
+        server_close(&slack);
+    } else {
+        test_now_ms += timeout_ms > 100 ? 100 : timeout_ms; /* the closing second */
+    }
+    return 0;
+}
+
+static void a_stop_at_any_point_is_no_failure(void **state) {
+    (void)state;
+    for (int by_run = 0; by_run < 2; by_run++) {
+        for (int fin = 0; fin < 2; fin++) {
+            end_by_fin = fin;
+            for (stop_at = 0, points = 1; points > stop_at; stop_at++) {
+                rtm_config config = usual_config();
+                config.no_auto_reconnect = true;
+                config.log = point_of_log;
+                make_bot(&config);
+                rtm_off(bot, "*", record_event, NULL);
+                rtm_on(bot, "*", point_of_event, NULL);
+                client_before = point;
+                server_idle = serve_one_session;
+                points = server_polls = 0;
+                int result = 0;
+                if (by_run) result = rtm_run(bot);
+                else while (result >= 0) result = rtm_poll(bot, 1000);
+                bool stopped = points > stop_at;
+                int expected = !stopped ? RTM_E_CLOSED : by_run ? RTM_OK : RTM_E_STOPPED;
+                if (result != expected) print_error("stopped at point %d\n", stop_at);
+                assert_int_equal(result, expected);
+                server_idle = NULL;
+                end_bot();
+                server_close(&slack);
+            }
+            assert_true(stop_at > 20);
+        }
+    }
+}
+
 static int refuse_token(int timeout_ms) {
     static request got;
     (void)timeout_ms;
@@ -667,6 +796,150 @@ static void run_returns_what_ended_the_client(void **state) {
     assert_int_equal(rtm_run(bot), RTM_E_AUTH);
     next_error(RTM_E_AUTH);
     expect_finished(RTM_E_AUTH);
+}
+
+/* Addresses and phases --------------------------------------------------------------------------- */
+
+/* An address that never answers: a listener whose queue is full lets the kernel drop each SYN. */
+static server deaf = { .listener = -1, .fd = -1 };
+static int fillers[8], filler_count;
+
+static void deaf_open(void) {
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    struct pollfd pollfd = { -1, POLLOUT, 0 };
+    server_open(&deaf);
+    assert_int_equal(listen(deaf.listener, 0), 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)deaf.port);
+    filler_count = 0;
+    do {
+        assert_true(filler_count < 8);
+        pollfd.fd = fillers[filler_count++] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(pollfd.fd, (struct sockaddr *)&address, sizeof address);
+    } while (poll(&pollfd, 1, 20) > 0);
+}
+
+static int end_deaf(void **state) {
+    while (filler_count) close(fillers[--filler_count]);
+    server_free(&deaf);
+    return end_test(state);
+}
+
+#define DEAF(test) cmocka_unit_test_setup_teardown(test, begin_test, end_deaf)
+
+/* What the name of every host stands for: servers on this machine. */
+static void resolve_to(const server *const *servers, int count) {
+    static struct sockaddr_in address[4];
+    static struct addrinfo list[4];
+    memset(list, 0, sizeof list);
+    for (int i = 0; i < count; i++) {
+        memset(&address[i], 0, sizeof address[i]);
+        address[i].sin_family = AF_INET;
+        address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address[i].sin_port = htons((uint16_t)servers[i]->port);
+        list[i].ai_family = AF_INET;
+        list[i].ai_addrlen = sizeof address[i];
+        list[i].ai_addr = (struct sockaddr *)&address[i];
+        if (i) list[i - 1].ai_next = &list[i];
+    }
+    server_addresses = list;
+}
+
+static void sockets_are_closed_on_exec_from_the_start(void **state) {
+    (void)state;
+    make_bot(NULL);
+    rtm_poll(bot, 0);
+    assert_true(client_type & SOCK_CLOEXEC);
+    assert_true(client_type & SOCK_NONBLOCK);
+}
+
+static void a_dead_address_costs_two_seconds_at_most(void **state) {
+    static const server *const servers[] = { &deaf, &deaf, &slack };
+    static const struct { int timeout_ms, most; } rows[] = {
+        { 30000, 4000 }, { 6000, 4000 }, { 1500, 1000 }
+    };
+    rtm_config config = usual_config();
+    (void)state;
+    deaf_open();
+    resolve_to(servers, 3);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        config.timeout_ms = rows[i].timeout_ms;
+        make_bot(&config);
+        server_idle = skip_time;
+        long long begin = test_now_ms;
+        while (!server_pending(&slack)) rtm_poll(bot, -1);
+        assert_in_range(test_now_ms - begin, 2, rows[i].most);
+        server_idle = NULL;
+        open_session();
+        end_bot();
+    }
+}
+
+/* What comes after a slow lookup has its whole time, though the lookup took all of it. */
+static void a_slow_lookup_costs_the_attempt_nothing(void **state) {
+    request got;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        server_resolve_ms = i == 0 ? 29999 : i == 1 ? 30000 : 90000;
+        make_bot(NULL);
+        take_call(&got);
+        no_event();
+        test_now_ms += 29999;
+        no_event();
+        server_answer_connect(&slack, "link");
+        server_accept(&slack);
+        server_read_request(&slack, &got);
+        no_event();
+        test_now_ms += 29999;
+        no_event();
+        server_answer_upgrade(&slack, &got);
+        next_event("open");
+        end_bot();
+    }
+}
+
+static void a_slow_lookup_that_fails_is_named(void **state) {
+    (void)state;
+    server_resolve_ms = 30000;
+    server_resolve_error = EAI_AGAIN;
+    make_bot(NULL);
+    record *event = next_event("error");
+    assert_true(event->result == RTM_E_RESOLVE || event->result == RTM_E_TIMEOUT);
+    if (!strstr(event->detail, "looking up 127.0.0.1")) fail_msg("%s", event->detail);
+}
+
+typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
+
+static void a_timeout_names_the_phase(void **state) {
+    static const server *const dead[] = { &deaf };
+    char https[80], connecting[80];
+    const char *const words[] = { connecting, "the TLS handshake with 127.0.0.1",
+                                  "the answer of 127.0.0.1", "the answer of 127.0.0.1" };
+    request got;
+    (void)state;
+    deaf_open();
+    snprintf(connecting, sizeof connecting, "connecting to 127.0.0.1 port %d", deaf.port);
+    snprintf(https, sizeof https, "https://127.0.0.1:%d/api/", slack.port);
+    for (int i = 0; i < 2 * UPGRADE + 1; i++) {
+        phase now = (phase)(i / 2);
+        rtm_config config = usual_config();
+        if (now == HANDSHAKE) config.base_url = https;
+        server_addresses = NULL;
+        if (now == CONNECTING) resolve_to(dead, 1);
+        make_bot(&config);
+        if (now == UPGRADE) take_upgrade(&got);
+        server_idle = skip_time;
+        if (i % 2) {
+            assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_TIMEOUT);
+        } else {
+            while (heard_count == heard_next) rtm_poll(bot, -1);
+            next_error(RTM_E_TIMEOUT);
+        }
+        const char *detail = rtm_error_detail(bot);
+        if (!strstr(detail, words[now])) fail_msg("%s: not %s", detail, words[now]);
+        server_idle = NULL;
+        end_bot();
+    }
 }
 
 /* Handlers ------------------------------------------------------------------------------------- */
@@ -881,6 +1154,7 @@ static void what_is_not_json_is_an_error_and_the_session_lives(void **state) {
         record *event = next_error(RTM_E_JSON);
         assert_string_equal(event->data, "");
         assert_int_equal(event->id, 0);
+        test_now_ms += 1001;
     }
     server_send_text(&slack, "{\"type\":\"message\"}");
     next_event("message");
@@ -900,6 +1174,7 @@ static void deep_nesting_is_refused_and_the_session_lives(void **state) {
         server_send_text(&slack, json);
         if (i) next_error(RTM_E_JSON);
         else next_event("deep");
+        test_now_ms += 1001;
     }
     assert_true(rtm_is_connected(bot));
 }
@@ -928,6 +1203,7 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     for (int i = 0; i < 3; i++) {
         server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, sizes[i]);
         next_error(RTM_E_TOO_BIG);
+        test_now_ms += 1001;
     }
     server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* too big only in all */
     server_send_frame(&slack, RTMI_WS_PING, FIN, "p", 1);
@@ -937,6 +1213,97 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     server_expect(&slack, RTMI_WS_PONG, "p");
     server_send_text(&slack, "{\"type\":\"hello\"}");
     next_event("hello");
+    no_event();
+}
+
+/* What the `error` events of one kind stood for: each for itself and for as many as it tells of. */
+static int errors, failures;
+static long long last_error_ms;
+
+static void count_failures(rtm_client *client, const rtm_event *event, void *user) {
+    const char *more = strstr(event->detail, " more"), *digits = more;
+    (void)client;
+    if (event->result != *(const rtm_result *)user) return;
+    if (errors++) assert_true(test_now_ms - last_error_ms >= 1000);
+    last_error_ms = test_now_ms;
+    while (digits && digits > event->detail && digits[-1] >= '0' && digits[-1] <= '9') digits--;
+    failures += 1 + (digits < more ? atoi(digits) : 0);
+}
+
+static void a_flood_of_errors_is_told_once_a_second_with_its_number(void **state) {
+    enum { FRAMES = 30000, STEP = 1000 };
+    rtm_result kind = RTM_E_WEBSOCKET;
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    rtm_on(bot, "error", count_failures, &kind);
+    rtm_off(bot, "*", record_event, NULL);
+    errors = failures = 0;
+    for (int i = 0; i < FRAMES / STEP; i++) {
+        test_now_ms += i ? 100 : 0;
+        for (int j = 0; j < STEP; j++) server_send_bytes(&slack, "\x82\0", 2);
+        server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
+        server_expect(&slack, RTMI_WS_PONG, ""); /* it has seen all of them */
+        assert_true(failures <= (i + 1) * STEP);
+    }
+    assert_int_equal(errors, 3); /* in 2.9 s */
+    assert_true(failures < FRAMES);
+    int due = rtm_timeout_ms(bot);
+    assert_in_range(due, 1, 1000);
+    test_now_ms += due - 1;
+    rtm_poll(bot, 0);
+    assert_true(failures < FRAMES);
+    test_now_ms++;
+    rtm_poll(bot, 0);
+    assert_int_equal(failures, FRAMES);
+    assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to tell */
+}
+
+static void held_back_errors_are_told_before_the_session_ends(void **state) {
+    rtm_result kind = RTM_E_WEBSOCKET;
+    (void)state;
+    for (int fin = 0; fin < 2; fin++) {
+        reach(RTM_STATE_OPEN);
+        rtm_on(bot, "error", count_failures, &kind);
+        rtm_off(bot, "*", record_event, NULL);
+        rtm_on(bot, "close", record_event, NULL);
+        errors = failures = 0;
+        server_send_bytes(&slack, "\x82\0", 2);
+        WAIT_FOR(errors == 1);
+        last_error_ms -= 1000; /* the end does not wait */
+        for (int i = 0; i < 41; i++) server_send_bytes(&slack, "\x82\0", 2);
+        if (!fin) server_send_close(&slack, 1001, "");
+        server_close(&slack);
+        next_event("close");
+        assert_int_equal(errors, 2);
+        assert_int_equal(failures, 42);
+        end_bot();
+    }
+}
+
+static void errors_of_one_kind_hold_back_no_others(void **state) {
+    static char json[4097];
+    rtm_config config = usual_config();
+    (void)state;
+    config.max_message = 4096;
+    make_bot(&config);
+    open_session();
+    for (int i = 0; i < 3; i++) {
+        server_send_frame(&slack, RTMI_WS_BINARY, FIN, "", 0);
+        server_send_text(&slack, "hello");
+        server_send_frame(&slack, RTMI_WS_TEXT, FIN, json, sizeof json);
+        if (i == 0) {
+            next_error(RTM_E_WEBSOCKET);
+            next_error(RTM_E_JSON);
+            next_error(RTM_E_TOO_BIG);
+        }
+        no_event();
+    }
+    test_now_ms += 1000;
+    for (int i = 0; i < 3; i++) {
+        record *event = next_event("error");
+        assert_non_null(strstr(event->detail, "1 more"));
+        for (int j = 0; j < i; j++) assert_true(event[-1 - j].result != event->result);
+    }
     no_event();
 }
 
@@ -1034,6 +1401,130 @@ static void a_flood_leaves_the_caller_his_turn(void **state) {
     }
     assert_true(polls >= 2);
     assert_int_equal(total, whole);
+}
+
+/* Floods without an end: whenever the client reads, the server sends as much as the kernel takes.
+   In segments of 1400 bytes, as outside of this machine. */
+static char water[65536];
+static size_t water_size, water_at;
+
+static void pour(char call) {
+    int before = errno;
+    if (call != 'r') return;
+    if (client_taken > 4 << 20) fail_msg("one rtm_poll has taken 4 MiB, and goes on");
+    for (ssize_t n = 0; n >= 0; water_at = (water_at + (size_t)(n > 0 ? n : 0)) % water_size)
+        n = send(slack.fd, water + water_at, water_size - water_at, MSG_NOSIGNAL);
+    errno = before;
+}
+
+/* Begins to pour; then, and before each rtm_poll, the socket holds more than 256 KiB. */
+static void pour_these(const char *drop) {
+    size_t size = strlen(drop);
+    for (water_size = 0; water_size + size <= sizeof water; water_size += size)
+        memcpy(water + water_size, drop, size);
+    water_at = 0;
+    client_before = pour;
+}
+
+static int poll_in_the_flood(void) {
+    int held = 0;
+    client_taken = 0;
+    for (int i = 0; held < 300000 && i < SERVER_ROUNDS; i++) {
+        pour('r');
+        assert_int_equal(ioctl(client_fd, FIONREAD, &held), 0);
+        if (i > 50) poll(NULL, 0, 1); /* a delayed ACK */
+    }
+    assert_true(held >= 300000);
+    int result = rtm_poll(bot, 0);
+    assert_in_range(client_taken, 1, 262144);
+    return result;
+}
+
+static void widen(char call) {
+    int size = 1 << 20;
+    if (call != 'c') return;
+    setsockopt(client_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
+static void make_bot_for_floods(void) {
+    rtm_config config = usual_config();
+    int size = 1400;
+    setsockopt(slack.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
+    config.max_message = 1 << 28;
+    make_bot(&config);
+    rtm_off(bot, "*", record_event, NULL);
+    client_before = widen;
+}
+
+#define FLOOD_FRAME "\x81\x10{\"type\":\"flood\"}"
+
+static void no_flood_makes_a_poll_take_more_than_256_kib(void **state) {
+    static const struct { rtm_state state; const char *first; size_t size; const char *drop; }
+    floods[] = {
+        { RTM_STATE_CALLING, "HTTP/1.1 200 OK\r\n\r\n", 19, "{\"ok\":true}  " },
+        { RTM_STATE_CALLING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 47,
+          "1;x\r\n \r\n" },
+        { RTM_STATE_OPEN, "", 0, FLOOD_FRAME },
+        { RTM_STATE_OPEN, "", 0, "\x8a\x01p" }, /* PONG */
+        { RTM_STATE_OPEN, "\x81\x7f\0\0\0\0\x08\0\0\0", 10, "a message without an end" },
+        { RTM_STATE_OPEN, "\x81\x7f\0\0\0\0\x18\0\0\0", 10, "a message that is too big" },
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
+        make_bot_for_floods();
+        if (floods[i].state == RTM_STATE_CALLING) take_call(&got);
+        else open_session_silently();
+        server_send_bytes(&slack, floods[i].first, floods[i].size);
+        pour_these(floods[i].drop);
+        for (int poll = 0; poll < 4; poll++) {
+            assert_true(poll_in_the_flood() >= 0);
+            assert_int_equal(rtm_timeout_ms(bot), 0); /* more is at hand */
+        }
+        end_bot();
+    }
+}
+
+static void endless_interim_responses_end_the_attempt(void **state) {
+    request got;
+    (void)state;
+    for (int upgrade = 0; upgrade < 2; upgrade++) {
+        make_bot_for_floods();
+        rtm_on(bot, "*", record_event, NULL);
+        if (upgrade) take_upgrade(&got);
+        else take_call(&got);
+        pour_these("HTTP/1.1 100 Continue\r\n\r\n");
+        poll_in_the_flood();
+        next_error(RTM_E_HTTP);
+        end_bot();
+    }
+}
+
+static int stopped_at; /* what had been taken in by then */
+
+static void stop_late(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event;
+    (void)user;
+    if (client_taken <= 200000 || stopped_at) return;
+    stopped_at = (int)client_taken;
+    rtm_stop(client);
+}
+
+/* Whoever stops in the middle of it gets no second 256 KiB, and the closing second is one. */
+static void a_stop_in_a_flood_is_seen_and_costs_no_more(void **state) {
+    (void)state;
+    make_bot_for_floods();
+    open_session_silently();
+    rtm_on(bot, "flood", stop_late, NULL);
+    stopped_at = 0;
+    pour_these(FLOOD_FRAME);
+    for (int poll = 0; poll < 4; poll++) {
+        assert_true(poll_in_the_flood() >= 0);
+        assert_in_range(stopped_at, 200001, 262144);
+        assert_int_equal(rtm_timeout_ms(bot), 0);
+    }
+    test_now_ms += 1000;
+    assert_int_equal(poll_in_the_flood(), RTM_E_STOPPED);
 }
 
 static int looked_into;
@@ -1467,6 +1958,40 @@ static void what_came_before_a_broken_send_is_heard(void **state) {
     assert_int_equal(next_event("close")->code, 1012);
 }
 
+/* More than one rtm_poll takes in, all of it in the client's socket before a send fails. */
+static void all_that_came_before_a_broken_send_is_heard(void **state) {
+    enum { EVENTS = 800, SIZE = 443 };
+    static char events[EVENTS * SIZE];
+    (void)state;
+    memset(events, ' ', sizeof events);
+    for (char *event = events; event < events + sizeof events; event += SIZE) {
+        memcpy(event, "\x81\x7e\x01\xb7{\"type\":\"message\"", 21);
+        event[SIZE - 1] = '}';
+    }
+    for (int reset = 0; reset < 2; reset++) {
+        make_bot_for_floods();
+        open_session_silently();
+        client_before = NULL;
+        rtm_on(bot, "close", record_event, NULL);
+        rtm_on(bot, "message", count_call, NULL);
+        calls = 0;
+        size_t sent = 0;
+        for (int held = 0, i = 0; held < (int)sizeof events; i++) {
+            assert_true(i < SERVER_ROUNDS);
+            ssize_t n = send(slack.fd, events + sent, sizeof events - sent, MSG_NOSIGNAL);
+            if (n > 0) sent += (size_t)n;
+            assert_int_equal(ioctl(client_fd, FIONREAD, &held), 0);
+            poll(NULL, 0, i > 50);
+        }
+        if (reset) server_reset(&slack);
+        else server_close(&slack);
+        for (int i = 0; i < 3; i++) rtm_send_typing(bot, "C1"); /* RST, then EPIPE */
+        next_event("close");
+        assert_int_equal(calls, EVENTS);
+        end_bot();
+    }
+}
+
 static void a_refused_message_keeps_no_memory(void **state) {
     static char text[200000];
     (void)state;
@@ -1736,6 +2261,7 @@ static const struct CMUnitTest tests[] = {
     TEST(destroy_says_goodbye),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),
+    TEST(after_a_stop_the_sentence_is_about_the_stop),
     TEST(stop_waits_a_second_at_most),
     TEST(stop_ends_as_well_with_a_fin_or_reset_or_nonsense),
     TEST(stop_in_each_state_finishes_without_a_word),
@@ -1750,7 +2276,14 @@ static const struct CMUnitTest tests[] = {
     TEST(connect_of_a_stopped_client_is_stopped),
     TEST(run_stops_on_a_signal_and_restores_the_handlers),
     TEST(run_with_no_signals_leaves_them_alone),
+    TEST(run_leaves_ignored_signals_ignored),
+    TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
+    TEST(sockets_are_closed_on_exec_from_the_start),
+    DEAF(a_dead_address_costs_two_seconds_at_most),
+    TEST(a_slow_lookup_costs_the_attempt_nothing),
+    TEST(a_slow_lookup_that_fails_is_named),
+    DEAF(a_timeout_names_the_phase),
     TEST(handlers_run_in_the_order_registered),
     TEST(handlers_are_compared_by_type_callback_and_user),
     TEST(bad_handlers_are_refused),
@@ -1765,9 +2298,15 @@ static const struct CMUnitTest tests[] = {
     TEST(deep_nesting_is_refused_and_the_session_lives),
     TEST(a_binary_message_is_reported_and_the_session_lives),
     TEST(a_message_over_the_limit_is_skipped_and_reported),
+    TEST(a_flood_of_errors_is_told_once_a_second_with_its_number),
+    TEST(held_back_errors_are_told_before_the_session_ends),
+    TEST(errors_of_one_kind_hold_back_no_others),
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
     TEST(a_flood_leaves_the_caller_his_turn),
+    TEST(no_flood_makes_a_poll_take_more_than_256_kib),
+    TEST(endless_interim_responses_end_the_attempt),
+    TEST(a_stop_in_a_flood_is_seen_and_costs_no_more),
     TEST(events_and_answers_cost_no_allocation),
     TEST(a_minute_after_a_huge_event_its_memory_is_given_back),
     TEST(an_event_over_16_kib_keeps_the_memory_for_another_minute),
@@ -1786,6 +2325,7 @@ static const struct CMUnitTest tests[] = {
     TEST(after_65536_unanswered_messages_there_is_no_room),
     TEST(an_answer_that_has_come_counts_before_a_drop),
     TEST(what_came_before_a_broken_send_is_heard),
+    TEST(all_that_came_before_a_broken_send_is_heard),
     TEST(a_refused_message_keeps_no_memory),
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),

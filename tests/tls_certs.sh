@@ -29,7 +29,8 @@ quiet() { # runs a command, shows what it said only if it fails
 
 # NAME KEY ISSUER DAYS EXTENSION [OPTION]...: a certificate and its key. KEY is ec, ec384, ed25519,
 # or the bits of an RSA key; ISSUER is NAME itself, or has been made before; EXTENSION is "ca", or
-# the subject's alternative names, or "none" of these, or "both".
+# the subject's alternative names, or "none" of these, or "both",
+# or "misused": an authority that may not sign certificates.
 certificate() {
     name=$1 kind=$2 issuer=$3 days=$4 what=$5
     shift 5
@@ -41,6 +42,8 @@ certificate() {
     esac
     case $what in
     ca) set -- "$@" -addext keyUsage=critical,keyCertSign \
+        -addext basicConstraints=critical,CA:TRUE ;;
+    misused) set -- "$@" -addext keyUsage=critical,cRLSign \
         -addext basicConstraints=critical,CA:TRUE ;;
     both) set -- "$@" -addext subjectAltName=DNS:sandbox.test \
         -addext basicConstraints=critical,CA:TRUE ;;
@@ -132,6 +135,13 @@ chain ed25519
 certificate constrained ec root 30 ca -addext 'nameConstraints=critical,permitted;DNS:test'
 certificate under-constrained ec constrained 30 DNS:sandbox.test
 chain under-constrained constrained
+certificate critical ec root 30 DNS:sandbox.test -addext 1.2.3.4=critical,ASN1:NULL
+chain critical
+certificate no-signing ec root 30 DNS:sandbox.test -addext keyUsage=critical,keyAgreement
+chain no-signing
+certificate misused ec root 30 misused
+certificate under-misused ec misused 30 DNS:sandbox.test
+chain under-misused misused
 certificate weak 1024 root 30 DNS:sandbox.test
 chain weak
 certificate weak-inter 1024 root 30 ca

@@ -9,7 +9,7 @@
 static server web;
 static const char *answers[4];
 static int answer_next, rounds;
-static bool hang_up; /* after each answer */
+static bool hang_up, reset; /* after each answer, in order or not */
 static request asked[4];
 static int asked_count;
 
@@ -21,7 +21,8 @@ static int serve_calls(int timeout_ms) {
         asked_count++;
         if (answer_next < 3 && answers[answer_next + 1]) answer_next++;
         if (answer) server_send(&web, answer);
-        if (hang_up) server_close(&web);
+        if (hang_up && reset) server_reset(&web);
+        else if (hang_up) server_close(&web);
     } else if (!answers[0]) {
         test_now_ms += timeout_ms;
     }
@@ -39,7 +40,7 @@ static void serve(const char *answer) {
 static int begin_web(void **state) {
     begin_test(state);
     server_share(&web, &slack);
-    hang_up = false;
+    hang_up = reset = false;
     serve(OK_ANSWER);
     return 0;
 }
@@ -475,13 +476,45 @@ static void the_connection_is_kept_for_the_next_call(void **state) {
     for (int i = 1; i <= 5; i++) {
         assert_int_equal(rtm_call(bot, NULL, "api.test", "n", "1", NULL), RTM_OK);
         assert_int_equal(asked_count, i);
-        test_now_ms += 100000;
+        test_now_ms += 59000;
     }
     assert_int_equal(web.accepts, 1);
     serve(answer_of("200 OK", NOT_FOUND)); /* after a refusal as well */
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_SLACK);
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_SLACK);
     assert_int_equal(web.accepts, 1);
+}
+
+/* It may have died without a word: after a minute without use a fresh one is safer. */
+static void a_connection_idle_for_a_minute_is_replaced(void **state) {
+    (void)state;
+    make_bot(NULL);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        assert_int_equal(web.accepts, i);
+        test_now_ms += 59000;
+        assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        assert_int_equal(web.accepts, i);
+        test_now_ms += 60001;
+    }
+    assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
+}
+
+/* FIN is its end; a reset may have cut it anywhere. */
+static void a_body_without_a_length_must_end_in_order(void **state) {
+    (void)state;
+    make_bot(NULL);
+    hang_up = true;
+    for (int i = 0; i < 2; i++) {
+        reset = i;
+        serve("HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}");
+        rtm_result result = rtm_call(bot, NULL, "api.test", NULL);
+        if (!i) assert_int_equal(result, RTM_OK);
+        else assert_true(result == RTM_E_HTTP || result == RTM_E_CLOSED);
+        assert_int_equal(asked_count, 1);
+    }
+    serve(OK_ANSWER); /* where the length is known, all had come */
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
 }
 
 static void a_connection_that_the_server_closed_is_replaced(void **state) {
@@ -571,6 +604,44 @@ static void call_it(rtm_client *client, const rtm_event *event, void *user) {
     assert_string_equal(event->detail, detail);
     server_idle = NULL;
     called++;
+}
+
+static int serve_in_1500_ms(int timeout_ms) {
+    int before = asked_count;
+    serve_calls(timeout_ms);
+    if (asked_count > before) test_now_ms += 1500;
+    return 0;
+}
+
+/* What the calls take is not charged to the attempt that they hold up. */
+static void calls_do_not_use_up_the_time_of_an_attempt(void **state) {
+    rtm_config config = usual_config();
+    request got;
+    (void)state;
+    config.timeout_ms = 2500;
+    for (int i = 0; i < 4; i++) {
+        bool upgrading = i / 2, early = i % 2; /* early: answered before the calls */
+        make_bot(&config);
+        server_idle = NULL;
+        if (upgrading) take_upgrade(&got);
+        else take_call(&got);
+        if (early && upgrading) server_answer_upgrade(&slack, &got);
+        if (early && !upgrading) server_answer_connect(&slack, "link");
+        serve(OK_ANSWER);
+        server_idle = serve_in_1500_ms;
+        for (int j = 0; j < 2; j++)
+            assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+        server_idle = NULL;
+        if (!early) no_event();
+        if (!early && upgrading) server_answer_upgrade(&slack, &got);
+        if (!early && !upgrading) server_answer_connect(&slack, "link");
+        if (!upgrading) {
+            server_accept(&slack);
+            server_upgrade(&slack, &got);
+        }
+        next_event("open");
+        end_bot();
+    }
 }
 
 static void a_call_is_possible_in_callbacks(void **state) {
@@ -978,9 +1049,12 @@ static const struct CMUnitTest tests[] = {
     WEB(a_type_that_no_event_has_is_refused),
     WEB(a_message_with_two_ids_or_types_is_not_sent),
     WEB(the_connection_is_kept_for_the_next_call),
+    WEB(a_connection_idle_for_a_minute_is_replaced),
     WEB(a_connection_that_the_server_closed_is_replaced),
+    WEB(a_body_without_a_length_must_end_in_order),
     WEB(a_session_goes_on_with_nothing_lost),
     WEB(a_call_is_possible_in_each_state),
+    WEB(calls_do_not_use_up_the_time_of_an_attempt),
     WEB(a_call_is_possible_in_callbacks),
     WEB(a_signal_ends_a_call_in_a_callback_of_run),
     WEB(stop_ends_a_call_that_waits),
