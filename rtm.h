@@ -1979,7 +1979,6 @@ static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t si
    as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
-    if (trust->first_only && trust->count) return true;
     if (!key || loader->name.failed) return !loader->name.failed;
     void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
     if (!grown) return false;
@@ -2005,7 +2004,7 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
 /* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
 static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
                              size_t size) {
-    while (size) {
+    while (size && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
         size -= used;
