@@ -72,9 +72,9 @@
                   certificate check                    5,200   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
-                  JSON tokens       24 per value and name of an event or response of which
-                                   rtm_json_at, _name or _size was asked; kept, but 48 KB or more
-                                   only until 100 in a row did with less
+                  JSON tokens       24 per value and name of an event or response that
+                                   rtm_json_at, _name or _size looked into; kept, but over 48 KiB
+                                   only until 100 in a row needed less
                 rtm_call takes a second connection's worth, kept until the next rtm_call finds it
                 closed, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
@@ -264,7 +264,8 @@ typedef struct rtm_config {
     const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM. Not supported yet: refused */
     const char *connect_method; /* "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
-    const char *proxy;          /* "http://user:password@host:port", percent-encoded; "" = none;
+    const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
+                                   password is %2F: nothing may follow but one "/"); "" = none;
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
