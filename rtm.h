@@ -288,7 +288,8 @@ typedef struct rtm_config {
     const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM. Not supported yet: refused */
     const char *connect_method; /* "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
-    const char *proxy;          /* "http://user:password@host:port", percent-encoded; "" = none;
+    const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
+                                   password is %2F: nothing may follow but one "/"); "" = none;
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
@@ -2036,7 +2037,6 @@ static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t si
    as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
-    if (trust->first_only && trust->count) return true;
     if (!key || loader->name.failed) return !loader->name.failed;
     void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
     if (!grown) return false;
@@ -2062,7 +2062,7 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
 /* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
 static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
                              size_t size) {
-    while (size) {
+    while (size && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
         size -= used;

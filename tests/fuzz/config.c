@@ -1,6 +1,7 @@
 /* A configuration with any text in any place of it, and memory that may run out.
    Input: the number of the allocation that fails (0 = none), the place, the text. */
 #include "fuzz.h"
+#include "../ca.h"
 
 /* A client with the text somewhere: refused, or its requests have the lines they should. */
 static void create(const char *text, unsigned place) {
@@ -8,7 +9,8 @@ static void create(const char *text, unsigned place) {
     rtm_client *client;
     rtm_config config = { .token = place == 1 ? text : "xoxb-1", .headers = headers,
                           .base_url = place == 2 ? text : "http://a.test/api",
-                          .proxy = place == 3 ? text : "", .ca_file = place == 4 ? text : NULL };
+                          .proxy = place == 3 ? text : "", .ca_file = text,
+                          .ca_pem = place == 4 ? NULL : CA_PEM };
     rtm_result result = rtm_create(&config, &client);
     CHECK((result == RTM_OK) == (client != NULL) && (client || *rtm_error_detail(NULL)));
     CHECK(result != RTM_E_MEMORY || (fuzz_fail_at && fuzz_allocations >= fuzz_fail_at));
