@@ -798,7 +798,7 @@ static void run_returns_what_ended_the_client(void **state) {
     expect_finished(RTM_E_AUTH);
 }
 
-/* Addresses and phases --------------------------------------------------------------------------- */
+/* Addresses and phases ------------------------------------------------------------------------- */
 
 /* An address that never answers: a listener whose queue is full lets the kernel drop each SYN. */
 static server deaf = { .listener = -1, .fd = -1 };
