@@ -75,7 +75,7 @@
                   JSON tokens      24 per value and name of an event or response of which
                                    rtm_json_at, _name or _size was asked; kept
                 Event buffer and tokens are given back when a minute has passed since the last event
-                that took more than 16 KiB of either, at the next event or ping.
+                of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
                 rtm_call takes a second connection's worth, kept until the next rtm_call finds it
                 closed, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
@@ -725,8 +725,8 @@ enum {
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
     RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
-    RTMI_KEPT_TOKENS = RTMI_KEPT / 24,
-    RTMI_KEPT_MS = 60000,      /* ... when they were not needed for so long */
+    RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
+    RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
@@ -2178,6 +2178,7 @@ static const char *rtmi_tls_error(int error) {
           "certificate with a critical extension that BearSSL does not know, such as name "
           "constraints" },
         { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "certificate with a key usage that does not fit" },
+        { BR_ERR_WRONG_KEY_USAGE, "certificate with a key usage that does not fit" },
         { BR_ERR_X509_WEAK_PUBLIC_KEY, "certificate with an RSA key of less than 2048 bits" },
         { BR_ERR_X509_DN_MISMATCH,
           "the server sends its intermediate certificates in disorder, or not all" },
@@ -2884,8 +2885,8 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
     if (!conn->step_deadline) {
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->count)
-            return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot look up %s: no thread, memory or "
-                             "file descriptor for it", hop->host);
+            return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: no thread, memory "
+                             "or file descriptor for it", hop->host);
         /* Without a thread it took as long as it liked, which is not charged. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
@@ -2905,7 +2906,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         return RTM_E_AGAIN;
     }
     if (!host->count)
-        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot look up %s: %s", hop->host,
+        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: %s", hop->host,
                          gai_strerror(error));
     conn->addresses = host->count;
     conn->tried = 0;
@@ -3000,7 +3001,7 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
 /* The time is over: says what it was spent on. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    char address[INET6_ADDRSTRLEN] = "";
+    char address[INET6_ADDRSTRLEN] = "", port[6] = "";
     const char *what = "answer of", *host = conn->peer.host;
     switch (conn->phase) {
     case RTMI_CONN_LOOKUP:
@@ -3008,9 +3009,9 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
                          hop->host, conn->timeout_ms);
     case RTMI_CONN_TCP:
         getnameinfo(&conn->address[conn->tried - 1].any, sizeof *conn->address, address,
-                    sizeof address, NULL, 0, NI_NUMERICHOST);
+                    sizeof address, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
         return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %s (%s) took longer "
-                         "than %lld ms", address, hop->port, hop->host, conn->timeout_ms);
+                         "than %lld ms", address, port, hop->host, conn->timeout_ms);
     case RTMI_CONN_PROXY:
         what = "answer of the proxy";
         host = hop->host;
@@ -3221,7 +3222,6 @@ struct rtm_client {
     const rtmi_kind *kind;
     rtmi_session *session[2]; /* the second is for the time when one takes over from the other */
     rtmi_exchange *web; /* rtm_call's, from the first call on */
-    rtm_result result;  /* what a finished client returns */
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     bool woken;         /* within rtm_call, by what was meant for rtm_poll */
@@ -3654,7 +3654,6 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
         rtmi_fail(&session->error, RTM_E_STOPPED, "the client was stopped");
     }
     session->cause = cause;
-    client->result = stopped ? RTM_E_STOPPED : cause == RTM_OK ? RTM_E_CLOSED : cause;
     bool final = stopped || client->settings.no_auto_reconnect || cause == RTM_E_AUTH;
     return final ? RTM_STATE_FINISHED : RTM_STATE_WAITING;
 }
@@ -4354,8 +4353,10 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     client->woken = false;
     rtmi_step(client, client->session[0]);
     client->polling = false;
-    finished = rtm_get_state(client) == RTM_STATE_FINISHED;
-    return finished ? (int)client->result : client->dispatched;
+    if (rtm_get_state(client) != RTM_STATE_FINISHED) return client->dispatched;
+    rtm_result cause = client->session[0]->cause;
+    if (cause == RTM_OK) cause = RTM_E_CLOSED;
+    return cause == RTM_E_CLOSED && rtmi_is_stopped(client) ? RTM_E_STOPPED : cause;
 }
 
 int rtm_fd(const rtm_client *client) {

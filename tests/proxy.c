@@ -56,7 +56,7 @@ static inline void *counted_realloc(void *ptr, size_t size) {
 #define BASE64 "Ym90OnBAc3M6dyVyZC94K1NlY3JldA=="
 #define TOKEN "xoxb-test-token"
 static const char *const secrets[] = { "p@ss:w%r", "p%40ss%3A", "Ym90OnBAc3M6", "3M6dyVyZC94",
-                                       "94K1NlY3JldA", "ecret", "Ym90OlNlY3Jl" };
+                                       "94K1NlY3JldA", "Secret", "Ym90OlNlY3Jl" };
 static char leaked[1200];
 
 static void hear_line(const char *line, void *user) {

@@ -242,7 +242,7 @@ static void fatal_codes_end_the_client(void **state) {
         test_now_ms += 1000000;
         assert_int_equal(rtm_poll(bot, -1), RTM_E_AUTH);
         assert_int_equal(rtm_timeout_ms(bot), -1);
-        assert_int_equal(client_socket(), -1);
+        assert_int_equal(session_socket(), -1);
         assert_false(server_pending(&slack));
         assert_int_equal(heard_count, heard_next); /* no `close`: no session was open */
         end_bot();

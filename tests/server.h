@@ -125,16 +125,7 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 static rtm_client *bot;
 
 /* Its session's socket, -1 without one. */
-static inline int client_socket(void) { return bot->session[0]->exchange.conn.fd; }
-
-/* Whether poll() would report rtm_fd as readable. */
-static inline bool has_something_to_do(void) {
-    struct pollfd pollfd = { rtm_fd(bot), POLLIN, 0 };
-    return poll(&pollfd, 1, 0) == 1;
-}
-
-/* Its session's socket, -1 without one. */
-static inline int client_socket(void) { return bot->session[0]->exchange.conn.fd; }
+static inline int session_socket(void) { return bot->session[0]->exchange.conn.fd; }
 
 /* Whether poll() would report rtm_fd as readable. */
 static inline bool has_something_to_do(void) {
@@ -620,7 +611,7 @@ static inline void reach(rtm_state state) {
 static inline int expect_wait(int lo, int hi) {
     int wait = rtm_timeout_ms(bot);
     assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
-    assert_int_equal(client_socket(), -1);
+    assert_int_equal(session_socket(), -1);
     assert_in_range(wait, lo, hi);
     test_now_ms += wait - 1;
     no_event();

@@ -27,7 +27,7 @@ static void create_opens_no_connection(void **state) {
     (void)state;
     make_bot(NULL);
     assert_int_equal(server_resolves, 0);
-    assert_int_equal(client_socket(), -1);
+    assert_int_equal(session_socket(), -1);
     assert_false(has_something_to_do());
     assert_int_equal(rtm_timeout_ms(bot), 0);
     assert_false(rtm_is_connected(bot));
@@ -221,7 +221,7 @@ static void each_state_says_what_to_wait_for(void **state) {
         reach(states[i].state);
         int due = rtm_timeout_ms(bot);
         assert_true(due >= states[i].timeout_lo && due <= states[i].timeout_hi);
-        assert_int_equal(client_socket() >= 0, states[i].socket);
+        assert_int_equal(session_socket() >= 0, states[i].socket);
         assert_false(has_something_to_do());
         assert_int_equal(rtm_is_connected(bot), states[i].connected);
         if (due > 0) { /* and it follows the clock */
@@ -362,7 +362,7 @@ static void expect_finished(rtm_result result) {
     }
     assert_int_equal(rtm_poll(bot, -1), result);
     assert_int_equal(rtm_timeout_ms(bot), -1);
-    assert_int_equal(client_socket(), -1);
+    assert_int_equal(session_socket(), -1);
     assert_false(has_something_to_do());
     assert_false(rtm_is_connected(bot));
     assert_false(server_pending(&slack));
@@ -870,8 +870,10 @@ static void a_dead_address_costs_two_seconds_at_most(void **state) {
         while (!server_pending(&slack)) rtm_poll(bot, -1);
         assert_in_range(test_now_ms - begin, 2, rows[i].most);
         server_idle = NULL;
+        resolve_to(&servers[2], 1);
         open_session();
         end_bot();
+        resolve_to(servers, 3);
     }
 }
 
@@ -1816,7 +1818,7 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     char start[32];
     (void)state;
     reach(RTM_STATE_OPEN);
-    setsockopt(client_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     setsockopt(slack.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     memset(text, 'x', sizeof text - 1);
     while ((id = rtm_send_message(bot, "C", text)) > 0) {

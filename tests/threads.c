@@ -93,10 +93,8 @@ static void stop_at(moment when) {
         answer(fd, text);
     }
     rtm_stop(client);
-    if (when == OPEN) { /* its CLOSE is answered by the end */
-        check(recv(fd, head, 1, 0) == 1, "no CLOSE came");
-        shutdown(fd, SHUT_WR);
-    }
+    /* Its CLOSE, if it was open by then, is answered by the end. */
+    if (when == OPEN && recv(fd, head, 1, 0) == 1) shutdown(fd, SHUT_WR);
     if (fd >= 0) read_to_the_end(fd);
     check(!pthread_join(thread, &result), "pthread_join");
     check(*(rtm_result *)result == RTM_OK, "rtm_run did not end well");
