@@ -543,7 +543,8 @@ static void functions_after_stop_say_so(void **state) {
 /* Blocking conveniences ------------------------------------------------------------------------ */
 
 static int serve_and_skip_waits(int timeout_ms) {
-    if (rtm_get_state(bot) != RTM_STATE_WAITING && rtm_get_state(bot) != RTM_STATE_CLOSING) return serve_sessions(timeout_ms);
+    rtm_state now = rtm_get_state(bot);
+    if (now != RTM_STATE_WAITING && now != RTM_STATE_CLOSING) return serve_sessions(timeout_ms);
     test_now_ms += timeout_ms;
     return 0;
 }

@@ -784,7 +784,7 @@ static void what_is_not_tls_is_told_as_such(void **state) {
         { RAW("\x15\x03\x01\x00\x02\x02\x46"), "does not speak TLS 1.2" },
         { RAW("\x15\x03\x03\x00\x02\x02\x70"), "refused by the server" }, /* unknown name */
         { RAW("\x15\x03\x03\x00\x02\x02\x50"), "refused by the server" }, /* internal error */
-        { RAW("\x15\x03\x03\x00\x02\x01\x00"), "hung up within the TLS handshake" }, /* close_notify */
+        { RAW("\x15\x03\x03\x00\x02\x01\x00"), "hung up within the TLS" }, /* close_notify */
         { NULL, 0, "sandbox.test hung up within the TLS handshake" } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
