@@ -178,7 +178,7 @@
      RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
      RTM_TIME()        time_t, for certificates                               time(NULL)
      RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
-                                                         getentropy(3), else /dev/urandom
+                                                                   /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -522,7 +522,7 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 
 #if defined(__has_include)
 #if __has_include(<sys/random.h>)
-#include <sys/random.h> /* getrandom, getentropy */
+#include <sys/random.h> /* getrandom */
 #endif
 #endif
 
@@ -540,68 +540,18 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #endif
 #include <bearssl.h>
 
-/* jsmn for us alone: under names of our own, with settings of our own (parent links make it linear
-   in the width of a document; it need not be strict, for it only sees what our own check has
-   passed), whatever the program did with jsmn.h before or will do after. */
-#pragma push_macro("JSMN_H")
-#pragma push_macro("JSMN_API")
-#pragma push_macro("JSMN_STATIC")
-#pragma push_macro("JSMN_HEADER")
-#pragma push_macro("JSMN_STRICT")
-#pragma push_macro("JSMN_PARENT_LINKS")
-#undef JSMN_H
-#undef JSMN_API
+/* Parent links make jsmn linear in the width of a document. It need not be strict: it only sees
+   what our own check has passed. */
+#if defined(JSMN_HEADER) || (defined(JSMN_H) && !defined(JSMN_PARENT_LINKS))
+#error "rtm.h: include rtm.h before jsmn.h, or put RTM_IMPLEMENTATION into a file of its own"
+#endif
+#ifndef JSMN_H
 #undef JSMN_STATIC
-#undef JSMN_HEADER
-#undef JSMN_STRICT
 #undef JSMN_PARENT_LINKS
 #define JSMN_STATIC
 #define JSMN_PARENT_LINKS
-#define jsmntype_t rtmi_jsmntype_t
-#define jsmntok_t rtmi_jsmntok_t
-#define jsmntok rtmi_jsmntok
-#define jsmn_parser rtmi_jsmn_parser
-#define jsmnerr rtmi_jsmnerr
-#define jsmn_init rtmi_jsmn_init
-#define jsmn_parse rtmi_jsmn_parse
-#define jsmn_alloc_token rtmi_jsmn_alloc_token
-#define jsmn_fill_token rtmi_jsmn_fill_token
-#define jsmn_parse_primitive rtmi_jsmn_parse_primitive
-#define jsmn_parse_string rtmi_jsmn_parse_string
-#define JSMN_UNDEFINED RTMI_JSMN_UNDEFINED
-#define JSMN_OBJECT RTMI_JSMN_OBJECT
-#define JSMN_ARRAY RTMI_JSMN_ARRAY
-#define JSMN_STRING RTMI_JSMN_STRING
-#define JSMN_PRIMITIVE RTMI_JSMN_PRIMITIVE
-#define JSMN_ERROR_NOMEM RTMI_JSMN_ERROR_NOMEM
-#define JSMN_ERROR_INVAL RTMI_JSMN_ERROR_INVAL
-#define JSMN_ERROR_PART RTMI_JSMN_ERROR_PART
 #include <jsmn.h>
-#undef jsmntype_t
-#undef jsmntok_t
-#undef jsmntok
-#undef jsmn_parser
-#undef jsmnerr
-#undef jsmn_init
-#undef jsmn_parse
-#undef jsmn_alloc_token
-#undef jsmn_fill_token
-#undef jsmn_parse_primitive
-#undef jsmn_parse_string
-#undef JSMN_UNDEFINED
-#undef JSMN_OBJECT
-#undef JSMN_ARRAY
-#undef JSMN_STRING
-#undef JSMN_PRIMITIVE
-#undef JSMN_ERROR_NOMEM
-#undef JSMN_ERROR_INVAL
-#undef JSMN_ERROR_PART
-#pragma pop_macro("JSMN_H")
-#pragma pop_macro("JSMN_API")
-#pragma pop_macro("JSMN_STATIC")
-#pragma pop_macro("JSMN_HEADER")
-#pragma pop_macro("JSMN_STRICT")
-#pragma pop_macro("JSMN_PARENT_LINKS")
+#endif
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
@@ -671,27 +621,19 @@ static long long rtmi_now_ms(void) {
 
 #ifndef RTM_RANDOM
 #define RTM_RANDOM(buf, size) rtmi_random(buf, size)
-#if defined(GRND_NONBLOCK)
-#define RTMI_GETRANDOM(buf, size) getrandom(buf, size, GRND_NONBLOCK)
-#elif defined(__APPLE__) || defined(__OpenBSD__)
-#define RTMI_GETRANDOM(buf, size) (getentropy(buf, size) ? -1 : (ssize_t)(size))
-#else
-#define RTMI_GETRANDOM(buf, size) (errno = ENOSYS, (ssize_t)-1)
-#endif
-/* The kernel's random numbers: never the processor's alone (BearSSL's seeder may be RDRAND). A
-   machine that has just started may have none yet: that is a failure, to be tried again. */
+/* The kernel's random numbers, never the processor's alone. A machine that has just started may
+   have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
-    unsigned char *at = out, *end = at + size;
-    ssize_t got;
-    do {
-        if ((got = RTMI_GETRANDOM(at, (size_t)(end - at))) > 0) at += got;
-    } while (at < end && (got > 0 || errno == EINTR));
-    FILE *file = at == end || errno == EAGAIN ? NULL : fopen("/dev/urandom", "rb");
-    if (!file) return at == end ? 0 : -1;
+#ifdef GRND_NONBLOCK /* so few bytes come whole, and no signal interrupts */
+    if (getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size) return 0;
+    if (errno == EAGAIN) return -1;
+#endif
+    FILE *file = fopen("/dev/urandom", "rb");
+    if (!file) return -1;
     setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
-    at += fread(at, 1, (size_t)(end - at), file);
+    size_t got = fread(out, 1, size, file);
     fclose(file);
-    return at == end ? 0 : -1;
+    return got == size ? 0 : -1;
 }
 #endif
 
@@ -782,12 +724,14 @@ static char *rtmi_copy(const char *text, size_t length) {
 
 /* Makes room for `more` bytes. The old block is wiped, not realloc'd: it may have held a token. */
 static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
-    if (buf->failed || more > ((size_t)-1) / 4 - buf->size) return !(buf->failed = true);
-    if (buf->size + more <= buf->capacity) return true;
+    if (buf->failed) return false;
+    if (more <= buf->capacity - buf->size) return true;
     size_t capacity = buf->capacity ? buf->capacity : 256;
-    while (capacity < buf->size + more) capacity += capacity / 2;
-    char *data = RTM_REALLOC(NULL, capacity);
-    if (!data) return !(buf->failed = true);
+    buf->failed = more > (size_t)-1 / 4 - buf->size;
+    while (!buf->failed && capacity < buf->size + more) capacity += capacity / 2;
+    char *data = buf->failed ? NULL : RTM_REALLOC(NULL, capacity);
+    buf->failed = !data;
+    if (!data) return false;
     if (buf->size) memcpy(data, buf->data, buf->size);
     rtmi_free(buf->data, buf->capacity);
     buf->data = data;
@@ -1020,7 +964,7 @@ typedef struct rtmi_document {
     unsigned members;  /* noted; RTMI_MEMBERS = there may be more */
     size_t values;     /* all values and names */
     size_t capacity;   /* of tokens, and of elements */
-    rtmi_jsmntok_t *token;
+    jsmntok_t *token;
     int *element;    /* NULL = not tokenized yet */
     bool failed;     /* an accessor found no memory for tokens and gave its fallback */
     rtmi_error *error; /* is told so; or NULL */
@@ -1243,7 +1187,8 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
     }
     if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* a lone surrogate has no UTF-8 */
     *at = p;
-    if (code < 0x80) return (size_t)(out[0] = (char)code, 1);
+    out[0] = (char)code;
+    if (code < 0x80) return 1;
     size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = length - 1; i; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
     out[0] = (char)((length == 2 ? 0xc0 : length == 3 ? 0xe0 : 0xf0) | code);
@@ -1311,25 +1256,26 @@ static void rtmi_json_quote(rtmi_buf *out, const char *text) {
 
 /* Tokenizes the document and fills its table of elements. */
 static bool rtmi_document_tokenize(rtmi_document *document) {
-    rtmi_jsmn_parser parser;
+    jsmn_parser parser;
     size_t values = document->values, item = sizeof *document->token + sizeof *document->element;
     int offset = 0;
     if (values > document->capacity) {
         rtmi_document_free(document);
         if (values <= (size_t)-1 / item) document->token = RTM_REALLOC(NULL, values * item);
-        if (!document->token) return !(document->failed = true);
+        document->failed = !document->token;
+        if (document->failed) return false;
         document->capacity = values;
     }
-    rtmi_jsmn_init(&parser);
-    int count = rtmi_jsmn_parse(&parser, document->text, document->size, document->token,
+    jsmn_init(&parser);
+    int count = jsmn_parse(&parser, document->text, document->size, document->token,
                                 (unsigned)values);
     RTM_ASSERT(count >= 0 && (size_t)count == values);
     document->element = (int *)(void *)(document->token + values);
     for (int i = 0; i < count; i++) {
-        rtmi_jsmntok_t *token = &document->token[i], *parent = document->token + token->parent;
-        bool inner = token->parent >= 0 && parent->type != RTMI_JSMN_STRING; /* no member's value */
+        jsmntok_t *token = &document->token[i], *parent = document->token + token->parent;
+        bool inner = token->parent >= 0 && parent->type != JSMN_STRING; /* no member's value */
         if (inner) document->element[parent->parent++] = i;
-        if (token->type == RTMI_JSMN_STRING || token->type == RTMI_JSMN_PRIMITIVE) continue;
+        if (token->type == JSMN_STRING || token->type == JSMN_PRIMITIVE) continue;
         token->parent = offset; /* its own place is known; from now on, where its next element is */
         offset += token->size;
     }
@@ -1337,7 +1283,7 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
 }
 
 /* The token of an array or object; NULL for other values, and when there is no memory. */
-static const rtmi_jsmntok_t *rtmi_json_token(rtm_json json) {
+static const jsmntok_t *rtmi_json_token(rtm_json json) {
     rtmi_document *document = json.document;
     if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
     if (!document->element && !rtmi_document_tokenize(document)) {
@@ -1358,10 +1304,10 @@ static const rtmi_jsmntok_t *rtmi_json_token(rtm_json json) {
 /* Element `index` of an array; of an object, its member's name, or with `behind` its value. */
 static rtm_json rtmi_json_element(rtm_json json, size_t index, bool behind) {
     const rtmi_document *document = json.document;
-    const rtmi_jsmntok_t *token = rtmi_json_token(json);
+    const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
     token = &document->token[document->element[token->parent - token->size + (int)index] + behind];
-    int quote = token->type == RTMI_JSMN_STRING; /* which jsmn leaves out on either side */
+    int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
     return (rtm_json){ document->text + token->start - quote,
                        (size_t)(token->end - token->start + 2 * quote), json.document };
 }
@@ -1375,7 +1321,7 @@ typedef struct rtmi_peer {
     char host[RTMI_HOST]; /* name or address, without the brackets of an IPv6 literal */
     char port[6];
     bool tls;
-    bool usual_port; /* 80 or 443 by its scheme: left out of the Host field (RFC 9110 4.2) */
+    bool default_port; /* 80 or 443 by its scheme: left out of the Host field (RFC 9110 4.2) */
 } rtmi_peer;
 
 /* Whether a text is one character or more, all of them alphanumeric or among these. */
@@ -1391,7 +1337,7 @@ static bool rtmi_is_token(const char *text, size_t length) {
 }
 
 /* host, host:port, [v6]:port up to the end of the text. */
-static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer, unsigned usual) {
+static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer, unsigned default_port) {
     const char *end = text + length, *host = text, *host_end;
     if (length && *text == '[') {
         host++;
@@ -1404,7 +1350,7 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     }
     size_t host_size = (size_t)(host_end - host);
     if (host_size >= RTMI_HOST || !rtmi_consists_of(host, host_size, "-._:%")) return false;
-    unsigned long port = usual;
+    unsigned long port = default_port;
     if (text < end && *text++ != ':') return false;
     if (text < end) {
         char *stop;
@@ -1414,7 +1360,7 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     memcpy(peer->host, host, host_size);
     peer->host[host_size] = '\0';
     snprintf(peer->port, sizeof peer->port, "%u", (unsigned)port & 0xffff);
-    peer->usual_port = port == usual;
+    peer->default_port = port == default_port;
     return true;
 }
 
@@ -1470,7 +1416,7 @@ static void rtmi_write_request(rtmi_buf *out, const char *method, const char *pa
     rtmi_buf_text(out, " HTTP/1.1\r\n");
     if (!rtmi_find_header(user_lines, "Host")) {
         rtmi_buf_text(out, "Host: ");
-        rtmi_write_authority(out, peer, !peer->usual_port);
+        rtmi_write_authority(out, peer, !peer->default_port);
         rtmi_buf_text(out, "\r\n");
     }
     rtmi_write_header(out, user_lines, "User-Agent", "rtm.h/" RTM_VERSION);
@@ -1935,20 +1881,7 @@ static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t
     if (!rtmi_buf_reserve(out, header_size + 4 + size)) return false;
     rtmi_buf_add(out, header, header_size + 4);
     const unsigned char *in = payload;
-    char *to = out->data + out->size;
-    unsigned char twice[8];
-    uint64_t word, pattern;
-    size_t i = 0;
-    memcpy(twice, mask, 4);
-    memcpy(twice + 4, mask, 4);
-    memcpy(&pattern, twice, 8);
-    for (; size - i >= 8; i += 8) { /* a word at a time */
-        memcpy(&word, in + i, 8);
-        word ^= pattern;
-        memcpy(to + i, &word, 8);
-    }
-    for (; i < size; i++) to[i] = (char)(in[i] ^ mask[i & 3]);
-    out->size += size;
+    for (size_t i = 0; i < size; i++) out->data[out->size++] = (char)(in[i] ^ mask[i & 3]);
     return true;
 }
 
@@ -2298,6 +2231,10 @@ typedef struct rtmi_conn {
 
 /* Waking up ----------------------------------------------------------------------------------- */
 
+static bool rtmi_set_flags(int fd) {
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) >= 0;
+}
+
 #if RTMI_EPOLL
 static bool rtmi_network_open(rtmi_network *network) {
     struct epoll_event event = { .events = EPOLLIN };
@@ -2317,13 +2254,8 @@ static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, sh
 }
 #else
 static bool rtmi_network_open(rtmi_network *network) {
-    network->epoll = network->wake[0] = network->wake[1] = -1;
-    if (pipe(network->wake) < 0) return false;
-    for (int i = 0; i < 2; i++) {
-        fcntl(network->wake[i], F_SETFD, FD_CLOEXEC);
-        if (fcntl(network->wake[i], F_SETFL, O_NONBLOCK) < 0) return false;
-    }
-    return true;
+    return pipe(network->wake) == 0 && rtmi_set_flags(network->wake[0]) &&
+           rtmi_set_flags(network->wake[1]);
 }
 
 static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
@@ -2581,10 +2513,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
     int one = 1;
     conn->fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
     if (conn->fd < 0) return false;
-#if !RTMI_SOCK_FLAGS
-    fcntl(conn->fd, F_SETFD, FD_CLOEXEC);
-    if (fcntl(conn->fd, F_SETFL, O_NONBLOCK) < 0) return false;
-#endif
+    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(conn->fd)) return false;
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
@@ -4642,7 +4571,7 @@ rtm_json rtm_json_name(rtm_json json, size_t index) {
 }
 
 size_t rtm_json_size(rtm_json json) {
-    const rtmi_jsmntok_t *token = rtmi_json_token(json);
+    const jsmntok_t *token = rtmi_json_token(json);
     return token ? (size_t)token->size : 0;
 }
 

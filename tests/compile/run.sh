@@ -20,11 +20,18 @@ for compiler in $compilers; do
     done
     $compiler -std=c99 $strict same_file.c -o "$out/same" -lbearssl && "$out/same"
     $compiler -std=c99 $strict two_a.c two_b.c -o "$out/two" -lbearssl && "$out/two"
-    for set in "" -DJSMN_STATIC "-DJSMN_HEADER jsmn_impl.c" -DJSMN_PARENT_LINKS \
-        "-DJSMN_STRICT -DJSMN_STATIC"; do
+    # A jsmn.h that was included before must be one that rtm.h can use, else an #error tells.
+    for set in "" -DJSMN_STATIC -DJSMN_HEADER -DJSMN_PARENT_LINKS "-DJSMN_STRICT -DJSMN_STATIC" \
+        "-DJSMN_PARENT_LINKS -DJSMN_STRICT"; do
         for order in before after; do
-            $compiler -std=c99 -Wall -Wextra -Werror -I../.. $set jsmn_$order.c \
-                -o "$out/jsmn" -lbearssl && "$out/jsmn"
+            case "$order $set" in
+            *HEADER* | "before " | "before -DJSMN_ST"*)
+                $compiler -std=c99 -I../.. $set -fsyntax-only jsmn_$order.c 2>"$out/error" && exit 1
+                grep -q 'include rtm.h before jsmn.h' "$out/error" ;;
+            *)
+                $compiler -std=c99 -Wall -Wextra -Werror -I../.. $set jsmn_$order.c \
+                    -o "$out/jsmn" -lbearssl && "$out/jsmn" ;;
+            esac
         done
     done
     pass "$compiler, C99 to C17, alone, twice, two files, jsmn before and after"
