@@ -655,7 +655,7 @@ enum {
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
     RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
-    RTMI_READ_BUFFER = 4096,         /* read-ahead in front of the TLS engine */
+    RTMI_READ_BUFFER = 4096,   /* read-ahead in front of the TLS engine */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
@@ -907,7 +907,8 @@ static bool rtmi_redact(char *text, bool cut, const char *secrets) {
         for (size = 0; p + size < end && (!size || state.need); size++) {
             unsigned char c = (unsigned char)p[size];
             stars_end = rtmi_stars_end(p + size, end, cut, secrets, stars_end);
-            if (!(valid = rtmi_utf8_check(&state, &c, 1))) break;
+            valid = rtmi_utf8_check(&state, &c, 1);
+            if (!valid) break;
             code = code << 6 | (c < 0x80 ? c : c < 0xc0 ? c & 0x3f : c & (0x3fu >> state.need));
         }
         bool stars = stars_end > p, whole = valid && !state.need;
@@ -926,21 +927,21 @@ static bool rtmi_redact(char *text, bool cut, const char *secrets) {
 
 /* Records why something failed, and returns `result`, so that a caller can return this. */
 RTMI_PRINTF(3)
-static rtm_result rtmi_fail(rtmi_error *why, rtm_result result, const char *format, ...) {
+static rtm_result rtmi_fail(rtmi_error *error, rtm_result result, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    bool cut = vsnprintf(why->text, sizeof why->text, format, arguments) >= (int)sizeof why->text;
+    int length = vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    rtmi_redact(why->text, cut, why->secrets);
+    rtmi_redact(error->text, length >= (int)sizeof error->text, error->secrets);
     return result;
 }
 
-static rtm_result rtmi_out_of_memory(rtmi_error *why) {
-    return rtmi_fail(why, RTM_E_MEMORY, "out of memory");
+static rtm_result rtmi_out_of_memory(rtmi_error *error) {
+    return rtmi_fail(error, RTM_E_MEMORY, "out of memory");
 }
 
-static rtm_result rtmi_no_random(rtmi_error *why) {
-    return rtmi_fail(why, RTM_E_TLS, "no source of random numbers");
+static rtm_result rtmi_no_random(rtmi_error *error) {
+    return rtmi_fail(error, RTM_E_TLS, "no source of random numbers");
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -1046,9 +1047,10 @@ static const char *rtmi_json_colon(const char *p, const char *end) {
 static const char *rtmi_document_key(rtmi_document *document, const char *p, const char *end,
                                      bool outermost) {
     const char *name = p + 1;
-    if (p == end || *p != '"' || !(p = rtmi_json_string_end(name, end))) return NULL;
+    p = p < end && *p == '"' ? rtmi_json_string_end(name, end) : NULL;
+    if (p) p = rtmi_json_colon(p, end);
     document->values++;
-    if ((p = rtmi_json_colon(p, end)) && outermost && document->members < RTMI_MEMBERS) {
+    if (p && outermost && document->members < RTMI_MEMBERS) {
         unsigned i = document->members++;
         document->member[i].name = (unsigned)(name - document->text);
         document->member[i].value = (unsigned)(p - document->text);
@@ -1139,13 +1141,14 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
     return rtmi_document_check(document);
 }
 
-/* Behind the value that begins at p; NULL when it is cut off. Reads any bytes safely. */
+/* Behind the value that begins at p; NULL when it is cut off. Safe on a text that was not checked. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
     size_t depth = 0;
     do {
         if (p == end) return NULL;
         if (*p == '"') {
-            if (!(p = rtmi_json_string_end(p + 1, end))) return NULL;
+            p = rtmi_json_string_end(p + 1, end);
+            if (!p) return NULL;
         } else if (*p == '{' || *p == '[') {
             depth++;
             p++;
@@ -1215,14 +1218,17 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
 }
 
 /* Finds a member of an object, or of what is left of one from a comma on: the first where a name
-   stands twice. Reads any bytes safely; the value is as good as the text was before it. */
+   stands twice. Safe on a text that was not checked; what it finds there is valid JSON only if the
+   text is. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
     const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
     if (p == end || (*p != '{' && *p != ',')) return rtmi_json_none;
     do {
-        const char *name = rtmi_json_space(p + 1, end), *value;
-        if (name == end || *name++ != '"' || !(value = rtmi_json_string_end(name, end))) break;
-        if (!(value = rtmi_json_colon(value, end)) || !(p = rtmi_json_skip(value, end))) break;
+        const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *value = NULL;
+        if (quote < end && *quote == '"') value = rtmi_json_string_end(name, end);
+        if (value) value = rtmi_json_colon(value, end);
+        p = value ? rtmi_json_skip(value, end) : NULL;
+        if (!p) break;
         if (rtmi_json_says(name, key, length))
             return (rtm_json){ value, (size_t)(p - value), object.document };
         p = rtmi_json_space(p, end);
@@ -1341,12 +1347,13 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     const char *end = text + length, *host = text, *host_end;
     if (length && *text == '[') {
         host++;
-        if (!(host_end = memchr(text, ']', length))) return false;
-        if (!memchr(host, ':', (size_t)(host_end - host))) return false;
+        host_end = memchr(text, ']', length);
+        if (!host_end || !memchr(host, ':', (size_t)(host_end - host))) return false;
         text = host_end + 1;
     } else {
         host_end = memchr(text, ':', length);
-        text = host_end = host_end ? host_end : end;
+        if (!host_end) host_end = end;
+        text = host_end;
     }
     size_t host_size = (size_t)(host_end - host);
     if (host_size >= RTMI_HOST || !rtmi_consists_of(host, host_size, "-._:%")) return false;
@@ -1455,7 +1462,7 @@ typedef enum rtmi_http_part {
 } rtmi_http_part;
 
 /* What a response may do beside being an ordinary one. */
-typedef enum rtmi_http_kind { RTMI_HTTP_CALL, RTMI_HTTP_UPGRADE, RTMI_HTTP_CONNECT } rtmi_http_kind;
+typedef enum rtmi_http_kind { RTMI_HTTP_ORDINARY, RTMI_HTTP_UPGRADE, RTMI_HTTP_CONNECT } rtmi_http_kind;
 
 typedef struct rtmi_http {
     rtmi_http_part part;
@@ -2358,18 +2365,17 @@ static rtmi_host *rtmi_network_host(rtmi_network *network, const rtmi_peer *peer
         at = &(*at)->next;
     }
     host = *at;
-    if (host) {
-        *at = host->next;
-    } else if (!(host = rtmi_alloc(sizeof *host))) {
-        return NULL;
-    }
+    if (host) *at = host->next;
+    else host = rtmi_alloc(sizeof *host);
+    if (!host) return NULL;
     if (!rtmi_same_peer(&host->peer, peer)) {
         rtmi_lookup_abandon(host->lookup);
         memset(host, 0, sizeof *host);
         host->peer = *peer;
     }
     host->next = network->hosts;
-    return network->hosts = host;
+    network->hosts = host;
+    return host;
 }
 
 /* Starts a lookup of the host, unless one is under way that an earlier attempt gave up waiting for:
@@ -2986,7 +2992,7 @@ static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *pe
     rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size;
-    if (exchange->kind != RTMI_HTTP_CALL || conn->phase != RTMI_CONN_READY ||
+    if (exchange->kind != RTMI_HTTP_ORDINARY || conn->phase != RTMI_CONN_READY ||
         !conn->http.keep_alive || conn->http.part != RTMI_HTTP_COMPLETE ||
         !rtmi_same_peer(&conn->peer, peer) || now - conn->used_at >= RTMI_KEEP_ALIVE_MS)
         return false;
@@ -3549,7 +3555,7 @@ static void rtmi_begin_api(rtm_client *client, rtmi_exchange *exchange, const ch
     if (form) rtmi_buf_add(out, form->data, form->size);
     exchange->method = method;
     exchange->limit = settings->max_message;
-    rtmi_exchange_start(exchange, RTMI_HTTP_CALL, &settings->api, now, settings->timeout_ms);
+    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &settings->api, now, settings->timeout_ms);
 }
 
 /* The end of a session ------------------------------------------------------------------------ */
@@ -3932,8 +3938,8 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
 static RTMI_THREAD char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
 
-static rtm_result rtmi_refuse(rtm_client *client, const char *what, const char *why) {
-    return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", what, why);
+static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char *fault) {
+    return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
 }
 
 /* The first of these variables that is not empty: its value, and its name. */
@@ -3983,9 +3989,9 @@ static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *con
         memchr(path, '?', length))
         return rtmi_refuse(client, "base_url", "not of the form https://host[:port]/path/");
     bool slash = length && path[length - 1] == '/';
-    if (!(client->settings.base_path = rtmi_copy(path, length + !slash)))
-        return rtmi_out_of_memory(&client->error);
-    client->settings.base_path[slash ? length - 1 : length] = '/';
+    char *copy = client->settings.base_path = rtmi_copy(path, length + !slash);
+    if (!copy) return rtmi_out_of_memory(&client->error);
+    if (!slash) copy[length] = '/';
     return RTM_OK;
 }
 
@@ -4337,7 +4343,8 @@ rtm_result rtm_run(rtm_client *client) {
         sigaction(numbers[i], NULL, &old[i]);
         if (old[i].sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
     }
-    while ((result = rtm_poll(client, -1)) >= 0) continue;
+    do result = rtm_poll(client, -1);
+    while (result >= 0);
     for (int i = 0; i < signals; i++) sigaction(numbers[i], &old[i], NULL);
     if (signals) rtmi_running = outer;
     return result == RTM_E_STOPPED ? RTM_OK : (rtm_result)result;
@@ -4486,8 +4493,8 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (!client->web) {
-        if (!(client->web = rtmi_alloc(sizeof *client->web)))
-            return rtmi_out_of_memory(&client->error);
+        client->web = rtmi_alloc(sizeof *client->web);
+        if (!client->web) return rtmi_out_of_memory(&client->error);
         rtmi_exchange_init(client->web, &client->network, &client->error);
     }
     bool valid = true;

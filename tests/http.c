@@ -628,7 +628,7 @@ static void a_complete_response_takes_nothing_more(void **state) {
     size_t used = 9;
     outcome out;
     (void)state;
-    begin(&out, RTMI_HTTP_CALL);
+    begin(&out, RTMI_HTTP_ORDINARY);
     feed(&out, "HTTP/1.1 204 N\r\n\r\n", 18);
     assert_int_equal(rtmi_http_parse(&out.http, at_guard("HTTP", 4), 4, &used), RTMI_HTTP_DONE);
     assert_int_equal(used, 0);
