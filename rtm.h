@@ -1141,7 +1141,7 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
     return rtmi_document_check(document);
 }
 
-/* Behind the value that begins at p; NULL when it is cut off. Safe on a text that was not checked. */
+/* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
     size_t depth = 0;
     do {
@@ -1343,7 +1343,8 @@ static bool rtmi_is_token(const char *text, size_t length) {
 }
 
 /* host, host:port, [v6]:port up to the end of the text. */
-static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer, unsigned default_port) {
+static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer,
+                                 unsigned default_port) {
     const char *end = text + length, *host = text, *host_end;
     if (length && *text == '[') {
         host++;
@@ -1462,7 +1463,11 @@ typedef enum rtmi_http_part {
 } rtmi_http_part;
 
 /* What a response may do beside being an ordinary one. */
-typedef enum rtmi_http_kind { RTMI_HTTP_ORDINARY, RTMI_HTTP_UPGRADE, RTMI_HTTP_CONNECT } rtmi_http_kind;
+typedef enum rtmi_http_kind {
+    RTMI_HTTP_ORDINARY,
+    RTMI_HTTP_UPGRADE, /* to a WebSocket: 101 is welcome */
+    RTMI_HTTP_CONNECT  /* of a proxy: a tunnel follows */
+} rtmi_http_kind;
 
 typedef struct rtmi_http {
     rtmi_http_part part;
