@@ -15,9 +15,9 @@
      >>http     URLs, requests, the response parser (RFC 9112)
      >>ws       handshake, frame parser and writer (RFC 6455)
      >>trust    X.509 trust anchors
-     >>conn     resolve, TCP, proxy, TLS, bytes: all socket calls
-     >>call     one HTTP exchange
-     >>session  states, timers, backoff, dispatch, sends
+     >>conn     lookup, TCP, proxy, TLS, bytes: all socket calls
+     >>exchange one HTTP exchange over a connection
+     >>session  sessions and their states, dispatch, sends, reconnect rules
      >>config   what the user gave, checked and copied
      >>public   the public functions
 
@@ -60,11 +60,13 @@
                 is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
                 and config.tls_setup may call nothing but rtm_stop.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
-                may be called from any thread and from a signal handler.
+                and rtm_wake may be called from any thread and from a signal handler. Host names are
+                looked up in short-lived threads of rtm.h's own, one for a host at most, which run
+                getaddrinfo and nothing of the program's, with all signals blocked.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
-     Time       All times are milliseconds of a monotonic clock. Only getaddrinfo may block longer
-                than asked for; define RTM_GETADDRINFO to put something else in its place.
+     Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
+                for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
                   the client                           5,848
                   TLS: engine, record buffers         21,544   while connected
@@ -98,9 +100,9 @@
      FINISHED    stopped, or fatal         returns the result              none
 
      One rtm_poll call, in this order:
-       1. does what the state can do without waiting, and runs the callbacks of what has come;
-       2. if no callback ran, waits for the socket, for the state's deadline, or timeout_ms;
-       3. does again what can be done now.
+       1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
+          the state's deadline; but no longer than timeout_ms, and not while bytes are at hand;
+       2. does all that can be done without waiting, and runs the callbacks of what has come.
      A PING of the server is answered before the next event is dispatched. One call takes at most
      262,144 bytes from the socket, whatever they are, so that a flood cannot keep rtm_poll from
      returning; rtm_timeout_ms is 0 then.
@@ -180,6 +182,8 @@
      RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
                                                                    /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
+                       run in a thread; what it takes is bounded by timeout_ms whatever it does
+     RTM_NO_THREADS    looks names up in the caller's thread: for systems without threads
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
 #ifndef RTM_H
@@ -299,8 +303,8 @@ typedef struct rtm_config {
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
-    int timeout_ms;             /* for each connection with its answer, and each call, the lookup of
-                                   a host name apart; default 30000 */
+    int timeout_ms;             /* for a connection and its answer, each call included; default
+                                   30000. A late lookup's answer serves the next attempt */
     int ping_interval_ms;       /* silence before a PING, dead after half as much again; default
                                    30000; -1 = never */
     bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
