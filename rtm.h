@@ -2687,6 +2687,7 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
     return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
+/* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
     if (conn->fd < 0) return;
     rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
@@ -2744,7 +2745,6 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
         }
     }
     if (conn->tls) rtmi_tls_run(conn, 0);
-    rtmi_conn_watch(conn);
 }
 
 /* Sends close_notify and FIN as far as the socket takes them, and closes. */
@@ -2827,7 +2827,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     rtmi_host *host = rtmi_network_host(conn->network, hop);
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
-    if (!conn->step_deadline) {
+    if (!conn->step_deadline || (!host->lookup && !host->count)) {
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: no thread, memory "
                              "or file descriptor for it", hop->host);
@@ -3075,7 +3075,6 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
         result = rtmi_exchange_read(exchange);
         if (result == RTM_OK) conn->used_at = now;
     }
-    rtmi_conn_watch(conn);
     if (result != RTM_E_AGAIN || now < conn->deadline) return result;
     return rtmi_conn_timeout(conn);
 }
@@ -3315,6 +3314,7 @@ static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int
     }
     session->ws.close_sent = opcode == RTMI_WS_CLOSE;
     rtmi_conn_flush(conn); /* what cannot be sent now waits; a broken connection shows in reading */
+    rtmi_conn_watch(conn);
     return RTM_OK;
 }
 
@@ -4296,6 +4296,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     rtmi_wait(client, conns, count, finished ? 0 : timeout_ms);
     client->woken = false;
     rtmi_step(client, client->session[0]);
+    for (int i = 0; i < count; i++) rtmi_conn_watch(conns[i]);
     client->polling = false;
     if (rtm_get_state(client) != RTM_STATE_FINISHED) return client->dispatched;
     rtm_result cause = client->session[0]->cause;
