@@ -23,8 +23,9 @@ cat >$out/client.c <<'END'
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 int main(void) {
-    printf("a client: %zu bytes, TLS while connected: %zu, read-ahead: %d\n", sizeof(rtm_client),
-           sizeof(rtmi_tls), (int)RTMI_AHEAD);
+    printf("a client: %zu bytes, its session: %zu, TLS while connected: %zu, read buffer: %d, "
+           "a host: %zu\n", sizeof(rtm_client), sizeof(rtmi_session), sizeof(rtmi_tls),
+           (int)RTMI_READ_BUFFER, sizeof(rtmi_host));
     return 0;
 }
 END

@@ -73,7 +73,7 @@ static long rss_kib(void) {
 static bool until(rtm_client *bot, const int *counter, int value) {
     long long end = now_ms() - skipped_ms + 10000;
     while (*counter < value && now_ms() - skipped_ms < end) {
-        if (rtm_fd(bot) < 0 && rtm_timeout_ms(bot) > 0) skipped_ms += rtm_timeout_ms(bot);
+        if (rtm_get_state(bot) == RTM_STATE_WAITING) skipped_ms += rtm_timeout_ms(bot);
         if (rtm_poll(bot, 100) < 0) return false;
     }
     return *counter >= value;

@@ -18,61 +18,62 @@ enum {
 };
 
 typedef struct echo_client {
-    rtmi_network network; /* no proxy; the CA */
-    rtmi_why why;
+    rtmi_network network;   /* no proxy; the CA */
     rtmi_peer peer;
-    rtmi_call call;     /* the exchange that opens the WebSocket, and its connection */
+    rtmi_exchange exchange; /* that opens the WebSocket, and its connection */
     rtmi_ws ws;
-    long long number;   /* that the server last sent as a text */
-    bool silent;        /* do not echo */
+    long long number;       /* that the server last sent as a text */
+    bool silent;            /* do not echo */
 } echo_client;
 
-/* Waits for the socket; false when the time is over. */
+/* Waits until the connection has something to do, or a lookup an answer; false when the time is
+   over. */
 static bool wait_until(rtmi_conn *conn, long long deadline) {
-    long long left = deadline - RTM_NOW_MS();
-    struct pollfd pollfd = { conn->fd, rtmi_conn_events(conn), 0 };
-    if (left <= 0) return false;
-    if (poll(&pollfd, 1, (int)left) > 0) conn->drained = false;
-    return true;
+    long long left = rtmi_conn_due(conn, deadline) - RTM_NOW_MS();
+    struct pollfd fds[] = { { conn->fd, rtmi_conn_events(conn), 0 },
+                            { conn->network->wake[0], POLLIN, 0 } };
+    if (poll(fds, 2, left > 0 ? (int)left : 0) > 0) {
+        if (fds[0].revents) conn->ready = true;
+        if (fds[1].revents) rtmi_wake_clear(fds[1].fd);
+    }
+    conn->budget = RTMI_BUDGET;
+    return RTM_NOW_MS() < deadline;
 }
 
 /* Opens a WebSocket to this path of the server. */
 static rtm_result open_websocket(echo_client *echo, const char *path) {
     char key[25];
     unsigned char nonce[16];
-    rtmi_buf text = { key, 0, sizeof key, false }, *request = &echo->call.request;
-    rtmi_conn *conn = &echo->call.conn;
-    long long now = RTM_NOW_MS(), deadline = now + SILENCE_MS;
-    if (RTM_RANDOM(nonce, sizeof nonce))
-        return rtmi_fail(&echo->why, RTM_E_TLS, "no source of random numbers");
+    rtmi_exchange *exchange = &echo->exchange;
+    rtmi_conn *conn = &exchange->conn;
+    rtmi_buf text = { key, 0, sizeof key, false }, *request = &exchange->request;
+    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&conn->error);
     rtmi_base64(&text, nonce, sizeof nonce);
     key[24] = '\0';
     rtmi_write_request(request, "GET", path, strlen(path), &echo->peer, NULL);
     rtmi_buf_text(request, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
-    rtmi_buf_text(request, key);
-    rtmi_buf_text(request, "\r\n\r\n");
-    rtm_result result = rtmi_call_start(&echo->call, RTMI_HTTP_UPGRADE, &echo->peer, now, deadline);
-    if (result == RTM_OK)
-        while ((result = rtmi_call_step(&echo->call, RTM_NOW_MS())) == RTM_E_AGAIN)
-            if (!wait_until(conn, deadline))
-                return rtmi_fail(&echo->why, RTM_E_TIMEOUT, "no answer to the upgrade");
+                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ", key, "\r\n\r\n");
+    rtmi_exchange_start(exchange, RTMI_HTTP_UPGRADE, &echo->peer, RTM_NOW_MS(), SILENCE_MS);
+    rtm_result result;
+    conn->budget = RTMI_BUDGET;
+    while ((result = rtmi_exchange_step(exchange, RTM_NOW_MS())) == RTM_E_AGAIN)
+        wait_until(conn, conn->deadline); /* when that has passed, the next step says so */
     if (result != RTM_OK) return result;
     if (conn->http.status != 101)
-        return rtmi_fail(&echo->why, RTM_E_HTTP, "refused with status %d", conn->http.status);
+        return rtmi_fail(&conn->error, RTM_E_HTTP, "refused with status %d", conn->http.status);
     const char *wrong = rtmi_ws_check_upgrade(&conn->http, key);
-    if (wrong) return rtmi_fail(&echo->why, RTM_E_WEBSOCKET, "bad handshake: %s", wrong);
+    if (wrong) return rtmi_fail(&conn->error, RTM_E_WEBSOCKET, "bad handshake: %s", wrong);
     rtmi_ws_start(&echo->ws, LONGEST);
     return RTM_OK;
 }
 
 /* Queues a frame; the loop of converse() sends it. */
 static rtm_result queue(echo_client *echo, int opcode, const void *data, size_t size) {
+    rtmi_conn *conn = &echo->exchange.conn;
     unsigned char mask[4];
-    if (RTM_RANDOM(mask, sizeof mask))
-        return rtmi_fail(&echo->why, RTM_E_TLS, "no source of random numbers");
-    if (!rtmi_ws_frame(&echo->call.conn.out, opcode, data, size, mask))
-        return rtmi_out_of_memory(&echo->why);
+    if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&conn->error);
+    if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask))
+        return rtmi_out_of_memory(&conn->error);
     return RTM_OK;
 }
 
@@ -85,8 +86,8 @@ static rtm_result queue_close(echo_client *echo, int code) {
 static rtm_result answer(echo_client *echo, rtmi_ws_what what, bool *closing) {
     rtmi_ws *ws = &echo->ws;
     if (what == RTMI_WS_SKIPPED)
-        return rtmi_fail(&echo->why, ws->skip, "a message that could not be kept: %s",
-                         rtm_strerror(ws->skip));
+        return rtmi_fail(&echo->exchange.conn.error, ws->skip,
+                         "a message that could not be kept: %s", rtm_strerror(ws->skip));
     *closing = what == RTMI_WS_BAD || ws->opcode == RTMI_WS_CLOSE;
     if (*closing) return queue_close(echo, ws->code);
     if (ws->opcode == RTMI_WS_PONG) return RTM_OK;
@@ -98,7 +99,7 @@ static rtm_result answer(echo_client *echo, rtmi_ws_what what, bool *closing) {
 
 /* Echoes until the server ends the connection, or has had its time to do so after a CLOSE. */
 static rtm_result converse(echo_client *echo) {
-    rtmi_conn *conn = &echo->call.conn;
+    rtmi_conn *conn = &echo->exchange.conn;
     long long deadline = RTM_NOW_MS() + SILENCE_MS;
     bool closing = false;
     for (;;) {
@@ -109,7 +110,7 @@ static rtm_result converse(echo_client *echo) {
         if (result == RTM_E_AGAIN) {
             if (wait_until(conn, deadline)) continue;
             if (closing) return RTM_OK;
-            return rtmi_fail(&echo->why, RTM_E_TIMEOUT, "the server fell silent");
+            return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "the server fell silent");
         }
         if (result != RTM_OK) return RTM_OK; /* whether that was right, the report says */
         used = size;                         /* nothing counts after a CLOSE (RFC 6455 5.5.1) */
@@ -127,8 +128,9 @@ static rtm_result converse(echo_client *echo) {
 static bool visit(echo_client *echo, const char *path) {
     rtm_result result = open_websocket(echo, path);
     if (result == RTM_OK) result = converse(echo);
-    rtmi_conn_close(&echo->call.conn);
-    if (result != RTM_OK) fprintf(stderr, "ws_echo: %s: %s\n", path, echo->why.text);
+    rtmi_conn_close(&echo->exchange.conn);
+    if (result != RTM_OK)
+        fprintf(stderr, "ws_echo: %s: %s\n", path, echo->exchange.conn.error.text);
     return result == RTM_OK;
 }
 
@@ -158,9 +160,10 @@ int main(int argc, char **argv) {
         return 1;
     }
     echo.network.ca_file = argc == 3 ? argv[2] : NULL;
-    rtmi_conn_init(&echo.call.conn, &echo.network, &echo.why);
-    bool done = run_cases(&echo);
-    rtmi_call_free(&echo.call);
+    rtmi_conn_init(&echo.exchange.conn, &echo.network, NULL);
+    bool done = rtmi_network_open(&echo.network) && run_cases(&echo);
+    rtmi_exchange_free(&echo.exchange);
+    rtmi_network_close(&echo.network);
     rtmi_buf_free(&echo.ws.buffer);
     return done ? 0 : 1;
 }

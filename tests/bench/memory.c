@@ -143,10 +143,12 @@ static void many_clients(const char *ca_file, long clients) {
 int main(int argc, char **argv) {
     if (argc != 4) return 2;
     url = argv[1];
+    bench_allow_files();
     one_root(argv[2]);
     whole_bundle(argv[2]);
     steady_state(argv[2]);
     many_clients(argv[2], strtol(argv[3], NULL, 10));
-    printf("sizeof_client=%zu leaked=%zu\n", sizeof(rtm_client), live);
+    printf("sizeof_client=%zu leaked=%zu\n", sizeof(rtm_client) + sizeof(rtmi_session),
+           live);
     return live != 0;
 }

@@ -103,64 +103,55 @@ static void fail(rtm_client *bot, int result) {
     exit(1);
 }
 
-/* Many clients in one loop: asked for their descriptor and timeout after each step of theirs, so
-   that a turn of the loop costs what its own events cost, however many clients are silent. */
+/* Many clients in one loop: each is asked for its timeout after a step of its own, so that a turn of
+   the loop costs what its own events cost, however many clients are silent. */
 typedef struct seat {
     rtm_client *bot;
-    int fd;
-    short events;
     long long due; /* ms */
 } seat;
 
 static seat seats[CLIENTS];
 static long long earliest;
 
-static void step_seat(int epoll, seat *s) {
+static void step_seat(seat *s) {
     int result = rtm_poll(s->bot, 0);
     if (result < 0 && !b.ended) fail(s->bot, result);
-    int fd = result < 0 ? -1 : rtm_fd(s->bot);
-    short events = fd < 0 ? 0 : rtm_poll_events(s->bot);
-    struct epoll_event wanted = { 0 };
-    wanted.events = (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0);
-    wanted.data.u32 = (uint32_t)(s - seats);
-    /* Sessions are open before they get here, and none reconnects: the descriptor stays. */
-    if (fd >= 0 && s->fd < 0) epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &wanted);
-    else if (fd >= 0 && events != s->events) epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &wanted);
-    s->fd = fd;
-    s->events = events;
     int timeout = result < 0 ? -1 : rtm_timeout_ms(s->bot);
     s->due = timeout < 0 ? LLONG_MAX : bench_clock() / 1000000 + timeout;
     if (s->due < earliest) earliest = s->due;
 }
 
-static void step_due(int epoll) {
+static void step_due(void) {
     long long now = bench_clock() / 1000000;
     if (now < earliest) return;
     earliest = LLONG_MAX;
     for (long i = 0; i < clients; i++) {
-        if (seats[i].due <= now) step_seat(epoll, &seats[i]);
+        if (seats[i].due <= now) step_seat(&seats[i]);
         if (seats[i].due < earliest) earliest = seats[i].due;
     }
 }
 
 static void run_many(void) {
     struct epoll_event ready[256];
+    bench_allow_files();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     for (long i = 0; i < clients; i++) {
-        seats[i] = (seat){ make_client(), -1, 0, 0 };
+        struct epoll_event wanted = { .events = EPOLLIN, .data.u32 = (uint32_t)i };
+        seats[i].bot = make_client();
+        epoll_ctl(epoll, EPOLL_CTL_ADD, rtm_fd(seats[i].bot), &wanted);
         while (hellos <= i) { /* one handshake at a time, as a server would like it */
             int result = rtm_poll(seats[i].bot, 100);
             if (result < 0) fail(seats[i].bot, result);
         }
-        step_seat(epoll, &seats[i]);
+        step_seat(&seats[i]);
     }
     b.start_cpu = bench_cpu_us();
     b.started = true;
     while (ended < clients) {
         long long wait = earliest - bench_clock() / 1000000;
         int n = epoll_wait(epoll, ready, 256, wait < 0 ? 0 : wait > 1000 ? 1000 : (int)wait);
-        for (int i = 0; i < n; i++) step_seat(epoll, &seats[ready[i].data.u32]);
-        step_due(epoll);
+        for (int i = 0; i < n; i++) step_seat(&seats[ready[i].data.u32]);
+        step_due();
     }
 }
 

@@ -18,8 +18,9 @@ static void create(const char *text, unsigned place) {
     fuzz_fail_at = 0;
     rtmi_buf out = { 0 };
     size_t lines = 0;
-    if (client) rtmi_write_request(&out, "GET", client->base_path, strlen(client->base_path),
-                                   &client->api, client->headers);
+    const rtmi_settings *made = client ? &client->settings : NULL;
+    if (made) rtmi_write_request(&out, "GET", made->base_path, strlen(made->base_path), &made->api,
+                                 made->headers);
     for (size_t i = 0; i < out.size; i++) {
         lines += out.data[i] == '\n';
         CHECK(out.data[i] && (out.data[i] != '\n' || out.data[i - 1] == '\r'));

@@ -9,7 +9,10 @@
      to the client        S stop   D disconnect   M message   C call   J JSON   T time: net_command
 
    Any other is passed over. Checked here: no call on a descriptor that is not open, no wait longer
-   than a second. */
+   than a call may take. rtm.h is built as for systems without epoll, which has fewer calls to
+   replace, and looks names up without a thread, so that each run is the same. */
+#define RTMI_EPOLL 0
+#define RTM_NO_THREADS
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -20,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NET_FDS = 2, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT = 0x80 };
+enum { NET_FDS = 2, NET_WAKE = 90, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT = 0x80 };
 
 typedef struct net_socket {
     bool open, ended, blocked;
@@ -34,6 +37,8 @@ static struct {
     size_t left;
     unsigned options; /* NET_LAZY: do less than could be; NET_SILENT: no FIN at the end */
     net_socket socket[NET_FDS];
+    int pipe_ends;     /* NET_WAKE and NET_WAKE + 1, a bit each: the open ones */
+    size_t pipe_bytes; /* in it */
     char answer[256]; /* bytes answer_at..answer_end come before the input */
     size_t answer_at, answer_end;
 } net;
@@ -46,6 +51,10 @@ static inline void net_start(const uint8_t *in, size_t size, unsigned options) {
     net.in = in;
     net.left = size;
     net.options = options;
+}
+
+static inline void net_check_pipe(int fd) {
+    CHECK((fd == NET_WAKE || fd == NET_WAKE + 1) && (net.pipe_ends & 1 << (fd - NET_WAKE)));
 }
 
 static inline net_socket *net_at(int fd) {
@@ -164,19 +173,51 @@ static inline ssize_t net_send(int fd, const void *data, size_t size) {
     return (ssize_t)size;
 }
 
-static inline int net_poll(struct pollfd *poll, nfds_t count, int timeout) {
+static inline short net_revents(const struct pollfd *poll) {
     int next = net_next();
     bool data = next < 0 ? !(net.options & NET_SILENT) : !next || !strchr("SDMCJTNXY", next);
-    CHECK(count <= 1 && timeout >= 0 && timeout <= 1000);
-    if (count) {
-        const net_socket *socket = net_at(poll->fd);
-        poll->revents = (short)((data || socket->ended ? POLLIN : 0) |
-                                (socket->blocked || net_lazy() ? 0 : POLLOUT));
-        poll->revents = (short)(poll->revents & poll->events);
-        if (poll->revents) return 1;
+    if (poll->fd < 0) return 0;
+    if (poll->fd < NET_FIRST) {
+        net_check_pipe(poll->fd);
+        return net.pipe_bytes ? POLLIN : 0;
     }
-    fuzz_now += timeout;
+    const net_socket *socket = net_at(poll->fd);
+    int ready = data || socket->ended ? POLLIN : 0;
+    if (!socket->blocked && !net_lazy()) ready |= POLLOUT;
+    return (short)(ready & poll->events);
+}
+
+static inline int net_poll(struct pollfd *fds, nfds_t count, int timeout) {
+    int ready = 0;
+    CHECK(count >= 1 && count <= 3 && timeout >= 0 && timeout <= 30000);
+    for (nfds_t i = 0; i < count; i++) {
+        fds[i].revents = net_revents(&fds[i]);
+        ready += fds[i].revents != 0;
+    }
+    if (!ready) fuzz_now += timeout;
+    return ready;
+}
+
+static inline int net_pipe(int ends[2]) {
+    CHECK(!net.pipe_ends);
+    net.pipe_ends = 3;
+    ends[0] = NET_WAKE;
+    ends[1] = NET_WAKE + 1;
     return 0;
+}
+
+static inline ssize_t net_write(int fd, size_t size) {
+    net_check_pipe(fd);
+    net.pipe_bytes += size;
+    return (ssize_t)size;
+}
+
+static inline ssize_t net_read(int fd, size_t size) {
+    net_check_pipe(fd);
+    if (!net.pipe_bytes) return net_fail(EAGAIN);
+    if (size > net.pipe_bytes) size = net.pipe_bytes;
+    net.pipe_bytes -= size;
+    return (ssize_t)size;
 }
 
 static inline int net_socket_call(void) {
@@ -201,12 +242,15 @@ static inline int net_error(int fd, int *error) {
 
 /* fcntl, setsockopt, shutdown */
 static inline int net_option(int fd) {
-    net_at(fd);
+    if (fd < NET_FIRST) net_check_pipe(fd);
+    else net_at(fd);
     return 0;
 }
 
 static inline int net_close(int fd) {
-    net_at(fd)->open = false;
+    net_option(fd);
+    if (fd < NET_FIRST) net.pipe_ends &= ~(1 << (fd - NET_WAKE));
+    else net_at(fd)->open = false;
     return 0;
 }
 
@@ -234,3 +278,6 @@ static inline int net_resolve(struct addrinfo **list) {
 #define getsockopt(fd, level, name, value, size) ((void)(size), net_error(fd, value))
 #define shutdown(fd, how) net_option(fd)
 #define close(fd) net_close(fd)
+#define pipe(ends) net_pipe(ends)
+#define write(fd, data, size) ((void)(data), net_write(fd, size))
+#define read(fd, data, size) ((void)(data), net_read(fd, size))
