@@ -992,9 +992,9 @@ static bool rtmi_json_is_escape(char c) {
     }
 }
 
-/* To the next quote, backslash or control character in a string, or the end of the text: a word at a
-   time, which is a third of the time of a loop over bytes. In each mask the lowest bit is right;
-   those above it may be borrowed. */
+/* To the next quote, backslash or control character in a string, or the end of the text: a word at
+   a time, which takes a third of the time of a loop over bytes. In each mask the lowest bit is
+   right; those above it may be borrowed. */
 static const char *rtmi_json_plain_end(const char *p, const char *end) {
     for (; end - p >= 8; p += 8) {
         uint64_t word = rtmi_load(p);

@@ -653,7 +653,7 @@ static void check_url(const url_row *row) {
     assert_string_equal(peer.host, row->host);
     assert_string_equal(peer.port, row->port);
     assert_int_equal(peer.tls, row->tls);
-    assert_int_equal(peer.usual_port, row->usual);
+    assert_int_equal(peer.default_port, row->usual);
     assert_int_equal(length, strlen(row->path));
     assert_memory_equal(path, row->path, length);
 }
