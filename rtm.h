@@ -3705,10 +3705,14 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 /* The states, in the order of the table: each function does what can be done now, and returns the
    state that is next -------------------------------------------------------------------------- */
 
-static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
+static void rtmi_begin_calling(rtm_client *client, rtmi_session *session) {
     session->retry_after = -1;
     session->said_hello = false;
     rtmi_begin_api(client, &session->exchange, client->kind->method, NULL, client->now);
+}
+
+static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
+    rtmi_begin_calling(client, session);
     return RTM_STATE_CALLING;
 }
 
@@ -3749,16 +3753,16 @@ static rtm_state rtmi_state_calling(rtm_client *client, rtmi_session *session) {
     rtmi_exchange *exchange = &session->exchange;
     rtm_response response = { .error = "" };
     rtm_result result = rtmi_exchange_step(exchange, client->now);
-    if (result == RTM_E_AGAIN) return RTM_STATE_CALLING;
     if (result == RTM_OK) {
         result = rtmi_check_response(client, exchange, &response);
         session->retry_after = exchange->conn.http.retry_after;
     }
     if (client->kind->fallback && !strcmp(exchange->code, "method_deprecated")) {
         client->kind = client->kind->fallback;
-        rtmi_state_idle(client, session);
-        return rtmi_state_calling(client, session);
+        rtmi_begin_calling(client, session);
+        result = rtmi_exchange_step(exchange, client->now); /* there is no answer yet */
     }
+    if (result == RTM_E_AGAIN) return RTM_STATE_CALLING;
     /* In the call that opens a session there is nothing to mend by asking again. */
     if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
         result = RTM_E_AUTH;
@@ -3892,7 +3896,8 @@ static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
 
 static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
     if (client->now < session->deadline) return RTM_STATE_WAITING;
-    return rtmi_state_idle(client, session);
+    rtmi_begin_calling(client, session);
+    return RTM_STATE_CALLING;
 }
 
 static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
