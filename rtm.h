@@ -728,14 +728,16 @@ static char *rtmi_copy(const char *text, size_t length) {
 
 /* Makes room for `more` bytes. The old block is wiped, not realloc'd: it may have held a token. */
 static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
+    if (more > (size_t)-1 / 4 - buf->size) buf->failed = true;
     if (buf->failed) return false;
-    if (more <= buf->capacity - buf->size) return true;
+    if (buf->size + more <= buf->capacity) return true;
     size_t capacity = buf->capacity ? buf->capacity : 256;
-    buf->failed = more > (size_t)-1 / 4 - buf->size;
-    while (!buf->failed && capacity < buf->size + more) capacity += capacity / 2;
-    char *data = buf->failed ? NULL : RTM_REALLOC(NULL, capacity);
-    buf->failed = !data;
-    if (!data) return false;
+    while (capacity < buf->size + more) capacity += capacity / 2;
+    char *data = RTM_REALLOC(NULL, capacity);
+    if (!data) {
+        buf->failed = true;
+        return false;
+    }
     if (buf->size) memcpy(data, buf->data, buf->size);
     rtmi_free(buf->data, buf->capacity);
     buf->data = data;
@@ -4510,6 +4512,43 @@ static rtm_result rtmi_finish_call(rtm_client *client, rtmi_exchange *exchange) 
     }
 }
 
+/* The form fields of a request, from pairs of texts; false when one is not UTF-8. */
+static bool rtmi_write_pairs(rtmi_buf *form, va_list pairs) {
+    for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
+        const char *value = va_arg(pairs, const char *);
+        if (!value) continue; /* as Python leaves out None */
+        if (!rtmi_is_utf8(name, strlen(name)) || !rtmi_is_utf8(value, strlen(value))) return false;
+        if (form->size) rtmi_buf_text(form, "&");
+        rtmi_write_form(form, name);
+        rtmi_buf_text(form, "=");
+        rtmi_write_form(form, value);
+    }
+    return true;
+}
+
+/* Carries out a call over the connection kept for these. */
+static rtm_result rtmi_perform(rtm_client *client, rtm_response *response, const char *method,
+                               const rtmi_buf *form) {
+    rtmi_conn *waiting = &client->session[0]->exchange.conn;
+    rtmi_exchange *web = client->web;
+    long long began = RTM_NOW_MS();
+    rtmi_begin_api(client, web, method, form, began);
+    rtm_result result = rtmi_finish_call(client, web);
+    bool answered = result == RTM_OK;
+    if (answered) result = rtmi_check_response(client, web, response);
+    if (result != RTM_OK) client->error = web->conn.error;
+    rtmi_star_code(web);
+    if (!answered) rtmi_conn_close(&web->conn);
+    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
+    if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
+    client->woken = false;
+    /* An attempt to open a session that waited meanwhile is not charged for this. */
+    long long spent = RTM_NOW_MS() - began;
+    waiting->deadline += spent;
+    waiting->step_deadline += spent;
+    return result;
+}
+
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     rtm_response ignored;
     rtmi_buf form = { 0 };
@@ -4526,40 +4565,13 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
         if (!client->web) return rtmi_out_of_memory(&client->error);
         rtmi_exchange_init(client->web, &client->network, &client->error);
     }
-    bool valid = true;
     va_start(pairs, method);
-    for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
-        const char *value = va_arg(pairs, const char *);
-        if (!value) continue; /* as Python leaves out None */
-        valid = valid && rtmi_is_utf8(name, strlen(name)) && rtmi_is_utf8(value, strlen(value));
-        rtmi_buf_text(&form, form.size ? "&" : "");
-        rtmi_write_form(&form, name);
-        rtmi_buf_text(&form, "=");
-        rtmi_write_form(&form, value);
-    }
+    bool valid = rtmi_write_pairs(&form, pairs); /* perhaps pieces of the last response */
     va_end(pairs);
-    if (!valid) {
-        rtmi_buf_free(&form);
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "a name or value is not UTF-8");
-    }
-    long long began = RTM_NOW_MS();
-    rtmi_exchange *web = client->web;
-    rtmi_conn *waiting = &client->session[0]->exchange.conn;
-    rtmi_begin_api(client, web, method, &form, began);
+    rtm_result result = valid ? rtmi_perform(client, response, method, &form)
+                              : rtmi_fail(&client->error, RTM_E_ARGUMENT,
+                                          "a name or value is not UTF-8");
     rtmi_buf_free(&form);
-    rtm_result result = rtmi_finish_call(client, web);
-    bool answered = result == RTM_OK;
-    if (answered) result = rtmi_check_response(client, web, response);
-    if (result != RTM_OK) client->error = web->conn.error;
-    rtmi_star_code(web);
-    if (!answered) rtmi_conn_close(&web->conn);
-    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
-    if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
-    client->woken = false;
-    /* An attempt to open a session that waited meanwhile is not charged for this. */
-    long long spent = RTM_NOW_MS() - began;
-    waiting->deadline += spent;
-    waiting->step_deadline += spent;
     return result;
 }
 
