@@ -70,7 +70,7 @@
      Memory     taken once per connection, in bytes (64-bit):
                   the client and its session           4,512   and 3 descriptors, with its socket
                   a host's addresses, TLS session        600   of the last 4 hosts
-                  a lookup                               544   while it lasts, and a descriptor
+                  a lookup                               504   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
