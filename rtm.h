@@ -368,9 +368,9 @@ const char *rtm_version(void);
 /* Waits for something to do, and does all that can be done then (STATES above).
    timeout_ms  how long to wait at most: 0 = not at all, -1 = without bound
    Returns the number of events that callbacks ran for, perhaps 0: also before timeout_ms is over,
-   when a signal or rtm_wake came, or something happened that is no event. Once the client has finished for
-   good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise. RTM_E_BUSY in a
-   callback. Runs callbacks. */
+   when a signal or rtm_wake came, or something happened that is no event. Once the client has
+   finished for good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise.
+   RTM_E_BUSY in a callback. Runs callbacks. */
 int rtm_poll(rtm_client *client, int timeout_ms);
 
 /* For a loop of your own (epoll, libuv, GLib): wait until rtm_fd is readable, but no longer than
