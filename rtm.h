@@ -587,6 +587,9 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #if RTMI_EPOLL
 #include <sys/epoll.h>   /* epoll_ctl */
 #include <sys/eventfd.h> /* eventfd */
+#define RTMI_POLLRDHUP ((short)EPOLLRDHUP) /* the same number, but POSIX hides the other name */
+#else
+#define RTMI_POLLRDHUP 0
 #endif
 #ifndef RTM_NO_THREADS
 #include <pthread.h> /* pthread_create */
@@ -2233,6 +2236,7 @@ typedef struct rtmi_conn {
     short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
     bool ready;       /* poll() reported something, and no recv() has emptied the socket since */
+    bool ending;      /* poll() reported the end of the connection: it is behind what came before */
     bool received;    /* bytes came, since whoever asks set it to false */
     bool finished;    /* FIN came: the peer sends nothing more */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
@@ -2483,7 +2487,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     if (!conn->ready || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->ready = n == (ssize_t)size;
+    conn->ready = n == (ssize_t)size || (n > 0 && conn->ending);
     if (n == 0) {
         conn->finished = true;
         return rtmi_conn_closed(conn);
@@ -2772,7 +2776,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = false;
+    conn->finished = conn->ending = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;
@@ -3002,6 +3006,16 @@ static void rtmi_exchange_free(rtmi_exchange *exchange) {
     rtmi_document_free(&exchange->document);
 }
 
+/* Makes room for another response; what a large one took is given back. */
+static void rtmi_exchange_clear(rtmi_exchange *exchange) {
+    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
+        rtmi_buf_free(&exchange->body);
+        rtmi_document_free(&exchange->document);
+    }
+    rtmi_buf_clear(&exchange->body);
+    rtmi_document_clear(&exchange->document);
+}
+
 /* Whether the connection of the last exchange can serve this one too. One that has been idle for
    long may have died without a sign, which would cost the whole timeout to find out. */
 static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
@@ -3023,12 +3037,7 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
                                 long long now, long long timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
-    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
-        rtmi_buf_free(&exchange->body);
-        rtmi_document_free(&exchange->document);
-    }
-    rtmi_buf_clear(&exchange->body);
-    rtmi_document_clear(&exchange->document);
+    if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
     if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
     exchange->conn.deadline = now + timeout_ms;
@@ -3953,11 +3962,16 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
 static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
     int wake = client->network.wake[0];
     struct pollfd fds[1 + 2] = { { wake, POLLIN, 0 } };
-    for (int i = 0; i < count; i++)
-        fds[i + 1] = (struct pollfd){ conns[i]->fd, rtmi_conn_events(conns[i]), 0 };
+    for (int i = 0; i < count; i++) {
+        short events = rtmi_conn_events(conns[i]);
+        if (events & POLLIN) events |= RTMI_POLLRDHUP;
+        fds[i + 1] = (struct pollfd){ conns[i]->fd, events, 0 };
+    }
     if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         if (fds[i + 1].revents) conns[i]->ready = true;
+        if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
+    }
     if (!fds[0].revents) return;
     rtmi_wake_clear(wake);
     client->woken = true;
