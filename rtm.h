@@ -2545,7 +2545,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 #ifdef SO_NOSIGPIPE
     setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-    conn->ready = false;
+    conn->ready = conn->ending = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
@@ -2776,7 +2776,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = conn->ending = false;
+    conn->finished = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;

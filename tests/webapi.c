@@ -528,14 +528,6 @@ static void a_body_without_a_length_must_end_in_order(void **state) {
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
 }
 
-static void an_idle_connection_that_ends_wakes_nobody(void **state) {
-    (void)state;
-    make_bot(NULL);
-    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
-    server_close(&web);
-    assert_false(has_something_to_do());
-}
-
 static void a_connection_that_the_server_closed_is_replaced(void **state) {
     static const char *const once[] = {
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n{\"ok\":true}",
@@ -1070,7 +1062,6 @@ static const struct CMUnitTest tests[] = {
     WEB(the_connection_is_kept_for_the_next_call),
     WEB(a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet),
     WEB(a_connection_idle_for_a_minute_is_replaced),
-    WEB(an_idle_connection_that_ends_wakes_nobody),
     WEB(a_connection_that_the_server_closed_is_replaced),
     WEB(a_body_without_a_length_must_end_in_order),
     WEB(a_session_goes_on_with_nothing_lost),
