@@ -5,7 +5,8 @@
                               #include "rtm.h"
      In any other, C or C++:  #include "rtm.h"
      To build:                cc bot.c -lbearssl      (and jsmn.h, which is a header alone;
-                              Debian: apt install libbearssl-dev libjsmn-dev)
+                              Debian: apt install libbearssl-dev libjsmn-dev; before glibc 2.34
+                              also -pthread)
 
    CONTENTS (search for the tag)
      QUICK START, CONVENTIONS, STATES, EVENTS, ERRORS, SECURITY, OPTIONS       this comment
@@ -62,7 +63,8 @@
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
                 looked up in short-lived threads of rtm.h's own, one for a host at most, which run
-                getaddrinfo and nothing of the program's, with all signals blocked.
+                getaddrinfo and nothing of the program's, with all signals blocked; one that the
+                client gave up ends by itself.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
      Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
@@ -105,9 +107,9 @@
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
           the state's deadline; but no longer than timeout_ms, and not while bytes are at hand;
        2. does all that can be done without waiting, and runs the callbacks of what has come.
-     A PING of the server is answered before the next event is dispatched. One call takes at most
-     262,144 bytes from the socket, whatever they are, so that a flood cannot keep rtm_poll from
-     returning; rtm_timeout_ms is 0 then.
+     A PING of the server is answered before the next event is dispatched, the last of several. One
+     call takes at most 262,144 bytes from the socket, whatever they are, so that no flood can keep
+     rtm_poll from returning; rtm_timeout_ms is 0 then.
 
      Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
      get as far as "hello", and the sessions that did and then lasted less than 10 s; a session of
@@ -168,10 +170,11 @@
      server, which may send any bytes at any time.
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
-     only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
-     holds it, the proxy's password, or the value of a header that is secret by its name or value
-     (rtm_config.headers), of four bytes or more. Every length is checked before it is believed,
-     every buffer has a limit, every wait a deadline.
+     only, in a header only (an Authorization of your own in `headers` goes where they go); it is
+     wiped from memory by rtm_destroy, and no log line or error text holds it, the proxy's password,
+     or the value of a header that is secret by its name or value (rtm_config.headers), from 4 bytes
+     on. Every length is checked before it is believed, every buffer has a limit, every wait a
+     deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
      extended key usage (a certificate with a critical one is refused, others are ignored),
@@ -184,7 +187,7 @@
      RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
                                                                    /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
-                       run in a thread; what it takes is bounded by timeout_ms whatever it does
+                       called in a thread, perhaps still after rtm_destroy
      RTM_NO_THREADS    looks names up in the caller's thread: for systems without threads
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -343,8 +346,9 @@ void rtm_stop(rtm_client *client);
    May be called in a signal handler and from another thread. */
 void rtm_wake(rtm_client *client);
 
-/* Drops the open session at the next rtm_poll; then the reconnect rules decide, as if Slack had
-   closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs no callback itself. */
+/* Drops the open session at the next rtm_poll, behind the events that have come by then; then the
+   reconnect rules decide, as if Slack had closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs
+   no callback itself. */
 rtm_result rtm_disconnect(rtm_client *client);
 
 /* Whether a session is open, so that a message can be sent. */
@@ -670,6 +674,7 @@ enum {
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
     RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
+    RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
@@ -897,11 +902,12 @@ static const char *rtmi_stars_end(const char *at, const char *end, bool cut, con
     return stars_end;
 }
 
-/* What a terminal or a log viewer acts on: C0, DEL, C1, and what turns the direction of text. */
+/* What a terminal or a log viewer acts on: C0, DEL, C1, what ends a line or turns the direction of
+   text, and the byte order mark. */
 static bool rtmi_is_control(unsigned long code) {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
-           code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069);
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
 
 /* Makes a text fit for people to read: stars for every secret that a server managed to get into it,
@@ -2061,8 +2067,11 @@ static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *f
     char chunk[1024];
     size_t size;
     bool room = true;
-    while (room && (size = fread(chunk, 1, sizeof chunk, file)) > 0)
+    for (int chunks = 0; room && chunks < RTMI_BUNDLE_KIB; chunks++) {
+        size = fread(chunk, 1, sizeof chunk, file);
+        if (!size) break;
         room = rtmi_loader_push(loader, trust, chunk, size);
+    }
     if (ferror(file)) trust->error = "the CA bundle cannot be read";
     fclose(file);
     return room;
@@ -2182,6 +2191,7 @@ enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
    does: RTM_REALLOC need not be thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
+    pid_t owner;      /* the process that has the thread */
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
     unsigned count;
@@ -2271,13 +2281,14 @@ static bool rtmi_network_open(rtmi_network *network) {
            epoll_ctl(network->epoll, EPOLL_CTL_ADD, network->wake[0], &event) == 0;
 }
 
-/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. */
+/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added anew at
+   each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
 static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
     if (events == *watched) return;
-    int change = !*watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-    epoll_ctl(network->epoll, change, fd, &event);
-    *watched = events;
+    if (*watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, fd, &event);
+    bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    *watched = added ? events : 0; /* where it failed, the next step tries again */
 }
 #else
 static bool rtmi_network_open(rtmi_network *network) {
@@ -2314,10 +2325,11 @@ static bool rtmi_is_address(const char *host) {
 
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
+    if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
     lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
     if (lookup->error) return;
     for (struct addrinfo *a = found; a && lookup->count < RTMI_ADDRESSES; a = a->ai_next) {
-        if (a->ai_addrlen > sizeof *lookup->address) continue;
+        if (!a->ai_addr || a->ai_addrlen > sizeof *lookup->address) continue;
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
         memcpy(&lookup->address[lookup->count++], a->ai_addr, a->ai_addrlen);
     }
@@ -2347,7 +2359,7 @@ static bool rtmi_lookup_start(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
-    if (rtmi_is_address(lookup->host)) { /* needs no name server */
+    if (rtmi_is_address(lookup->host)) {
         rtmi_lookup_run(lookup);
         lookup->progress = RTMI_LOOKUP_DONE;
         return true;
@@ -2398,12 +2410,18 @@ static rtmi_host *rtmi_network_host(rtmi_network *network, const rtmi_peer *peer
     return host;
 }
 
-/* Starts a lookup of the host, unless one is under way that an earlier attempt gave up waiting for:
-   a name server that never answers costs one thread and no more. */
+/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for: a
+   name server that never answers costs one thread and no more. Of those that have ended meanwhile
+   only a good answer counts; and a thread does not follow its client through a fork. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
-    if (host->lookup) return true;
-    rtmi_lookup *lookup = calloc(1, sizeof *lookup);
+    rtmi_lookup *lookup = host->lookup;
+    bool done = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
+    if (lookup && (done ? !lookup->error : lookup->owner == getpid())) return true;
+    if (done) free(lookup);
+    host->lookup = NULL;
+    lookup = calloc(1, sizeof *lookup);
     if (!lookup) return false;
+    lookup->owner = getpid();
     lookup->wake_fd = wake_fd;
     memcpy(lookup->host, host->peer.host, sizeof lookup->host);
     memcpy(lookup->port, host->peer.port, sizeof lookup->port);
@@ -3158,6 +3176,8 @@ typedef struct rtmi_session {
     bool drop;           /* to be ended */
     bool said_hello;
     bool pinged;         /* a PING is out, and nothing came since */
+    bool pong_due;       /* a PING of the server's came: pong_size bytes of pong are its payload */
+    size_t pong_size;
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
@@ -3174,6 +3194,7 @@ typedef struct rtmi_session {
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
     char close_reason[126];
+    unsigned char pong[125];
 } rtmi_session;
 
 struct rtm_client {
@@ -3488,7 +3509,7 @@ static void rtmi_on_close(rtmi_session *session) {
     session->close_code = session->ws.code;
     memcpy(session->close_reason, session->ws.control + 2, size);
     session->close_reason[size] = '\0';
-    rtmi_redact(session->close_reason, false, session->error.secrets);
+    rtmi_redact(session->close_reason, size == 123, session->error.secrets); /* no room for more */
     rtmi_fail(&session->error, RTM_E_CLOSED,
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
@@ -3662,7 +3683,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
     session->opened_at = client->now;
     session->retry_after = -1;
-    session->said_hello = session->drop = false;
+    session->said_hello = session->drop = session->pong_due = false;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
     memset(session->skipped, 0, sizeof session->skipped);
@@ -3768,7 +3789,7 @@ static rtm_state rtmi_state_calling(rtm_client *client, rtmi_session *session) {
     rtm_result result = rtmi_exchange_step(exchange, client->now);
     if (result == RTM_OK) {
         result = rtmi_check_response(client, exchange, &response);
-        session->retry_after = exchange->conn.http.retry_after;
+        if (result != RTM_OK) session->retry_after = exchange->conn.http.retry_after;
     }
     if (client->kind->fallback && !strcmp(exchange->code, "method_deprecated")) {
         client->kind = client->kind->fallback;
@@ -3803,6 +3824,14 @@ static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session)
     return rtmi_end_session(client, session, result);
 }
 
+/* Answers the last PING of those that came one after the other, which is enough (RFC 6455 section
+   5.5.3): a flood of them would cost a system call each. */
+static void rtmi_send_pong(rtm_client *client, rtmi_session *session) {
+    if (!session->pong_due) return;
+    session->pong_due = false;
+    rtmi_send_frame(client, session, RTMI_WS_PONG, session->pong, session->pong_size);
+}
+
 /* What the parser found. Another state than the present one ends the session. */
 static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_ws_what what) {
     rtmi_ws *ws = &session->ws;
@@ -3820,14 +3849,18 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     }
     switch (ws->opcode) {
     case RTMI_WS_TEXT:
+        rtmi_send_pong(client, session);
         if (ws->size > RTMI_KEPT) session->large_at = client->now;
         rtmi_on_text(client, session, ws->data, ws->size);
         break;
     case RTMI_WS_PING:
-        rtmi_send_frame(client, session, RTMI_WS_PONG, ws->control, ws->size);
+        session->pong_due = true;
+        session->pong_size = ws->size;
+        memcpy(session->pong, ws->control, ws->size);
         break;
     case RTMI_WS_BINARY: rtmi_skip_message(client, session, RTMI_SKIP_BINARY); break;
     case RTMI_WS_CLOSE:
+        rtmi_send_pong(client, session);
         rtmi_on_close(session);
         rtmi_send_close(client, session, session->close_code);
         return rtmi_end_session(client, session, RTM_OK);
@@ -3871,7 +3904,9 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
-    if (next != RTM_STATE_OPEN || rtmi_is_stopped(client)) return next;
+    if (next != RTM_STATE_OPEN) return next;
+    rtmi_send_pong(client, session);
+    if (rtmi_is_stopped(client)) return next;
     if (session->drop) {
         rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
         session->close_code = RTMI_CLOSE_NORMAL;

@@ -185,6 +185,21 @@ static void the_upgrade_may_ask_for_a_wait_too(void **state) {
     }
 }
 
+/* It asked for a wait, and opened the door. */
+static void a_good_answer_asks_for_no_wait(void **state) {
+    char body[100];
+    request got;
+    (void)state;
+    make_bot(NULL);
+    take_call(&got);
+    snprintf(body, sizeof body, "{\"ok\":true,\"url\":\"ws://127.0.0.1:%d/\"}", slack.port);
+    server_answer(&slack, "200 OK", "Retry-After: 77\r\nConnection: close\r\n", body);
+    server_accept(&slack);
+    server_close(&slack);
+    next_event("error");
+    expect_seconds(1);
+}
+
 /* Counts the calls of an hour to a server that does nothing but close the connection: when it has
    come, in place of the 101, behind the 101, and behind hello. */
 static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
@@ -1103,6 +1118,7 @@ static const struct CMUnitTest tests[] = {
     TEST(retry_after_is_what_is_waited),
     TEST(retry_after_counts_for_one_wait_only),
     TEST(the_upgrade_may_ask_for_a_wait_too),
+    TEST(a_good_answer_asks_for_no_wait),
     TEST(a_server_that_closes_at_once_is_no_hot_loop),
     TEST(fatal_codes_end_the_client),
     TEST(other_codes_are_tried_again),

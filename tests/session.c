@@ -2148,6 +2148,24 @@ static void a_pong_has_the_payload_of_its_ping(void **state) {
     no_event();
 }
 
+/* RFC 6455 section 5.5.3; one send for each would be a lever for the server. */
+static void of_pings_in_a_row_the_last_is_answered(void **state) {
+    static const char event[] = "{\"type\":\"hello\"}";
+    char pings[3000];
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    for (int i = 0; i < 1000; i++) memcpy(pings + 3 * i, i < 999 ? "\x89\1a" : "\x89\1b", 3);
+    server_send_bytes(&slack, pings, sizeof pings);
+    server_expect(&slack, RTMI_WS_PONG, "b");
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "c", 1);
+    server_send_frame(&slack, RTMI_WS_TEXT, FIN, event, sizeof event - 1);
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "d", 1);
+    server_expect(&slack, RTMI_WS_PONG, "c");
+    server_expect(&slack, RTMI_WS_PONG, "d");
+    next_event("hello");
+    no_event();
+}
+
 static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
     static const int intervals[] = { 30000, 1000, 7000 };
     (void)state;
@@ -2258,6 +2276,19 @@ static void a_slow_callback_of_open_is_no_silence(void **state) {
 }
 
 /* Secrets -------------------------------------------------------------------------------------- */
+
+/* A CLOSE frame has room for 123 bytes of it, and the server may cut it within a token. */
+static void a_token_cut_by_the_end_of_a_reason_is_not_told(void **state) {
+    char payload[125] = "\x03\xe8";
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    memset(payload + 2, '.', 123);
+    memcpy(payload + 125 - strlen(TOKEN_PART), TOKEN_PART, strlen(TOKEN_PART));
+    server_send_frame(&slack, RTMI_WS_CLOSE, FIN, payload, sizeof payload);
+    record *event = next_event("close");
+    assert_int_equal(strlen(event->reason), 123);
+    assert_null(strstr(event->reason, "xoxb"));
+}
 
 static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
     static const char *const headers[] = { "Cookie: " COOKIE, "X-Key: " TOKEN_PART,
@@ -2422,6 +2453,7 @@ static const struct CMUnitTest tests[] = {
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
     TEST(a_pong_has_the_payload_of_its_ping),
+    TEST(of_pings_in_a_row_the_last_is_answered),
     TEST(silence_is_answered_with_a_ping_and_then_the_end),
     TEST(the_first_ping_unanswered_counts),
     TEST(any_byte_is_a_sign_of_life),
@@ -2429,6 +2461,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_caller_who_comes_late_still_gets_a_ping_answered),
     TEST(a_slow_callback_is_no_silence),
     TEST(a_slow_callback_of_open_is_no_silence),
+    TEST(a_token_cut_by_the_end_of_a_reason_is_not_told),
     TEST(a_server_that_echoes_secrets_does_not_get_them_told),
     TEST(a_secret_that_is_cut_short_is_not_told_either),
     TEST(the_largest_id_leads_to_no_overflow),
