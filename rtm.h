@@ -512,11 +512,12 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #endif
 
+#include <arpa/inet.h>   /* inet_ntop, ntohs */
 #include <assert.h>      /* assert */
 #include <errno.h>       /* errno */
 #include <fcntl.h>       /* fcntl */
 #include <limits.h>      /* INT_MAX, LLONG_MAX */
-#include <netdb.h>       /* getaddrinfo, getnameinfo */
+#include <netdb.h>       /* getaddrinfo */
 #include <netinet/in.h>  /* sockaddr_in, IPPROTO_TCP */
 #include <netinet/tcp.h> /* TCP_NODELAY */
 #include <poll.h>        /* poll */
@@ -2974,17 +2975,20 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
 /* The time is over: says what it was spent on. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    char address[INET6_ADDRSTRLEN] = "", port[6] = "";
+    const rtmi_address *at = &conn->address[conn->tried ? conn->tried - 1 : 0];
+    bool v6 = at->any.sa_family == AF_INET6;
+    const void *ip = v6 ? (const void *)&at->v6.sin6_addr : (const void *)&at->v4.sin_addr;
+    char address[INET6_ADDRSTRLEN] = "";
     const char *what = "answer of", *host = conn->peer.host;
     switch (conn->phase) {
     case RTMI_CONN_LOOKUP:
         return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "looking up %s took longer than %lld ms",
                          hop->host, conn->timeout_ms);
     case RTMI_CONN_TCP:
-        getnameinfo(&conn->address[conn->tried - 1].any, sizeof *conn->address, address,
-                    sizeof address, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %s (%s) took longer "
-                         "than %lld ms", address, port, hop->host, conn->timeout_ms);
+        inet_ntop(at->any.sa_family, ip, address, sizeof address);
+        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %d (%s) took longer "
+                         "than %lld ms", address, ntohs(v6 ? at->v6.sin6_port : at->v4.sin_port),
+                         hop->host, conn->timeout_ms);
     case RTMI_CONN_PROXY:
         what = "answer of the proxy";
         host = hop->host;
