@@ -76,6 +76,7 @@ static int turn(rtm_client *client, unsigned options) {
     CHECK(fuzz_now - before - called_ms <= wait);
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || !exchange->request.size);
+    CHECK(exchange->conn.fd < 0 || exchange->conn.watched == rtmi_conn_events(&exchange->conn));
     int timeout = rtm_timeout_ms(client);
     if (net_rest() == rest && result == 0) fuzz_now += timeout > 0 ? timeout : 1;
     return result;
