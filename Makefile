@@ -88,10 +88,11 @@ test: build/.deps examples $(TESTS) $(THREADS) build/test/json_peer build/ws_ech
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
+HEADERS = tests/support.h tests/server.h tests/box.h tests/sockets.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c; rtm.h has no use for it.
-$(TESTS) build/test/json_peer: tests/support.h tests/server.h tests/box.h rtm.h build/.deps
+$(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
 	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto
 build/test/json: tests/json.c
@@ -108,7 +109,7 @@ build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
 
 # The thread sanitizer goes with no other.
-$(THREADS): tests/threads.c rtm.h build/.deps
+$(THREADS): tests/threads.c tests/sockets.h rtm.h build/.deps
 	@mkdir -p build/test
 	$(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread tests/threads.c -o $@ $(LIBS) -lpthread
 
@@ -135,7 +136,7 @@ soak: build/test/soak build/sandbox build/certs/ca.pem
 	@sh tests/deps.sh strace
 	@sh tests/strace.sh
 
-build/test/soak: tests/soak.c tests/box.h rtm.h build/.deps
+build/test/soak: tests/soak.c tests/box.h tests/sockets.h rtm.h build/.deps
 	@mkdir -p build/test
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/soak.c -o $@ -lcmocka $(LIBS)
 

@@ -2,9 +2,7 @@
    at every place; then URLs, requests, forms, NO_PROXY. Inputs end at a guard page. */
 #include "support.h"
 
-#define IN(text) .in = text, .size = sizeof text - 1
 #define OK_LINE "HTTP/1.1 200 OK\r\n"
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 typedef enum ending { OPEN, CUT, CLEAN } ending; /* the connection lives, died, was closed well */
 
@@ -30,17 +28,6 @@ typedef struct outcome {
 } outcome;
 
 /* Runners ------------------------------------------------------------------------------------- */
-
-/* A copy at the end of one guarded area that is used again and again. */
-static char *at_guard(const void *data, size_t size) {
-    static guarded area;
-    static const char zeros[2 << 18];
-    if (!area.data) area = guard(zeros, sizeof zeros);
-    assert_true(size <= area.size);
-    char *copy = area.data + area.size - size;
-    if (size) memcpy(copy, data, size);
-    return copy;
-}
 
 static void begin(outcome *out, rtmi_http_kind kind) {
     memset(out, 0, sizeof *out);

@@ -2,7 +2,6 @@
    never be tried again. */
 #include "server.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define FATAL(code) "{\"ok\":false,\"error\":\"" code "\"}"
 
 /* Answers the next call with this, and sees the attempt fail. */
@@ -477,13 +476,9 @@ static void all_addresses_of_a_host_are_tried(void **state) {
     server closed;
     (void)state;
     server_open(&closed);
-    memset(&good, 0, sizeof good);
     memset(&other, 0, sizeof other);
-    good.sin_family = AF_INET;
-    good.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    good.sin_port = htons((uint16_t)slack.port);
-    bad = good;
-    bad.sin_port = htons((uint16_t)closed.port);
+    good = loopback(slack.port);
+    bad = loopback(closed.port);
     other.ss_family = AF_UNIX;
     server_free(&closed);
     memset(list, 0, sizeof list);

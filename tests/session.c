@@ -846,12 +846,10 @@ static server deaf = { .listener = -1, .fd = -1 };
 static int fillers[8], filler_count;
 
 static void deaf_open(void) {
-    struct sockaddr_in address = { .sin_family = AF_INET };
     struct pollfd pollfd = { -1, POLLOUT, 0 };
     server_open(&deaf);
     assert_int_equal(listen(deaf.listener, 0), 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons((uint16_t)deaf.port);
+    struct sockaddr_in address = loopback(deaf.port);
     filler_count = 0;
     do {
         assert_true(filler_count < 8);
@@ -874,10 +872,7 @@ static void resolve_to(const server *const *servers, int count) {
     static struct addrinfo list[4];
     memset(list, 0, sizeof list);
     for (int i = 0; i < count; i++) {
-        memset(&address[i], 0, sizeof address[i]);
-        address[i].sin_family = AF_INET;
-        address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address[i].sin_port = htons((uint16_t)servers[i]->port);
+        address[i] = loopback(servers[i]->port);
         list[i].ai_family = AF_INET;
         list[i].ai_addrlen = sizeof address[i];
         list[i].ai_addr = (struct sockaddr *)&address[i];

@@ -92,12 +92,27 @@ static inline guarded guard(const void *data, size_t size) {
     assert_true(copy.map != MAP_FAILED);
     assert_int_equal(mprotect((char *)copy.map + pages * page, page, PROT_NONE), 0);
     copy.data = (char *)copy.map + pages * page - size;
-    if (size) memcpy(copy.data, data, size);
+    if (data && size) memcpy(copy.data, data, size);
     return copy;
 }
 
 static inline void guard_free(guarded *copy) {
     munmap(copy->map, copy->map_size);
 }
+
+/* A copy at the end of one guarded area that is used again and again, so that the bytes of an
+   earlier piece are gone when the next one comes. */
+static inline char *at_guard(const void *data, size_t size) {
+    static guarded area;
+    if (!area.data) area = guard(NULL, 2 << 20);
+    assert_true(size <= area.size);
+    char *copy = area.data + area.size - size;
+    if (size) memcpy(copy, data, size);
+    return copy;
+}
+
+/* Tables of cases, and inputs that may hold a NUL. */
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define IN(text) .in = text, .size = sizeof text - 1
 
 #endif

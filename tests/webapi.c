@@ -1,7 +1,6 @@
 /* rtm_call, and what rtm_create thinks of a configuration. */
 #include "server.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
 
 /* The server of the Web API: while rtm_call waits it takes requests and sends these answers, the
