@@ -2244,6 +2244,12 @@ static void the_largest_id_leads_to_no_overflow(void **state) {
     }
 }
 
+static void every_transition_of_the_diagram_has_happened_by_now(void **state) {
+    (void)state;
+    for (size_t i = 0; state_transitions[i]; i++)
+        if (!transitions_seen[i]) fail_msg("%s never happened", state_transitions[i]);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(create_opens_no_connection),
     TEST(everything_in_the_config_is_copied),
@@ -2343,6 +2349,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_server_that_echoes_secrets_does_not_get_them_told),
     TEST(a_secret_that_is_cut_short_is_not_told_either),
     TEST(the_largest_id_leads_to_no_overflow),
+    TEST(every_transition_of_the_diagram_has_happened_by_now), /* the last */
 };
 
 int main(void) {
