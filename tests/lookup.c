@@ -8,8 +8,8 @@
 
 static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                               struct addrinfo **list);
-static int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
-                        void *(*start)(void *), void *argument);
+static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*start)(void *), void *argument);
 #define RTM_GETADDRINFO(host, port, hints, list) lookup_getaddrinfo(host, port, hints, list)
 #define RTM_FREEADDRINFO(list) freeaddrinfo(list)
 #define pthread_create(thread, attributes, start, argument) \
@@ -49,8 +49,8 @@ static int lookup_getaddrinfo(const char *host, const char *port, const struct a
     return error ? error : getaddrinfo("127.0.0.1", port, hints, list);
 }
 
-static int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
-                        void *(*start)(void *), void *argument) {
+static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*start)(void *), void *argument) {
     return no_threads_left ? EAGAIN : pthread_create(thread, attributes, start, argument);
 }
 

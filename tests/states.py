@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares the comment STATES in rtm.h with the code: its table lists what RTM_STATES lists, in that
-order; its diagram and the sentences under it have the transitions of tests/states.h, no more and no
-less."""
+"""Compares the comment STATES in rtm.h with the code: its table lists what RTM_STATES lists, in
+that order; its diagram and the sentences under it have the transitions of tests/states.h, no more
+and no less."""
 import re
 import sys
 
@@ -32,7 +32,7 @@ for line in lines[1:bottom]:
         drawn.add(f'{top} -> WAITING' if arrow[0] == 'v' else f'WAITING -> {top}')
 words = r'((?:[A-Z]+, )*[A-Z]+ and [A-Z]+)'
 prose = ' '.join(' '.join(lines[bottom + 1:]).split())
-for sentence in (words + r' go to FINISHED when rtm_stop is called', words + r' also when their end'):
+for sentence in (words + ' go to FINISHED when rtm_stop is called', words + ' also when their end'):
     found = re.search(sentence, prose)
     if not found:
         sys.exit(f'FAIL states: no sentence like "{sentence}"')
