@@ -14,9 +14,12 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/sandbox build/test/proxy build/test/tls \
-	build/test/faults
-THREADS = build/test/threads
+	build/test/reconnect build/test/webapi build/test/loops build/test/lookup build/test/sandbox \
+	build/test/proxy build/test/tls build/test/faults
+THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
+# With poll(2) alone, as on other systems than Linux; and without threads.
+OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
+	build/test/lookup-nothreads
 
 all: $(BOTS) build/ws_echo
 
@@ -32,7 +35,7 @@ help:
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    the bot against Node.js: https and the npm package ws'
-	@echo 'make valgrind   the demo again, its bot under valgrind; loops over JSON are linear'
+	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
 	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
 	@echo 'make clean      removes build/'
@@ -69,6 +72,12 @@ valgrind: examples
 	@sh tests/deps.sh valgrind
 	@BOT='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=9' \
 		sh examples/demo.sh build
+	@mkdir -p build/test
+	@$(CC) -std=c99 $(WARN) -O1 -g -I. tests/lookup.c -o build/test/lookup-plain -lcmocka $(LIBS) \
+		-lpthread
+	@valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=9 \
+		build/test/lookup-plain >build/test/lookup-plain.log 2>&1 || \
+		{ cat build/test/lookup-plain.log; exit 1; }
 	@echo 'valgrind: no error, no leak'
 	@CC='$(CC)' sh tests/linear.sh
 
@@ -76,8 +85,8 @@ valgrind: examples
 
 FUZZ = http ws json walk redact url config pem session
 
-test: build/.deps examples $(TESTS) $(THREADS) build/test/json_peer build/ws_echo
-	@sh tests/run.sh $(TESTS) $(THREADS)
+test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
+	@sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
 	@$(MAKE) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
@@ -85,16 +94,17 @@ test: build/.deps examples $(TESTS) $(THREADS) build/test/json_peer build/ws_ech
 	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh
 	@sh tests/texts.sh
+	@python3 tests/states.py
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
-HEADERS = tests/support.h tests/server.h tests/box.h tests/sockets.h tests/ca.h
+HEADERS = tests/support.h tests/server.h tests/box.h tests/sockets.h tests/states.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
-# -lssl is for the servers of tests/tls.c; rtm.h has no use for it.
+# -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
 $(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
-	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto
+	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
 build/test/http: tests/http.c
@@ -103,15 +113,24 @@ build/test/random: tests/random.c
 build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c
+build/test/loops: tests/loops.c
+build/test/lookup: tests/lookup.c
 build/test/sandbox: tests/sandbox.c
 build/test/proxy: tests/proxy.c
 build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
 
 # The thread sanitizer goes with no other.
-$(THREADS): tests/threads.c tests/sockets.h rtm.h build/.deps
+$(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
-	$(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread tests/threads.c -o $@ $(LIBS) -lpthread
+	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
+		-o $@ -lcmocka $(LIBS) -luv -lpthread
+
+$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h \
+		build/.deps
+	@mkdir -p build/test
+	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *) set -- -DRTM_NO_THREADS ;; esac; \
+	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
 
 # The fuzzing corpora, with any compiler.
 replay: build/.deps

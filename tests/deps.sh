@@ -26,6 +26,7 @@ for thing in "$@"; do
         need openssl have openssl ;;
     test)
         need libcmocka-dev header cmocka.h
+        need libuv1-dev header uv.h
         need g++ have g++
         need tinyproxy-bin have tinyproxy
         need python3 have python3 ;;

@@ -18,9 +18,9 @@
 #include <sys/socket.h>
 
 static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
-static int server_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
-                              struct addrinfo **list);
-static void server_freeaddrinfo(struct addrinfo *list);
+static inline int server_getaddrinfo(const char *host, const char *port,
+                                     const struct addrinfo *hints, struct addrinfo **list);
+static inline void server_freeaddrinfo(struct addrinfo *list);
 static int client_socket(int family, int type, int protocol);
 static int client_connect(int fd, const struct sockaddr *address, socklen_t size);
 static ssize_t client_recv(int fd, void *data, size_t size, int flags);
@@ -31,8 +31,10 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #define connect(fd, address, size) client_connect(fd, address, size)
 #define recv(fd, data, size, flags) client_recv(fd, data, size, flags)
 #define send(fd, data, size, flags) client_send(fd, data, size, flags)
+#ifndef RTM_GETADDRINFO /* a test of lookups has its own */
 #define RTM_GETADDRINFO(host, port, hints, list) server_getaddrinfo(host, port, hints, list)
 #define RTM_FREEADDRINFO(list) server_freeaddrinfo(list)
+#endif
 #include "support.h"
 #undef poll
 #undef socket
@@ -40,6 +42,7 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #undef recv
 #undef send
 #include "sockets.h"
+#include "states.h"
 
 enum { SERVER_ROUNDS = 2000 }; /* nothing that a test waits for takes more of them */
 
@@ -81,8 +84,8 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags) {
 static int server_resolves, server_resolve_error, server_resolve_ms;
 static struct addrinfo *server_addresses;
 
-static int server_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
-                              struct addrinfo **list) {
+static inline int server_getaddrinfo(const char *host, const char *port,
+                                     const struct addrinfo *hints, struct addrinfo **list) {
     client_calls('n');
     server_resolves++;
     test_now_ms += server_resolve_ms;
@@ -91,7 +94,7 @@ static int server_getaddrinfo(const char *host, const char *port, const struct a
     return getaddrinfo(host, port, hints, list);
 }
 
-static void server_freeaddrinfo(struct addrinfo *list) {
+static inline void server_freeaddrinfo(struct addrinfo *list) {
     if (list != server_addresses) freeaddrinfo(list);
 }
 
@@ -100,10 +103,11 @@ static void server_freeaddrinfo(struct addrinfo *list) {
 static long long server_waited_ms;
 static int server_polls;
 static int (*server_idle)(int timeout_ms);
+static bool server_waits; /* it does wait: for tests of what wakes it */
 
 static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     client_calls('p');
-    int ready = poll(fds, count, 0);
+    int ready = poll(fds, count, server_waits ? timeout_ms : 0);
     assert_true(server_polls++ < 50 * SERVER_ROUNDS); /* or rtm.h goes round and round */
     if (ready || !timeout_ms) return ready;
     server_waited_ms += timeout_ms;
@@ -149,19 +153,17 @@ static inline void tell(const char *text) {
     told_lines++;
 }
 
-/* The transitions that the diagram STATES draws; and a client may be stopped before it begins. */
-static const char *const server_transitions[] = {
-    "IDLE -> CALLING",     "CALLING -> UPGRADING", "UPGRADING -> OPEN",     "OPEN -> CLOSING",
-    "CALLING -> WAITING",  "UPGRADING -> WAITING", "OPEN -> WAITING",       "WAITING -> CALLING",
-    "CALLING -> FINISHED", "OPEN -> FINISHED",     "UPGRADING -> FINISHED", "WAITING -> FINISHED",
-    "IDLE -> FINISHED",    "CLOSING -> FINISHED",  NULL
-};
+static bool transitions_seen[sizeof state_transitions / sizeof *state_transitions];
 
 static inline void log_line(const char *line, void *user) {
     (void)user;
     tell(line);
     assert_null(strpbrk(line, "\r\n"));
-    if (strstr(line, " -> ")) assert_true(rtmi_is_one_of(line, server_transitions));
+    if (!strstr(line, " -> ")) return;
+    size_t i = 0;
+    while (state_transitions[i] && strcmp(state_transitions[i], line)) i++;
+    if (!state_transitions[i]) fail_msg("%s is not in states.h", line);
+    transitions_seen[i] = true;
 }
 
 /* The recorder: a "*" handler that keeps every event ------------------------------------------- */
@@ -196,10 +198,14 @@ static inline void record_event(rtm_client *client, const rtm_event *event, void
     tell(event->detail);
 }
 
+/* What calls rtm_poll(bot, 0) in a test that has a loop of its own; NULL = it is always called. */
+static void (*server_drive)(void);
+
 /* A round of the client, and now and then a moment for the kernel. */
 static inline void server_round(int round) {
     if (bot) {
-        rtm_poll(bot, 0);
+        if (server_drive) server_drive();
+        else rtm_poll(bot, 0);
         tell(rtm_error_detail(bot));
     }
     if (round > 50) poll(NULL, 0, 1);
@@ -626,6 +632,7 @@ static inline int begin_test(void **state) {
     heard_count = heard_next = 0;
     server_waited_ms = server_polls = server_resolves = server_resolve_error = 0;
     server_idle = NULL;
+    server_waits = false;
     server_addresses = NULL;
     server_resolve_ms = 0;
     client_before = NULL;

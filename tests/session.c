@@ -2356,6 +2356,18 @@ static void the_largest_id_leads_to_no_overflow(void **state) {
     }
 }
 
+static void every_transition_of_the_diagram_has_happened_by_now(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    config.no_auto_reconnect = true;
+    make_bot(&config);
+    open_session_silently();
+    server_close(&slack);
+    WAIT_FOR(rtm_get_state(bot) == RTM_STATE_FINISHED);
+    for (size_t i = 0; state_transitions[i]; i++)
+        if (!transitions_seen[i]) fail_msg("%s never happened", state_transitions[i]);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(create_opens_no_connection),
     TEST(everything_in_the_config_is_copied),
@@ -2460,6 +2472,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_server_that_echoes_secrets_does_not_get_them_told),
     TEST(a_secret_that_is_cut_short_is_not_told_either),
     TEST(the_largest_id_leads_to_no_overflow),
+    TEST(every_transition_of_the_diagram_has_happened_by_now), /* the last */
 };
 
 int main(void) {

@@ -15,6 +15,10 @@ command -v $other >/dev/null && compilers="$compilers $other"
 for compiler in $compilers; do
     for std in c99 gnu99 c11 c17; do
         $compiler -std=$std $strict $bearssl -Os -c impl.c -o "$out/impl.o"
+        for set in -DRTM_NO_THREADS -DRTMI_EPOLL=0 "-DRTM_NO_THREADS -DRTMI_EPOLL=0"; do
+            # shellcheck disable=SC2086 # a list of words
+            $compiler -std=$std $strict $bearssl $set -fsyntax-only impl.c
+        done
         $compiler -std=$std $strict -fsyntax-only alone.c
         $compiler -std=$std $strict -fsyntax-only twice.c
     done
@@ -34,7 +38,7 @@ for compiler in $compilers; do
             esac
         done
     done
-    pass "$compiler, C99 to C17, alone, twice, two files, jsmn before and after"
+    pass "$compiler, C99 to C17, alone, twice, two files, jsmn before and after, no threads or epoll"
 done
 $cc -std=c99 -I../.. -c impl.c -o "$out/impl.o"
 for compiler in g++ clang++; do

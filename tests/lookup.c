@@ -1,0 +1,446 @@
+/* Lookups of host names: in a thread that may hang for as long as its name server likes. The
+   resolver here answers when a test says so. Built three times: with the address sanitizer, with
+   the thread sanitizer, and with RTM_NO_THREADS, where a lookup cannot hang. */
+#define _GNU_SOURCE
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+
+static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                              struct addrinfo **list);
+static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*start)(void *), void *argument);
+#define RTM_GETADDRINFO(host, port, hints, list) lookup_getaddrinfo(host, port, hints, list)
+#define RTM_FREEADDRINFO(list) freeaddrinfo(list)
+#define pthread_create(thread, attributes, start, argument) \
+    start_thread(thread, attributes, start, argument)
+#include "server.h"
+#undef pthread_create
+
+/* The resolver, used by several threads. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
+static struct {
+    bool hangs;              /* answers nothing until this is false */
+    int error;               /* what it answers then; 0 = 127.0.0.1 */
+    int asked, running;      /* lookups ever, and now */
+    bool in_caller, signals; /* one ran in the test's thread; in one a signal could arrive */
+} resolver;
+static pthread_t test_thread;
+static bool no_threads_left;
+
+static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                              struct addrinfo **list) {
+    static const int numbers[] = { SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGALRM, SIGCHLD };
+    sigset_t mask;
+    if (rtmi_is_address(host)) return getaddrinfo(host, port, hints, list);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    pthread_mutex_lock(&lock);
+    resolver.asked++;
+    resolver.running++;
+    if (pthread_equal(pthread_self(), test_thread)) resolver.in_caller = true;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!sigismember(&mask, numbers[i])) resolver.signals = true;
+    while (resolver.hangs) pthread_cond_wait(&change, &lock);
+    int error = resolver.error;
+    resolver.running--;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+    return error ? error : getaddrinfo("127.0.0.1", port, hints, list);
+}
+
+static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*start)(void *), void *argument) {
+    return no_threads_left ? EAGAIN : pthread_create(thread, attributes, start, argument);
+}
+
+static void set_resolver(bool hangs, int error) {
+    pthread_mutex_lock(&lock);
+    resolver.hangs = hangs;
+    resolver.error = error;
+    pthread_cond_broadcast(&change);
+    pthread_mutex_unlock(&lock);
+}
+
+static int lookups(void) {
+    pthread_mutex_lock(&lock);
+    int asked = resolver.asked;
+    pthread_mutex_unlock(&lock);
+    return asked;
+}
+
+/* Lookups now go on for ever, until answer() or the end of the test. */
+static inline void hang(void) {
+    set_resolver(true, 0);
+}
+
+/* Lets all lookups come to this end. */
+static inline void answer(int error) {
+    set_resolver(false, error);
+    pthread_mutex_lock(&lock);
+    while (resolver.running) pthread_cond_wait(&change, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+static char base_url[64];
+
+static rtm_config named_config(void) {
+    rtm_config config = usual_config();
+    snprintf(base_url, sizeof base_url, "http://slack.test:%d/api/", slack.port);
+    config.base_url = base_url;
+    return config;
+}
+
+static void make_named_bot(void) {
+    rtm_config config = named_config();
+    make_bot(&config);
+}
+
+/* Until the thread of the first lookup is at it. */
+static inline void begin_lookup(void) {
+    make_named_bot();
+    WAIT_FOR(lookups() == 1);
+}
+
+static int begin_lookups(void **state) {
+    test_thread = pthread_self();
+    memset(&resolver, 0, sizeof resolver);
+    no_threads_left = false;
+    return begin_test(state);
+}
+
+/* A lookup that was given up ends by itself, with its descriptor. */
+static int end_lookups(void **state) {
+    end_bot();
+    server_free(&slack);
+    answer(0);
+    for (int i = 0; i < SERVER_ROUNDS && open_files() != files_before; i++) poll(NULL, 0, 1);
+    bool signals = resolver.signals;
+#ifdef RTM_NO_THREADS
+    signals = false;
+#endif
+    if (signals) print_error("a signal could arrive in the thread of a lookup\n");
+    return end_test(state) || signals ? -1 : 0;
+}
+
+#ifndef RTM_NO_THREADS
+
+static void poll_returns_while_a_lookup_hangs(void **state) {
+    (void)state;
+    hang();
+    begin_lookup();
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(rtm_poll(bot, 0), 0);
+        assert_int_equal(rtm_get_state(bot), RTM_STATE_CALLING);
+        assert_int_equal(rtm_timeout_ms(bot), 30000); /* and asks not to be called again */
+        if (RTMI_EPOLL) assert_false(has_something_to_do());
+    }
+    assert_false(resolver.in_caller);
+    assert_int_equal(lookups(), 1);
+}
+
+static void the_caller_keeps_its_signal_mask(void **state) {
+    sigset_t before, after;
+    (void)state;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    hang();
+    begin_lookup();
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    for (int number = 1; number < 32; number++)
+        assert_int_equal(sigismember(&before, number), sigismember(&after, number));
+}
+
+static void an_answer_wakes_a_waiting_poll(void **state) {
+    request got;
+    (void)state;
+    hang();
+    begin_lookup();
+    set_resolver(false, 0);
+    server_waits = true; /* the next rtm_poll ends with the answer, or by the alarm */
+    while (rtm_poll(bot, -1) == 0 && !server_pending(&slack)) continue;
+    server_waits = false;
+    take_call(&got);
+    assert_int_equal(lookups(), 1);
+}
+
+static void an_answer_wakes_a_foreign_loop(void **state) {
+    struct pollfd pollfd = { -1, POLLIN, 0 };
+    request got;
+    (void)state;
+    if (!RTMI_EPOLL) skip();
+    hang();
+    begin_lookup();
+    assert_false(has_something_to_do());
+    set_resolver(false, 0);
+    pollfd.fd = rtm_fd(bot);
+    while (poll(&pollfd, 1, -1) != 1) continue;
+    take_call(&got);
+    assert_int_equal(lookups(), 1);
+}
+
+static void a_lookup_that_takes_too_long_is_named(void **state) {
+    (void)state;
+    hang();
+    begin_lookup();
+    test_now_ms += 29999;
+    no_event();
+    test_now_ms++;
+    assert_non_null(strstr(next_error(RTM_E_TIMEOUT)->detail,
+                           "looking up slack.test took longer than 30000 ms"));
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+}
+
+static void a_stop_does_not_wait_for_a_lookup(void **state) {
+    (void)state;
+    hang();
+    begin_lookup();
+    rtm_stop(bot);
+    assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_FINISHED);
+    end_bot();
+    assert_int_equal(test_blocks, 0);
+}
+
+/* What is left of it must be freed by its own thread: the sanitizers look. */
+static void an_answer_after_destroy_finds_nobody(void **state) {
+    static const int errors[] = { 0, EAI_NONAME };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        hang();
+        make_named_bot();
+        WAIT_FOR(lookups() == i + 1);
+        end_bot();
+        assert_int_equal(test_blocks, 0);
+        answer(errors[i]);
+    }
+}
+
+/* Both may come to an end in the same moment. */
+static void destroy_may_meet_the_answer(void **state) {
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        hang();
+        make_named_bot();
+        WAIT_FOR(lookups() == i + 1);
+        set_resolver(false, 0);
+        if (i % 2) rtm_poll(bot, 0);
+        end_bot();
+        answer(0);
+    }
+}
+
+/* An attempt fails at its lookup; then the next begins. */
+static void time_out(void) {
+    test_now_ms += rtm_timeout_ms(bot);
+    next_error(RTM_E_TIMEOUT);
+    test_now_ms += rtm_timeout_ms(bot);
+}
+
+static void a_dead_name_server_costs_one_thread(void **state) {
+    (void)state;
+    hang();
+    begin_lookup();
+    for (int i = 0; i < 20; i++) {
+        time_out();
+        no_event();
+        assert_int_equal(rtm_get_state(bot), RTM_STATE_CALLING);
+        assert_int_equal(lookups(), 1);
+    }
+}
+
+static void a_late_answer_serves_the_next_attempt(void **state) {
+    request got;
+    (void)state;
+    hang();
+    begin_lookup();
+    test_now_ms += rtm_timeout_ms(bot);
+    next_error(RTM_E_TIMEOUT);
+    answer(0);
+    no_event(); /* it wakes the client, but begins nothing */
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    hang();
+    test_now_ms += rtm_timeout_ms(bot);
+    take_call(&got);
+    assert_int_equal(lookups(), 1);
+}
+
+static void a_late_failure_is_the_next_attempts(void **state) {
+    (void)state;
+    hang();
+    begin_lookup();
+    test_now_ms += rtm_timeout_ms(bot);
+    next_error(RTM_E_TIMEOUT);
+    answer(EAI_AGAIN);
+    test_now_ms += rtm_timeout_ms(bot);
+    record *event = next_error(RTM_E_RESOLVE);
+    assert_non_null(strstr(event->detail, gai_strerror(EAI_AGAIN)));
+    assert_int_equal(lookups(), 1);
+}
+
+static void addresses_of_before_serve_when_a_lookup_is_late(void **state) {
+    request got;
+    (void)state;
+    make_named_bot();
+    open_session();
+    hang();
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    test_now_ms += rtm_timeout_ms(bot);
+    WAIT_FOR(lookups() == 2);
+    no_event();
+    assert_int_equal(rtm_timeout_ms(bot), RTMI_PATIENCE_MS);
+    test_now_ms += RTMI_PATIENCE_MS - 1;
+    no_event();
+    assert_false(server_pending(&slack));
+    test_now_ms++;
+    take_call(&got);
+    assert_int_equal(lookups(), 2);
+    /* Nor does the next attempt ask again: the answer to that question is awaited still. */
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    test_now_ms += rtm_timeout_ms(bot);
+    no_event();
+    test_now_ms += RTMI_PATIENCE_MS;
+    take_call(&got);
+    assert_int_equal(lookups(), 2);
+}
+
+/* rtm_call's lookup is the session's. */
+static int call_error;
+
+static int answer_and_serve(int timeout_ms) {
+    if (lookups() == 1 && !resolver.error) answer(call_error);
+    if (slack.fd < 0 && server_try_accept(&slack)) timeout_ms = 0;
+    static request got;
+    if (slack.fd >= 0 && server_try_request(&slack, &got))
+        server_answer(&slack, "200 OK", "Connection: close\r\n", "{\"ok\":true}");
+    if (timeout_ms) poll(NULL, 0, 1);
+    return 0;
+}
+
+static void two_connections_to_a_host_share_its_lookup(void **state) {
+    request got;
+    (void)state;
+    hang();
+    begin_lookup();
+    call_error = 0;
+    server_idle = answer_and_serve;
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+    server_idle = NULL;
+    server_close(&slack);
+    take_call(&got);
+    assert_int_equal(lookups(), 1);
+}
+
+static void a_lookup_that_fails_for_one_is_done_again_for_the_other(void **state) {
+    request got;
+    (void)state;
+    hang();
+    begin_lookup();
+    call_error = EAI_AGAIN;
+    server_idle = answer_and_serve;
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_RESOLVE);
+    assert_non_null(strstr(rtm_error_detail(bot), gai_strerror(EAI_AGAIN)));
+    server_idle = NULL;
+    set_resolver(false, 0);
+    take_call(&got);
+    assert_int_equal(lookups(), 2);
+}
+
+static void without_a_thread_the_attempt_fails(void **state) {
+    request got;
+    (void)state;
+    no_threads_left = true;
+    make_named_bot();
+    assert_non_null(strstr(next_error(RTM_E_RESOLVE)->detail, "looking up slack.test failed: no "));
+    assert_int_equal(lookups(), 0);
+    no_threads_left = false;
+    test_now_ms += rtm_timeout_ms(bot);
+    take_call(&got);
+}
+
+#else
+
+static void a_lookup_runs_in_the_callers_thread(void **state) {
+    request got;
+    (void)state;
+    make_named_bot();
+    take_call(&got);
+    assert_true(resolver.in_caller);
+    assert_int_equal(lookups(), 1);
+}
+
+#endif
+
+static void a_failed_lookup_is_named(void **state) {
+    (void)state;
+    set_resolver(false, EAI_NONAME);
+    make_named_bot();
+    record *event = next_error(RTM_E_RESOLVE);
+    assert_non_null(strstr(event->detail, "looking up slack.test failed: "));
+    assert_non_null(strstr(event->detail, gai_strerror(EAI_NONAME)));
+    assert_int_equal(lookups(), 1);
+    test_now_ms += rtm_timeout_ms(bot);
+    next_error(RTM_E_RESOLVE);
+    assert_int_equal(lookups(), 2);
+}
+
+static void addresses_of_before_serve_when_a_lookup_fails(void **state) {
+    request got;
+    (void)state;
+    make_named_bot();
+    open_session();
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    set_resolver(false, EAI_AGAIN);
+    test_now_ms += rtm_timeout_ms(bot);
+    take_call(&got);
+    assert_int_equal(lookups(), 2);
+}
+
+static void each_attempt_asks_again(void **state) {
+    request got;
+    (void)state;
+    make_named_bot();
+    for (int i = 1; i < 4; i++) {
+        take_call(&got);
+        assert_int_equal(lookups(), i);
+        server_close(&slack);
+        next_error(RTM_E_CLOSED);
+        test_now_ms += rtm_timeout_ms(bot);
+    }
+}
+
+#define LOOKUP(function) cmocka_unit_test_setup_teardown(function, begin_lookups, end_lookups)
+
+static const struct CMUnitTest tests[] = {
+#ifndef RTM_NO_THREADS
+    LOOKUP(poll_returns_while_a_lookup_hangs),
+    LOOKUP(the_caller_keeps_its_signal_mask),
+    LOOKUP(an_answer_wakes_a_waiting_poll),
+    LOOKUP(an_answer_wakes_a_foreign_loop),
+    LOOKUP(a_lookup_that_takes_too_long_is_named),
+    LOOKUP(a_stop_does_not_wait_for_a_lookup),
+    LOOKUP(an_answer_after_destroy_finds_nobody),
+    LOOKUP(destroy_may_meet_the_answer),
+    LOOKUP(a_dead_name_server_costs_one_thread),
+    LOOKUP(a_late_answer_serves_the_next_attempt),
+    LOOKUP(a_late_failure_is_the_next_attempts),
+    LOOKUP(addresses_of_before_serve_when_a_lookup_is_late),
+    LOOKUP(two_connections_to_a_host_share_its_lookup),
+    LOOKUP(a_lookup_that_fails_for_one_is_done_again_for_the_other),
+    LOOKUP(without_a_thread_the_attempt_fails),
+#else
+    LOOKUP(a_lookup_runs_in_the_callers_thread),
+#endif
+    LOOKUP(a_failed_lookup_is_named),
+    LOOKUP(addresses_of_before_serve_when_a_lookup_fails),
+    LOOKUP(each_attempt_asks_again),
+};
+
+int main(void) {
+    alarm(120); /* in place of waiting for ever */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
