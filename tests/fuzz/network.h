@@ -129,11 +129,11 @@ static inline size_t net_bytes(const net_socket *socket, char *to, size_t size) 
         int next = net_next();
         if (net.answer_at < net.answer_end) {
             to[got++] = net.answer[net.answer_at++];
-        } else if (next == 'G' || next == 'W' || next == 'U' || next == 'P') {
+        } else if (next && (got || !strchr("GWUP", next))) {
+            break; /* an answer, which the next connection may be waiting for, comes alone */
+        } else if (next) {
             net_take(next);
             net_say(socket, next);
-        } else if (next) {
-            break;
         } else {
             size_t escaped = net.left > 1 && net.in[0] == 0xff;
             to[got++] = (char)net.in[escaped];

@@ -9,6 +9,8 @@
 #define TOKEN "xoxb-secret"
 enum { FOREIGN_LOOP = 1, ONE_SESSION = 2, PROXY = 4, RTM_START = 8, SMALL = 0x20, TLS = 0x40 };
 
+long replay_reached; /* sessions opened */
+
 static bool is_open, stopped, owed[1 << 10]; /* owed: ids without an answer or an error */
 static long long called_ms;                  /* spent in rtm_call */
 
@@ -39,6 +41,7 @@ static void on_event(rtm_client *client, const rtm_event *event, void *user) {
     CHECK(event->reason && event->detail && rtm_poll(client, 0) == RTM_E_BUSY);
     CHECK(!strstr(event->detail, TOKEN));
     CHECK(!opens || !is_open); /* each session has one of each */
+    replay_reached += opens;
     CHECK(!closes || is_open);
     is_open = opens || (is_open && !closes);
     if (event->id > 0) owed[event->id % 1024] = false;
@@ -59,6 +62,12 @@ static void on_log(const char *line, void *user) {
     CHECK(!strstr(line, TOKEN));
 }
 
+/* What a loop of the program's own would wait for is what the connection needs, at any time. */
+static void check_watched(const rtm_client *client) {
+    const rtmi_conn *conn = &client->session[0]->exchange.conn;
+    CHECK(conn->fd < 0 || conn->watched == rtmi_conn_events(conn));
+}
+
 /* One turn of the program's loop, which waits itself or lets rtm_poll do so; then what is left of a
    wait passes. */
 static int turn(rtm_client *client, unsigned options) {
@@ -71,7 +80,6 @@ static int turn(rtm_client *client, unsigned options) {
     CHECK(fuzz_now - before - called_ms <= wait);
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || !exchange->request.size);
-    CHECK(exchange->conn.fd < 0 || exchange->conn.watched == rtmi_conn_events(&exchange->conn));
     int timeout = rtm_timeout_ms(client);
     if (net_rest() == rest && result == 0) fuzz_now += timeout > 0 ? timeout : 1;
     return result;
@@ -110,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK((size_t)turns < 64 + 8 * size);
         if ((command = net_command()) != 0) act(client, command);
         else result = turn(client, options);
+        check_watched(client);
     }
     for (turns = 0; result >= 0; turns++) {
         CHECK(turns < 16);
