@@ -150,14 +150,14 @@ build/ws_echo: tests/ws_echo.c rtm.h build/.deps
 faults: build/test/faults build/certs/ca.pem
 	@FAULTS_ALL=1 sh tests/run.sh build/test/faults
 
-soak: build/test/soak build/sandbox build/certs/ca.pem
+soak: build/test/soak build/test/idle build/sandbox build/certs/ca.pem
 	@build/test/soak
 	@sh tests/deps.sh strace
 	@sh tests/strace.sh
 
-build/test/soak: tests/soak.c tests/box.h tests/sockets.h rtm.h build/.deps
+build/test/soak build/test/idle: tests/soak.c tests/idle.c $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
-	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/soak.c -o $@ -lcmocka $(LIBS)
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/$(@F).c -o $@ -lcmocka $(LIBS)
 
 cross: examples
 	@sh tests/deps.sh test

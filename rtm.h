@@ -575,6 +575,9 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define RTMI_THREAD
 #define RTMI_LOAD(flag) (*(const volatile int *)(flag))
 #define RTMI_STORE(flag, value) (*(volatile int *)(flag) = (value))
+#define RTMI_EXCHANGE(flag, value) (*(flag)) /* without threads it stays as it is */
+#undef RTM_NO_THREADS
+#define RTM_NO_THREADS
 #endif
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */

@@ -1,6 +1,8 @@
 /* The session: life and end of a client, the step, events, sends, keep-alive. */
 #include "server.h"
 
+#include <sys/epoll.h>
+
 #include <signal.h>
 #include <sys/ioctl.h>
 

@@ -1,10 +1,31 @@
 #!/bin/sh
-# The kernel's account of the waits: in 60 sessions of tests/soak.c, whose longest rtm_poll is 100
-# ms, no poll() may be longer, no socket may be one that blocks, and nothing may sleep.
+# The kernel's account of the waits. An idle client in rtm_run for 20 s, with a ping every 5 s: nothing
+# but the waits, and for each ping its mask, the ping and the answer. Then 60 sessions of tests/soak.c,
+# whose longest rtm_poll is 100 ms: no poll() may be longer, no socket may be one that blocks, and
+# nothing may sleep.
 set -eu
 calls=poll,ppoll,select,pselect6,nanosleep,clock_nanosleep,socket,connect,fcntl
 trace=build/soak.strace
 strace -o $trace true 2>/dev/null || { echo "SKIP strace: not allowed here"; exit 0; }
+idle=build/idle.strace
+strace -o $idle build/test/idle 20 5000 2>/dev/null || { echo "FAIL strace: idle"; exit 1; }
+awk '
+    /^write\(2, "idle from here/ { idle = 1; next }
+    /^--- SIGALRM/ { idle = 0 }
+    !idle || / = \?/ { next } # the wait that the alarm ends
+    { call = $0; sub(/\(.*/, "", call); count[call]++ }
+    /^p?poll\(.*\(Timeout\)/ { timeouts++ }
+    !/^(p?poll|getrandom|sendto|recvfrom)\(/ { bad = bad "\n" $0 }
+    END {
+        polls = count["poll"] + count["ppoll"]
+        pings = count["sendto"]
+        if (pings != 3 || timeouts != pings || polls != 2 * pings || count["recvfrom"] != pings ||
+            count["getrandom"] > pings)
+            bad = bad "\n" pings " pings, " timeouts " timeouts, " polls " polls, " \
+                count["recvfrom"] " reads"
+        if (bad) { print "FAIL strace, idle:" bad; exit 1 }
+        printf "PASS strace: idle for 20 s: %d pings, %d waits, nothing else\n", pings, polls
+    }' $idle
 strace -o $trace -e trace=$calls build/test/soak 60 >build/soak.log || { cat build/soak.log; exit 1; }
 awk '
     function descriptor() { split($1, part, /[(,]/); return part[2] }

@@ -38,7 +38,7 @@ for compiler in $compilers; do
             esac
         done
     done
-    pass "$compiler, C99 to C17, alone, twice, two files, jsmn before and after, no threads or epoll"
+    pass "$compiler, C99 to C17, alone, twice, two files, jsmn before, after, no threads, no epoll"
 done
 $cc -std=c99 -I../.. -c impl.c -o "$out/impl.o"
 for compiler in g++ clang++; do
