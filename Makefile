@@ -88,7 +88,8 @@ test: build/.deps examples $(TESTS) $(THREADS) build/test/json_peer build/ws_ech
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
-HEADERS = tests/support.h tests/server.h tests/box.h tests/sockets.h tests/ca.h
+HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
+	tests/sockets.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c; rtm.h has no use for it.
