@@ -36,7 +36,8 @@ static inline int resolve(const char *host, const char *port, const struct addri
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
 
-/* What was asked for, a space behind each name; a thread for lookups would write it unasked. */
+/* The names that were looked up, a space behind each. Not kept where lookups run in threads, which
+   would write it at the same time. */
 #ifdef RTM_NO_THREADS
 static char looked_up[1000];
 #endif

@@ -1,6 +1,6 @@
 /* A server in the thread of the client that it serves, on the clock and with the names of box.h:
-   for tls.c and proxy.c. Whenever the client would wait, poll() below runs the server, which the
-   test program says in serve(). */
+   for tls.c and proxy.c. Whenever the client would wait, poll() below calls serve(), which the test
+   program defines. */
 #ifndef PUMP_H
 #define PUMP_H
 
