@@ -98,7 +98,8 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
-HEADERS = tests/support.h tests/server.h tests/box.h tests/sockets.h tests/states.h tests/ca.h
+HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
+	tests/sockets.h tests/states.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.

@@ -91,7 +91,7 @@ static inline int net_command(void) {
 
 static inline bool net_lazy(void) {
     unsigned char random = 0;
-    if (net.options & NET_LAZY) fuzz_random(&random, 1);
+    if (net.options & NET_LAZY) test_random(&random, 1);
     return random & 1;
 }
 
@@ -194,7 +194,7 @@ static inline int net_poll(struct pollfd *fds, nfds_t count, int timeout) {
         fds[i].revents = net_revents(&fds[i]);
         ready += fds[i].revents != 0;
     }
-    if (!ready) fuzz_now += timeout;
+    if (!ready) test_now_ms += timeout;
     return ready;
 }
 

@@ -20,12 +20,12 @@ static void stop(rtm_client *client) {
 }
 
 static void call(rtm_client *client) {
-    long long before = fuzz_now;
+    long long before = test_now_ms;
     rtm_response response;
     rtm_result result = rtm_call(client, &response, "chat.postMessage", "text", "a b", NULL);
-    CHECK((result != RTM_OK || response.ok) && response.error && fuzz_now - before <= 30000);
+    CHECK((result != RTM_OK || response.ok) && response.error && test_now_ms - before <= 30000);
     rtm_json_at(rtm_json_get(response.data, "list"), 1);
-    called_ms += fuzz_now - before;
+    called_ms += test_now_ms - before;
 }
 
 static void send_message(rtm_client *client) {
@@ -74,14 +74,14 @@ static int turn(rtm_client *client, unsigned options) {
     const rtmi_exchange *exchange = &client->session[0]->exchange;
     size_t rest = net_rest();
     int wait = options & FOREIGN_LOOP ? 0 : 1000;
-    long long before = fuzz_now;
+    long long before = test_now_ms;
     called_ms = 0;
     int result = rtm_poll(client, wait);
-    CHECK(fuzz_now - before - called_ms <= wait);
+    CHECK(test_now_ms - before - called_ms <= wait);
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || !exchange->request.size);
     int timeout = rtm_timeout_ms(client);
-    if (net_rest() == rest && result == 0) fuzz_now += timeout > 0 ? timeout : 1;
+    if (net_rest() == rest && result == 0) test_now_ms += timeout > 0 ? timeout : 1;
     return result;
 }
 
@@ -92,7 +92,7 @@ static void act(rtm_client *client, int command) {
     if (command == 'C') call(client);
     if (command == 'J') rtm_send(client, "{\"type\":\"typing\"}");
     if (command != 'T' || !net.left) return;
-    fuzz_now += 1LL * *net.in * *net.in;
+    test_now_ms += 1LL * *net.in * *net.in;
     net.in++;
     net.left--;
 }
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .max_message = options & SMALL ? 4096 : 0,
         .no_auto_reconnect = (options & ONE_SESSION) != 0 };
     fuzz_begin(data[1]);
-    fuzz_fail_at = data[2];
+    test_fail_at = data[2];
     net_start(data + 3, size - 3, options);
     is_open = stopped = false;
     memset(owed, 0, sizeof owed);
@@ -127,6 +127,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     CHECK(!is_open && (result == RTM_E_MEMORY || !memchr(owed, true, sizeof owed)));
     rtm_destroy(client);
-    CHECK(!net.socket[0].open && !net.socket[1].open && !net.pipe_ends && fuzz_blocks == 0);
+    CHECK(!net.socket[0].open && !net.socket[1].open && !net.pipe_ends && test_blocks == 0);
     return 0;
 }
