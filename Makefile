@@ -98,11 +98,12 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
+HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
+	tests/sockets.h tests/states.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
-$(TESTS) build/test/json_peer: tests/support.h tests/server.h tests/states.h tests/box.h rtm.h \
-		build/.deps
+$(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
 	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
@@ -121,14 +122,13 @@ build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
 
 # The thread sanitizer goes with no other.
-$(THREADS): tests/threads.c tests/loops.c tests/lookup.c tests/support.h tests/server.h \
-		tests/states.h rtm.h build/.deps
+$(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
 	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
-$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/support.h \
-		tests/server.h tests/states.h rtm.h build/.deps
+$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h \
+		build/.deps
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *) set -- -DRTM_NO_THREADS ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
@@ -156,7 +156,7 @@ soak: build/test/soak build/test/idle build/sandbox build/certs/ca.pem
 	@sh tests/deps.sh strace
 	@sh tests/strace.sh
 
-build/test/soak build/test/idle: tests/soak.c tests/idle.c tests/box.h rtm.h build/.deps
+build/test/soak build/test/idle: tests/soak.c tests/idle.c $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/$(@F).c -o $@ -lcmocka $(LIBS)
 

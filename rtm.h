@@ -5,7 +5,8 @@
                               #include "rtm.h"
      In any other, C or C++:  #include "rtm.h"
      To build:                cc bot.c -lbearssl      (and jsmn.h, which is a header alone;
-                              Debian: apt install libbearssl-dev libjsmn-dev)
+                              Debian: apt install libbearssl-dev libjsmn-dev; before glibc 2.34
+                              also -pthread)
 
    CONTENTS (search for the tag)
      QUICK START, CONVENTIONS, STATES, EVENTS, ERRORS, SECURITY, OPTIONS       this comment
@@ -62,13 +63,16 @@
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
                 looked up in short-lived threads of rtm.h's own, one for a host at most, which run
-                getaddrinfo and nothing of the program's, with all signals blocked.
+                getaddrinfo and nothing of the program's, with all signals blocked; one that the
+                client gave up ends by itself.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
      Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client                           5,848
+                  the client and its session           4,512   and 3 descriptors, with its socket
+                  a host's addresses, TLS session        600   of the last 4 hosts
+                  a lookup                               504   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
@@ -79,7 +83,7 @@
                 Event buffer and tokens are given back when a minute has passed since the last event
                 of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
                 rtm_call takes a second connection's worth, kept until the next rtm_call finds it
-                closed, or rtm_destroy.
+                closed or idle for a minute, or rtm_destroy.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -103,9 +107,9 @@
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
           the state's deadline; but no longer than timeout_ms, and not while bytes are at hand;
        2. does all that can be done without waiting, and runs the callbacks of what has come.
-     A PING of the server is answered before the next event is dispatched. One call takes at most
-     262,144 bytes from the socket, whatever they are, so that a flood cannot keep rtm_poll from
-     returning; rtm_timeout_ms is 0 then.
+     A PING of the server is answered before the next event is dispatched, the last of several. One
+     call takes at most 262,144 bytes from the socket, whatever they are, so that no flood can keep
+     rtm_poll from returning; rtm_timeout_ms is 0 then.
 
      Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
      get as far as "hello", and the sessions that did and then lasted less than 10 s; a session of
@@ -166,10 +170,11 @@
      server, which may send any bytes at any time.
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
-     only, in a header only; it is wiped from memory by rtm_destroy, and no log line or error text
-     holds it, the proxy's password, or the value of a header that is secret by its name or value
-     (rtm_config.headers), of four bytes or more. Every length is checked before it is believed,
-     every buffer has a limit, every wait a deadline.
+     only, in a header only (an Authorization of your own in `headers` goes where they go); it is
+     wiped from memory by rtm_destroy, and no log line or error text holds it, the proxy's password,
+     or the value of a header that is secret by its name or value (rtm_config.headers), from 4 bytes
+     on. Every length is checked before it is believed, every buffer has a limit, every wait a
+     deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
      extended key usage (a certificate with a critical one is refused, others are ignored),
@@ -182,7 +187,7 @@
      RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
                                                                    /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
-                       run in a thread; what it takes is bounded by timeout_ms whatever it does
+                       called in a thread, perhaps still after rtm_destroy
      RTM_NO_THREADS    looks names up in the caller's thread: for systems without threads
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -341,8 +346,9 @@ void rtm_stop(rtm_client *client);
    May be called in a signal handler and from another thread. */
 void rtm_wake(rtm_client *client);
 
-/* Drops the open session at the next rtm_poll; then the reconnect rules decide, as if Slack had
-   closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs no callback itself. */
+/* Drops the open session at the next rtm_poll, behind the events that have come by then; then the
+   reconnect rules decide, as if Slack had closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs
+   no callback itself. */
 rtm_result rtm_disconnect(rtm_client *client);
 
 /* Whether a session is open, so that a message can be sent. */
@@ -363,12 +369,12 @@ const char *rtm_version(void);
 
 /* The step ------------------------------------------------------------------------------------ */
 
-/* Does all that can be done now, and waits for something to do if there is nothing (STATES above).
+/* Waits for something to do, and does all that can be done then (STATES above).
    timeout_ms  how long to wait at most: 0 = not at all, -1 = without bound
    Returns the number of events that callbacks ran for, perhaps 0: also before timeout_ms is over,
-   when a signal came, or something happened that is no event. Once the client has finished for
-   good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise. RTM_E_BUSY in a
-   callback. Runs callbacks. */
+   when a signal or rtm_wake came, or something happened that is no event. Once the client has
+   finished for good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise.
+   RTM_E_BUSY in a callback. Runs callbacks. */
 int rtm_poll(rtm_client *client, int timeout_ms);
 
 /* For a loop of your own (epoll, libuv, GLib): wait until rtm_fd is readable, but no longer than
@@ -506,11 +512,12 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #endif
 
+#include <arpa/inet.h>   /* inet_ntop, ntohs */
 #include <assert.h>      /* assert */
 #include <errno.h>       /* errno */
 #include <fcntl.h>       /* fcntl */
 #include <limits.h>      /* INT_MAX, LLONG_MAX */
-#include <netdb.h>       /* getaddrinfo, getnameinfo */
+#include <netdb.h>       /* getaddrinfo */
 #include <netinet/in.h>  /* sockaddr_in, IPPROTO_TCP */
 #include <netinet/tcp.h> /* TCP_NODELAY */
 #include <poll.h>        /* poll */
@@ -568,6 +575,9 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #define RTMI_THREAD
 #define RTMI_LOAD(flag) (*(const volatile int *)(flag))
 #define RTMI_STORE(flag, value) (*(volatile int *)(flag) = (value))
+#define RTMI_EXCHANGE(flag, value) (*(flag)) /* without threads it stays as it is */
+#undef RTM_NO_THREADS
+#define RTM_NO_THREADS
 #endif
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
@@ -585,6 +595,9 @@ const char *rtm_json_raw(rtm_json json, size_t *size);
 #if RTMI_EPOLL
 #include <sys/epoll.h>   /* epoll_ctl */
 #include <sys/eventfd.h> /* eventfd */
+#define RTMI_POLLRDHUP ((short)EPOLLRDHUP) /* the same number, but POSIX hides the other name */
+#else
+#define RTMI_POLLRDHUP 0
 #endif
 #ifndef RTM_NO_THREADS
 #include <pthread.h> /* pthread_create */
@@ -665,6 +678,7 @@ enum {
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
     RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
+    RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
@@ -728,14 +742,16 @@ static char *rtmi_copy(const char *text, size_t length) {
 
 /* Makes room for `more` bytes. The old block is wiped, not realloc'd: it may have held a token. */
 static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
+    if (more > (size_t)-1 / 4 - buf->size) buf->failed = true;
     if (buf->failed) return false;
-    if (more <= buf->capacity - buf->size) return true;
+    if (buf->size + more <= buf->capacity) return true;
     size_t capacity = buf->capacity ? buf->capacity : 256;
-    buf->failed = more > (size_t)-1 / 4 - buf->size;
-    while (!buf->failed && capacity < buf->size + more) capacity += capacity / 2;
-    char *data = buf->failed ? NULL : RTM_REALLOC(NULL, capacity);
-    buf->failed = !data;
-    if (!data) return false;
+    while (capacity < buf->size + more) capacity += capacity / 2;
+    char *data = RTM_REALLOC(NULL, capacity);
+    if (!data) {
+        buf->failed = true;
+        return false;
+    }
     if (buf->size) memcpy(data, buf->data, buf->size);
     rtmi_free(buf->data, buf->capacity);
     buf->data = data;
@@ -890,11 +906,12 @@ static const char *rtmi_stars_end(const char *at, const char *end, bool cut, con
     return stars_end;
 }
 
-/* What a terminal or a log viewer acts on: C0, DEL, C1, and what turns the direction of text. */
+/* What a terminal or a log viewer acts on: C0, DEL, C1, what ends a line or turns the direction of
+   text, and the byte order mark. */
 static bool rtmi_is_control(unsigned long code) {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
-           code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069);
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
 
 /* Makes a text fit for people to read: stars for every secret that a server managed to get into it,
@@ -2054,8 +2071,11 @@ static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *f
     char chunk[1024];
     size_t size;
     bool room = true;
-    while (room && (size = fread(chunk, 1, sizeof chunk, file)) > 0)
+    for (int chunks = 0; room && chunks < RTMI_BUNDLE_KIB; chunks++) {
+        size = fread(chunk, 1, sizeof chunk, file);
+        if (!size) break;
         room = rtmi_loader_push(loader, trust, chunk, size);
+    }
     if (ferror(file)) trust->error = "the CA bundle cannot be read";
     fclose(file);
     return room;
@@ -2175,6 +2195,7 @@ enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
    does: RTM_REALLOC need not be thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
+    pid_t owner;      /* the process that has the thread */
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
     unsigned count;
@@ -2229,6 +2250,7 @@ typedef struct rtmi_conn {
     short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
     bool ready;       /* poll() reported something, and no recv() has emptied the socket since */
+    bool ending;      /* poll() reported the end of the connection: it is behind what came before */
     bool received;    /* bytes came, since whoever asks set it to false */
     bool finished;    /* FIN came: the peer sends nothing more */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
@@ -2263,13 +2285,14 @@ static bool rtmi_network_open(rtmi_network *network) {
            epoll_ctl(network->epoll, EPOLL_CTL_ADD, network->wake[0], &event) == 0;
 }
 
-/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. */
+/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added anew at
+   each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
 static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
     if (events == *watched) return;
-    int change = !*watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-    epoll_ctl(network->epoll, change, fd, &event);
-    *watched = events;
+    if (*watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, fd, &event);
+    bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    *watched = added ? events : 0; /* where it failed, the next step tries again */
 }
 #else
 static bool rtmi_network_open(rtmi_network *network) {
@@ -2306,10 +2329,11 @@ static bool rtmi_is_address(const char *host) {
 
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
+    if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
     lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
     if (lookup->error) return;
     for (struct addrinfo *a = found; a && lookup->count < RTMI_ADDRESSES; a = a->ai_next) {
-        if (a->ai_addrlen > sizeof *lookup->address) continue;
+        if (!a->ai_addr || a->ai_addrlen > sizeof *lookup->address) continue;
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
         memcpy(&lookup->address[lookup->count++], a->ai_addr, a->ai_addrlen);
     }
@@ -2339,7 +2363,7 @@ static bool rtmi_lookup_start(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
-    if (rtmi_is_address(lookup->host)) { /* needs no name server */
+    if (rtmi_is_address(lookup->host)) {
         rtmi_lookup_run(lookup);
         lookup->progress = RTMI_LOOKUP_DONE;
         return true;
@@ -2390,12 +2414,18 @@ static rtmi_host *rtmi_network_host(rtmi_network *network, const rtmi_peer *peer
     return host;
 }
 
-/* Starts a lookup of the host, unless one is under way that an earlier attempt gave up waiting for:
-   a name server that never answers costs one thread and no more. */
+/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for: a
+   name server that never answers costs one thread and no more. Of those that have ended meanwhile
+   only a good answer counts; and a thread does not follow its client through a fork. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
-    if (host->lookup) return true;
-    rtmi_lookup *lookup = calloc(1, sizeof *lookup);
+    rtmi_lookup *lookup = host->lookup;
+    bool done = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
+    if (lookup && (done ? !lookup->error : lookup->owner == getpid())) return true;
+    if (done) free(lookup);
+    host->lookup = NULL;
+    lookup = calloc(1, sizeof *lookup);
     if (!lookup) return false;
+    lookup->owner = getpid();
     lookup->wake_fd = wake_fd;
     memcpy(lookup->host, host->peer.host, sizeof lookup->host);
     memcpy(lookup->port, host->peer.port, sizeof lookup->port);
@@ -2479,7 +2509,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     if (!conn->ready || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->ready = n == (ssize_t)size;
+    conn->ready = n == (ssize_t)size || (n > 0 && conn->ending);
     if (n == 0) {
         conn->finished = true;
         return rtmi_conn_closed(conn);
@@ -2537,7 +2567,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 #ifdef SO_NOSIGPIPE
     setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-    conn->ready = false;
+    conn->ready = conn->ending = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
@@ -2948,17 +2978,20 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
 /* The time is over: says what it was spent on. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    char address[INET6_ADDRSTRLEN] = "", port[6] = "";
+    const rtmi_address *at = &conn->address[conn->tried ? conn->tried - 1 : 0];
+    bool v6 = at->any.sa_family == AF_INET6;
+    const void *ip = v6 ? (const void *)&at->v6.sin6_addr : (const void *)&at->v4.sin_addr;
+    char address[INET6_ADDRSTRLEN] = "";
     const char *what = "answer of", *host = conn->peer.host;
     switch (conn->phase) {
     case RTMI_CONN_LOOKUP:
         return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "looking up %s took longer than %lld ms",
                          hop->host, conn->timeout_ms);
     case RTMI_CONN_TCP:
-        getnameinfo(&conn->address[conn->tried - 1].any, sizeof *conn->address, address,
-                    sizeof address, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %s (%s) took longer "
-                         "than %lld ms", address, port, hop->host, conn->timeout_ms);
+        inet_ntop(at->any.sa_family, ip, address, sizeof address);
+        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %d (%s) took longer "
+                         "than %lld ms", address, ntohs(v6 ? at->v6.sin6_port : at->v4.sin_port),
+                         hop->host, conn->timeout_ms);
     case RTMI_CONN_PROXY:
         what = "answer of the proxy";
         host = hop->host;
@@ -2998,6 +3031,16 @@ static void rtmi_exchange_free(rtmi_exchange *exchange) {
     rtmi_document_free(&exchange->document);
 }
 
+/* Makes room for another response; what a large one took is given back. */
+static void rtmi_exchange_clear(rtmi_exchange *exchange) {
+    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
+        rtmi_buf_free(&exchange->body);
+        rtmi_document_free(&exchange->document);
+    }
+    rtmi_buf_clear(&exchange->body);
+    rtmi_document_clear(&exchange->document);
+}
+
 /* Whether the connection of the last exchange can serve this one too. One that has been idle for
    long may have died without a sign, which would cost the whole timeout to find out. */
 static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
@@ -3019,12 +3062,7 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
                                 long long now, long long timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
-    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
-        rtmi_buf_free(&exchange->body);
-        rtmi_document_free(&exchange->document);
-    }
-    rtmi_buf_clear(&exchange->body);
-    rtmi_document_clear(&exchange->document);
+    if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
     if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
     exchange->conn.deadline = now + timeout_ms;
@@ -3145,6 +3183,8 @@ typedef struct rtmi_session {
     bool drop;           /* to be ended */
     bool said_hello;
     bool pinged;         /* a PING is out, and nothing came since */
+    bool pong_due;       /* a PING of the server's came: pong_size bytes of pong are its payload */
+    size_t pong_size;
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
@@ -3161,6 +3201,7 @@ typedef struct rtmi_session {
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
     char close_reason[126];
+    unsigned char pong[125];
 } rtmi_session;
 
 struct rtm_client {
@@ -3475,7 +3516,7 @@ static void rtmi_on_close(rtmi_session *session) {
     session->close_code = session->ws.code;
     memcpy(session->close_reason, session->ws.control + 2, size);
     session->close_reason[size] = '\0';
-    rtmi_redact(session->close_reason, false, session->error.secrets);
+    rtmi_redact(session->close_reason, size == 123, session->error.secrets); /* no room for more */
     rtmi_fail(&session->error, RTM_E_CLOSED,
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
@@ -3649,7 +3690,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
     session->opened_at = client->now;
     session->retry_after = -1;
-    session->said_hello = session->drop = false;
+    session->said_hello = session->drop = session->pong_due = false;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
     memset(session->skipped, 0, sizeof session->skipped);
@@ -3755,7 +3796,7 @@ static rtm_state rtmi_state_calling(rtm_client *client, rtmi_session *session) {
     rtm_result result = rtmi_exchange_step(exchange, client->now);
     if (result == RTM_OK) {
         result = rtmi_check_response(client, exchange, &response);
-        session->retry_after = exchange->conn.http.retry_after;
+        if (result != RTM_OK) session->retry_after = exchange->conn.http.retry_after;
     }
     if (client->kind->fallback && !strcmp(exchange->code, "method_deprecated")) {
         client->kind = client->kind->fallback;
@@ -3790,6 +3831,14 @@ static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session)
     return rtmi_end_session(client, session, result);
 }
 
+/* Answers the last PING of those that came one after the other, which is enough (RFC 6455 section
+   5.5.3): a flood of them would cost a system call each. */
+static void rtmi_send_pong(rtm_client *client, rtmi_session *session) {
+    if (!session->pong_due) return;
+    session->pong_due = false;
+    rtmi_send_frame(client, session, RTMI_WS_PONG, session->pong, session->pong_size);
+}
+
 /* What the parser found. Another state than the present one ends the session. */
 static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_ws_what what) {
     rtmi_ws *ws = &session->ws;
@@ -3807,14 +3856,18 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     }
     switch (ws->opcode) {
     case RTMI_WS_TEXT:
+        rtmi_send_pong(client, session);
         if (ws->size > RTMI_KEPT) session->large_at = client->now;
         rtmi_on_text(client, session, ws->data, ws->size);
         break;
     case RTMI_WS_PING:
-        rtmi_send_frame(client, session, RTMI_WS_PONG, ws->control, ws->size);
+        session->pong_due = true;
+        session->pong_size = ws->size;
+        memcpy(session->pong, ws->control, ws->size);
         break;
     case RTMI_WS_BINARY: rtmi_skip_message(client, session, RTMI_SKIP_BINARY); break;
     case RTMI_WS_CLOSE:
+        rtmi_send_pong(client, session);
         rtmi_on_close(session);
         rtmi_send_close(client, session, session->close_code);
         return rtmi_end_session(client, session, RTM_OK);
@@ -3858,7 +3911,9 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
-    if (next != RTM_STATE_OPEN || rtmi_is_stopped(client)) return next;
+    if (next != RTM_STATE_OPEN) return next;
+    rtmi_send_pong(client, session);
+    if (rtmi_is_stopped(client)) return next;
     if (session->drop) {
         rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
         session->close_code = RTMI_CLOSE_NORMAL;
@@ -3949,11 +4004,16 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
 static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
     int wake = client->network.wake[0];
     struct pollfd fds[1 + 2] = { { wake, POLLIN, 0 } };
-    for (int i = 0; i < count; i++)
-        fds[i + 1] = (struct pollfd){ conns[i]->fd, rtmi_conn_events(conns[i]), 0 };
+    for (int i = 0; i < count; i++) {
+        short events = rtmi_conn_events(conns[i]);
+        if (events & POLLIN) events |= RTMI_POLLRDHUP;
+        fds[i + 1] = (struct pollfd){ conns[i]->fd, events, 0 };
+    }
     if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         if (fds[i + 1].revents) conns[i]->ready = true;
+        if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
+    }
     if (!fds[0].revents) return;
     rtmi_wake_clear(wake);
     client->woken = true;
@@ -4510,6 +4570,43 @@ static rtm_result rtmi_finish_call(rtm_client *client, rtmi_exchange *exchange) 
     }
 }
 
+/* The form fields of a request, from pairs of texts; false when one is not UTF-8. */
+static bool rtmi_write_pairs(rtmi_buf *form, va_list pairs) {
+    for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
+        const char *value = va_arg(pairs, const char *);
+        if (!value) continue; /* as Python leaves out None */
+        if (!rtmi_is_utf8(name, strlen(name)) || !rtmi_is_utf8(value, strlen(value))) return false;
+        if (form->size) rtmi_buf_text(form, "&");
+        rtmi_write_form(form, name);
+        rtmi_buf_text(form, "=");
+        rtmi_write_form(form, value);
+    }
+    return true;
+}
+
+/* Carries out a call over the connection kept for these. */
+static rtm_result rtmi_perform(rtm_client *client, rtm_response *response, const char *method,
+                               const rtmi_buf *form) {
+    rtmi_conn *waiting = &client->session[0]->exchange.conn;
+    rtmi_exchange *web = client->web;
+    long long began = RTM_NOW_MS();
+    rtmi_begin_api(client, web, method, form, began);
+    rtm_result result = rtmi_finish_call(client, web);
+    bool answered = result == RTM_OK;
+    if (answered) result = rtmi_check_response(client, web, response);
+    if (result != RTM_OK) client->error = web->conn.error;
+    rtmi_star_code(web);
+    if (!answered) rtmi_conn_close(&web->conn);
+    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
+    if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
+    client->woken = false;
+    /* An attempt to open a session that waited meanwhile is not charged for this. */
+    long long spent = RTM_NOW_MS() - began;
+    waiting->deadline += spent;
+    waiting->step_deadline += spent;
+    return result;
+}
+
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     rtm_response ignored;
     rtmi_buf form = { 0 };
@@ -4526,40 +4623,13 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
         if (!client->web) return rtmi_out_of_memory(&client->error);
         rtmi_exchange_init(client->web, &client->network, &client->error);
     }
-    bool valid = true;
     va_start(pairs, method);
-    for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
-        const char *value = va_arg(pairs, const char *);
-        if (!value) continue; /* as Python leaves out None */
-        valid = valid && rtmi_is_utf8(name, strlen(name)) && rtmi_is_utf8(value, strlen(value));
-        rtmi_buf_text(&form, form.size ? "&" : "");
-        rtmi_write_form(&form, name);
-        rtmi_buf_text(&form, "=");
-        rtmi_write_form(&form, value);
-    }
+    bool valid = rtmi_write_pairs(&form, pairs); /* perhaps pieces of the last response */
     va_end(pairs);
-    if (!valid) {
-        rtmi_buf_free(&form);
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "a name or value is not UTF-8");
-    }
-    long long began = RTM_NOW_MS();
-    rtmi_exchange *web = client->web;
-    rtmi_conn *waiting = &client->session[0]->exchange.conn;
-    rtmi_begin_api(client, web, method, &form, began);
+    rtm_result result = valid ? rtmi_perform(client, response, method, &form)
+                              : rtmi_fail(&client->error, RTM_E_ARGUMENT,
+                                          "a name or value is not UTF-8");
     rtmi_buf_free(&form);
-    rtm_result result = rtmi_finish_call(client, web);
-    bool answered = result == RTM_OK;
-    if (answered) result = rtmi_check_response(client, web, response);
-    if (result != RTM_OK) client->error = web->conn.error;
-    rtmi_star_code(web);
-    if (!answered) rtmi_conn_close(&web->conn);
-    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
-    if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
-    client->woken = false;
-    /* An attempt to open a session that waited meanwhile is not charged for this. */
-    long long spent = RTM_NOW_MS() - began;
-    waiting->deadline += spent;
-    waiting->step_deadline += spent;
     return result;
 }
 

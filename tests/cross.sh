@@ -10,14 +10,8 @@ out=build/cross
 packages=
 for machine in $machines; do
     gcc=${machine%%:*} rest=${machine#*:}
-    architecture=${rest%%:*}
     command -v "$gcc-gcc" >/dev/null ||
-        packages="$packages gcc-$gcc libc6-dev-$architecture-cross"
-    [ -e "/usr/lib/$gcc/libbearssl.a" ] && [ -e "/usr/lib/$gcc/libcmocka.so" ] || {
-        dpkg --print-foreign-architectures | grep -qx "$architecture" ||
-            dpkg --add-architecture "$architecture"
-        packages="$packages libbearssl-dev:$architecture libcmocka-dev:$architecture"
-    }
+        packages="$packages gcc-$gcc libc6-dev-${rest%%:*}-cross"
 done
 command -v qemu-arm >/dev/null || packages="$packages qemu-user"
 command -v musl-gcc >/dev/null || packages="$packages musl-tools"
@@ -29,6 +23,26 @@ if [ -n "$packages" ]; then
         --no-install-recommends $packages; } >$out/deps.log 2>&1 || { cat $out/deps.log; exit 1; }
 fi
 
+# The libraries of a foreign architecture, into a folder here: as packages of this system they would
+# need that architecture added to it, and one index that cannot be had breaks apt-get for good.
+fetch() { # ARCHITECTURE
+    root=$PWD/$out/root-$1
+    [ -e "$root/fetched" ] && return
+    mkdir -p "$root/state/lists/partial" "$root/cache/archives/partial"
+    : >"$root/status"
+    # shellcheck disable=SC2016 # apt-get's own variables
+    repository=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        head -1)
+    echo "deb $repository main" >"$root/sources.list"
+    set -- -qq -o Dir::State="$root/state" -o Dir::State::status="$root/status" \
+        -o Dir::Cache="$root/cache" -o Dir::Etc::sourcelist="$root/sources.list" \
+        -o Dir::Etc::sourceparts=- -o APT::Architecture="$1" -o APT::Architectures="$1" \
+        -o APT::Sandbox::User=root
+    apt-get "$@" update
+    (cd "$root" && apt-get "$@" download libbearssl-dev libbearssl0 libcmocka-dev libcmocka0 &&
+        for package in *.deb; do dpkg -x "$package" .; done && touch fetched)
+}
+
 # The headers that are the same for every machine, without the native C library's.
 for header in jsmn.h bearssl.h bearssl cmocka.h; do
     ln -sfn /usr/include/$header $out/include/$header
@@ -38,12 +52,14 @@ for machine in $machines; do
     gcc=${machine%%:*} rest=${machine#*:}
     architecture=${rest%%:*} qemu=qemu-${rest##*:}
     runners=
+    fetch "$architecture"
+    libraries=$PWD/$out/root-$architecture/usr/lib/$gcc
     for program in $programs; do
         # shellcheck disable=SC2086 # a list of words
         "$gcc-gcc" -std=c99 $warn -O1 -g -I. -I$out/include tests/$program.c \
-            -o $out/$program.$architecture -L"/usr/lib/$gcc" -lcmocka -lbearssl
-        printf '#!/bin/sh\nexec %s -L / %s "$@"\n' $qemu $out/$program.$architecture \
-            >$out/$architecture-$program
+            -o $out/$program.$architecture -L"$libraries" -lcmocka -lbearssl
+        printf '#!/bin/sh\nexec %s -L %s -E LD_LIBRARY_PATH=%s %s "$@"\n' $qemu "/usr/$gcc" \
+            "$libraries" $out/$program.$architecture >$out/$architecture-$program
         chmod +x $out/$architecture-$program
         [ $program = json_peer ] || runners="$runners $out/$architecture-$program"
     done

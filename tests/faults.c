@@ -11,9 +11,7 @@ static int counted_poll(struct pollfd *fds, nfds_t count, int timeout);
 #define RTM_NO_THREADS /* each run is to be the same */
 #include "support.h"
 #undef poll
-
-#include <arpa/inet.h>
-#include <dirent.h>
+#include "sockets.h"
 
 static int counted_poll(struct pollfd *fds, nfds_t count, int timeout) {
     waits += timeout;
@@ -86,16 +84,8 @@ static void decode(const char *path, void (*push)(void *, const void *, size_t),
 }
 
 static void server_open(void) {
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    socklen_t size = sizeof address;
     br_skey_decoder_context key;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    server.listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(server.listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(server.listener, 16), 0);
-    getsockname(server.listener, (struct sockaddr *)&address, &size);
-    server.port = ntohs(address.sin_port);
-    fcntl(server.listener, F_SETFL, O_NONBLOCK);
+    server.listener = loopback_listen(SOCK_NONBLOCK, &server.port);
     server.fd = -1;
     server.chain[0].data = server.certificate_bytes;
     decode("build/certs/server.pem", append_certificate, NULL, "CERTIFICATE");
@@ -266,14 +256,6 @@ static void hear(rtm_client *bot, const rtm_event *event, void *user) {
         told.answers++;
         rtm_stop(bot);
     }
-}
-
-static int open_files(void) {
-    int n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir)) n++;
-    closedir(dir);
-    return n;
 }
 
 /* Runs a client to its end: when nothing moves, the clock does. Gives the number of polls. */

@@ -6,7 +6,6 @@
 #include <limits.h>
 
 #define T(text) { text, sizeof text - 1 }
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 typedef struct text {
     const char *data;
@@ -14,17 +13,6 @@ typedef struct text {
 } text;
 
 /* Helpers: the only users of private names ---------------------------------------------------- */
-
-/* A copy at the end of one guarded area that is used again and again. */
-static char *at_guard(const void *data, size_t size) {
-    static guarded area;
-    static const char zeros[2 << 20];
-    if (!area.data) area = guard(zeros, sizeof zeros);
-    assert_true(size <= area.size);
-    char *copy = area.data + area.size - size;
-    if (size) memcpy(copy, data, size);
-    return copy;
-}
 
 static rtmi_document checked;
 

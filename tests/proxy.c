@@ -1,53 +1,8 @@
 /* Through a proxy: against tinyproxy with the sandbox behind it, and against a proxy made of exact
-   bytes. That one lives in this thread: whenever the client would wait, poll() below runs it. The
-   clock is the real one, plus what a test skips. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <netdb.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static long long skipped_ms;
-static inline long long now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + skipped_ms;
-}
-static int proxy_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
-static int resolve(const char *host, const char *port, const struct addrinfo *hints,
-                   struct addrinfo **list);
-static long allocations, fail_at;
-static inline void *counted_realloc(void *ptr, size_t size) {
-    return ++allocations == fail_at ? NULL : (realloc)(ptr, size);
-}
-#define RTM_NOW_MS() now_ms()
-#define RTM_GETADDRINFO(host, port, hints, list) resolve(host, port, hints, list)
-#define RTM_REALLOC(ptr, size) counted_realloc(ptr, size)
-#define RTM_FREE(ptr) free(ptr)
-#define RTM_NO_THREADS /* a clock that skips waits would skip a thread's lookup too */
-#define poll(fds, count, timeout_ms) proxy_poll(fds, count, timeout_ms)
-
-#define RTM_IMPLEMENTATION
-#include "../rtm.h"
+   bytes. That one lives in this thread (pump.h). */
+#include "counted.h"
+#include "pump.h"
 #include "ca.h"
-#undef poll
 
 /* The credentials of nearly all tests: as they are, in a URL, and on the wire. Nothing that rtm.h
    tells may show any of these, nor a good part of one. */
@@ -63,17 +18,6 @@ static void hear_line(const char *line, void *user) {
     (void)user;
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (strstr(line, secrets[i])) snprintf(leaked, sizeof leaked, "%s", line);
-}
-
-/* Names below .test are this machine; those below .lost are unknown, and what is asked is kept. */
-static char looked_up[1000];
-static int resolve(const char *host, const char *port, const struct addrinfo *hints,
-                   struct addrinfo **list) {
-    const char *dot = strrchr(host, '.');
-    size_t length = strlen(looked_up);
-    snprintf(looked_up + length, sizeof looked_up - length, "%s ", host);
-    if (dot && !strcmp(dot, ".lost")) return EAI_NONAME;
-    return getaddrinfo(dot && !strcmp(dot, ".test") ? "127.0.0.1" : host, port, hints, list);
 }
 
 /* The proxy of exact bytes -------------------------------------------------------------------- */
@@ -96,17 +40,7 @@ typedef struct proxy {
 static proxy scripted = { .listener = -1, .fd = -1 };
 
 static void proxy_open(void) {
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    scripted.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_true(scripted.listener >= 0);
-    assert_int_equal(bind(scripted.listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(scripted.listener, 8), 0);
-    assert_int_equal(getsockname(scripted.listener, (struct sockaddr *)&address, &size), 0);
-    scripted.port = ntohs(address.sin_port);
+    scripted.listener = loopback_listen(SOCK_NONBLOCK, &scripted.port);
 }
 
 static void proxy_hang_up(void) {
@@ -136,7 +70,6 @@ static void proxy_answer(void) {
     if (scripted.hangs_up && !scripted.answer[scripted.sent]) proxy_hang_up();
 }
 
-/* Does what there is to do, and never waits. */
 static void proxy_run(void) {
     if (scripted.fd < 0) {
         scripted.fd = accept4(scripted.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -166,30 +99,15 @@ static void proxy_run(void) {
     }
 }
 
-/* Waits for the client's socket, fds[1], and runs the proxy meanwhile. */
-static int proxy_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
-    struct pollfd all[2] = { fds[1], { -1, POLLIN, 0 } };
-    bool socket = fds[1].fd >= 0;
-    long long end = now_ms() + timeout_ms, left = timeout_ms;
-    if (scripted.listener < 0 || !timeout_ms) return poll(fds, count, timeout_ms);
-    while (left > 0) {
-        proxy_run();
-        all[1].fd = scripted.fd < 0 ? scripted.listener : scripted.fd;
-        bool all_done = scripted.silent && strstr(scripted.in, "\r\n\r\n") &&
-                        (!scripted.answer || !scripted.answer[scripted.sent]);
-        int slice = all_done || !socket ? 1 : 20;
-        int ready = poll(all, 2, left > slice ? slice : (int)left);
-        if (ready < 0) return -1;
-        if (ready > 0 && all[0].revents) return poll(fds, count, 0);
-        if (!ready && (all_done || !socket)) skipped_ms += left; /* a backoff: no socket */
-        left = end - now_ms();
-    }
-    return 0;
+static int serve(bool *idle) {
+    if (scripted.listener < 0) return -1;
+    proxy_run();
+    if (scripted.silent && strstr(scripted.in, "\r\n\r\n") &&
+        (!scripted.answer || !scripted.answer[scripted.sent])) *idle = true;
+    return scripted.fd < 0 ? scripted.listener : scripted.fd;
 }
 
 /* The client ---------------------------------------------------------------------------------- */
-
-static char detail[300];
 
 static void note_detail(const rtm_client *bot) {
     char told[sizeof leaked];
@@ -221,25 +139,11 @@ static rtm_result attempt(const char *url, const char *proxy_url, rtm_config con
     return result;
 }
 
-static void expect(rtm_result result, rtm_result expected, const char *words) {
-    if (result != expected || !strstr(detail, words))
-        fail_msg("%s (%s), expected %s (...%s...)", rtm_strerror(result), detail,
-                 rtm_strerror(expected), words);
-}
-
 /* The URL of the scripted proxy, with this before its host. */
 static const char *scripted_url(const char *user_info) {
     static char url[200];
     snprintf(url, sizeof url, "http://%s127.0.0.1:%d", user_info, scripted.port);
     return url;
-}
-
-/* HTTP 200 with this body. */
-static const char *reply_with(const char *body) {
-    static char reply[500];
-    snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
-             body);
-    return reply;
 }
 
 static int open_proxy(void **state) {
@@ -755,11 +659,11 @@ static void memory_that_runs_out_makes_no_client(void **state) {
     setenv("HTTPS_PROXY", "http://bot:" ENCODED "@proxy.test:3128", 1);
     setenv("NO_PROXY", "localhost", 1);
     for (long at = 1;; at++) {
-        allocations = 0;
-        fail_at = at;
+        test_allocations = 0;
+        test_fail_at = at;
         rtm_result result = rtm_create(&config, &bot);
-        fail_at = 0;
-        if (allocations < at) {
+        test_fail_at = 0;
+        if (test_allocations < at) {
             assert_int_equal(result, RTM_OK);
             rtm_destroy(bot);
             assert_true(at > 5);
@@ -781,13 +685,13 @@ static void memory_that_runs_out_makes_no_client(void **state) {
 typedef struct program {
     pid_t pid;
     int port;
-    FILE *input;
     char url[100];
     char log[100];
 } program;
 
 static char directory[] = "/tmp/rtm-proxy-XXXXXX";
-static program sandbox, open_tinyproxy, closed_tinyproxy;
+static program open_tinyproxy, closed_tinyproxy;
+static sandbox box;
 
 /* In the child: ends with the test program, however that ends. */
 static void execute(int input, char *const argv[]) {
@@ -800,7 +704,6 @@ static void execute(int input, char *const argv[]) {
 
 static void program_stop(program *it) {
     if (it->pid <= 0) return;
-    if (it->input) fclose(it->input);
     kill(it->pid, SIGTERM);
     for (int i = 0; i < 300 && waitpid(it->pid, NULL, WNOHANG) == 0; i++) {
         if (i == 200) kill(it->pid, SIGKILL);
@@ -814,26 +717,6 @@ static char *read_log(const program *it, char *text, size_t size) {
     text[in ? fread(text, 1, size - 1, in) : 0] = '\0';
     if (in) fclose(in);
     return text;
-}
-
-static void sandbox_start(void) {
-    int ends[2];
-    char file[100];
-    char *argv[] = { "build/sandbox", "--quiet", "--port", "0", "--port-file", file, NULL };
-    snprintf(file, sizeof file, "%s/port", directory);
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    sandbox.pid = fork();
-    if (sandbox.pid == 0) execute(ends[0], argv);
-    close(ends[0]);
-    sandbox.input = fdopen(ends[1], "w");
-    for (int i = 0; i < 500 && !sandbox.port; i++) {
-        FILE *in = fopen(file, "r");
-        if (in && fscanf(in, "%d", &sandbox.port) != 1) sandbox.port = 0;
-        if (in) fclose(in);
-        if (!sandbox.port) usleep(10000);
-    }
-    assert_int_not_equal(sandbox.port, 0);
-    snprintf(sandbox.url, sizeof sandbox.url, "https://localhost:%d/api/", sandbox.port);
 }
 
 /* A port that was free a moment ago. */
@@ -880,7 +763,7 @@ static int tunnels(const program *it) {
     static char text[200000];
     char line[100];
     int count = 0;
-    snprintf(line, sizeof line, "CONNECT localhost:%d HTTP/1.1", sandbox.port);
+    snprintf(line, sizeof line, "CONNECT localhost:%d HTTP/1.1", box.port);
     for (char *at = read_log(it, text, sizeof text); (at = strstr(at, line)) != NULL; at++) count++;
     return count;
 }
@@ -899,7 +782,7 @@ static void everything_passes_through_tinyproxy(void **state) {
     for (int i = 0; i < 2; i++) {
         int messages = 0, before = tunnels(proxies[i]);
         rtm_response response;
-        rtm_client *bot = make_bot(sandbox.url, proxies[i]->url,
+        rtm_client *bot = make_bot(box.url, proxies[i]->url,
                                    (rtm_config){ .timeout_ms = 5000 });
         rtm_on(bot, "message", hear_message, &messages);
         if (rtm_connect(bot) != RTM_OK) fail_msg("%s", rtm_error_detail(bot));
@@ -909,8 +792,7 @@ static void everything_passes_through_tinyproxy(void **state) {
         assert_int_equal(getpeername(bot->session[0]->exchange.conn.fd, (struct sockaddr *)&peer,
                                      &size), 0);
         assert_int_equal(ntohs(peer.sin_port), proxies[i]->port);
-        fprintf(sandbox.input, GREETING "\n");
-        fflush(sandbox.input);
+        sandbox_line(&box, GREETING);
         for (int j = 0; j < 500 && !messages; j++) assert_true(rtm_poll(bot, 10) >= 0);
         assert_int_equal(messages, 1);
         assert_int_equal(rtm_send_message(bot, "C0SANDBOX", "answer"), 1);
@@ -930,7 +812,7 @@ static void tinyproxy_is_taken_from_the_environment(void **state) {
     for (int i = 0; i < 2; i++) {
         int before = tunnels(&closed_tinyproxy);
         if (i) setenv("NO_PROXY", "localhost", 1);
-        rtm_client *bot = make_bot(sandbox.url, NULL, (rtm_config){ .timeout_ms = 5000 });
+        rtm_client *bot = make_bot(box.url, NULL, (rtm_config){ .timeout_ms = 5000 });
         assert_int_equal(rtm_connect(bot), RTM_OK);
         assert_int_equal(tunnels(&closed_tinyproxy), before + (i ? 0 : 2));
         rtm_destroy(bot);
@@ -944,10 +826,10 @@ static void tinyproxy_refuses_wrong_and_missing_credentials(void **state) {
     for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
         char url[200];
         snprintf(url, sizeof url, "http://%s127.0.0.1:%d", users[i], closed_tinyproxy.port);
-        rtm_result result = attempt(sandbox.url, url, (rtm_config){ .timeout_ms = 5000 });
+        rtm_result result = attempt(box.url, url, (rtm_config){ .timeout_ms = 5000 });
         expect(result, RTM_E_PROXY, "credentials");
         expect(result, RTM_E_PROXY, "http://user:password@host:port");
-        rtm_client *bot = make_bot(sandbox.url, url, (rtm_config){ .timeout_ms = 5000 });
+        rtm_client *bot = make_bot(box.url, url, (rtm_config){ .timeout_ms = 5000 });
         result = rtm_call(bot, NULL, "auth.test", NULL);
         note_detail(bot);
         expect(result, RTM_E_PROXY, "credentials");
@@ -962,7 +844,7 @@ static void what_tinyproxy_will_not_do_is_told(void **state) {
                                 (rtm_config){ .timeout_ms = 5000 });
     expect(result, RTM_E_PROXY, "refused localhost with status 403");
     char url[100];
-    snprintf(url, sizeof url, "https://no-such-host.invalid:%d/api/", sandbox.port);
+    snprintf(url, sizeof url, "https://no-such-host.invalid:%d/api/", box.port);
     result = attempt(url, open_tinyproxy.url, (rtm_config){ .timeout_ms = 20000 });
     expect(result, RTM_E_PROXY, "refused no-such-host.invalid with status 5");
 }
@@ -971,11 +853,11 @@ static void what_tinyproxy_will_not_do_is_told(void **state) {
 static void a_proxy_does_not_weaken_the_certificate_check(void **state) {
     char url[100];
     (void)state;
-    rtm_result result = attempt(sandbox.url, open_tinyproxy.url,
+    rtm_result result = attempt(box.url, open_tinyproxy.url,
                                 (rtm_config){ .ca_pem = CA_PEM, .timeout_ms = 5000 });
     expect(result, RTM_E_CERTIFICATE, "unknown CA");
     /* 127.0.0.1 to those who connect, and no name in the certificate */
-    snprintf(url, sizeof url, "https://127.1:%d/api/", sandbox.port);
+    snprintf(url, sizeof url, "https://127.1:%d/api/", box.port);
     result = attempt(url, open_tinyproxy.url, (rtm_config){ .timeout_ms = 5000 });
     expect(result, RTM_E_CERTIFICATE, "TLS with 127.1: ");
 }
@@ -986,8 +868,8 @@ static int start_programs(void **state) {
     signal(SIGPIPE, SIG_IGN);
     clear_environment(NULL);
     assert_non_null(mkdtemp(directory));
-    sandbox_start();
-    snprintf(more, sizeof more, "ConnectPort %d", sandbox.port);
+    sandbox_start(&box, "server");
+    snprintf(more, sizeof more, "ConnectPort %d", box.port);
     tinyproxy_start(&open_tinyproxy, "open", more, "");
     tinyproxy_start(&closed_tinyproxy, "closed", "BasicAuth bot " TINY_PASSWORD,
                     "bot:" TINY_ENCODED "@");
@@ -999,7 +881,7 @@ static int stop_programs(void **state) {
     (void)state;
     program_stop(&open_tinyproxy);
     program_stop(&closed_tinyproxy);
-    program_stop(&sandbox);
+    sandbox_stop(&box);
     snprintf(command, sizeof command, "rm -rf %s", directory);
     return system(command);
 }

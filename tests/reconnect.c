@@ -2,7 +2,6 @@
    never be tried again. */
 #include "server.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define FATAL(code) "{\"ok\":false,\"error\":\"" code "\"}"
 
 /* Answers the next call with this, and sees the attempt fail. */
@@ -183,6 +182,21 @@ static void the_upgrade_may_ask_for_a_wait_too(void **state) {
         expect_seconds(rows[i].seconds);
         end_bot();
     }
+}
+
+/* It asked for a wait, and opened the door. */
+static void a_good_answer_asks_for_no_wait(void **state) {
+    char body[100];
+    request got;
+    (void)state;
+    make_bot(NULL);
+    take_call(&got);
+    snprintf(body, sizeof body, "{\"ok\":true,\"url\":\"ws://127.0.0.1:%d/\"}", slack.port);
+    server_answer(&slack, "200 OK", "Retry-After: 77\r\nConnection: close\r\n", body);
+    server_accept(&slack);
+    server_close(&slack);
+    next_event("error");
+    expect_seconds(1);
 }
 
 /* Counts the calls of an hour to a server that does nothing but close the connection: when it has
@@ -462,13 +476,9 @@ static void all_addresses_of_a_host_are_tried(void **state) {
     server closed;
     (void)state;
     server_open(&closed);
-    memset(&good, 0, sizeof good);
     memset(&other, 0, sizeof other);
-    good.sin_family = AF_INET;
-    good.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    good.sin_port = htons((uint16_t)slack.port);
-    bad = good;
-    bad.sin_port = htons((uint16_t)closed.port);
+    good = loopback(slack.port);
+    bad = loopback(closed.port);
     other.ss_family = AF_UNIX;
     server_free(&closed);
     memset(list, 0, sizeof list);
@@ -1103,6 +1113,7 @@ static const struct CMUnitTest tests[] = {
     TEST(retry_after_is_what_is_waited),
     TEST(retry_after_counts_for_one_wait_only),
     TEST(the_upgrade_may_ask_for_a_wait_too),
+    TEST(a_good_answer_asks_for_no_wait),
     TEST(a_server_that_closes_at_once_is_no_hot_loop),
     TEST(fatal_codes_end_the_client),
     TEST(other_codes_are_tried_again),

@@ -41,10 +41,8 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #undef connect
 #undef recv
 #undef send
-
+#include "sockets.h"
 #include "states.h"
-
-#include <dirent.h>
 
 enum { SERVER_ROUNDS = 2000 }; /* nothing that a test waits for takes more of them */
 
@@ -266,19 +264,9 @@ typedef struct request {
 static server slack;
 
 static inline void server_open(server *s) {
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
     memset(s, 0, sizeof *s);
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     s->fd = -1;
-    s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_true(s->listener >= 0);
-    assert_int_equal(bind(s->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(s->listener, 8), 0);
-    assert_int_equal(getsockname(s->listener, (struct sockaddr *)&address, &size), 0);
-    s->port = ntohs(address.sin_port);
+    s->listener = loopback_listen(SOCK_NONBLOCK, &s->port);
     snprintf(s->base_url, sizeof s->base_url, "http://127.0.0.1:%d/api/", s->port);
 }
 
@@ -631,15 +619,6 @@ static inline int expect_wait(int lo, int hi) {
 }
 
 /* Before and after each test ------------------------------------------------------------------- */
-
-static inline int open_files(void) {
-    DIR *directory = opendir("/proc/self/fd");
-    int count = 0;
-    assert_non_null(directory);
-    while (readdir(directory)) count++;
-    closedir(directory);
-    return count;
-}
 
 static int files_before;
 

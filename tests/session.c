@@ -1,6 +1,8 @@
 /* The session: life and end of a client, the step, events, sends, keep-alive. */
 #include "server.h"
 
+#include <sys/epoll.h>
+
 #include <signal.h>
 #include <sys/ioctl.h>
 
@@ -126,6 +128,46 @@ static void open_carries_the_whole_connect_response(void **state) {
     assert_string_equal(event->data, expected);
     assert_int_equal(event->result, RTM_OK);
     no_event();
+}
+
+static size_t open_members;
+static char open_name[16];
+static long long open_last;
+
+static void look_into_open(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client;
+    (void)user;
+    rtm_json pad = rtm_json_get(event->data, "pad");
+    open_members = rtm_json_size(event->data);
+    rtm_json_string(rtm_json_name(event->data, 2), open_name, sizeof open_name);
+    open_last = rtm_json_int(rtm_json_at(pad, rtm_json_size(pad) - 1), -1);
+}
+
+/* The answer must outlive the handshake of the WebSocket, which uses the same buffers. */
+static void the_data_of_open_can_be_looked_into_whatever_its_size(void **state) {
+    static const int numbers[] = { 1, 3000, 20000 }; /* beyond what buffers keep: 16 KiB, 2,048 */
+    static char body[200000];
+    request got;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        size_t size = (size_t)snprintf(body, sizeof body, "{\"ok\":true,\"url\":"
+                                       "\"ws:\\/\\/127.0.0.1:%d\\/\",\"pad\":[0", slack.port);
+        for (int n = 1; n <= numbers[i]; n++)
+            size += (size_t)snprintf(body + size, sizeof body - size, ",%d", n);
+        snprintf(body + size, sizeof body - size, "]}");
+        make_bot(NULL);
+        rtm_on(bot, "open", look_into_open, NULL);
+        take_call(&got);
+        server_answer(&slack, "200 OK", "Connection: close\r\n", body);
+        server_accept(&slack);
+        server_upgrade(&slack, &got);
+        next_event("open");
+        assert_int_equal(open_members, 3);
+        assert_string_equal(open_name, "pad");
+        assert_int_equal(open_last, numbers[i]);
+        end_bot();
+        heard_next = heard_count;
+    }
 }
 
 static void upgrade_request_is_complete_and_has_no_token(void **state) {
@@ -806,12 +848,10 @@ static server deaf = { .listener = -1, .fd = -1 };
 static int fillers[8], filler_count;
 
 static void deaf_open(void) {
-    struct sockaddr_in address = { .sin_family = AF_INET };
     struct pollfd pollfd = { -1, POLLOUT, 0 };
     server_open(&deaf);
     assert_int_equal(listen(deaf.listener, 0), 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons((uint16_t)deaf.port);
+    struct sockaddr_in address = loopback(deaf.port);
     filler_count = 0;
     do {
         assert_true(filler_count < 8);
@@ -834,10 +874,7 @@ static void resolve_to(const server *const *servers, int count) {
     static struct addrinfo list[4];
     memset(list, 0, sizeof list);
     for (int i = 0; i < count; i++) {
-        memset(&address[i], 0, sizeof address[i]);
-        address[i].sin_family = AF_INET;
-        address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address[i].sin_port = htons((uint16_t)servers[i]->port);
+        address[i] = loopback(servers[i]->port);
         list[i].ai_family = AF_INET;
         list[i].ai_addrlen = sizeof address[i];
         list[i].ai_addr = (struct sockaddr *)&address[i];
@@ -1812,6 +1849,52 @@ static void nothing_is_sent_without_a_session(void **state) {
     }
 }
 
+/* A loop of the program's own calls rtm_poll for nothing but rtm_fd and rtm_timeout_ms. */
+static void rtm_fd_tells_when_a_full_socket_takes_more(void **state) {
+    static char text[8000];
+    int small = 4096, sent = 0, waiting;
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    if (rtm_fd(bot) < 0) skip();
+    setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(slack.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    memset(text, 'x', sizeof text - 1);
+    while (rtm_send_message(bot, "C", text) > 0) assert_true(++sent < 5000);
+    const rtmi_conn *conn = &bot->session[0]->exchange.conn;
+    waiting = (int)(conn->out.size - conn->out_at);
+    assert_true(waiting > 0);
+    for (int round = 0; waiting && round < 10000; round++) {
+        while (recv(slack.fd, text, sizeof text, MSG_DONTWAIT) > 0) continue;
+        poll(NULL, 0, round > 50);
+        if (has_something_to_do()) rtm_poll(bot, 0);
+        waiting = (int)(conn->out.size - conn->out_at);
+        if (round == 200) break;
+    }
+    assert_int_equal(waiting, 0);
+    assert_false(has_something_to_do());
+}
+
+/* What came together with the end of the connection must not hide that from an edge. */
+static void an_edge_of_rtm_fd_tells_of_the_end_behind_an_event(void **state) {
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    if (rtm_fd(bot) < 0) skip();
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    assert_int_equal(epoll_ctl(loop, EPOLL_CTL_ADD, rtm_fd(bot), &event), 0);
+    while (epoll_wait(loop, &event, 1, 0) == 1) rtm_poll(bot, 0);
+    server_send_text(&slack, "{\"type\":\"message\"}");
+    server_close(&slack);
+    poll(NULL, 0, 20); /* the kernel has both before the client looks */
+    for (int round = 0; round < 10; round++)
+        if (!rtm_timeout_ms(bot) || epoll_wait(loop, &event, 1, 0) == 1) rtm_poll(bot, 0);
+    close(loop);
+    next_event("message");
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+}
+
 static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     static char text[8000];
     frame got;
@@ -2062,6 +2145,24 @@ static void a_pong_has_the_payload_of_its_ping(void **state) {
     no_event();
 }
 
+/* RFC 6455 section 5.5.3; one send for each would be a lever for the server. */
+static void of_pings_in_a_row_the_last_is_answered(void **state) {
+    static const char event[] = "{\"type\":\"hello\"}";
+    char pings[3000];
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    for (int i = 0; i < 1000; i++) memcpy(pings + 3 * i, i < 999 ? "\x89\1a" : "\x89\1b", 3);
+    server_send_bytes(&slack, pings, sizeof pings);
+    server_expect(&slack, RTMI_WS_PONG, "b");
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "c", 1);
+    server_send_frame(&slack, RTMI_WS_TEXT, FIN, event, sizeof event - 1);
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "d", 1);
+    server_expect(&slack, RTMI_WS_PONG, "c");
+    server_expect(&slack, RTMI_WS_PONG, "d");
+    next_event("hello");
+    no_event();
+}
+
 static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
     static const int intervals[] = { 30000, 1000, 7000 };
     (void)state;
@@ -2173,6 +2274,19 @@ static void a_slow_callback_of_open_is_no_silence(void **state) {
 
 /* Secrets -------------------------------------------------------------------------------------- */
 
+/* A CLOSE frame has room for 123 bytes of it, and the server may cut it within a token. */
+static void a_token_cut_by_the_end_of_a_reason_is_not_told(void **state) {
+    char payload[125] = "\x03\xe8";
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    memset(payload + 2, '.', 123);
+    memcpy(payload + 125 - strlen(TOKEN_PART), TOKEN_PART, strlen(TOKEN_PART));
+    server_send_frame(&slack, RTMI_WS_CLOSE, FIN, payload, sizeof payload);
+    record *event = next_event("close");
+    assert_int_equal(strlen(event->reason), 123);
+    assert_null(strstr(event->reason, "xoxb"));
+}
+
 static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
     static const char *const headers[] = { "Cookie: " COOKIE, "X-Key: " TOKEN_PART,
                                            "X-Tab: a\tTabSecret", NULL };
@@ -2262,6 +2376,7 @@ static const struct CMUnitTest tests[] = {
     TEST(no_client_is_an_argument_error),
     TEST(every_result_has_words_of_its_own),
     TEST(open_carries_the_whole_connect_response),
+    TEST(the_data_of_open_can_be_looked_into_whatever_its_size),
     TEST(upgrade_request_is_complete_and_has_no_token),
     TEST(connect_request_has_the_token_in_the_header_alone),
     TEST(frames_in_the_same_segment_as_the_101_are_heard),
@@ -2332,6 +2447,8 @@ static const struct CMUnitTest tests[] = {
     TEST(missing_texts_are_argument_errors_with_a_sentence),
     TEST(a_message_may_have_16384_bytes_and_no_more),
     TEST(nothing_is_sent_without_a_session),
+    TEST(rtm_fd_tells_when_a_full_socket_takes_more),
+    TEST(an_edge_of_rtm_fd_tells_of_the_end_behind_an_event),
     TEST(a_full_send_buffer_takes_nothing_and_loses_nothing),
     TEST(answers_are_matched_and_refusals_are_errors),
     TEST(only_messages_and_pings_expect_an_answer),
@@ -2345,6 +2462,7 @@ static const struct CMUnitTest tests[] = {
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
     TEST(a_pong_has_the_payload_of_its_ping),
+    TEST(of_pings_in_a_row_the_last_is_answered),
     TEST(silence_is_answered_with_a_ping_and_then_the_end),
     TEST(the_first_ping_unanswered_counts),
     TEST(any_byte_is_a_sign_of_life),
@@ -2352,6 +2470,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_caller_who_comes_late_still_gets_a_ping_answered),
     TEST(a_slow_callback_is_no_silence),
     TEST(a_slow_callback_of_open_is_no_silence),
+    TEST(a_token_cut_by_the_end_of_a_reason_is_not_told),
     TEST(a_server_that_echoes_secrets_does_not_get_them_told),
     TEST(a_secret_that_is_cut_short_is_not_told_either),
     TEST(the_largest_id_leads_to_no_overflow),

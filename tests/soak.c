@@ -9,7 +9,7 @@ static void counted_free(void *ptr);
 #define RTM_FREE(ptr) counted_free(ptr)
 
 #include "box.h"
-#include <dirent.h>
+#include "sockets.h"
 
 enum { EVERY = 100, RSS_SLACK_KIB = 256 };
 
@@ -51,14 +51,6 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
     rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     if (atoi(text) != expected) missed++;
     expected = atoi(text) + 1;
-}
-
-static int open_files(void) {
-    int n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir)) n++;
-    closedir(dir);
-    return n - 3; /* ".", "..", and the directory itself */
 }
 
 static long rss_kib(void) {

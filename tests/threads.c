@@ -1,16 +1,15 @@
 /* rtm_stop from another thread while rtm_run is at work: built with -fsanitize=thread, which must
    find no data race. The clock and the sockets are real; this thread is the server, too. */
 #define _GNU_SOURCE
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
+#include "sockets.h"
 
 /* How far the session gets before it is stopped. */
 typedef enum moment { AT_ONCE, CALLED, CONNECTED, OPEN, MOMENTS } moment;
@@ -21,16 +20,6 @@ static void check(int good, const char *what) {
     if (good) return;
     fprintf(stderr, "threads: %s\n", what);
     exit(1);
-}
-
-static void listen_here(void) {
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    socklen_t size = sizeof address;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM, 0);
-    check(!bind(listener, (struct sockaddr *)&address, size) && !listen(listener, 8), "listen");
-    check(!getsockname(listener, (struct sockaddr *)&address, &size), "getsockname");
-    port = ntohs(address.sin_port);
 }
 
 /* Accepts a connection and reads a request without a body. */
@@ -103,12 +92,12 @@ static void stop_at(moment when) {
 
 int main(void) {
     alarm(60); /* instead of waiting for ever */
-    listen_here();
+    listener = loopback_listen(0, &port);
     for (int i = 0; i < 5 * MOMENTS; i++) {
         stop_at((moment)(i % MOMENTS));
         if (i % MOMENTS == AT_ONCE) { /* which may have connected, and waits to be accepted */
             close(listener);
-            listen_here();
+            listener = loopback_listen(0, &port);
         }
     }
     close(listener);

@@ -1,7 +1,6 @@
 /* rtm_call, and what rtm_create thinks of a configuration. */
 #include "server.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
 
 /* The server of the Web API: while rtm_call waits it takes requests and sends these answers, the
@@ -500,6 +499,17 @@ static void a_connection_idle_for_a_minute_is_replaced(void **state) {
     assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
 }
 
+/* rtm_poll does not read it: a loop that waits for rtm_fd would go round and round. */
+static void a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet(void **state) {
+    (void)state;
+    make_bot(NULL);
+    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
+    assert_int_equal(rtm_poll(bot, 0), 0);
+    server_close(&web);
+    for (int i = 0; i < 3; i++) rtm_poll(bot, 0);
+    assert_false(has_something_to_do());
+}
+
 /* FIN is its end; a reset may have cut it anywhere. */
 static void a_body_without_a_length_must_end_in_order(void **state) {
     (void)state;
@@ -515,14 +525,6 @@ static void a_body_without_a_length_must_end_in_order(void **state) {
     }
     serve(OK_ANSWER); /* where the length is known, all had come */
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
-}
-
-static void an_idle_connection_that_ends_wakes_nobody(void **state) {
-    (void)state;
-    make_bot(NULL);
-    assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
-    server_close(&web);
-    assert_false(has_something_to_do());
 }
 
 static void a_connection_that_the_server_closed_is_replaced(void **state) {
@@ -1057,8 +1059,8 @@ static const struct CMUnitTest tests[] = {
     WEB(a_type_that_no_event_has_is_refused),
     WEB(a_message_with_two_ids_or_types_is_not_sent),
     WEB(the_connection_is_kept_for_the_next_call),
+    WEB(a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet),
     WEB(a_connection_idle_for_a_minute_is_replaced),
-    WEB(an_idle_connection_that_ends_wakes_nobody),
     WEB(a_connection_that_the_server_closed_is_replaced),
     WEB(a_body_without_a_length_must_end_in_order),
     WEB(a_session_goes_on_with_nothing_lost),

@@ -2,8 +2,6 @@
    suites. Each vector runs whole, byte by byte, cut at every place; inputs end at a guard page. */
 #include "support.h"
 
-#define IN(text) .in = text, .size = sizeof text - 1
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 /* What the parser says of an input is written down as a text, one word for each event:
    "text:Hello", "binary:", "ping:x", "pong:x", "close:1000:reason", "skipped:<result>", "bad:1002";
@@ -24,18 +22,6 @@ typedef struct vector {
 } vector;
 
 /* Runners ------------------------------------------------------------------------------------- */
-
-/* A copy at the end of one guarded area that is used again and again, so that the bytes of an
-   earlier piece are gone when the next one comes. */
-static char *at_guard(const void *data, size_t size) {
-    static guarded area;
-    static const char zeros[2 << 19];
-    if (!area.data) area = guard(zeros, sizeof zeros);
-    assert_true(size <= area.size);
-    char *copy = area.data + area.size - size;
-    if (size) memcpy(copy, data, size);
-    return copy;
-}
 
 static void note_data(char *log, size_t room, const char *data, size_t size) {
     uint32_t hash = 2166136261u;

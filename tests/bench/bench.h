@@ -50,7 +50,7 @@ static inline long bench_status_kib(const char *name) {
     return kib;
 }
 
-/* A client has three descriptors while it is connected: a thousand need more than the usual 1,024. */
+/* A connected client has three descriptors: a thousand need more than the usual limit of 1,024. */
 static inline void bench_allow_files(void) {
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);

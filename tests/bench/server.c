@@ -17,7 +17,6 @@
    Records are made before the first is sent, so that no client waits for the server. All ends with
    a message END and a CLOSE. A line on standard output says what was sent. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -25,10 +24,10 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../sockets.h"
 #include "events.h"
 
 enum { POOL = 2048, BATCH = 96 << 20, GATES = 64 };
@@ -389,15 +388,7 @@ static bool start_tls(const char *directory) {
 }
 
 static int start_listening(const char *port_file) {
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = { 0 };
-    socklen_t size = sizeof address;
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, 1024)) return -1;
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    port = ntohs(address.sin_port);
+    int fd = loopback_listen(0, &port);
     FILE *out = fopen(port_file, "w");
     if (!out) return -1;
     fprintf(out, "%d\n", port);

@@ -13,9 +13,9 @@ static void create(const char *text, unsigned place) {
                           .ca_pem = place == 4 ? NULL : CA_PEM };
     rtm_result result = rtm_create(&config, &client);
     CHECK((result == RTM_OK) == (client != NULL) && (client || *rtm_error_detail(NULL)));
-    CHECK(result != RTM_E_MEMORY || (fuzz_fail_at && fuzz_allocations >= fuzz_fail_at));
-    CHECK(client == NULL || !fuzz_fail_at || fuzz_allocations < fuzz_fail_at);
-    fuzz_fail_at = 0;
+    CHECK(result != RTM_E_MEMORY || (test_fail_at && test_allocations >= test_fail_at));
+    CHECK(client == NULL || !test_fail_at || test_allocations < test_fail_at);
+    test_fail_at = 0;
     rtmi_buf out = { 0 };
     size_t lines = 0;
     const rtmi_settings *made = client ? &client->settings : NULL;
@@ -34,9 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
     char *text = fuzz_text(data + 2, size - 2);
     fuzz_begin(1);
-    fuzz_fail_at = data[0];
+    test_fail_at = data[0];
     create(text, data[1] % 5);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     free(text);
     return 0;
 }

@@ -54,6 +54,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(!once.body.size || !memcmp(once.body.data, again.body.data, once.body.size));
     rtmi_buf_free(&once.body);
     rtmi_buf_free(&again.body);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     return 0;
 }

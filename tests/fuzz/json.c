@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(!found.size || is_json(found.text, found.size));
     }
     rtmi_document_free(&document);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     free(wanted);
     free(text);
     return 0;

@@ -91,7 +91,7 @@ static inline int net_command(void) {
 
 static inline bool net_lazy(void) {
     unsigned char random = 0;
-    if (net.options & NET_LAZY) fuzz_random(&random, 1);
+    if (net.options & NET_LAZY) test_random(&random, 1);
     return random & 1;
 }
 
@@ -129,11 +129,11 @@ static inline size_t net_bytes(const net_socket *socket, char *to, size_t size) 
         int next = net_next();
         if (net.answer_at < net.answer_end) {
             to[got++] = net.answer[net.answer_at++];
-        } else if (next == 'G' || next == 'W' || next == 'U' || next == 'P') {
+        } else if (next && (got || !strchr("GWUP", next))) {
+            break; /* an answer, which the next connection may be waiting for, comes alone */
+        } else if (next) {
             net_take(next);
             net_say(socket, next);
-        } else if (next) {
-            break;
         } else {
             size_t escaped = net.left > 1 && net.in[0] == 0xff;
             to[got++] = (char)net.in[escaped];
@@ -194,7 +194,7 @@ static inline int net_poll(struct pollfd *fds, nfds_t count, int timeout) {
         fds[i].revents = net_revents(&fds[i]);
         ready += fds[i].revents != 0;
     }
-    if (!ready) fuzz_now += timeout;
+    if (!ready) test_now_ms += timeout;
     return ready;
 }
 

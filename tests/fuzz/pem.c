@@ -22,7 +22,7 @@ static void touch(const volatile unsigned char *data, size_t size) {
 static long load(const char *text, long fail_at) {
     rtmi_trust trust = { 0 };
     fuzz_begin(1);
-    fuzz_fail_at = fail_at;
+    test_fail_at = fail_at;
     trust.ca_pem = text;
     rtmi_trust_load(&trust);
     CHECK(trust.count <= trust.capacity && (trust.count || trust.error));
@@ -38,7 +38,7 @@ static long load(const char *text, long fail_at) {
         if (!rsa) touch(key->key.ec.q, key->key.ec.qlen);
     }
     rtmi_trust_free_anchors(&trust);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     return count;
 }
 

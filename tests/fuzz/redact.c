@@ -54,6 +54,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     free(told);
     rtmi_buf_free(&list);
     rtmi_buf_free(&text);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     return 0;
 }

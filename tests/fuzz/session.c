@@ -9,6 +9,8 @@
 #define TOKEN "xoxb-secret"
 enum { FOREIGN_LOOP = 1, ONE_SESSION = 2, PROXY = 4, RTM_START = 8, SMALL = 0x20, TLS = 0x40 };
 
+long replay_reached; /* sessions opened */
+
 static bool is_open, stopped, owed[1 << 10]; /* owed: ids without an answer or an error */
 static long long called_ms;                  /* spent in rtm_call */
 
@@ -18,12 +20,12 @@ static void stop(rtm_client *client) {
 }
 
 static void call(rtm_client *client) {
-    long long before = fuzz_now;
+    long long before = test_now_ms;
     rtm_response response;
     rtm_result result = rtm_call(client, &response, "chat.postMessage", "text", "a b", NULL);
-    CHECK((result != RTM_OK || response.ok) && response.error && fuzz_now - before <= 30000);
+    CHECK((result != RTM_OK || response.ok) && response.error && test_now_ms - before <= 30000);
     rtm_json_at(rtm_json_get(response.data, "list"), 1);
-    called_ms += fuzz_now - before;
+    called_ms += test_now_ms - before;
 }
 
 static void send_message(rtm_client *client) {
@@ -39,6 +41,7 @@ static void on_event(rtm_client *client, const rtm_event *event, void *user) {
     CHECK(event->reason && event->detail && rtm_poll(client, 0) == RTM_E_BUSY);
     CHECK(!strstr(event->detail, TOKEN));
     CHECK(!opens || !is_open); /* each session has one of each */
+    replay_reached += opens;
     CHECK(!closes || is_open);
     is_open = opens || (is_open && !closes);
     if (event->id > 0) owed[event->id % 1024] = false;
@@ -59,20 +62,26 @@ static void on_log(const char *line, void *user) {
     CHECK(!strstr(line, TOKEN));
 }
 
+/* What a loop of the program's own would wait for is what the connection needs, at any time. */
+static void check_watched(const rtm_client *client) {
+    const rtmi_conn *conn = &client->session[0]->exchange.conn;
+    CHECK(conn->fd < 0 || conn->watched == rtmi_conn_events(conn));
+}
+
 /* One turn of the program's loop, which waits itself or lets rtm_poll do so; then what is left of a
    wait passes. */
 static int turn(rtm_client *client, unsigned options) {
     const rtmi_exchange *exchange = &client->session[0]->exchange;
     size_t rest = net_rest();
     int wait = options & FOREIGN_LOOP ? 0 : 1000;
-    long long before = fuzz_now;
+    long long before = test_now_ms;
     called_ms = 0;
     int result = rtm_poll(client, wait);
-    CHECK(fuzz_now - before - called_ms <= wait);
+    CHECK(test_now_ms - before - called_ms <= wait);
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || !exchange->request.size);
     int timeout = rtm_timeout_ms(client);
-    if (net_rest() == rest && result == 0) fuzz_now += timeout > 0 ? timeout : 1;
+    if (net_rest() == rest && result == 0) test_now_ms += timeout > 0 ? timeout : 1;
     return result;
 }
 
@@ -83,7 +92,7 @@ static void act(rtm_client *client, int command) {
     if (command == 'C') call(client);
     if (command == 'J') rtm_send(client, "{\"type\":\"typing\"}");
     if (command != 'T' || !net.left) return;
-    fuzz_now += 1LL * *net.in * *net.in;
+    test_now_ms += 1LL * *net.in * *net.in;
     net.in++;
     net.left--;
 }
@@ -99,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .max_message = options & SMALL ? 4096 : 0,
         .no_auto_reconnect = (options & ONE_SESSION) != 0 };
     fuzz_begin(data[1]);
-    fuzz_fail_at = data[2];
+    test_fail_at = data[2];
     net_start(data + 3, size - 3, options);
     is_open = stopped = false;
     memset(owed, 0, sizeof owed);
@@ -109,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK((size_t)turns < 64 + 8 * size);
         if ((command = net_command()) != 0) act(client, command);
         else result = turn(client, options);
+        check_watched(client);
     }
     for (turns = 0; result >= 0; turns++) {
         CHECK(turns < 16);
@@ -117,6 +127,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     CHECK(!is_open && (result == RTM_E_MEMORY || !memchr(owed, true, sizeof owed)));
     rtm_destroy(client);
-    CHECK(!net.socket[0].open && !net.socket[1].open && !net.pipe_ends && fuzz_blocks == 0);
+    CHECK(!net.socket[0].open && !net.socket[1].open && !net.pipe_ends && test_blocks == 0);
     return 0;
 }

@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_begin(1);
     parse_url(text);
     encode(text, size);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     free(text);
     return 0;
 }

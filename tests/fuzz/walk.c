@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(!document.failed);
     }
     rtmi_document_free(&document);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     free(text);
     return 0;
 }

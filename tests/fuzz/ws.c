@@ -55,6 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     write_and_parse(data, size);
     rtmi_buf_free(&once);
     rtmi_buf_free(&again);
-    CHECK(fuzz_blocks == 0);
+    CHECK(test_blocks == 0);
     return 0;
 }

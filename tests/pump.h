@@ -1,0 +1,75 @@
+/* A server in the thread of the client that it serves, on the clock and with the names of box.h:
+   for tls.c and proxy.c. Whenever the client would wait, poll() below calls serve(), which the test
+   program defines. */
+#ifndef PUMP_H
+#define PUMP_H
+
+#define _GNU_SOURCE /* as in box.h, which is included from here */
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdbool.h>
+
+static int pump_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+#define RTM_NO_THREADS /* a clock that skips waits would skip a thread's lookup too */
+#define poll(fds, count, timeout_ms) pump_poll(fds, count, timeout_ms)
+#include "box.h"
+#undef poll
+#include "sockets.h"
+
+/* Does what there is to do, and never waits. Gives the descriptor that it goes on with, -1 = there
+   is no server; sets *idle when nothing more will come, so that a wait need not be sat out. */
+static int serve(bool *idle);
+
+static int client_fd; /* that poll() was last called for */
+
+/* While frozen, the server does nothing, and the clock jumps to the end of each wait. */
+static bool frozen;
+static int waits, ready_waits;
+
+/* Waits for the client's socket, fds[1], and runs the server meanwhile. */
+static int pump_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    struct pollfd all[2] = { fds[1], { -1, POLLIN, 0 } };
+    bool socket = fds[1].fd >= 0;
+    long long end = now_ms() + timeout_ms, left = timeout_ms;
+    if (!timeout_ms) return poll(fds, count, 0);
+    if (socket) client_fd = fds[1].fd;
+    if (frozen) {
+        int ready = poll(fds, count, 0);
+        waits++;
+        if (ready <= 0) skipped_ms += timeout_ms;
+        else ready_waits++;
+        return ready;
+    }
+    while (left > 0) {
+        bool idle = !socket; /* between two attempts */
+        all[1].fd = serve(&idle);
+        if (all[1].fd < 0 && !idle) return poll(fds, count, (int)left);
+        int slice = idle ? 1 : 20;
+        int ready = poll(all, 2, left > slice ? slice : (int)left);
+        if (ready < 0) return -1;
+        if (ready > 0 && all[0].revents) return poll(fds, count, 0);
+        if (!ready && idle) skipped_ms += left;
+        left = end - now_ms();
+    }
+    return 0;
+}
+
+/* HTTP 200 with this body. */
+static inline const char *reply_with(const char *body) {
+    static char reply[500];
+    snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
+             body);
+    return reply;
+}
+
+/* Why the last attempt or call failed, and what is expected of that. */
+static char detail[300];
+
+static inline void expect(rtm_result result, rtm_result expected, const char *words) {
+    if (result != expected || !strstr(detail, words))
+        fail_msg("%s (%s), expected %s (...%s...)", rtm_strerror(result), detail,
+                 rtm_strerror(expected), words);
+}
+
+#endif
