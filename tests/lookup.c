@@ -250,6 +250,11 @@ static void a_dead_name_server_costs_one_thread(void **state) {
     }
 }
 
+/* The resolver has answered; now its thread has said so, too. */
+static bool is_handed_over(void) {
+    return RTMI_LOAD(&bot->network.hosts->lookup->progress) == RTMI_LOOKUP_DONE;
+}
+
 static void a_late_answer_serves_the_next_attempt(void **state) {
     request got;
     (void)state;
@@ -258,6 +263,7 @@ static void a_late_answer_serves_the_next_attempt(void **state) {
     test_now_ms += rtm_timeout_ms(bot);
     next_error(RTM_E_TIMEOUT);
     answer(0);
+    WAIT_FOR(is_handed_over());
     no_event(); /* it wakes the client, but begins nothing */
     assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
     hang();
@@ -275,7 +281,7 @@ static void a_late_failure_counts_for_nothing(void **state) {
     test_now_ms += rtm_timeout_ms(bot);
     next_error(RTM_E_TIMEOUT);
     answer(EAI_AGAIN);
-    no_event();
+    WAIT_FOR(is_handed_over());
     answer(0);
     test_now_ms += rtm_timeout_ms(bot);
     take_call(&got);
