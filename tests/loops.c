@@ -12,7 +12,7 @@
 #endif
 
 /* A loop: `wait` says whether rtm_poll is to be called: rtm_fd is readable, or `due` is 0. It waits
-   for that, at most `due` ms (-1 = for ever), if it may `block`. */
+   for that if it may `block`: for ever, with a `due` of -1. */
 typedef struct loop {
     const char *name;
     void (*open)(void);
@@ -82,8 +82,9 @@ static void libuv_open(void) {
 
 static bool libuv_wait(int due, bool block) {
     uv_ready = false;
-    if (due < 0) uv_timer_stop(&uv_timer);
-    else uv_timer_start(&uv_timer, on_timer, (uint64_t)due, 0);
+    /* The client's clock stands still: what is not due now does not become so while libuv waits. */
+    if (due) uv_timer_stop(&uv_timer);
+    else uv_timer_start(&uv_timer, on_timer, 0, 0);
     uv_run(&uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     return uv_ready;
 }
