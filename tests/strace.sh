@@ -37,7 +37,7 @@ awk '
         if ($NF + 0 < 0) bad = bad "\n" line
     }
     /^fcntl\(.*F_SETFL.*O_NONBLOCK/ { ready[descriptor()] = 1 }
-    /^socket\(.*AF_INET/ { delete ready[$NF] }
+    /^socket\(.*AF_INET/ { ready[$NF] = /SOCK_NONBLOCK/ }
     /^connect\(.*AF_INET/ {
         connects++
         if (!ready[descriptor()]) bad = bad "\n" $0
