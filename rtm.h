@@ -50,7 +50,7 @@
    CONVENTIONS
      Results    rtm_result is 0 for success and negative for an error. Functions that give a number
                 (an id, a count) give it >= 0, or a negative rtm_result.
-     Arguments  A NULL client gives RTM_E_ARGUMENT, and nothing in rtm_stop and rtm_destroy. Texts
+     Arguments  A NULL client gives RTM_E_ARGUMENT where a result is returned, else nothing. Texts
                 are NUL-terminated UTF-8. What a text must be is checked; that a pointer is good
                 cannot be.
      Ownership  rtm_create copies everything from the config. An event and all it points at live
@@ -59,25 +59,26 @@
      Callbacks  run inside rtm_poll (rtm_run, rtm_connect) on the caller's thread, in the order of
                 events, handlers of one event in the order registered. In a callback every function
                 is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
-                and config.tls_setup may call nothing but rtm_stop.
+                and config.tls_setup may call nothing but rtm_stop and rtm_wake.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
-                looked up in short-lived threads of rtm.h's own, one for a host at most, which run
-                getaddrinfo and nothing of the program's, with all signals blocked; one that the
-                client gave up ends by itself.
+                looked up in short-lived threads of rtm.h's own, one for each of the last 4 hosts at
+                most, which run getaddrinfo and nothing of the program's, with all signals blocked;
+                one that the client gave up ends by itself.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
      Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client and its session           4,512   and 3 descriptors, with its socket
+                  the client and its session           4,648   and 3 descriptors, with its socket
                   a host's addresses, TLS session        600   of the last 4 hosts
-                  a lookup                               504   while it lasts, and a descriptor
+                  a lookup, by malloc                    508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message, grown on demand, kept
+                  to be sent       up to 64 KiB, grown on demand, while connected
                   JSON tokens      24 per value and name of an event or response of which
                                    rtm_json_at, _name or _size was asked; kept
                 Event buffer and tokens are given back when a minute has passed since the last event
@@ -114,7 +115,7 @@
      Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
      get as far as "hello", and the sessions that did and then lasted less than 10 s; a session of
      10 s sets it to 0. The wait until the next attempt is
-       - what Retry-After says, in seconds; 30 s after a 429 without one;
+       - what Retry-After says, in seconds, a day at most; 30 s after a 429 without one;
        - else 0 after a session of 10 s or more, and after the first shorter one with a "hello";
        - else min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after short sessions;
      and in each case U[0,1) s more, so that many devices do not return in the same moment.
@@ -124,7 +125,7 @@
                    them, "goodbye" and "team_migration_started" too (a reconnect follows).
      open          data: the whole rtm.connect response.
      close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
-                   when it had none, 1006 without a CLOSE frame, also after rtm_stop; 1000 after
+                   when it had none, 1006 when no CLOSE frame came, not even after ours; 1000 after
                    rtm_disconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
                    result: RTM_OK, or what went wrong.
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
@@ -248,7 +249,7 @@ typedef enum rtm_state {
 #undef RTMI_ENUM
 } rtm_state;
 
-/* A client: one bot, one session at a time. */
+/* A client: one bot. */
 typedef struct rtm_client rtm_client;
 
 /* A JSON value, or a missing one: a small thing to pass by value. The fields are not for use; see
@@ -394,8 +395,9 @@ int rtm_timeout_ms(const rtm_client *client);
 rtm_result rtm_connect(rtm_client *client);
 
 /* Loops over rtm_poll until the client has finished: RTM_OK after rtm_stop, else the cause. SIGHUP,
-   SIGTERM and SIGINT stop it, and have their old handlers again afterwards, unless
-   config.no_signals: set that on all threads but one. RTM_E_BUSY in a callback. */
+   SIGTERM and SIGINT stop it, save those that were ignored, and have their old handlers again
+   afterwards, unless config.no_signals: set that on all threads but one. RTM_E_BUSY in a
+   callback. */
 rtm_result rtm_run(rtm_client *client);
 
 /* Events -------------------------------------------------------------------------------------- */
@@ -445,6 +447,9 @@ int rtm_send_ping(rtm_client *client);
    RTM_E_AUTH, RTM_E_RATE_LIMITED with response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG,
    RTM_E_TIMEOUT, RTM_E_STOPPED, or what went wrong with the connection. A call that failed after it
    was sent may have been carried out. */
+#ifdef __GNUC__
+__attribute__((sentinel))
+#endif
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...);
 
 /* JSON ---------------------------------------------------------------------------------------- */
@@ -831,15 +836,13 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     }
 }
 
-/* Eight bytes at any address, the first in the lowest bits on every machine: one instruction where
-   that is the machine's own order, two elsewhere. */
+/* Eight bytes at any address, the first in the lowest bits on every machine; compilers make one
+   instruction of it, or two. */
 static uint64_t rtmi_load(const void *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
+    const unsigned char *b = at;
+    return b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
+           (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 |
+           (uint64_t)b[7] << 56;
 }
 
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -893,8 +896,8 @@ static bool rtmi_is_utf8(const char *text, size_t size) {
     return rtmi_utf8_check(&state, text, size) && !state.need;
 }
 
-/* How far the stars reach that the longest secret at `at` needs, or those before it; where the text
-   was cut, up to `end`, it may be the beginning of one. */
+/* Where the stars must end: behind the longest secret that begins at `at`, or at `stars_end` if
+   that is farther. In a cut text, the beginning of a secret at its end counts too. */
 static const char *rtmi_stars_end(const char *at, const char *end, bool cut, const char *secret,
                                   const char *stars_end) {
     for (size_t length; secret && *secret; secret += length + 1) {
@@ -916,8 +919,9 @@ static bool rtmi_is_control(unsigned long code) {
 
 /* Makes a text fit for people to read: stars for every secret that a server managed to get into it,
    by echoing it, say, and "?" for controls and for what is not UTF-8. `cut`: the text does not end
-   where it did, but perhaps within a secret or a character. It looks ahead at what is as it came,
-   writes behind, never more than it read. True when there was a secret. */
+   where it did, but perhaps within a secret or a character. It reads ahead of where it writes, so
+   that secrets are found in the original text; the result is never longer. True when there was a
+   secret. */
 static bool rtmi_redact(char *text, bool cut, const char *secrets) {
     const char *p = text, *end = text + strlen(text), *stars_end = text;
     bool starred = false;
@@ -934,7 +938,7 @@ static bool rtmi_redact(char *text, bool cut, const char *secrets) {
         }
         bool stars = stars_end > p, whole = valid && !state.need;
         if (cut && valid && !whole && !stars) break;
-        size += !size; /* a byte that begins no character */
+        if (!size) size = 1; /* a byte that begins no character */
         size_t kept = stars || (whole && !rtmi_is_control(code)) ? size : 0;
         memmove(text, p, kept);
         if (stars) memset(text, '*', kept);
@@ -977,8 +981,8 @@ static const rtm_json rtmi_json_none = { NULL, 0, NULL };
    this, each look-up is a scan: twice the time of an event); and, once an accessor asks by number,
    the jsmn tokens of all of it, exactly as many as the check has counted. Behind the tokens stands
    the table of elements: those of the first array or object, then those of the second, and so on,
-   each by the number of its token (in an object, its name's). Where the part of an array or object
-   ends, its token's `parent` says. */
+   each by the number of its token (in an object, its name's). `parent` of an array or object is no
+   parent any more then, but the end of its part of the table. */
 typedef struct rtmi_document {
     const char *text; /* one value, no white space around it */
     size_t size;
@@ -1010,8 +1014,8 @@ static bool rtmi_json_is_escape(char c) {
 }
 
 /* To the next quote, backslash or control character in a string, or the end of the text: a word at
-   a time, which takes a third of the time of a loop over bytes. In each mask the lowest bit is
-   right; those above it may be borrowed. */
+   a time, which takes a third of the time of a loop over bytes. The lowest bit set in `found` is
+   right; higher ones may be false (a borrow of the subtraction). */
 static const char *rtmi_json_plain_end(const char *p, const char *end) {
     for (; end - p >= 8; p += 8) {
         uint64_t word = rtmi_load(p);
@@ -1302,9 +1306,10 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
     RTM_ASSERT(count >= 0 && (size_t)count == values);
     document->element = (int *)(void *)(document->token + values);
     for (int i = 0; i < count; i++) {
-        jsmntok_t *token = &document->token[i], *parent = document->token + token->parent;
-        bool inner = token->parent >= 0 && parent->type != JSMN_STRING; /* no member's value */
-        if (inner) document->element[parent->parent++] = i;
+        jsmntok_t *token = &document->token[i];
+        jsmntok_t *parent = token->parent < 0 ? NULL : &document->token[token->parent];
+        if (parent && parent->type != JSMN_STRING) /* no member's value: that belongs to its name */
+            document->element[parent->parent++] = i;
         if (token->type == JSMN_STRING || token->type == JSMN_PRIMITIVE) continue;
         token->parent = offset; /* its own place is known; from now on, where its next element is */
         offset += token->size;
@@ -1632,8 +1637,8 @@ static const char *rtmi_http_head_end(rtmi_http *http) {
     }
     if (http->chunked && http->has_length && !upgraded)
         return "both Content-Length and Transfer-Encoding";
-    bool empty = upgraded || http->status == 204 || http->status == 304 ||
-                 (http->kind == RTMI_HTTP_CONNECT && http->status < 300);
+    /* Of an upgrade or a tunnel that was refused, the status and the fields say enough. */
+    bool empty = http->kind != RTMI_HTTP_ORDINARY || http->status == 204 || http->status == 304;
     http->part = empty || (http->has_length && !http->left) ? RTMI_HTTP_COMPLETE
                  : http->chunked                            ? RTMI_HTTP_CHUNK_SIZE
                  : http->has_length                         ? RTMI_HTTP_LENGTH
@@ -1964,6 +1969,7 @@ typedef struct rtmi_trust {
     size_t count, capacity;
     const char *error; /* of the bundle */
     bool first_only;   /* one certificate is enough: only to see whether there is any */
+    bool no_memory;    /* to load the bundle */
 } rtmi_trust;
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
@@ -2109,7 +2115,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     rtmi_trust *trust = (rtmi_trust *)(void *)context;
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
-    rtmi_trust_load(trust);
+    trust->no_memory = !rtmi_trust_load(trust);
     br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
     br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
     br_x509_minimal_set_ecdsa(minimal, br_ssl_engine_get_ec(trust->engine),
@@ -2187,7 +2193,7 @@ typedef union rtmi_address {
     struct sockaddr_in6 v6;
 } rtmi_address;
 
-/* Who is to free a lookup: whichever of its thread and the client is through with it last. */
+/* The one that is through with a lookup last, its thread or the client, frees it. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
 
 /* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time.
@@ -2314,11 +2320,6 @@ static void rtmi_wake_up(int fd) {
     ssize_t written = write(fd, &one, sizeof one);
     (void)written;
     errno = before;
-}
-
-static void rtmi_wake_clear(int fd) {
-    char waste[64];
-    while (read(fd, waste, sizeof waste) == (ssize_t)sizeof waste) continue;
 }
 
 /* Looking up ---------------------------------------------------------------------------------- */
@@ -2554,7 +2555,7 @@ static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
     return conn->via_proxy ? &conn->network->proxy : &conn->peer;
 }
 
-/* A non-blocking socket on its way to the next address; errno when there is none. */
+/* A non-blocking socket on its way to the next address; false with errno when that cannot be. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
     struct sockaddr *address = &conn->address[conn->tried++].any;
     bool v6 = address->sa_family == AF_INET6;
@@ -2613,7 +2614,6 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_context *engine = &tls->client.eng;
     br_ssl_client_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
     rtmi_tls_suites(engine);
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
@@ -2656,6 +2656,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     }
     if (conn->network->tls_setup)
         conn->network->tls_setup(&conn->tls->client, conn->network->tls_user);
+    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION); /* trust is freed after the first */
     const char *name = rtmi_is_address(conn->peer.host) ? NULL : conn->peer.host;
     if (!br_ssl_client_reset(&conn->tls->client, name, known != NULL))
         return rtmi_fail(&conn->error, RTM_E_TLS, "TLS cannot start (error %d)",
@@ -2671,6 +2672,7 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     bool x509 = error >= BR_ERR_X509_OK && error < BR_ERR_RECV_FATAL_ALERT;
     rtm_result result = x509 ? RTM_E_CERTIFICATE : RTM_E_TLS;
     const char *file = conn->network->ca_file;
+    if (conn->trust && conn->trust->no_memory) return rtmi_out_of_memory(&conn->error);
     if (x509 && conn->trust && conn->trust->error)
         return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->peer.host,
                          conn->trust->error, file ? ": " : "", file ? file : "");
@@ -2922,7 +2924,7 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
     rtmi_http_what what = RTMI_HTTP_MORE;
     rtm_result result;
     rtmi_conn_flush(conn);
-    while (what == RTMI_HTTP_MORE && conn->http.part <= RTMI_HTTP_FIELDS) { /* no body is needed */
+    while (what == RTMI_HTTP_MORE) {
         result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
         if (result != RTM_OK)
@@ -3124,21 +3126,25 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
  * >>session  sessions and their states, dispatch, sends, reconnect rules
  * --------------------------------------------------------------------------------------------- */
 
-/* Messages that are skipped: what, why, and the kinds in order. */
-#define RTMI_SKIPS(X)                                                              \
-    X(BINARY, RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped")   \
-    X(TOO_BIG, RTM_E_TOO_BIG, "a message longer than max_message was skipped")     \
-    X(MEMORY, RTM_E_MEMORY, "a message was skipped: out of memory")                \
-    X(JSON, RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped") \
-    X(DEEP, RTM_E_JSON, "an event nested deeper than 128 levels was skipped")      \
-    X(TOKENS, RTM_E_MEMORY, "no memory to look into an event")
-
+/* Why messages are skipped. */
 typedef enum rtmi_skip {
-#define RTMI_ENUM(NAME, result, sentence) RTMI_SKIP_##NAME,
-    RTMI_SKIPS(RTMI_ENUM)
-#undef RTMI_ENUM
+    RTMI_SKIP_BINARY,
+    RTMI_SKIP_TOO_BIG,
+    RTMI_SKIP_MEMORY,
+    RTMI_SKIP_JSON,
+    RTMI_SKIP_DEEP,
+    RTMI_SKIP_TOKENS, /* not the message, but an accessor's look into it */
     RTMI_SKIP_KINDS
 } rtmi_skip;
+
+static const struct { rtm_result result; const char *sentence; } rtmi_skips[RTMI_SKIP_KINDS] = {
+    [RTMI_SKIP_BINARY] = { RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped" },
+    [RTMI_SKIP_TOO_BIG] = { RTM_E_TOO_BIG, "a message longer than max_message was skipped" },
+    [RTMI_SKIP_MEMORY] = { RTM_E_MEMORY, "a message was skipped: out of memory" },
+    [RTMI_SKIP_JSON] = { RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped" },
+    [RTMI_SKIP_DEEP] = { RTM_E_JSON, "an event nested deeper than 128 levels was skipped" },
+    [RTMI_SKIP_TOKENS] = { RTM_E_MEMORY, "no memory to look into an event" }
+};
 
 typedef struct rtmi_handler {
     char *type; /* as registered: "*", "type" or "type::subtype" */
@@ -3300,19 +3306,14 @@ static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event e
 
 /* Reports what was skipped of one kind since the last report. */
 static void rtmi_report_skipped(rtm_client *client, rtmi_session *session, rtmi_skip kind) {
-    static const struct { rtm_result result; const char *sentence; } skips[] = {
-#define RTMI_ROW(NAME, result, sentence) { result, sentence },
-        RTMI_SKIPS(RTMI_ROW)
-#undef RTMI_ROW
-    };
     rtmi_error error = { .secrets = client->error.secrets };
     unsigned more = session->skipped[kind].count - 1;
     char also[32] = "";
     if (more) snprintf(also, sizeof also, " (and %u more)", more);
     session->skipped[kind].count = 0;
     session->skipped[kind].due = client->now + RTMI_SKIP_MS;
-    rtmi_fail(&error, skips[kind].result, "%s%s", skips[kind].sentence, also);
-    rtmi_report(client, &error, (rtm_event){ .result = skips[kind].result });
+    rtmi_fail(&error, rtmi_skips[kind].result, "%s%s", rtmi_skips[kind].sentence, also);
+    rtmi_report(client, &error, (rtm_event){ .result = rtmi_skips[kind].result });
 }
 
 /* Counts a message that is skipped. Of each kind one `error` event a second is enough: a server can
@@ -3419,7 +3420,8 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
     return id;
 }
 
-/* {"id":N,"type":TYPE[,"channel":CHANNEL[,"text":TEXT]]}, with so many of the two. */
+/* {"id":N,"type":TYPE[,"channel":CHANNEL[,"text":TEXT]]}; fields: 0 = neither, 1 = the channel, 2 =
+   both. */
 static int rtmi_send_typed(rtm_client *client, const char *type, int fields, const char *channel,
                            const char *text) {
     static const char *const name[] = { ",\"channel\":", ",\"text\":" };
@@ -3457,8 +3459,8 @@ static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
     long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
     if (id <= 0 || id > INT_MAX) return false;
     event->id = (int)id;
-    rtmi_unanswered_remove(client, event->id);
-    if (typed || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
+    bool awaited = rtmi_unanswered_remove(client, event->id);
+    if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
     bool cut = rtm_json_string(message, text, sizeof text) >= sizeof text;
     rtmi_redact(text, cut, error.secrets); /* where it was cut, not within a sentence */
@@ -3495,8 +3497,8 @@ static void rtmi_on_text(rtm_client *client, rtmi_session *session, const char *
                  !rtmi_is_one_of(client->type, ours);
     bool leaving = typed && rtmi_is_one_of(client->type, client->kind->ends);
     bool reply = !typed || !strcmp(client->type, "pong");
-    if (!strcmp(client->type, "hello")) session->said_hello = true;
-    if (!leaving && !reply && !rtmi_has_handler(client, client->type, length)) return;
+    bool hello = typed && !strcmp(client->type, "hello");
+    if (!leaving && !reply && !hello && !rtmi_has_handler(client, client->type, length)) return;
     if (!rtmi_document_open(&session->document, text, size, &data)) {
         rtmi_skip_message(client, session,
                           session->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
@@ -3507,6 +3509,7 @@ static void rtmi_on_text(rtm_client *client, rtmi_session *session, const char *
                         .detail = "" };
     if (reply && rtmi_on_reply(client, &event, typed)) return;
     if (leaving) session->drop = true;
+    if (hello) session->said_hello = true;
     rtmi_dispatch(client, &event, !strcmp(event.type, "error"));
     if (session->document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
 }
@@ -3625,7 +3628,7 @@ static void rtmi_begin_api(rtm_client *client, rtmi_exchange *exchange, const ch
 /* The end of a session ------------------------------------------------------------------------ */
 
 /* How long until the next attempt, in ms. A session that lasted is followed by another at once, and
-   so is the first that did not: it costs no event, and is no storm. */
+   so is the first that said hello and did not last: it costs no event, and is no storm. */
 static int rtmi_backoff(rtm_client *client, const rtmi_session *session, bool lasted) {
     uint32_t random = 0;
     int wait = 0, asked = session->retry_after;
@@ -3767,6 +3770,8 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     rtmi_peer peer;
     const char *path;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
+    if (length > RTMI_HEAD)
+        return rtmi_fail(&session->error, RTM_E_SLACK, "the url in Slack's answer is too long");
     rtmi_buf_clear(&client->compose);
     if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(&session->error);
     char *url = client->compose.data;
@@ -4015,7 +4020,8 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
         if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
     }
     if (!fds[0].revents) return;
-    rtmi_wake_clear(wake);
+    char waste[64];
+    while (read(wake, waste, sizeof waste) == (ssize_t)sizeof waste) continue;
     client->woken = true;
 }
 
@@ -4390,7 +4396,7 @@ int rtm_fd(const rtm_client *client) {
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
     long long due = rtmi_session_due(client, client->session[0]);
-    if (due == LLONG_MAX || due <= 0) return due ? -1 : 0;
+    if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
 }
@@ -4566,7 +4572,7 @@ static rtm_result rtmi_finish_call(rtm_client *client, rtmi_exchange *exchange) 
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "stopped during %s", exchange->method);
         long long due = rtmi_conn_due(conn, conn->deadline) - now;
-        rtmi_wait(client, &conn, 1, due > 0 ? (int)due : 0);
+        rtmi_wait(client, &conn, 1, due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due);
     }
 }
 
@@ -4590,6 +4596,7 @@ static rtm_result rtmi_perform(rtm_client *client, rtm_response *response, const
     rtmi_conn *waiting = &client->session[0]->exchange.conn;
     rtmi_exchange *web = client->web;
     long long began = RTM_NOW_MS();
+    web->conn.budget = RTMI_BUDGET;
     rtmi_begin_api(client, web, method, form, began);
     rtm_result result = rtmi_finish_call(client, web);
     bool answered = result == RTM_OK;

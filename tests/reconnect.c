@@ -184,6 +184,18 @@ static void the_upgrade_may_ask_for_a_wait_too(void **state) {
     }
 }
 
+/* Its body may never come. */
+static void a_refused_upgrade_is_over_with_its_head(void **state) {
+    static const char refusal[] = "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n";
+    request got;
+    (void)state;
+    make_bot(NULL);
+    take_upgrade(&got);
+    server_send_bytes(&slack, refusal, sizeof refusal - 1);
+    next_error(RTM_E_RATE_LIMITED);
+    expect_seconds(7);
+}
+
 /* It asked for a wait, and opened the door. */
 static void a_good_answer_asks_for_no_wait(void **state) {
     char body[100];
@@ -1113,6 +1125,7 @@ static const struct CMUnitTest tests[] = {
     TEST(retry_after_is_what_is_waited),
     TEST(retry_after_counts_for_one_wait_only),
     TEST(the_upgrade_may_ask_for_a_wait_too),
+    TEST(a_refused_upgrade_is_over_with_its_head),
     TEST(a_good_answer_asks_for_no_wait),
     TEST(a_server_that_closes_at_once_is_no_hot_loop),
     TEST(fatal_codes_end_the_client),

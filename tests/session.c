@@ -1927,6 +1927,14 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     assert_int_equal(bot->unanswered_count, 0);
 }
 
+/* Else a server could make error events without end. */
+static void a_refusal_of_what_was_not_sent_is_no_error(void **state) {
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    server_send_text(&slack, "{\"ok\":false,\"reply_to\":7,\"error\":{\"msg\":\"no\"}}");
+    assert_int_equal(next_event("Unknown")->id, 7);
+}
+
 static void answers_are_matched_and_refusals_are_errors(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -2314,6 +2322,7 @@ static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
         test_now_ms += 400000;
     }
     open_session();
+    assert_int_equal(rtm_send_message(bot, "C", "x"), 1);
     server_send_text(&slack, "{\"ok\":false,\"reply_to\":1,\"error\":{\"msg\":\"" TOKEN "\"}}");
     next_error(RTM_E_SLACK);
     server_send_close(&slack, 4000, TOKEN);
@@ -2340,8 +2349,9 @@ static void a_secret_that_is_cut_short_is_not_told_either(void **state) {
     for (size_t i = 60; i < 130; i++) {
         memset(pad, 'x', i);
         pad[i] = '\0';
+        int id = rtm_send_message(bot, "C", "x");
         snprintf(body, sizeof body,
-                 "{\"ok\":false,\"reply_to\":1,\"error\":{\"msg\":\"%s" TOKEN "\"}}", pad);
+                 "{\"ok\":false,\"reply_to\":%d,\"error\":{\"msg\":\"%s" TOKEN "\"}}", id, pad);
         server_send_text(&slack, body);
         next_error(RTM_E_SLACK);
     }
@@ -2451,6 +2461,7 @@ static const struct CMUnitTest tests[] = {
     TEST(an_edge_of_rtm_fd_tells_of_the_end_behind_an_event),
     TEST(a_full_send_buffer_takes_nothing_and_loses_nothing),
     TEST(answers_are_matched_and_refusals_are_errors),
+    TEST(a_refusal_of_what_was_not_sent_is_no_error),
     TEST(only_messages_and_pings_expect_an_answer),
     TEST(a_late_answer_is_not_reported_again),
     TEST(one_message_that_is_never_answered_takes_one_place),
