@@ -5,7 +5,8 @@ echo "clang-tidy"
 clang-tidy --quiet tests/compile/impl.c -- -std=c99 -I. 2>/dev/null
 echo "cppcheck"
 # Without the system's headers it cannot see POSIX: the macros that rtm.h asks for are given.
-cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr --quiet \
+# objectIndex: it does not see that eight bytes are loaded only where there are eight.
+cppcheck --suppress=objectIndex --std=c99 --language=c --enable=warning,performance,portability --inline-suppr --quiet \
     --error-exitcode=1 -DRTM_IMPLEMENTATION -DEAI_FAIL=1 -DSA_RESTART=1 -DNULL=0 rtm.h
 echo "gcc -fanalyzer"
 # A block whose owner gcc 12 loses sight of is a leak to it; the sanitizers find those that are.
