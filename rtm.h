@@ -836,13 +836,15 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     }
 }
 
-/* Eight bytes at any address, the first in the lowest bits on every machine; compilers make one
-   instruction of it, or two. */
+/* Eight bytes at any address, the first in the lowest bits on every machine. */
 static uint64_t rtmi_load(const void *at) {
-    const unsigned char *b = at;
-    return b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
-           (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 |
-           (uint64_t)b[7] << 56;
+    uint64_t word = 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&word, at, sizeof word); /* one instruction */
+#else
+    for (int i = 7; i >= 0; i--) word = word << 8 | ((const unsigned char *)at)[i];
+#endif
+    return word;
 }
 
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -2320,6 +2322,11 @@ static void rtmi_wake_up(int fd) {
     ssize_t written = write(fd, &one, sizeof one);
     (void)written;
     errno = before;
+}
+
+static void rtmi_wake_clear(int fd) {
+    char waste[64];
+    while (read(fd, waste, sizeof waste) == (ssize_t)sizeof waste) continue;
 }
 
 /* Looking up ---------------------------------------------------------------------------------- */
@@ -4020,8 +4027,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
         if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
     }
     if (!fds[0].revents) return;
-    char waste[64];
-    while (read(wake, waste, sizeof waste) == (ssize_t)sizeof waste) continue;
+    rtmi_wake_clear(wake);
     client->woken = true;
 }
 
