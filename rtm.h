@@ -1891,9 +1891,11 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
     size_t at = 0;
     while (what == RTMI_WS_MORE && (at < size || (ws->in_payload && !ws->left))) {
         if (!ws->in_payload) {
-            bool whole;
-            while (!(whole = ws->have == rtmi_ws_header_size(ws)) && at < size)
+            bool whole = false;
+            while (!whole && at < size) {
                 ws->header[ws->have++] = (unsigned char)in[at++];
+                whole = ws->have == rtmi_ws_header_size(ws);
+            }
             const char *error = rtmi_ws_check_header(ws);
             if (!error && whole) error = rtmi_ws_begin_payload(ws);
             if (error) what = rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, error);
@@ -4045,7 +4047,8 @@ static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char 
 /* The first of these variables that is not empty: its value, and its name. */
 static const char *rtmi_first_env(const char *const *names, const char **name) {
     for (; *names; names++) {
-        const char *value = getenv(*name = *names);
+        const char *value = getenv(*names);
+        *name = *names;
         if (value && *value) return value;
     }
     return NULL;
@@ -4307,7 +4310,7 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
  * --------------------------------------------------------------------------------------------- */
 
 /* What a client is made of beside its configuration. */
-static rtm_result rtmi_open_rooms(rtm_client *client) {
+static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
     rtmi_session *session = client->session[0] = rtmi_alloc(sizeof *session);
@@ -4326,7 +4329,7 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     if (made) {
         made->network.epoll = made->network.wake[0] = made->network.wake[1] = -1;
         result = rtmi_configure(made, config);
-        if (result == RTM_OK) result = rtmi_open_rooms(made);
+        if (result == RTM_OK) result = rtmi_client_init(made);
         wrong = made->error.text;
     } else if (config && client) {
         result = RTM_E_MEMORY;
