@@ -250,20 +250,20 @@ static void a_dead_name_server_costs_one_thread(void **state) {
     }
 }
 
-/* The resolver has answered; now its thread has said so, too. */
-static bool is_handed_over(void) {
-    return RTMI_LOAD(&bot->network.hosts->lookup->progress) == RTMI_LOOKUP_DONE;
+/* The answer comes when the attempt has given up; it is there when the lookup's thread says so. */
+static void answer_too_late(int error) {
+    hang();
+    begin_lookup();
+    test_now_ms += rtm_timeout_ms(bot);
+    next_error(RTM_E_TIMEOUT);
+    answer(error);
+    WAIT_FOR(RTMI_LOAD(&bot->network.hosts->lookup->progress) == RTMI_LOOKUP_DONE);
 }
 
 static void a_late_answer_serves_the_next_attempt(void **state) {
     request got;
     (void)state;
-    hang();
-    begin_lookup();
-    test_now_ms += rtm_timeout_ms(bot);
-    next_error(RTM_E_TIMEOUT);
-    answer(0);
-    WAIT_FOR(is_handed_over());
+    answer_too_late(0);
     no_event(); /* it wakes the client, but begins nothing */
     assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
     hang();
@@ -276,12 +276,7 @@ static void a_late_answer_serves_the_next_attempt(void **state) {
 static void a_late_failure_counts_for_nothing(void **state) {
     request got;
     (void)state;
-    hang();
-    begin_lookup();
-    test_now_ms += rtm_timeout_ms(bot);
-    next_error(RTM_E_TIMEOUT);
-    answer(EAI_AGAIN);
-    WAIT_FOR(is_handed_over());
+    answer_too_late(EAI_AGAIN);
     answer(0);
     test_now_ms += rtm_timeout_ms(bot);
     take_call(&got);
