@@ -164,6 +164,7 @@
      AUTH            ok:false, no retry can help      is finished     see the code in the detail
      RATE_LIMITED    HTTP 429                         waits           call less often
      UNACKNOWLEDGED  session ended before the answer  reports the id  send it again, perhaps
+     CANCELLED       rtm_cancel was called            nothing         -
 
    SECURITY
      Trusted: the program, its config and environment, the CA certificates, getaddrinfo only so far
@@ -232,7 +233,8 @@ extern "C" {
     X(RTM_E_SLACK, -19, "refused by Slack")                                       \
     X(RTM_E_AUTH, -20, "refused by Slack for good: token or call not accepted")   \
     X(RTM_E_RATE_LIMITED, -21, "rate limited by Slack")                           \
-    X(RTM_E_UNACKNOWLEDGED, -22, "message was not acknowledged")
+    X(RTM_E_UNACKNOWLEDGED, -22, "message was not acknowledged")                  \
+    X(RTM_E_CANCELLED, -23, "request was cancelled")
 
 typedef enum rtm_result {
 #define RTMI_ENUM(name, number, text) name = (number),
@@ -283,14 +285,47 @@ typedef struct rtm_handler {
     void *user;
 } rtm_handler;
 
-/* A Web API response; valid until the client's next rtm_call. */
+/* What became of a request; valid until its callback returns, or the next rtm_call or rtm_perform
+   of this client. */
 typedef struct rtm_response {
-    int status;        /* HTTP status, 0 when there was no response */
-    bool ok;           /* Slack's "ok" */
-    rtm_json data;     /* the whole response; missing when it was not JSON */
-    const char *error; /* Slack's error code, "" without one; never NULL */
-    int retry_after;   /* seconds that Slack asked to wait, or 0 */
+    rtm_result result;  /* RTM_OK, or what went wrong: see rtm_perform */
+    int id;             /* from rtm_submit; 0 from rtm_call and rtm_perform */
+    int status;         /* HTTP status, 0 when there was no response */
+    bool ok;            /* Slack's "ok"; of a request to a URL, whether the status is 2xx */
+    rtm_json data;      /* the whole response; missing when it is not JSON */
+    const char *error;  /* Slack's error code, "" without one; never NULL */
+    const char *detail; /* a sentence on what went wrong, else ""; never NULL */
+    int retry_after;    /* seconds that the server asked to wait, or 0 */
+    const char *body;   /* the response as it came, not NUL-terminated; never NULL */
+    size_t body_size;   /* bytes of it */
 } rtm_response;
+
+/* Hears what became of a request, with the `user` that was given with it. */
+typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *response, void *user);
+
+/* A request: all that is not set is zero. */
+typedef struct rtm_request {
+    const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
+    const char *url;    /* https (http only where base_url is), to any host; never with the token,
+                           nor with those of config.headers that are secret. Redirects are not
+                           followed: they are a result */
+    const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
+                                  with a NULL value is left out */
+    const char *json;   /* in place of fields: any JSON text, sent as application/json */
+    const void *body;   /* in place of both: body_size bytes ... */
+    size_t body_size;
+    const char *content_type; /* ... of this type; default application/octet-stream */
+    size_t (*read)(void *buf, size_t size, void *user); /* in place of body: puts 1 to `size` of
+                           the body_size bytes into buf and returns their number; 0 = it cannot.
+                           Called while the request is sent; may call nothing but rtm_stop and
+                           rtm_wake. Such a request is sent once, and its 429 is a result */
+    const char *token;  /* in place of the client's, for this request alone */
+    int timeout_ms;     /* for the connection, the request and its answer, the wait before them
+                           apart; 0 = config.timeout_ms */
+    bool no_retry;      /* rtm_submit: a 429 is a result at once */
+    rtm_request_callback callback; /* of rtm_submit; rtm_perform has no use for it */
+    void *user;         /* for callback and read */
+} rtm_request;
 
 /* How to make a client. All zero but the token is a good configuration. */
 typedef struct rtm_config {
@@ -316,6 +351,8 @@ typedef struct rtm_config {
     bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
     bool no_signals;            /* rtm_run leaves signal handlers alone */
     size_t max_message;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
+    size_t max_queue;           /* bytes that submitted requests may take; default 64 KiB, at most
+                                   1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
     void (*log)(const char *line, void *user); /* gets one line without its end; no secrets in it */
     void *log_user;
@@ -334,11 +371,14 @@ typedef struct rtm_config {
 rtm_result rtm_create(const rtm_config *config, rtm_client **client);
 
 /* Frees a client; NULL is fine. An open session is told goodbye as far as the socket takes it at
-   once; no callback runs. Use rtm_stop first to hear `close`. Not in a callback. */
+   once. The callbacks of requests that are still there run, with RTM_E_STOPPED, and may call no
+   function of the client that could wait or begin something: all such fail with RTM_E_STOPPED. No
+   other callback runs: use rtm_stop first to hear `close`. Not in a callback. */
 void rtm_destroy(rtm_client *client);
 
 /* Ends the session for good: CLOSE 1000 is sent, its answer awaited for at most a second in later
-   rtm_polls, then they return RTM_E_STOPPED. From now on only `close` and `error` callbacks run.
+   rtm_polls, then they return RTM_E_STOPPED. From now on only `close`, `error` and the callbacks of
+   submitted requests run.
    May be called at any time, again, in a callback, in a signal handler, from another thread: it
    wakes rtm_poll, and a loop of your own through rtm_fd. */
 void rtm_stop(rtm_client *client);
@@ -358,6 +398,11 @@ bool rtm_is_connected(const rtm_client *client);
 /* The state of the session; RTM_STATE_FINISHED for NULL. */
 rtm_state rtm_get_state(const rtm_client *client);
 
+/* Changes the token, as its rotation asks for, from the next request on; those that wait in the
+   queue go out with the new one. The old one stays a secret. White space around it is cut; copied.
+   Returns RTM_OK; RTM_E_ARGUMENT where the text is no token, RTM_E_MEMORY: the old one stays. */
+rtm_result rtm_set_token(rtm_client *client, const char *token);
+
 /* What a result means, in a few words; never NULL, static. */
 const char *rtm_strerror(rtm_result result);
 
@@ -372,8 +417,8 @@ const char *rtm_version(void);
 
 /* Waits for something to do, and does all that can be done then (STATES above).
    timeout_ms  how long to wait at most: 0 = not at all, -1 = without bound
-   Returns the number of events that callbacks ran for, perhaps 0: also before timeout_ms is over,
-   when a signal or rtm_wake came, or something happened that is no event. Once the client has
+   Returns the number of events and responses that callbacks ran for, perhaps 0: also before
+   timeout_ms is over, when a signal or rtm_wake came, or something else happened. Once the client has
    finished for good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise.
    RTM_E_BUSY in a callback. Runs callbacks. */
 int rtm_poll(rtm_client *client, int timeout_ms);
@@ -436,20 +481,53 @@ int rtm_send_ping(rtm_client *client);
 
 /* The Web API --------------------------------------------------------------------------------- */
 
-/* Calls a Web API method and waits for the response, at most timeout_ms. The session goes on
-   afterwards, with nothing lost. Works before it opens, while it is open, and in callbacks; no
-   callback runs meanwhile. The connection is kept for the next call.
+/* Submitted requests are sent one after the other by rtm_poll, in every state, over a connection of
+   their own, which is kept for a minute behind the last of them. Each callback runs exactly once, in
+   rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
+   Retry-After says, 30 s where it does not, in their order, and others pass them; then the first is
+   sent again. Otherwise nothing that may have reached the server is sent twice. */
+
+/* Queues a request.
+   request  copied, with all that it points at but a body that `read` hands out
+   Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
+   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (it alone is more than max_queue),
+   RTM_E_AGAIN (max_queue bytes wait already: nothing was taken), RTM_E_STOPPED (the client was
+   stopped, or has finished), RTM_E_MEMORY. The callback hears what rtm_perform would return, or
+   RTM_E_CANCELLED, or RTM_E_STOPPED: after rtm_stop, when the client finishes, and in rtm_destroy.
+   Without a callback a failure comes as an `error` event. */
+int rtm_submit(rtm_client *client, const rtm_request *request);
+
+/* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
+   that is under way may have been carried out. Returns RTM_OK, or RTM_E_ARGUMENT when there is no
+   such request: its callback has run, or runs. */
+rtm_result rtm_cancel(rtm_client *client, int id);
+
+/* Sends a request and waits for the response, at most its timeout_ms, beside the queue and before
+   all that is in it. Nothing of a session is read meanwhile: it goes on afterwards with nothing
+   lost, unless Slack ran out of patience with it; rtm_submit has no such risk. Works in every state
+   and in callbacks; no callback runs meanwhile. The connection is kept for the next one.
    response  receives the response, or NULL
-   method    "chat.postMessage", ...
-   ...       pairs of texts, name and value, ended by NULL: the form fields, encoded here. A pair
-             with a NULL value is left out. What is not UTF-8 is refused: RTM_E_ARGUMENT.
-   Returns RTM_OK for HTTP 200 with "ok":true, else an error: RTM_E_SLACK with response->error,
-   RTM_E_AUTH, RTM_E_RATE_LIMITED with response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG,
-   RTM_E_TIMEOUT, RTM_E_STOPPED, or what went wrong with the connection. A call that failed after it
+   Returns RTM_OK for HTTP 200 with "ok":true, of a URL for 2xx. Else what rtm_submit returns for a
+   bad request, RTM_E_SLACK with response->error, RTM_E_AUTH, RTM_E_RATE_LIMITED with
+   response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_TIMEOUT, RTM_E_STOPPED,
+   RTM_E_BUSY (in `read`), or what went wrong with the connection. A request that failed after it
    was sent may have been carried out. */
+rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response);
+
 #ifdef __GNUC__
-__attribute__((sentinel))
+#define RTM_SENTINEL __attribute__((sentinel))
+#else
+#define RTM_SENTINEL
 #endif
+
+/* rtm_submit of a method with pairs of texts, name and value, ended by NULL: the form's fields. A
+   pair with a NULL value is left out. */
+RTM_SENTINEL
+int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user,
+                   const char *method, ...);
+
+/* rtm_perform of a method with such pairs. */
+RTM_SENTINEL
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...);
 
 /* JSON ---------------------------------------------------------------------------------------- */
@@ -492,6 +570,13 @@ bool rtm_json_bool(rtm_json json, bool fallback);
 /* The text of the value as sent, not NUL-terminated, its first character telling the kind; NULL for
    a missing value.   size  receives the number of bytes, or NULL */
 const char *rtm_json_raw(rtm_json json, size_t *size);
+
+/* Writes a text so that Slack shows it as it is: "&" as "&amp;", "<" as "&lt;", ">" as "&gt;".
+   out   receives the text, cut to fit but not within what stands for a character, always
+         NUL-terminated; or NULL
+   size  bytes of out; 0 = only the length is asked for
+   Returns the length of the whole text, as snprintf does: it was cut if that is >= size. */
+size_t rtm_escape(const char *text, char *out, size_t size);
 
 #ifdef __cplusplus
 }
