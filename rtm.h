@@ -266,6 +266,7 @@ typedef struct rtm_json {
 typedef struct rtm_event {
     const char *type;   /* Slack's type, or "open", "close", "error", "Unknown" */
     rtm_json data;      /* the event as sent; missing where there is nothing */
+    rtm_json envelope;  /* Socket Mode: the object that brought it, as sent; else missing */
     rtm_result result;  /* error, close: why; RTM_OK elsewhere */
     int id;             /* the message of ours that this is about, or 0 */
     int code;           /* close: the WebSocket close code */
@@ -329,9 +330,10 @@ typedef struct rtm_request {
 
 /* How to make a client. All zero but the token is a good configuration. */
 typedef struct rtm_config {
-    const char *token;          /* required: xoxb-... or xoxp-...; white space around it is cut */
-    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM. Not supported yet: refused */
-    const char *connect_method; /* "rtm.connect" (default) or "rtm.start" */
+    const char *token;          /* xoxb-... or xoxp-...; white space around it is cut. Required,
+                                   unless there is an app_token: calls of the Web API need it */
+    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM */
+    const char *connect_method; /* of RTM: "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
     const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
                                    password is %2F: nothing may follow but one "/"); "" = none;
@@ -466,10 +468,13 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    RTM_E_AGAIN (64 KiB wait for the socket, or 65,536 messages for an answer: nothing was taken),
    RTM_E_MEMORY, RTM_E_TLS (there are no random numbers).
    Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
-   A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED. */
+   A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED.
+   RTM alone, as rtm_send_typing and rtm_send_ping: RTM_E_UNSUPPORTED in Socket Mode. */
 int rtm_send(rtm_client *client, const char *json);
 
-/* The same for {"type":"message"}: `text` in Slack's own markup, to a channel by its id. */
+/* The same for {"type":"message"}: `text` in Slack's own markup, to a channel by its id. In Socket
+   Mode it submits chat.postMessage: with or without a session, with the results of rtm_submit; the
+   answer comes in the same events. */
 int rtm_send_message(rtm_client *client, const char *channel, const char *text);
 
 /* The same for {"type":"typing"}; Slack allows one in 3 s, and answers none. */
@@ -478,6 +483,17 @@ int rtm_send_typing(rtm_client *client, const char *channel);
 /* The same for {"type":"ping"}; answered by a "pong" event with this id. rtm.h sends WebSocket
    PINGs by itself: this one is for those who want to see an answer. */
 int rtm_send_ping(rtm_client *client);
+
+/* Socket Mode, in a callback: answers a slash command or an interaction. The acknowledgement of the
+   event's envelope carries `json`, and leaves at once; without rtm_reply an empty one leaves when
+   the callbacks have returned, or before a blocking call in one. Slack wants it within 3 s.
+   event  the one that the callback got
+   json   an object; what may be in it Slack's documentation says for each kind of event
+   Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (this event takes no answer: RTM, or
+   accepts_response_payload is not true in its envelope), RTM_E_BUSY (it is acknowledged already),
+   RTM_E_JSON (not an object, not UTF-8), RTM_E_TOO_BIG (a frame of more than 20,480 bytes),
+   RTM_E_NOT_CONNECTED (its connection has ended), RTM_E_MEMORY, RTM_E_TLS. */
+rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
 /* The Web API --------------------------------------------------------------------------------- */
 
