@@ -1,4 +1,4 @@
-/* rtm.h 0.1.0 - a Slack real-time client for C programs, in one file          SPDX: MIT
+/* rtm.h 0.2.0 - a Slack real-time client for C programs, in one file          SPDX: MIT
 
    DO THIS
      In exactly one C file:   #define RTM_IMPLEMENTATION
@@ -18,8 +18,9 @@
      >>trust    X.509 trust anchors
      >>conn     lookup, TCP, proxy, TLS, bytes: all socket calls
      >>exchange one HTTP exchange over a connection
-     >>session  sessions and their states, dispatch, sends, reconnect rules
+     >>session  sessions and their states, dispatch, sends, Socket Mode, reconnect rules
      >>config   what the user gave, checked and copied
+     >>queue    submitted requests
      >>public   the public functions
 
    QUICK START
@@ -54,12 +55,13 @@
                 are NUL-terminated UTF-8. What a text must be is checked; that a pointer is good
                 cannot be.
      Ownership  rtm_create copies everything from the config. An event and all it points at live
-                until the callback returns; an rtm_response until the client's next rtm_call.
-                rtm_json values point into these and own nothing.
+                until the callback returns; so does the rtm_response of a submitted request, that of
+                a blocking call until the next. rtm_json values point into these and own nothing.
      Callbacks  run inside rtm_poll (rtm_run, rtm_connect) on the caller's thread, in the order of
-                events, handlers of one event in the order registered. In a callback every function
-                is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
-                and config.tls_setup may call nothing but rtm_stop and rtm_wake.
+                events, handlers of one event in the order registered; those of requests also in
+                rtm_destroy. In a callback every function is legal but rtm_poll, rtm_connect,
+                rtm_run (RTM_E_BUSY) and rtm_destroy. config.log, config.tls_setup and a request's
+                `read` may call nothing but rtm_stop and rtm_wake.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
                 looked up in short-lived threads of rtm.h's own, one for each of the last 4 hosts at
@@ -83,8 +85,11 @@
                                    rtm_json_at, _name or _size was asked; kept
                 Event buffer and tokens are given back when a minute has passed since the last event
                 of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
-                rtm_call takes a second connection's worth, kept until the next rtm_call finds it
-                closed or idle for a minute, or rtm_destroy.
+                Blocking calls take a second connection's worth, kept until the next one finds it
+                closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
+                first until none has come for a minute, and their own bytes (max_queue); a handover
+                a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
+                callbacks, up to max_message bytes.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -96,20 +101,22 @@
      CALLING, UPGRADING and OPEN also when their end is final.
 
      state       entered                   rtm_poll                        deadline
-     IDLE        by rtm_create             begins                          none
-     CALLING     to get a URL              connects, POSTs rtm.connect     timeout_ms
+     IDLE        by rtm_create, to take    begins                          none, the backoff
+                 over
+     CALLING     to get a URL              connects, calls the Web API     timeout_ms
      UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
      OPEN        after HTTP 101            dispatches events               ping_interval_ms
-     CLOSING     by rtm_stop               waits for Slack's CLOSE         1 s
+     CLOSING     by rtm_stop, taken over   waits for Slack's CLOSE         1 s
      WAITING     after an end, to retry    waits                           the backoff
      FINISHED    stopped, or fatal         returns the result              none
 
      One rtm_poll call, in this order:
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
           the state's deadline; but no longer than timeout_ms, and not while bytes are at hand;
-       2. does all that can be done without waiting, and runs the callbacks of what has come.
+       2. does all that can be done without waiting, and runs the callbacks of what has come;
+       3. does the same for submitted requests, of which at most one gets its response.
      A PING of the server is answered before the next event is dispatched, the last of several. One
-     call takes at most 262,144 bytes from the socket, whatever they are, so that no flood can keep
+     call takes at most 262,144 bytes from each socket, whatever they are, so that no flood can keep
      rtm_poll from returning; rtm_timeout_ms is 0 then.
 
      Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
@@ -120,10 +127,28 @@
        - else min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after short sessions;
      and in each case U[0,1) s more, so that many devices do not return in the same moment.
 
+     Handover: when Slack says that it will end a session (RTM: "goodbye"; Socket Mode: disconnect
+     with any reason but the two below) another is opened beside it, after the same wait. When that
+     has said "hello" it takes over, and the first is closed, but read for a second more. An event
+     that both bring is delivered once, and nothing is told: neither `close` nor `open`. Where the
+     second cannot be opened, `error` events say why, and the first serves as long as it lasts.
+     With no_auto_reconnect there is no handover.
+
+     Socket Mode: each envelope is acknowledged once, when it is read, before any callback runs; one
+     that takes an answer (accepts_response_payload) when rtm_reply is called, before a blocking
+     call, or when its callbacks have returned. A repeated one is acknowledged again and not
+     delivered again: the last 256 envelope and event ids are remembered, but not by a program that
+     is started anew, which may so see an event twice. What is read waits for its callbacks, which
+     run for half a second at most before rtm_poll reads on. disconnect with too_many_websockets is
+     a failure, with link_disabled the next attempt comes in 300 s.
+
    EVENTS (type, then what the fields of rtm_event beside type hold)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
-                   them, "goodbye" and "team_migration_started" too (a reconnect follows).
-     open          data: the whole rtm.connect response.
+                   them, "goodbye" and "team_migration_started" too (a reconnect follows). In Socket
+                   Mode the event in an events_api envelope (without one, the payload, under its
+                   type); envelope: the object that brought it.
+     slash_commands, interactive, and other kinds of envelopes: data: the payload.
+     open          data: the whole response of rtm.connect or apps.connections.open.
      close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
                    when it had none, 1006 when no CLOSE frame came, not even after ours; 1000 after
                    rtm_disconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
@@ -138,14 +163,15 @@
                    acknowledgement of a message is one; its id is the message's. (A server's "open"
                    or "close" would arrive here too.)
      *             a handler for "*" hears every event; one for "message::bot_message" hears those
-                   with that subtype.
+                   with that subtype, "slash_commands::/weather" that command,
+                   "interactive::block_actions" that type of interaction.
 
    ERRORS (result, cause, what the client does, what you can do)
      ARGUMENT        a bad argument or config         nothing         rtm_error_detail says which
      MEMORY          no memory                        retries         -
      BUSY            called in a callback             nothing         call it outside
-     UNSUPPORTED     not supported (yet)              nothing         -
-     AGAIN           send buffer full                 nothing         send later
+     UNSUPPORTED     not for this event or mode       nothing         rtm_error_detail says what is
+     AGAIN           send buffer or queue full        nothing         send later
      NOT_CONNECTED   no open session                  nothing         send after "open"
      TOO_BIG         over 16,384 bytes out, or over   skips it        send less; raise max_message
                      max_message in
@@ -207,7 +233,7 @@ extern "C" {
  * >>api
  * --------------------------------------------------------------------------------------------- */
 
-#define RTM_VERSION "0.1.0"
+#define RTM_VERSION "0.2.0"
 
 /* name, number, and what rtm_strerror says; the table ERRORS above tells more. */
 #define RTM_RESULTS(X)                                                            \
@@ -3653,13 +3679,16 @@ static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, in
     return RTM_OK;
 }
 
-/* The same, and sends what the socket takes. What it does not take waits; a broken connection shows
-   in reading. */
+/* Sends what the socket takes; the rest waits, and a broken connection shows in reading. */
+static void rtmi_flush(rtmi_session *session) {
+    rtmi_conn_flush(&session->exchange.conn);
+    rtmi_conn_watch(&session->exchange.conn);
+}
+
 static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int opcode,
                                   const void *data, size_t size) {
     rtm_result result = rtmi_queue_frame(client, session, opcode, data, size);
-    rtmi_conn_flush(&session->exchange.conn);
-    rtmi_conn_watch(&session->exchange.conn);
+    rtmi_flush(session);
     return result;
 }
 
@@ -3796,17 +3825,12 @@ static rtm_json rtmi_event_type(rtm_json event) {
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
 }
 
-/* Whether a type is one of rtm.h's own events, which Slack cannot bring about. */
-static bool rtmi_is_own_type(const char *type) {
-    static const char *const own[] = { "open", "close", "Unknown", NULL };
-    return rtmi_is_one_of(type, own);
-}
-
-/* Copies the type of an event to client->type; false when it has none that an event can have. */
+/* Copies the type of an event to client->type; false when it is none that Slack can send. */
 static bool rtmi_take_type(rtm_client *client, rtm_json type) {
+    static const char *const own[] = { "open", "close", "Unknown", NULL };
     size_t length = rtm_json_string(type, client->type, sizeof client->type);
-    return type.size && *type.text == '"' && strlen(client->type) == length &&
-           !rtmi_is_own_type(client->type);
+    return rtmi_json_is(type, '"') && strlen(client->type) == length &&
+           !rtmi_is_one_of(client->type, own);
 }
 
 /* A hash (FNV-1a) that is never 0. Its lowest bit is free. */
@@ -3938,8 +3962,7 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
     if (!session || !client->pending.due) return;
     client->pending.due = false;
     rtmi_acknowledge(client, session, client->pending.id, rtmi_json_none);
-    rtmi_conn_flush(&session->exchange.conn);
-    rtmi_conn_watch(&session->exchange.conn);
+    rtmi_flush(session);
 }
 
 /* Whether so much waits for the socket that nothing more may be read, as each text read adds an
@@ -3997,13 +4020,11 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
 }
 
 static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
-    long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0), ours = 0;
+    long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0);
     session->said_hello = true;
-    for (int i = 0; i < 2; i++)
-        if (client->session[i] && client->session[i]->state == RTM_STATE_OPEN) ours++;
-    if (connections > ours)
-        rtmi_log(client, "%lld connections of this app, %lld of them here: events are shared out "
-                 "among all", connections, ours);
+    if (connections > 1 + (client->session[1] != NULL))
+        rtmi_log(client, "this app has %lld connections: each event goes to one of them",
+                 connections);
 }
 
 /* Acknowledges what could not be understood, or Slack would send it for ever. */
@@ -4583,7 +4604,8 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_send_pong(client, session);
     if (client->kind->socket_mode) {
         rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
-        rtmi_deliver_inbox(client, session->drop);
+        rtmi_deliver_inbox(client, false);
+        if (session->drop) rtmi_deliver_inbox(client, true);
     }
     if (rtmi_is_stopped(client)) return next;
     if (session->drop) {
@@ -5801,8 +5823,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     rtm_result result = rtmi_acknowledge(client, session, client->pending.id, answer);
     if (result != RTM_OK) return result;
     client->pending.due = false;
-    rtmi_conn_flush(&session->exchange.conn);
-    rtmi_conn_watch(&session->exchange.conn);
+    rtmi_flush(session);
     return RTM_OK;
 }
 
@@ -6094,6 +6115,8 @@ const char *rtm_version(void) {
 
 /* ------------------------------------------------------------------------------------------------
  * HISTORY
+ *   0.2.0  Socket Mode; sessions that take over from each other; Web API requests that do not wait;
+ *          one descriptor for foreign loops; names looked up in a thread
  *   0.1.0  first version: RTM sessions over TLS, Web API calls, sandbox
  *
  * LICENSE (MIT)
