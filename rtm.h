@@ -3856,8 +3856,8 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
 static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, const char *text,
                                size_t size) {
     const rtmi_session *second = client->session[1];
-    if (!second || second->state < RTM_STATE_UPGRADING || second->state > RTM_STATE_CLOSING)
-        return false;
+    if (!second || (!second->retired && second->state != RTM_STATE_UPGRADING &&
+                    second->state != RTM_STATE_OPEN)) return false;
     uint64_t hash = rtmi_hash(text, size), parity = session->number & 1;
     uint64_t *other = rtmi_find_seen(client, hash | (parity ^ 1));
     if (other) *other = 0; /* each copy stands for one */
@@ -4363,6 +4363,7 @@ static void rtmi_take_over(rtm_client *client) {
     client->session[0] = client->session[1];
     client->session[1] = old;
     old->retired = true;
+    old->deadline = client->now + RTMI_CLOSING_MS;
 }
 
 /* WAITING or FINISHED: the old connection is closed first. Where another session was to take over,
@@ -4382,7 +4383,6 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         bool waits = second->state == RTM_STATE_IDLE || second->state == RTM_STATE_WAITING;
         session->retry_ms = waits && second->deadline > client->now
                             ? (int)(second->deadline - client->now) : 0;
-        session->deadline = LLONG_MAX; /* it is not used again */
         if (second->state == RTM_STATE_OPEN) rtmi_take_over(client);
     } else if (session->state == RTM_STATE_WAITING) {
         session->retry_ms = rtmi_backoff(client, session, lasted);
@@ -4646,7 +4646,7 @@ static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
 }
 
 static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
-    if (client->now < session->deadline) return RTM_STATE_WAITING;
+    if (client->now < session->deadline || session->retired) return RTM_STATE_WAITING;
     rtmi_begin_calling(client, session);
     return RTM_STATE_CALLING;
 }
@@ -4692,7 +4692,7 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
     case RTM_STATE_CLOSING: return rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_IDLE:
     case RTM_STATE_WAITING: return stopped ? 0 : session->deadline;
-    default: return LLONG_MAX;
+    default: return session->retired ? session->deadline : LLONG_MAX;
     }
 }
 
@@ -4754,8 +4754,10 @@ static void rtmi_step_sessions(rtm_client *client) {
         second = client->session[1];
         rtmi_enter(client, second, RTM_STATE_CLOSING);
     }
-    if (second && (second->state == RTM_STATE_FINISHED ||
-                   (second->retired && second->state == RTM_STATE_WAITING)))
+    bool ended = second && (second->state == RTM_STATE_FINISHED ||
+                            (second->retired && second->state == RTM_STATE_WAITING));
+    /* A retired one stays for its second: what it brought may yet come from the other. */
+    if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
         rtmi_end_handover(client);
     first = client->session[0];
     if (first->leaving && first->state == RTM_STATE_OPEN && !client->session[1] &&
