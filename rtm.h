@@ -89,7 +89,7 @@
                 closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
                 first until none has come for a minute, and their own bytes (max_queue); a handover
                 a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
-                callbacks, up to max_message bytes.
+                callbacks, up to 4 times max_message.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -817,6 +817,7 @@ enum {
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
+    RTMI_INBOX = 4,            /* times max_message: so much may be acknowledged and wait */
     RTMI_SLICE_MS = 500,       /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 256,           /* hashes of what was delivered */
@@ -4101,7 +4102,7 @@ static rtmi_session *rtmi_inbox_next(const rtm_client *client, rtmi_letter *lett
 }
 
 static bool rtmi_inbox_is_full(const rtm_client *client) {
-    return client->inbox.size - client->inbox_at >= client->settings.max_message;
+    return client->inbox.size - client->inbox_at >= RTMI_INBOX * client->settings.max_message;
 }
 
 /* Delivers what waits in the inbox: all, or what RTMI_SLICE_MS are enough for. After rtm_stop it is
