@@ -4605,7 +4605,8 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_send_pong(client, session);
     if (client->kind->socket_mode) {
         rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
-        rtmi_deliver_inbox(client, false);
+        /* While more has come than one step may read, reading goes first. */
+        if (conn->budget || rtmi_inbox_is_full(client)) rtmi_deliver_inbox(client, false);
         if (session->drop) rtmi_deliver_inbox(client, true);
     }
     if (rtmi_is_stopped(client)) return next;
