@@ -139,7 +139,7 @@
      call, or when its callbacks have returned. A repeated one is acknowledged again and not
      delivered again: the last 256 envelope and event ids are remembered, but not by a program that
      is started anew, which may so see an event twice. What is read waits for its callbacks, which
-     run for half a second at most before rtm_poll reads on. disconnect with too_many_websockets is
+     run for 50 ms at most before rtm_poll reads on. disconnect with too_many_websockets is
      a failure, with link_disabled the next attempt comes in 300 s.
 
    EVENTS (type, then what the fields of rtm_event beside type hold)
@@ -818,7 +818,7 @@ enum {
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
     RTMI_INBOX = 4,            /* times max_message: so much may be acknowledged and wait */
-    RTMI_SLICE_MS = 500,       /* for callbacks, before more is read and acknowledged */
+    RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 256,           /* hashes of what was delivered */
     RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
