@@ -485,7 +485,8 @@ int rtm_send_ping(rtm_client *client);
    their own, which is kept for a minute after the last. Each callback runs exactly once, in
    rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
    Retry-After says, at least a second, 30 s where it does not say; in their order, and others pass
-   them. Then the first is sent again. Otherwise nothing that may have reached the server is sent twice. */
+   them. Then the first is sent again. Otherwise nothing that may have reached the server is sent
+   twice. */
 
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
@@ -4655,8 +4656,8 @@ static void rtmi_queue_release(rtmi_queue *queue) {
     rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
 
-/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks for
-   no wait at all gets a second: it would be a storm else. */
+/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks
+   for no wait at all gets a second: it would be a storm else. */
 static rtmi_hold *rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
     size_t length = strlen(request->target);
     rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
