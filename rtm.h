@@ -418,7 +418,7 @@ const char *rtm_version(void);
 /* Waits for something to do, and does all that can be done then (STATES above).
    timeout_ms  how long to wait at most: 0 = not at all, -1 = without bound
    Returns the number of events and responses that callbacks ran for, perhaps 0: also before
-   timeout_ms is over, when a signal or rtm_wake came, or something else happened. Once the client has
+   timeout_ms is over, when a signal or rtm_wake came, or anything happened. Once the client has
    finished for good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise.
    RTM_E_BUSY in a callback. Runs callbacks. */
 int rtm_poll(rtm_client *client, int timeout_ms);
@@ -482,7 +482,7 @@ int rtm_send_ping(rtm_client *client);
 /* The Web API --------------------------------------------------------------------------------- */
 
 /* Submitted requests are sent one after the other by rtm_poll, in every state, over a connection of
-   their own, which is kept for a minute behind the last of them. Each callback runs exactly once, in
+   their own, which is kept for a minute after the last. Each callback runs exactly once, in
    rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
    Retry-After says, 30 s where it does not, in their order, and others pass them; then the first is
    sent again. Otherwise nothing that may have reached the server is sent twice. */
@@ -763,6 +763,7 @@ enum {
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
     RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
     RTMI_READ_BUFFER = 4096,   /* read-ahead in front of the TLS engine */
+    RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
@@ -777,21 +778,22 @@ enum {
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
+    RTMI_TOKENS = 32,          /* given after the configuration, that are kept secret */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
-
-/* Why the last thing failed: a sentence, and what must never stand in it. */
-typedef struct rtmi_error {
-    char text[256];
-    const char *secrets; /* texts, each with its NUL, an empty one at the end; or NULL */
-} rtmi_error;
 
 typedef struct rtmi_buf {
     char *data;
     size_t size, capacity;
     bool failed; /* sticky: an append found no memory, and what is here is incomplete */
 } rtmi_buf;
+
+/* Why the last thing failed: a sentence, and what must never stand in it. */
+typedef struct rtmi_error {
+    char text[256];
+    const rtmi_buf *secrets; /* texts, each with its NUL, an empty one at the end; or NULL */
+} rtmi_error;
 
 /* A plain memset before free may be optimized away; this one may not. */
 static void rtmi_wipe(void *data, size_t size) {
@@ -1037,6 +1039,10 @@ static bool rtmi_redact(char *text, bool cut, const char *secrets) {
     return starred;
 }
 
+static const char *rtmi_secrets(const rtmi_error *error) {
+    return error->secrets ? error->secrets->data : NULL;
+}
+
 /* Records why something failed, and returns `result`, so that a caller can return this. */
 RTMI_PRINTF(3)
 static rtm_result rtmi_fail(rtmi_error *error, rtm_result result, const char *format, ...) {
@@ -1044,7 +1050,7 @@ static rtm_result rtmi_fail(rtmi_error *error, rtm_result result, const char *fo
     va_start(arguments, format);
     int length = vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    rtmi_redact(error->text, length >= (int)sizeof error->text, error->secrets);
+    rtmi_redact(error->text, length >= (int)sizeof error->text, rtmi_secrets(error));
     return result;
 }
 
@@ -1547,7 +1553,9 @@ static void rtmi_write_request(rtmi_buf *out, const char *method, const char *pa
     if (user_lines) rtmi_buf_text(out, user_lines);
 }
 
-/* application/x-www-form-urlencoded (WHATWG URL section 5.2). */
+#define RTMI_FORM "application/x-www-form-urlencoded"
+
+/* Text of a form (WHATWG URL section 5.2). */
 static void rtmi_write_form(rtmi_buf *out, const char *text) {
     static const char hex[] = "0123456789ABCDEF";
     for (; *text; text++) {
@@ -1796,6 +1804,10 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
         if (http->error) return RTMI_HTTP_BAD;
     }
     return http->part == RTMI_HTTP_COMPLETE ? RTMI_HTTP_DONE : RTMI_HTTP_MORE;
+}
+
+static bool rtmi_http_has_begun(const rtmi_http *http) {
+    return http->head || http->part != RTMI_HTTP_STATUS_LINE;
 }
 
 /* The connection has ended; `clean` when nobody can have cut it short (TLS close_notify). */
@@ -2348,6 +2360,7 @@ typedef struct rtmi_conn {
     bool ending;      /* poll() reported the end of the connection: it is behind what came before */
     bool received;    /* bytes came, since whoever asks set it to false */
     bool finished;    /* FIN came: the peer sends nothing more */
+    bool more;        /* there is more to send than what waits in `out` */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
     unsigned addresses, tried;
     long long timeout_ms, deadline; /* of the connection and the response together */
@@ -2542,7 +2555,7 @@ static void rtmi_network_close(rtmi_network *network) {
 
 /* Sockets ------------------------------------------------------------------------------------- */
 
-static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, const char *secrets) {
+static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, const rtmi_buf *secrets) {
     conn->network = network;
     conn->error.secrets = secrets;
     conn->fd = -1;
@@ -2850,6 +2863,14 @@ static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     }
 }
 
+/* Makes `out` hold what still waits and nothing else. */
+static void rtmi_conn_compact(rtmi_conn *conn) {
+    if (!conn->out_at) return;
+    conn->out.size -= conn->out_at;
+    memmove(conn->out.data, conn->out.data + conn->out_at, conn->out.size);
+    conn->out_at = 0;
+}
+
 /* Sends what waits in `out`, as far as the socket takes it. */
 static void rtmi_conn_flush(rtmi_conn *conn) {
     while (conn->out_at < conn->out.size) {
@@ -2894,7 +2915,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = false;
+    conn->finished = conn->more = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;
@@ -2930,12 +2951,14 @@ static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
     return conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
 }
 
-/* Whether there is something to read that no poll() would tell of: bytes at hand, or those left in
-   the socket when the budget of the last step was used up. */
+/* Whether there is something to do that no poll() would tell of: bytes to read that are at hand, or
+   were left in the socket when the budget of the last step was used up; or more to send, with
+   nothing of it waiting for the socket. */
 static bool rtmi_conn_buffered(const rtmi_conn *conn) {
     if (conn->fd < 0) return false;
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
+    if (conn->more && conn->out_at == conn->out.size && !conn->send_error) return true;
     bool unread = conn->read_at < conn->read_end;
     if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
@@ -3103,10 +3126,23 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
  * >>exchange  one HTTP exchange over a connection: request out, response in
  * --------------------------------------------------------------------------------------------- */
 
+/* The body of a request: so many bytes of memory, or what `read` hands out. */
+typedef struct rtmi_payload {
+    const char *data;
+    size_t (*read)(void *buf, size_t size, void *user);
+    void *user;
+    size_t size;
+} rtmi_payload;
+
 typedef struct rtmi_exchange {
     rtmi_conn conn;
     rtmi_http_kind kind;
-    rtmi_buf request;       /* moves to the connection once that is ready */
+    bool reused;            /* the connection was that of the exchange before */
+    bool begun;             /* the head has been given to the connection */
+    bool by_url;            /* the request is not one to the Web API */
+    rtmi_buf head;          /* of the request, until it has been answered */
+    rtmi_payload payload;   /* of the request */
+    size_t payload_at;      /* bytes of it that have been given to the connection */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
     const char *method;     /* of the Web API, for the sentences */
@@ -3122,9 +3158,21 @@ static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
 
 static void rtmi_exchange_free(rtmi_exchange *exchange) {
     rtmi_conn_shutdown(&exchange->conn);
-    rtmi_buf_free(&exchange->request);
+    rtmi_buf_free(&exchange->head);
     rtmi_buf_free(&exchange->body);
     rtmi_document_free(&exchange->document);
+}
+
+static rtmi_exchange *rtmi_exchange_new(rtmi_network *network, rtmi_error *error) {
+    rtmi_exchange *exchange = rtmi_alloc(sizeof *exchange);
+    if (exchange) rtmi_exchange_init(exchange, network, error);
+    return exchange;
+}
+
+static void rtmi_exchange_delete(rtmi_exchange *exchange) {
+    if (!exchange) return;
+    rtmi_exchange_free(exchange);
+    rtmi_free(exchange, sizeof *exchange);
 }
 
 /* Makes room for another response; what a large one took is given back. */
@@ -3151,17 +3199,57 @@ static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *pe
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
-/* Begins the exchange whose request stands in exchange->request. What can fail does so in the
-   steps. A request that was sent is never repeated by itself: nobody knows whether it was carried
-   out (RFC 9110 section 9.2.2). */
+/* Begins the exchange whose request's head stands in exchange->head. What can fail does so in the
+   steps. */
 static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
                                 long long now, long long timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
+    exchange->begun = false;
+    exchange->payload_at = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
-    if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
+    exchange->reused = rtmi_exchange_can_reuse(exchange, peer, now);
+    if (!exchange->reused) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
     exchange->conn.deadline = now + timeout_ms;
+}
+
+/* Gives the connection a piece of the request's body. */
+static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange, size_t size) {
+    const rtmi_payload *payload = &exchange->payload;
+    rtmi_buf *out = &exchange->conn.out;
+    rtmi_conn_compact(&exchange->conn);
+    if (!rtmi_buf_reserve(out, size)) return rtmi_out_of_memory(&exchange->conn.error);
+    char *to = out->data + out->size;
+    size_t got = size;
+    if (payload->read) got = payload->read(to, size, payload->user);
+    else memcpy(to, payload->data + exchange->payload_at, size);
+    if (!got || got > size)
+        return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "`read` ended the body of %s after "
+                         "%zu of %zu bytes", exchange->method, exchange->payload_at, payload->size);
+    out->size += got;
+    exchange->payload_at += got;
+    return RTM_OK;
+}
+
+/* Sends what the socket takes of the request, but no more than RTMI_OUT bytes in one step. */
+static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
+    size_t left, before = exchange->payload_at;
+    do {
+        size_t waiting = conn->out.size - conn->out_at;
+        left = exchange->payload.size - exchange->payload_at;
+        if (left && waiting < RTMI_PIECE) {
+            size_t size = left < RTMI_PIECE ? left : RTMI_PIECE;
+            rtm_result result = rtmi_exchange_take_piece(exchange, size);
+            if (result != RTM_OK) return result;
+        }
+        rtmi_conn_flush(conn);
+        left = exchange->payload.size - exchange->payload_at;
+    } while (left && conn->out_at == conn->out.size && !conn->send_error &&
+             exchange->payload_at - before < RTMI_OUT);
+    conn->more = left != 0;
+    return RTM_OK;
 }
 
 /* Reads what has come of the response. */
@@ -3185,8 +3273,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             }
             rtmi_conn_consume(conn, used);
         } else {
-            bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
-            if (result != RTM_E_CLOSED || !begun) return result;
+            if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
             what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
@@ -3196,21 +3283,41 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     }
 }
 
+/* Whether the server cannot have seen the whole request, because the kept connection that it was
+   sent over had died: it is then sent once more. One that may have reached the server is not:
+   nobody knows whether it was carried out (RFC 9110 section 9.2.2). */
+static bool rtmi_exchange_was_lost(const rtmi_exchange *exchange) {
+    const rtmi_conn *conn = &exchange->conn;
+    bool whole = conn->out_at == conn->out.size && exchange->payload_at == exchange->payload.size;
+    return exchange->reused && exchange->begun && !whole && !rtmi_http_has_begun(&conn->http) &&
+           !(exchange->payload.read && exchange->payload_at);
+}
+
 /* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
-    if (exchange->request.failed) return rtmi_out_of_memory(&conn->error);
+    if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
     rtm_result result = rtmi_conn_step(conn, now);
+    if (result == RTM_OK && !exchange->begun) {
+        rtmi_http_start(&conn->http, exchange->kind);
+        rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
+        if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
+        exchange->begun = true;
+    }
+    if (result == RTM_OK) result = rtmi_exchange_send(exchange);
+    if (result == RTM_OK) result = rtmi_exchange_read(exchange);
     if (result == RTM_OK) {
-        if (exchange->request.size) {
-            rtmi_http_start(&conn->http, exchange->kind);
-            rtmi_buf_add(&conn->out, exchange->request.data, exchange->request.size);
-            rtmi_buf_free(&exchange->request);
-            if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
-        }
-        rtmi_conn_flush(conn);
-        result = rtmi_exchange_read(exchange);
-        if (result == RTM_OK) conn->used_at = now;
+        if (conn->out_at < conn->out.size || conn->more) conn->http.keep_alive = false;
+        conn->used_at = now;
+        rtmi_buf_free(&exchange->head);
+    }
+    if (result == RTM_E_CLOSED && rtmi_exchange_was_lost(exchange)) {
+        rtmi_peer peer = conn->peer;
+        rtmi_conn_close(conn);
+        rtmi_conn_open(conn, &peer);
+        exchange->reused = exchange->begun = false;
+        exchange->payload_at = 0;
+        result = rtmi_conn_step(conn, now); /* never ready at once: there is a connect() before */
     }
     if (result != RTM_E_AGAIN || now < conn->deadline) return result;
     return rtmi_conn_timeout(conn);
@@ -3251,12 +3358,15 @@ typedef struct rtmi_handler {
 /* What the configuration said; constant after rtm_create. */
 typedef struct rtmi_settings {
     long long timeout_ms, ping_interval_ms;
-    size_t max_message;
+    size_t max_message, max_queue;
     bool no_auto_reconnect, no_signals;
-    char *token, *headers; /* headers: lines "Name: value\r\n", or NULL */
+    char *token;
+    char *headers;         /* lines "Name: value\r\n", or NULL */
+    char *url_headers;     /* those that any server may see */
     char *base_path;       /* of base_url, with a slash at its end */
     rtmi_peer api;
     rtmi_buf secrets;      /* see rtmi_error */
+    size_t secrets_fixed;  /* bytes of those of the configuration; behind them are tokens */
     void (*log)(const char *line, void *user);
     void *log_user;
 } rtmi_settings;
@@ -3304,15 +3414,58 @@ typedef struct rtmi_session {
     unsigned char pong[125];
 } rtmi_session;
 
+/* A request, encoded: what it takes to send it, and to send it again after a 429. */
+typedef struct rtmi_request {
+    struct rtmi_request *next;
+    const char *target;       /* a method of the Web API, or a URL */
+    const char *token;        /* in place of the client's, or NULL */
+    const char *content_type;
+    rtmi_payload payload;
+    long long timeout_ms;
+    rtm_request_callback callback;
+    void *user;
+    size_t size;              /* bytes of all this */
+    int id;
+    rtm_result result;        /* why it ended without being sent, or while it was */
+    bool by_url, no_retry;
+} rtmi_request;
+
+/* Requests, the oldest first. */
+typedef struct rtmi_list {
+    rtmi_request *first, *last;
+} rtmi_list;
+
+/* What a 429 holds back: the requests to one method or URL. */
+typedef struct rtmi_hold {
+    struct rtmi_hold *next;
+    long long until;
+    rtmi_list held;
+    char target[];
+} rtmi_hold;
+
+/* Submitted requests. */
+typedef struct rtmi_queue {
+    rtmi_list waiting;
+    rtmi_list ended;         /* without a response: their callbacks are to run */
+    rtmi_hold *holds;        /* by time, the earliest first */
+    rtmi_request *current;   /* under way */
+    rtmi_exchange *exchange; /* for that; NULL when there has been none for a while */
+    size_t size;             /* bytes of all requests; 0 = there is none */
+    int last_id;
+    bool stopped;            /* nothing more is begun */
+} rtmi_queue;
+
 struct rtm_client {
     long long now;      /* read once a step, not once an event */
     const rtmi_kind *kind;
     rtmi_session *session[2]; /* the second is for the time when one takes over from the other */
-    rtmi_exchange *web; /* rtm_call's, from the first call on */
+    rtmi_exchange *web; /* that of blocking calls, from the first on */
+    rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    bool woken;         /* within rtm_call, by what was meant for rtm_poll */
-    int dispatched;     /* events in this rtm_poll */
+    bool performing;    /* within rtm_perform */
+    bool woken;         /* there, by what was meant for rtm_poll */
+    int dispatched;     /* events and responses in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool fell_short;    /* one of them had said hello */
@@ -3342,7 +3495,7 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     va_start(arguments, format);
     bool cut = vsnprintf(line, sizeof line, format, arguments) >= (int)sizeof line;
     va_end(arguments);
-    rtmi_redact(line, cut, client->error.secrets);
+    rtmi_redact(line, cut, rtmi_secrets(&client->error));
     client->settings.log(line, client->settings.log_user);
 }
 
@@ -3442,11 +3595,7 @@ static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int
     if (conn->out.size - conn->out_at + size > limit)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "the send buffer is full");
     if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
-    if (conn->out_at) { /* only what still waits */
-        memmove(conn->out.data, conn->out.data + conn->out_at, conn->out.size - conn->out_at);
-        conn->out.size -= conn->out_at;
-        conn->out_at = 0;
-    }
+    rtmi_conn_compact(conn);
     if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
         conn->out.failed = false; /* nothing was taken */
         return rtmi_out_of_memory(&client->error);
@@ -3557,7 +3706,7 @@ static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
     bool cut = rtm_json_string(message, text, sizeof text) >= sizeof text;
-    rtmi_redact(text, cut, error.secrets); /* where it was cut, not within a sentence */
+    rtmi_redact(text, cut, rtmi_secrets(&error)); /* where it was cut, not within a sentence */
     event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
                               event->id, text,
                               rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
@@ -3613,7 +3762,8 @@ static void rtmi_on_close(rtmi_session *session) {
     session->close_code = session->ws.code;
     memcpy(session->close_reason, session->ws.control + 2, size);
     session->close_reason[size] = '\0';
-    rtmi_redact(session->close_reason, size == 123, session->error.secrets); /* no room for more */
+    /* a reason has no room for more than 123 bytes */
+    rtmi_redact(session->close_reason, size == 123, rtmi_secrets(&session->error));
     rtmi_fail(&session->error, RTM_E_CLOSED,
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
@@ -3655,12 +3805,12 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
 static void rtmi_star_code(rtmi_exchange *exchange) {
     char starred[RTMI_CODE];
     memcpy(starred, exchange->code, RTMI_CODE);
-    if (rtmi_redact(starred, false, exchange->conn.error.secrets))
+    if (rtmi_redact(starred, false, rtmi_secrets(&exchange->conn.error)))
         memcpy(exchange->code, starred, RTMI_CODE);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true. The error code stays as it
-   came: redaction must not decide what is retried. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The error
+   code stays as it came: redaction must not decide what is retried. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
@@ -3674,20 +3824,25 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
+    response->body = body;
+    response->body_size = size;
     if (valid) response->data = root;
-    response->ok = rtm_json_bool(rtm_json_get(response->data, "ok"), false);
+    response->ok = exchange->by_url ? http->status / 100 == 2
+                                    : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
     if (!response->ok &&
         rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE) >= RTMI_CODE)
-        rtmi_redact(code, true, error->secrets); /* cut; no code that is known is so long */
+        rtmi_redact(code, true, rtmi_secrets(error)); /* cut; no code that is known is so long */
     response->error = code;
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
     if (http->status == 429)
-        return rtmi_fail(error, RTM_E_RATE_LIMITED, "Slack limits the rate of %s: wait %d s",
+        return rtmi_fail(error, RTM_E_RATE_LIMITED, "%s limits the rate of %s: wait %d s", host,
                          method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
-    if (*code) return rtmi_slack_error(exchange);
+    if (exchange->by_url && response->ok) return RTM_OK;
+    if (*code && !exchange->by_url) return rtmi_slack_error(exchange);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
-                         http->status, http->status == 404 ? ": check base_url" : "");
+                         http->status,
+                         http->status == 404 && !exchange->by_url ? ": check base_url" : "");
     if (!valid)
         return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is %s", host,
                          method, rtmi_document_fault(document));
@@ -3696,27 +3851,41 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     return RTM_OK;
 }
 
-/* Composes POST base_url/method with this form, or an empty one, and begins it. */
-static void rtmi_begin_api(rtm_client *client, rtmi_exchange *exchange, const char *method,
-                           const rtmi_buf *form, long long now) {
+static const char *rtmi_request_name(const rtmi_request *request) {
+    return request->by_url ? "a request to a URL" : request->target;
+}
+
+/* Composes a request and begins it. A URL may be a secret of its own: it is never named. */
+static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
+                               const rtmi_request *request, long long now) {
     const rtmi_settings *settings = &client->settings;
-    rtmi_buf *out = &exchange->request, *path = &client->compose;
+    rtmi_buf *out = &exchange->head, *path = &client->compose;
+    bool by_url = request->by_url;
+    const char *headers = settings->headers, *url_path;
+    const char *token = request->token ? request->token : settings->token;
+    rtmi_peer peer = settings->api;
+    size_t url_path_size;
+    if (by_url || (request->token && rtmi_find_header(headers, "Authorization")))
+        headers = settings->url_headers;
     rtmi_buf_clear(path);
-    rtmi_buf_text(path, settings->base_path, method);
+    if (!by_url) rtmi_buf_text(path, settings->base_path, request->target);
+    else if (rtmi_parse_url(request->target, &peer, &url_path, &url_path_size))
+        rtmi_buf_add(path, url_path, url_path_size);
     rtmi_buf_free(out);
-    rtmi_write_request(out, "POST", path->data, path->size, &settings->api, settings->headers);
-    if (path->failed || (form && form->failed)) out->failed = true;
-    if (!rtmi_find_header(settings->headers, "Authorization"))
-        rtmi_buf_text(out, "Authorization: Bearer ", settings->token, "\r\n");
-    rtmi_write_header(out, settings->headers, "Content-Type", "application/x-www-form-urlencoded");
-    rtmi_write_header(out, settings->headers, "Accept", "application/json");
+    rtmi_write_request(out, "POST", path->data, path->size, &peer, headers);
+    if (path->failed) out->failed = true;
+    if (!by_url && !rtmi_find_header(headers, "Authorization"))
+        rtmi_buf_text(out, "Authorization: Bearer ", token, "\r\n");
+    rtmi_write_header(out, headers, "Content-Type", request->content_type);
+    rtmi_write_header(out, headers, "Accept", by_url ? "*/*" : "application/json");
     rtmi_buf_text(out, "Content-Length: ");
-    rtmi_buf_number(out, form ? (long long)form->size : 0);
+    rtmi_buf_number(out, (long long)request->payload.size);
     rtmi_buf_text(out, "\r\n\r\n");
-    if (form) rtmi_buf_add(out, form->data, form->size);
-    exchange->method = method;
+    exchange->method = rtmi_request_name(request);
+    exchange->by_url = by_url;
+    exchange->payload = request->payload;
     exchange->limit = settings->max_message;
-    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &settings->api, now, settings->timeout_ms);
+    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, request->timeout_ms);
 }
 
 /* The end of a session ------------------------------------------------------------------------ */
@@ -3844,9 +4013,11 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
    state that is next -------------------------------------------------------------------------- */
 
 static void rtmi_begin_calling(rtm_client *client, rtmi_session *session) {
+    const rtmi_request request = { .target = client->kind->method, .content_type = RTMI_FORM,
+                                   .timeout_ms = client->settings.timeout_ms };
     session->retry_after = -1;
     session->said_hello = false;
-    rtmi_begin_api(client, &session->exchange, client->kind->method, NULL, client->now);
+    rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
 static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
@@ -3857,7 +4028,7 @@ static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
 /* Begins the upgrade request (RFC 6455 section 4.1) to the URL in the greeting. */
 static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) {
     rtm_json value = rtm_json_get(session->greeting, "url");
-    rtmi_buf *out = &session->exchange.request;
+    rtmi_buf *out = &session->exchange.head;
     rtmi_buf key = { session->key, 0, sizeof session->key, false };
     const rtmi_settings *settings = &client->settings;
     unsigned char nonce[16];
@@ -3884,6 +4055,7 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     rtmi_buf_text(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
                   session->key, "\r\n\r\n");
+    session->exchange.payload = (rtmi_payload){ .size = 0 };
     rtmi_exchange_start(&session->exchange, RTMI_HTTP_UPGRADE, &peer, client->now,
                         settings->timeout_ms);
     return RTM_OK;
@@ -4102,7 +4274,7 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
 static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
     int wake = client->network.wake[0];
-    struct pollfd fds[1 + 2] = { { wake, POLLIN, 0 } };
+    struct pollfd fds[1 + 3] = { { wake, POLLIN, 0 } };
     for (int i = 0; i < count; i++) {
         short events = rtmi_conn_events(conns[i]);
         if (events & POLLIN) events |= RTMI_POLLRDHUP;
@@ -4155,19 +4327,47 @@ static void rtmi_add_secret(rtm_client *client, const char *text, size_t length)
     rtmi_buf_add(secrets, text, length);
     rtmi_buf_add(secrets, "\0", 2);
     secrets->size--;
-    client->error.secrets = secrets->data;
+}
+
+/* The same for a token that may be there already. Of those that came after the configuration the
+   last RTMI_TOKENS are kept; false when there is no memory. */
+static bool rtmi_add_token(rtm_client *client, const char *token) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    size_t fixed = client->settings.secrets_fixed, count = 0;
+    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
+        if (!strcmp(secrets->data + at, token)) return true;
+        count += at >= fixed;
+    }
+    if (count >= RTMI_TOKENS) {
+        size_t oldest = strlen(secrets->data + fixed) + 1;
+        secrets->size -= oldest;
+        memmove(secrets->data + fixed, secrets->data + fixed + oldest, secrets->size + 1 - fixed);
+    }
+    rtmi_add_secret(client, token, strlen(token));
+    bool added = !secrets->failed;
+    secrets->failed = false;
+    return added;
+}
+
+/* Puts a token in place of another, which stays if this one is not good. */
+static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
+    size_t length = text ? rtmi_strip(&text) : 0;
+    if (!length)
+        return rtmi_refuse(client, "token", text ? "it is empty" : "there is no token: set it");
+    char *copy = rtmi_copy(text, length);
+    bool good = !copy || rtmi_is_visible(copy);
+    if (!copy || !good || !rtmi_add_token(client, copy)) {
+        rtmi_free(copy, length);
+        return good ? rtmi_out_of_memory(&client->error)
+                    : rtmi_refuse(client, "token", "it has a character that no token has");
+    }
+    if (*to) rtmi_free(*to, strlen(*to));
+    *to = copy;
+    return RTM_OK;
 }
 
 static rtm_result rtmi_config_token(rtm_client *client, const rtm_config *config) {
-    const char *text = config->token ? config->token : "";
-    size_t length = rtmi_strip(&text);
-    client->settings.token = rtmi_copy(text, length);
-    if (!client->settings.token) return rtmi_out_of_memory(&client->error);
-    rtmi_add_secret(client, text, length);
-    if (length && rtmi_is_visible(client->settings.token)) return RTM_OK;
-    return rtmi_refuse(client, "token", !config->token ? "there is no token: set it"
-                                        : !length      ? "it is empty"
-                                                       : "it has a character that no token has");
+    return rtmi_take_token(client, &client->settings.token, config->token);
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
@@ -4216,13 +4416,17 @@ static const char *rtmi_header_error(const char *header, size_t name_length) {
 
 /* Keeps a line of a header. If its value is a secret, so are the parts of that, such as the token
    behind "Bearer" or a cookie behind its name. */
-static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, const char *header) {
+static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, rtmi_buf *url_lines,
+                                     const char *header) {
     static const char between[] = " \t;,=";
     size_t length = strcspn(header, ":");
     const char *wrong = rtmi_header_error(header, length), *value = header + length + 1;
     if (wrong) return rtmi_refuse(client, "header", wrong);
     rtmi_buf_text(lines, header, "\r\n");
-    if (!rtmi_is_secret_header(header, length)) return RTM_OK;
+    if (!rtmi_is_secret_header(header, length)) {
+        if (!rtmi_same_word(header, length, "Host")) rtmi_buf_text(url_lines, header, "\r\n");
+        return RTM_OK;
+    }
     length = rtmi_strip(&value);
     rtmi_add_secret(client, value, length);
     for (; *value; value += length) {
@@ -4233,16 +4437,23 @@ static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, const 
     return RTM_OK;
 }
 
+/* Moves what a buffer holds into a text, NULL when that is nothing; false: there is no memory. */
+static bool rtmi_keep_lines(char **to, rtmi_buf *lines) {
+    bool good = !lines->failed;
+    if (good && lines->size) *to = rtmi_copy(lines->data, lines->size);
+    good = good && (!lines->size || *to);
+    rtmi_buf_free(lines);
+    return good;
+}
+
 static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
-    rtmi_buf lines = { 0 };
+    rtmi_buf lines = { 0 }, url_lines = { 0 };
     rtm_result result = RTM_OK;
     for (const char *const *h = config->headers; h && *h && result == RTM_OK; h++)
-        result = rtmi_config_header(client, &lines, *h);
-    if (lines.size && !lines.failed) client->settings.headers = rtmi_copy(lines.data, lines.size);
-    if (lines.failed || (lines.size && !client->settings.headers))
-        result = rtmi_out_of_memory(&client->error);
-    rtmi_buf_free(&lines);
-    return result;
+        result = rtmi_config_header(client, &lines, &url_lines, *h);
+    bool kept = rtmi_keep_lines(&client->settings.headers, &lines);
+    kept = rtmi_keep_lines(&client->settings.url_headers, &url_lines) && kept;
+    return kept ? result : rtmi_out_of_memory(&client->error);
 }
 
 static bool rtmi_copy_option(char **to, const char *text) {
@@ -4328,12 +4539,14 @@ static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *conf
         : config->ping_interval_ms < -1 ? "ping_interval_ms: it is negative, and not -1"
         : config->max_message > RTMI_MAX_MESSAGE ? "max_message: it is more than 1 GiB"
         : config->max_message && config->max_message < RTMI_MIN_MESSAGE
-            ? "max_message: it is less than 4 KiB" : NULL;
+            ? "max_message: it is less than 4 KiB"
+        : config->max_queue > RTMI_MAX_MESSAGE ? "max_queue: it is more than 1 GiB" : NULL;
     if (wrong) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", wrong);
     client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->settings.ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
     client->settings.max_message = config->max_message ? config->max_message : 1048576;
+    client->settings.max_queue = config->max_queue ? config->max_queue : 65536;
     client->settings.no_auto_reconnect = config->no_auto_reconnect;
     client->settings.no_signals = config->no_signals;
     client->settings.log = config->log;
@@ -4383,11 +4596,358 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
         rtmi_config_proxy, rtmi_config_trust, rtmi_config_options
     };
     rtm_result result = RTM_OK;
+    client->error.secrets = &client->settings.secrets;
     for (size_t i = 0; result == RTM_OK && i < sizeof part / sizeof *part; i++)
         result = part[i](client, config);
     if (result == RTM_OK && client->settings.secrets.failed)
         result = rtmi_out_of_memory(&client->error);
+    client->settings.secrets_fixed = client->settings.secrets.size;
     return result;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * >>queue  submitted requests
+ * --------------------------------------------------------------------------------------------- */
+
+/* Whether rtm_poll has nothing more to do. */
+static bool rtmi_is_finished(const rtm_client *client) {
+    return client->session[0]->state == RTM_STATE_FINISHED && !client->queue.size;
+}
+
+/* Whether the client ends, so that nothing new is begun. */
+static bool rtmi_is_over(const rtm_client *client) {
+    return rtmi_is_stopped(client) || client->session[0]->state == RTM_STATE_FINISHED;
+}
+
+static void rtmi_list_add(rtmi_list *list, rtmi_request *request) {
+    request->next = NULL;
+    if (list->first) list->last->next = request;
+    else list->first = request;
+    list->last = request;
+}
+
+/* Moves all of a list behind those of another. */
+static void rtmi_list_join(rtmi_list *list, rtmi_list *more) {
+    if (!more->first) return;
+    if (list->first) list->last->next = more->first;
+    else list->first = more->first;
+    list->last = more->last;
+    more->first = NULL;
+}
+
+/* Takes the request with this id out of a list, or the first with 0; NULL when it is not there. */
+static rtmi_request *rtmi_list_take(rtmi_list *list, int id) {
+    rtmi_request **at = &list->first, *before = NULL;
+    for (; *at && id && (*at)->id != id; at = &before->next) before = *at;
+    rtmi_request *request = *at;
+    if (!request) return NULL;
+    *at = request->next;
+    if (list->last == request) list->last = before;
+    return request;
+}
+
+static rtmi_hold *rtmi_find_hold(const rtmi_queue *queue, const char *target) {
+    rtmi_hold *hold = queue->holds;
+    while (hold && strcmp(hold->target, target) != 0) hold = hold->next;
+    return hold;
+}
+
+/* Ends the first hold; its requests are older than any that wait. */
+static void rtmi_queue_release(rtmi_queue *queue) {
+    rtmi_hold *hold = queue->holds;
+    rtmi_list_join(&hold->held, &queue->waiting);
+    if (hold->held.first) queue->waiting = hold->held;
+    queue->holds = hold->next;
+    rtmi_free(hold, strlen(hold->target));
+}
+
+/* Holds back the requests to this one's target, itself the first; false when there is no memory. A
+   server that asks for no wait at all gets a second: it would be a storm else. */
+static bool rtmi_queue_hold(rtm_client *client, rtmi_request *request, int seconds) {
+    size_t length = strlen(request->target);
+    rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
+    if (!hold) return false;
+    memcpy(hold->target, request->target, length);
+    hold->until = client->now + 1000LL * (seconds ? seconds : 1);
+    rtmi_list_add(&hold->held, request);
+    while (*at && (*at)->until <= hold->until) at = &(*at)->next;
+    hold->next = *at;
+    *at = hold;
+    return true;
+}
+
+/* The request to be sent next; those that are held back are put aside. */
+static rtmi_request *rtmi_queue_next(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_hold *hold;
+    rtmi_request *request;
+    while (queue->holds && client->now >= queue->holds->until) rtmi_queue_release(queue);
+    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL &&
+           (hold = rtmi_find_hold(queue, request->target)) != NULL)
+        rtmi_list_add(&hold->held, request);
+    return request;
+}
+
+/* Tells what became of a request, and frees it. */
+static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_response *response,
+                             const rtmi_error *error) {
+    response->id = request->id;
+    response->detail = response->result == RTM_OK ? "" : error->text;
+    client->queue.size -= request->size;
+    if (request->callback) {
+        request->callback(client, response, request->user);
+        client->dispatched++;
+    } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
+        rtmi_report(client, error, (rtm_event){ .result = response->result });
+    }
+    rtmi_free(request, request->size);
+}
+
+/* Ends a request that has no response. */
+static void rtmi_request_drop(rtm_client *client, rtmi_request *request) {
+    rtm_response response = { .result = request->result, .error = "", .body = "" };
+    rtmi_error error = { .secrets = client->error.secrets };
+    rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
+              rtm_strerror(request->result));
+    rtmi_request_end(client, request, &response, &error);
+}
+
+/* Puts a request among those whose callback is due. */
+static void rtmi_queue_give_up(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
+    request->result = result;
+    rtmi_list_add(&queue->ended, request);
+}
+
+/* The client ends: so do the requests that wait, and soon the one under way. */
+static void rtmi_queue_stop(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request;
+    queue->stopped = true;
+    while (queue->holds) rtmi_queue_release(queue);
+    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
+        rtmi_queue_give_up(queue, request, RTM_E_STOPPED);
+    if (!queue->current) return;
+    long long *deadline = &queue->exchange->conn.deadline;
+    if (*deadline > client->now + RTMI_CLOSING_MS) *deadline = client->now + RTMI_CLOSING_MS;
+}
+
+/* The exchange has come to an end, with a response or without. */
+static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_exchange *exchange = queue->exchange;
+    rtmi_request *request = queue->current;
+    rtm_response response = { .error = "", .body = "" };
+    bool answered = result == RTM_OK;
+    int asked = exchange->conn.http.retry_after;
+    queue->current = NULL;
+    if (answered) result = rtmi_check_response(client, exchange, &response);
+    if (!answered || !exchange->conn.http.keep_alive) rtmi_conn_shutdown(&exchange->conn);
+    if (result == RTM_E_TIMEOUT && queue->stopped) {
+        request->result = RTM_E_STOPPED;
+        rtmi_request_drop(client, request);
+        return;
+    }
+    bool again = result == RTM_E_RATE_LIMITED && !request->no_retry && !request->payload.read;
+    if (again && !rtmi_is_over(client) &&
+        rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked)) {
+        rtmi_log(client, "%s", exchange->conn.error.text);
+        return;
+    }
+    rtmi_star_code(exchange);
+    response.result = result;
+    rtmi_request_end(client, request, &response, &exchange->conn.error);
+}
+
+/* Begins the next request, if there is one. */
+static void rtmi_queue_begin(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request = rtmi_queue_next(client);
+    if (!request) return;
+    if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
+    if (!queue->exchange) {
+        rtmi_queue_give_up(queue, request, RTM_E_MEMORY);
+        return;
+    }
+    queue->current = request;
+    queue->exchange->conn.budget = RTMI_BUDGET;
+    rtmi_begin_request(client, queue->exchange, request, client->now);
+}
+
+/* Closes the connection when it has not been used for a while, or its server has closed it. */
+static void rtmi_queue_rest(rtm_client *client) {
+    rtmi_exchange *exchange = client->queue.exchange;
+    rtmi_conn *conn = &exchange->conn;
+    if (!rtmi_is_over(client) && conn->phase == RTMI_CONN_READY &&
+        client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
+        (!conn->ready || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
+    rtmi_exchange_delete(exchange);
+    client->queue.exchange = NULL;
+}
+
+/* Does what can be done for the requests without waiting; at most one gets its response. */
+static void rtmi_queue_step(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    if (!queue->size && !queue->exchange) return;
+    client->now = RTM_NOW_MS();
+    if (rtmi_is_over(client) && !queue->stopped) rtmi_queue_stop(client);
+    rtmi_request *request = rtmi_list_take(&queue->ended, 0);
+    if (request) rtmi_request_drop(client, request);
+    if (!queue->current) rtmi_queue_begin(client);
+    request = queue->current;
+    if (request && request->result != RTM_OK) { /* it was cancelled */
+        queue->current = NULL;
+        rtmi_conn_close(&queue->exchange->conn);
+        rtmi_request_drop(client, request);
+    } else if (request) {
+        rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
+        if (result != RTM_E_AGAIN) rtmi_queue_finish(client, result);
+    } else if (queue->exchange) {
+        rtmi_queue_rest(client);
+    }
+}
+
+/* When the queue must be stepped at the latest; 0 = now. */
+static long long rtmi_queue_due(const rtm_client *client) {
+    const rtmi_queue *queue = &client->queue;
+    const rtmi_conn *conn = queue->exchange ? &queue->exchange->conn : NULL;
+    long long due = conn ? conn->used_at + RTMI_KEEP_ALIVE_MS : LLONG_MAX;
+    if (queue->ended.first) return 0;
+    if (queue->size && !queue->stopped && rtmi_is_over(client)) return 0;
+    if (queue->current)
+        return queue->current->result != RTM_OK ? 0 : rtmi_conn_due(conn, conn->deadline);
+    if (queue->waiting.first || (conn && conn->phase != RTMI_CONN_READY)) return 0;
+    if (queue->size && queue->holds && queue->holds->until < due) due = queue->holds->until;
+    return due;
+}
+
+/* Takes a request out of the queue, wherever it is; NULL when it is not there. */
+static rtmi_request *rtmi_queue_take(rtmi_queue *queue, int id) {
+    rtmi_request *request = rtmi_list_take(&queue->waiting, id);
+    for (rtmi_hold *hold = queue->holds; hold && !request; hold = hold->next)
+        request = rtmi_list_take(&hold->held, id);
+    return request ? request : rtmi_list_take(&queue->ended, id);
+}
+
+static void rtmi_queue_free(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request = queue->current;
+    if (!queue->stopped) rtmi_queue_stop(client);
+    queue->current = NULL;
+    if (request) rtmi_queue_give_up(queue, request, RTM_E_STOPPED);
+    while ((request = rtmi_list_take(&queue->ended, 0)) != NULL) rtmi_request_drop(client, request);
+    rtmi_exchange_delete(queue->exchange);
+}
+
+/* Encoding ------------------------------------------------------------------------------------ */
+
+/* Pairs of names and values as a form; those without a value are left out, as Python leaves out
+   None. False when one is not UTF-8. */
+static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
+    for (; field && field[0]; field += 2) {
+        if (!field[1]) continue;
+        if (!rtmi_is_utf8(field[0], strlen(field[0])) || !rtmi_is_utf8(field[1], strlen(field[1])))
+            return false;
+        if (form->size) rtmi_buf_text(form, "&");
+        rtmi_write_form(form, field[0]);
+        rtmi_buf_text(form, "=");
+        rtmi_write_form(form, field[1]);
+    }
+    return true;
+}
+
+/* What is wrong with a request, or NULL. */
+static const char *rtmi_request_fault(const rtm_client *client, const rtm_request *given) {
+    const bool bodies[] = { given->fields, given->json, given->body, given->read };
+    rtmi_peer peer;
+    const char *path;
+    size_t length;
+    int count = 0;
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) count += bodies[i];
+    if (!given->method == !given->url) return "it needs a method or a url, and not both";
+    if (given->method && !rtmi_consists_of(given->method, strlen(given->method), "._"))
+        return "this is not the name of a method";
+    if (given->url && (rtmi_lower(*given->url) != 'h' ||
+                       !rtmi_parse_url(given->url, &peer, &path, &length)))
+        return "its url is not of the form https://host/path";
+    if (given->url && !peer.tls && client->settings.api.tls)
+        return "its url is http, where base_url is https";
+    if (given->url && given->token) return "a url never gets a token";
+    if (count > 1) return "fields, json, body and read exclude each other";
+    if (given->body_size && !given->body && !given->read) return "body_size without body or read";
+    if (given->read && !given->body_size) return "read without body_size";
+    if (given->content_type && !given->body && !given->read)
+        return "content_type without body or read";
+    for (const char *p = given->content_type; p && *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f) return "a control character in content_type";
+    if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
+        return "its token is empty, or has a character that no token has";
+    return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
+}
+
+/* Appends a text with its NUL and returns where it is. */
+static char *rtmi_pack(char **at, const char *text, size_t size) {
+    char *packed = *at;
+    if (size) memcpy(packed, text, size);
+    packed[size] = '\0';
+    *at += size + 1;
+    return packed;
+}
+
+/* Copies a request into one block of memory, `form` being its fields. */
+static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *given,
+                                       const rtmi_buf *form) {
+    const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
+    const char *body = form->data, *token = given->token ? given->token : "";
+    size_t size = form->size;
+    if (given->json) {
+        body = given->json;
+        size = strlen(body);
+        type = "application/json; charset=utf-8";
+    } else if (given->body || given->read) {
+        body = given->body;
+        size = given->body_size;
+        type = given->content_type ? given->content_type : "application/octet-stream";
+    }
+    size_t copied = given->read ? 0 : size;
+    size_t texts = strlen(target) + strlen(type) + strlen(token) + 4; /* with their NULs */
+    if (form->failed || copied > (size_t)-1 / 2) return NULL;
+    rtmi_request *request = rtmi_alloc(sizeof *request + texts + copied);
+    if (!request) return NULL;
+    char *at = (char *)(request + 1);
+    request->size = sizeof *request + texts + copied;
+    request->target = rtmi_pack(&at, target, strlen(target));
+    request->content_type = rtmi_pack(&at, type, strlen(type));
+    request->token = given->token ? rtmi_pack(&at, token, strlen(token)) : NULL;
+    request->payload.data = rtmi_pack(&at, body, copied);
+    request->payload.read = given->read;
+    request->payload.user = request->user = given->user;
+    request->payload.size = size;
+    request->timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms;
+    request->callback = given->callback;
+    request->by_url = given->url != NULL;
+    request->no_retry = given->no_retry;
+    return request;
+}
+
+/* Checks and copies a request. */
+static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi_request **made) {
+    const char *fault = given ? rtmi_request_fault(client, given) : "there is none";
+    rtmi_document document = { 0 };
+    rtmi_buf form = { 0 };
+    rtm_json root;
+    if (fault) return rtmi_refuse(client, "request", fault);
+    size_t size = given->json ? strlen(given->json) : 0;
+    if (given->json && (!rtmi_document_open(&document, given->json, size, &root) ||
+                        !rtmi_is_utf8(given->json, size)))
+        return rtmi_fail(&client->error, RTM_E_JSON, "the request's json is %s",
+                         rtmi_document_fault(&document));
+    bool valid = rtmi_write_fields(&form, given->fields);
+    *made = valid ? rtmi_copy_request(client, given, &form) : NULL;
+    rtmi_buf_free(&form);
+    if (!valid) return rtmi_refuse(client, "request", "a name or value is not UTF-8");
+    if (*made && rtmi_add_token(client, given->token ? given->token : "")) return RTM_OK;
+    if (*made) rtmi_free(*made, (*made)->size);
+    return rtmi_out_of_memory(&client->error);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4437,11 +4997,13 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
 
 void rtm_destroy(rtm_client *client) {
     if (!client) return;
-    RTM_ASSERT(!client->polling); /* not in a callback */
-    if (client->polling) return;
+    RTM_ASSERT(!client->polling && !client->performing); /* not in a callback */
+    if (client->polling || client->performing) return;
+    rtm_stop(client);
+    client->polling = true;
+    rtmi_queue_free(client);
     for (int i = 0; i < 2; i++) rtmi_session_free(client, client->session[i]);
-    if (client->web) rtmi_exchange_free(client->web);
-    rtmi_free(client->web, sizeof *client->web);
+    rtmi_exchange_delete(client->web);
     rtmi_network_close(&client->network);
     rtmi_buf_free(&client->compose);
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
@@ -4450,34 +5012,47 @@ void rtm_destroy(rtm_client *client) {
     rtmi_buf_free(&client->settings.secrets);
     const rtmi_settings *settings = &client->settings;
     const rtmi_network *network = &client->network;
-    char *strings[] = { settings->token, settings->headers, settings->base_path, network->ca_file,
-                        network->ca_pem, network->proxy_auth, network->no_proxy };
+    char *strings[] = { settings->token, settings->headers, settings->url_headers,
+                        settings->base_path, network->ca_file, network->ca_pem,
+                        network->proxy_auth, network->no_proxy };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (strings[i]) rtmi_free(strings[i], strlen(strings[i]));
     rtmi_free(client, sizeof *client);
 }
 
+/* The connections that rtm_poll steps. */
+static int rtmi_stepped_conns(const rtm_client *client, rtmi_conn *conns[3]) {
+    int count = 0;
+    for (int i = 0; i < 2; i++)
+        if (client->session[i]) conns[count++] = &client->session[i]->exchange.conn;
+    if (client->queue.exchange) conns[count++] = &client->queue.exchange->conn;
+    return count;
+}
+
+/* Whether a callback runs, or a blocking call. */
+static bool rtmi_is_busy(const rtm_client *client) {
+    return client->polling || client->performing;
+}
+
 int rtm_poll(rtm_client *client, int timeout_ms) {
-    rtmi_conn *conns[2];
-    int count = 0, due = rtm_timeout_ms(client);
+    rtmi_conn *conns[3];
+    int due = rtm_timeout_ms(client);
     if (!client) return RTM_E_ARGUMENT;
-    if (client->polling) return RTM_E_BUSY;
+    if (rtmi_is_busy(client)) return RTM_E_BUSY;
     client->polling = true;
     client->dispatched = 0;
-    for (int i = 0; i < 2; i++) {
-        if (!client->session[i]) continue;
-        conns[count] = &client->session[i]->exchange.conn;
-        conns[count++]->budget = RTMI_BUDGET;
-    }
-    bool finished = rtm_get_state(client) == RTM_STATE_FINISHED;
+    int count = rtmi_stepped_conns(client, conns);
+    for (int i = 0; i < count; i++) conns[i]->budget = RTMI_BUDGET;
     if (timeout_ms < 0) timeout_ms = -1;
     if (due >= 0 && (timeout_ms < 0 || due < timeout_ms)) timeout_ms = due;
-    rtmi_wait(client, conns, count, finished ? 0 : timeout_ms);
+    rtmi_wait(client, conns, count, rtmi_is_finished(client) ? 0 : timeout_ms);
     client->woken = false;
     rtmi_step(client, client->session[0]);
+    rtmi_queue_step(client);
+    count = rtmi_stepped_conns(client, conns);
     for (int i = 0; i < count; i++) rtmi_conn_watch(conns[i]);
     client->polling = false;
-    if (rtm_get_state(client) != RTM_STATE_FINISHED) return client->dispatched;
+    if (!rtmi_is_finished(client)) return client->dispatched;
     rtm_result cause = client->session[0]->cause;
     if (cause == RTM_OK) cause = RTM_E_CLOSED;
     return cause == RTM_E_CLOSED && rtmi_is_stopped(client) ? RTM_E_STOPPED : cause;
@@ -4490,6 +5065,8 @@ int rtm_fd(const rtm_client *client) {
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
     long long due = rtmi_session_due(client, client->session[0]);
+    long long queue_due = rtmi_queue_due(client);
+    if (queue_due < due) due = queue_due;
     if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
@@ -4497,7 +5074,7 @@ int rtm_timeout_ms(const rtm_client *client) {
 
 rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
-    if (client->polling) return RTM_E_BUSY;
+    if (rtmi_is_busy(client)) return RTM_E_BUSY;
     const rtmi_session *session = client->session[0];
     unsigned ended = client->ended + session->drop; /* an end that was asked for is no failure */
     while (!rtm_is_connected(client)) {
@@ -4521,7 +5098,7 @@ rtm_result rtm_run(rtm_client *client) {
     static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
     struct sigaction action, old[3];
     if (!client) return RTM_E_ARGUMENT;
-    if (client->polling) return RTM_E_BUSY;
+    if (rtmi_is_busy(client)) return RTM_E_BUSY;
     rtm_client *outer = rtmi_running;
     int signals = client->settings.no_signals ? 0 : 3, result;
     if (signals) rtmi_running = client;
@@ -4547,6 +5124,10 @@ void rtm_stop(rtm_client *client) {
 
 void rtm_wake(rtm_client *client) {
     if (client) rtmi_wake_up(client->network.wake[1]);
+}
+
+rtm_result rtm_set_token(rtm_client *client, const char *token) {
+    return client ? rtmi_take_token(client, &client->settings.token, token) : RTM_E_ARGUMENT;
 }
 
 rtm_result rtm_disconnect(rtm_client *client) {
@@ -4654,9 +5235,48 @@ int rtm_send_ping(rtm_client *client) {
     return rtmi_send_typed(client, "ping", 0, NULL, NULL);
 }
 
-/* Steps a call until it is done, fails, or takes longer than timeout_ms. Nothing of the session is
-   read meanwhile. */
-static rtm_result rtmi_finish_call(rtm_client *client, rtmi_exchange *exchange) {
+int rtm_submit(rtm_client *client, const rtm_request *given) {
+    if (!client) return RTM_E_ARGUMENT;
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request;
+    size_t most = client->settings.max_queue;
+    if (rtmi_is_over(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped, or has finished");
+    rtm_result result = rtmi_encode(client, given, &request);
+    if (result != RTM_OK) return result;
+    if (request->size > most)
+        result = rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
+                           "max_queue: give a large body by `read`", request->size);
+    else if (queue->size > most - request->size)
+        result = rtmi_fail(&client->error, RTM_E_AGAIN, "max_queue bytes of requests wait already");
+    if (result != RTM_OK) {
+        rtmi_free(request, request->size);
+        return result;
+    }
+    queue->size += request->size;
+    queue->last_id = queue->last_id < INT_MAX ? queue->last_id + 1 : 1;
+    request->id = queue->last_id;
+    rtmi_list_add(&queue->waiting, request);
+    return request->id;
+}
+
+rtm_result rtm_cancel(rtm_client *client, int id) {
+    if (!client) return RTM_E_ARGUMENT;
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request = queue->current;
+    if (request && request->id == id) {
+        request->result = RTM_E_CANCELLED;
+        return RTM_OK;
+    }
+    request = id > 0 ? rtmi_queue_take(queue, id) : NULL;
+    if (!request) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "no request has this id");
+    rtmi_queue_give_up(queue, request, RTM_E_CANCELLED);
+    return RTM_OK;
+}
+
+/* Steps a blocking exchange until it is done, fails, or takes longer than its time. Nothing of the
+   session is read meanwhile. */
+static rtm_result rtmi_finish_exchange(rtm_client *client, rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
         long long now = RTM_NOW_MS();
@@ -4670,29 +5290,23 @@ static rtm_result rtmi_finish_call(rtm_client *client, rtmi_exchange *exchange) 
     }
 }
 
-/* The form fields of a request, from pairs of texts; false when one is not UTF-8. */
-static bool rtmi_write_pairs(rtmi_buf *form, va_list pairs) {
-    for (const char *name; (name = va_arg(pairs, const char *)) != NULL;) {
-        const char *value = va_arg(pairs, const char *);
-        if (!value) continue; /* as Python leaves out None */
-        if (!rtmi_is_utf8(name, strlen(name)) || !rtmi_is_utf8(value, strlen(value))) return false;
-        if (form->size) rtmi_buf_text(form, "&");
-        rtmi_write_form(form, name);
-        rtmi_buf_text(form, "=");
-        rtmi_write_form(form, value);
-    }
-    return true;
+/* What waited while a call blocked is not charged for that time. */
+static void rtmi_conn_postpone(rtmi_conn *conn, long long ms) {
+    conn->deadline += ms;
+    conn->step_deadline += ms;
 }
 
-/* Carries out a call over the connection kept for these. */
-static rtm_result rtmi_perform(rtm_client *client, rtm_response *response, const char *method,
-                               const rtmi_buf *form) {
-    rtmi_conn *waiting = &client->session[0]->exchange.conn;
+/* Carries out a request over the connection kept for these. */
+static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
+                               rtm_response *response) {
     rtmi_exchange *web = client->web;
+    rtmi_conn *conns[3];
     long long began = RTM_NOW_MS();
     web->conn.budget = RTMI_BUDGET;
-    rtmi_begin_api(client, web, method, form, began);
-    rtm_result result = rtmi_finish_call(client, web);
+    client->performing = true;
+    rtmi_begin_request(client, web, request, began);
+    rtm_result result = rtmi_finish_exchange(client, web);
+    client->performing = false;
     bool answered = result == RTM_OK;
     if (answered) result = rtmi_check_response(client, web, response);
     if (result != RTM_OK) client->error = web->conn.error;
@@ -4701,36 +5315,83 @@ static rtm_result rtmi_perform(rtm_client *client, rtm_response *response, const
     else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
     client->woken = false;
-    /* An attempt to open a session that waited meanwhile is not charged for this. */
-    long long spent = RTM_NOW_MS() - began;
-    waiting->deadline += spent;
-    waiting->step_deadline += spent;
+    int count = rtmi_stepped_conns(client, conns);
+    for (int i = 0; i < count; i++) rtmi_conn_postpone(conns[i], RTM_NOW_MS() - began);
+    return result;
+}
+
+static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *given,
+                                     rtm_response *response) {
+    rtmi_request *request;
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    if (client->performing)
+        return rtmi_fail(&client->error, RTM_E_BUSY, "`read` may not call this");
+    if (!client->web) client->web = rtmi_exchange_new(&client->network, &client->error);
+    if (!client->web) return rtmi_out_of_memory(&client->error);
+    rtm_result result = rtmi_encode(client, given, &request);
+    if (result != RTM_OK) return result;
+    result = rtmi_perform(client, request, response);
+    rtmi_free(request, request->size);
+    return result;
+}
+
+rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response) {
+    rtm_response ignored;
+    if (!response) response = &ignored;
+    *response = (rtm_response){ .error = "", .detail = "", .body = "" };
+    rtm_result result = client ? rtmi_perform_given(client, request, response) : RTM_E_ARGUMENT;
+    response->result = result;
+    if (result == RTM_OK) return result;
+    response->detail = rtm_strerror(result);
+    if (client && client->web) { /* where the sentence stays until the next call */
+        client->web->conn.error = client->error;
+        response->detail = client->web->conn.error.text;
+    }
+    return result;
+}
+
+/* The pairs of a variadic call as a request has them; NULL when there is no memory. */
+static const char **rtmi_collect(va_list pairs) {
+    const char **fields = NULL;
+    size_t count = 0, capacity = 0;
+    for (;; count++) {
+        void *grown = rtmi_grow(fields, count, &capacity, sizeof *fields);
+        if (!grown) break;
+        fields = grown;
+        fields[count] = va_arg(pairs, const char *);
+        if (!fields[count] && count % 2 == 0) return fields;
+    }
+    rtmi_free(fields, 0);
+    return NULL;
+}
+
+int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user,
+                   const char *method, ...) {
+    rtm_request request = { .method = method, .callback = callback, .user = user };
+    va_list pairs;
+    if (!client) return RTM_E_ARGUMENT;
+    va_start(pairs, method);
+    const char **fields = rtmi_collect(pairs);
+    va_end(pairs);
+    request.fields = fields;
+    int result = fields ? rtm_submit(client, &request) : rtmi_out_of_memory(&client->error);
+    rtmi_free(fields, 0);
     return result;
 }
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
-    rtm_response ignored;
-    rtmi_buf form = { 0 };
+    rtm_request request = { .method = method };
     va_list pairs;
-    if (!response) response = &ignored;
-    *response = (rtm_response){ .error = "" };
-    if (!client) return RTM_E_ARGUMENT;
-    if (!method || !rtmi_consists_of(method, strlen(method), "._"))
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "this is not the name of a method");
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
-    if (!client->web) {
-        client->web = rtmi_alloc(sizeof *client->web);
-        if (!client->web) return rtmi_out_of_memory(&client->error);
-        rtmi_exchange_init(client->web, &client->network, &client->error);
-    }
+    if (response) *response = (rtm_response){ .result = RTM_E_MEMORY, .error = "",
+                                              .detail = "out of memory", .body = "" };
     va_start(pairs, method);
-    bool valid = rtmi_write_pairs(&form, pairs); /* perhaps pieces of the last response */
+    const char **fields = rtmi_collect(pairs);
     va_end(pairs);
-    rtm_result result = valid ? rtmi_perform(client, response, method, &form)
-                              : rtmi_fail(&client->error, RTM_E_ARGUMENT,
-                                          "a name or value is not UTF-8");
-    rtmi_buf_free(&form);
+    if (!fields) return client ? rtmi_out_of_memory(&client->error) : RTM_E_ARGUMENT;
+    request.fields = fields;
+    rtm_result result = rtm_perform(client, &request, response);
+    rtmi_free(fields, 0);
     return result;
 }
 
@@ -4845,6 +5506,23 @@ bool rtm_json_bool(rtm_json json, bool fallback) {
 const char *rtm_json_raw(rtm_json json, size_t *size) {
     if (size) *size = json.size;
     return json.size ? json.text : NULL;
+}
+
+size_t rtm_escape(const char *text, char *out, size_t size) {
+    size_t length = 0, kept = 0, n;
+    bool cut = !out || !size;
+    for (const char *p = text ? text : ""; *p; p += n) {
+        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : p;
+        for (n = 1; ((unsigned char)p[n] & 0xc0) == 0x80; n++) continue; /* a whole character */
+        size_t written = as == p ? n : strlen(as);
+        length += written;
+        cut = cut || written >= size - kept;
+        if (cut) continue;
+        memcpy(out + kept, as, written);
+        kept += written;
+    }
+    if (out && size) out[kept] = '\0';
+    return length;
 }
 
 const char *rtm_strerror(rtm_result result) {

@@ -46,7 +46,7 @@ static rtm_result open_websocket(echo_client *echo, const char *path) {
     unsigned char nonce[16];
     rtmi_exchange *exchange = &echo->exchange;
     rtmi_conn *conn = &exchange->conn;
-    rtmi_buf text = { key, 0, sizeof key, false }, *request = &exchange->request;
+    rtmi_buf text = { key, 0, sizeof key, false }, *request = &exchange->head;
     if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&conn->error);
     rtmi_base64(&text, nonce, sizeof nonce);
     key[24] = '\0';
