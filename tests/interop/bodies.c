@@ -1,7 +1,7 @@
-/* rtm.h against the answers of bodies.js:   bodies https://localhost:PORT/
+/* rtm.h against the answers of bodies.js:   bodies https://localhost:PORT/ submit|perform
 
-   Everything is asked for by rtm_perform and again by rtm_submit. Then a body of 100 MB is handed
-   out piece by piece, and its hash compared, and the memory that it took. */
+   A body of 100 MB is handed out piece by piece: its hash is compared, and the memory that it took.
+   Then every form of answer is asked for. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 
@@ -29,7 +29,7 @@ static const struct form {
     { "close", RTM_OK, 200, 100000, true },
     { "last", RTM_OK, 200, 1000, true },
     { "drop", RTM_OK, 200, 1000, true },
-    { "cut", RTM_E_CLOSED, 200, 0, true },
+    { "cut", RTM_E_HTTP, 0, 0, true },
     { "plain", RTM_OK, 200, 1000, false },
 };
 
@@ -94,13 +94,15 @@ static void expect(bool condition, const char *what, const heard *h) {
 }
 
 static void ask_for_all(rtm_client *bot) {
+    /* rtm_poll asks for a session too, is told to wait for an hour, and does so apart */
+    while (submit && rtm_get_state(bot) != RTM_STATE_WAITING) rtm_poll(bot, 1000);
     heard h = ask(bot, "counts", (rtm_request){ 0 });
     long long connections = h.connections;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         const struct form *f = &forms[i];
         h = ask(bot, f->path, (rtm_request){ 0 });
-        bool whole = f->result == RTM_E_CLOSED || (h.size == f->size && h.letters);
-        expect(h.calls == 1 && h.result == f->result && h.status == f->status && whole, f->path, &h);
+        bool told = h.calls == 1 && h.result == f->result && h.status == f->status;
+        expect(told && h.size == f->size && h.letters, f->path, &h);
         if (!f->ends) continue;
         poll(NULL, 0, 100); /* the end is on its way */
         connections++;
@@ -155,24 +157,22 @@ static void stream(rtm_client *bot, size_t size) {
 int main(int argc, char **argv) {
     rtm_client *bot;
     char base[256];
-    if (argc != 2) return 2;
+    if (argc != 3) return 2;
     server = argv[1];
+    submit = !strcmp(argv[2], "submit");
     snprintf(base, sizeof base, "%sapi/", server);
     if (rtm_create(&(rtm_config){ .token = "xoxb-interop", .base_url = base, .proxy = "" }, &bot)) {
         fprintf(stderr, "bodies: %s\n", rtm_error_detail(NULL));
         return 1;
     }
-    for (int i = 0; i < 2; i++, submit = true) {
-        ask_for_all(bot);
-        stream(bot, 1);
-        long before = peak_kib();
-        stream(bot, LARGE);
-        long grown = peak_kib() - before;
-        heard h = { 0 };
-        expect(grown <= MEMORY_KIB, "a large body takes no memory", &h);
-        printf("bodies: %s: %zu forms of answers, and 100 MB, which took %ld KiB of memory\n",
-               submit ? "rtm_submit" : "rtm_perform", sizeof forms / sizeof *forms, grown);
-    }
+    stream(bot, 1); /* before the large answers, which raise the peak */
+    long before = peak_kib();
+    stream(bot, LARGE);
+    long grown = peak_kib() - before;
+    expect(grown <= MEMORY_KIB, "a large body takes no memory", &(heard){ .size = 0 });
+    ask_for_all(bot);
+    printf("bodies: rtm_%s: %zu forms of answers, and 100 MB, which took %ld KiB of memory\n",
+           argv[2], sizeof forms / sizeof *forms, grown);
     rtm_destroy(bot);
     return failures != 0;
 }

@@ -29,8 +29,10 @@ const json = (response, value, headers = {}) => {
 // Past Node's own HTTP: each byte in a TLS record and a segment of its own.
 function drip(response, text) {
     const bytes = Buffer.from(text), socket = response.socket;
-    const next = at => at === bytes.length ? response.emit('finish') // Node then reads on
-        : socket.write(bytes.subarray(at, at + 1), () => next(at + 1));
+    const next = at => {
+        if (at === bytes.length) response.emit('finish'); // Node then reads on
+        else socket.write(bytes.subarray(at, at + 1), () => next(at + 1));
+    };
     next(0);
 }
 
@@ -71,7 +73,8 @@ const forms = {
     cut(response) {
         response.setHeader('Connection', 'close');
         response.removeHeader('Transfer-Encoding');
-        response.write(letters(1000), () => setTimeout(() => response.socket._handle.close(), 50));
+        const socket = response.socket;
+        response.write(letters(1000), () => setTimeout(() => socket._handle.close(), 50));
     },
     // 1xx before the answer
     hints(response) {
@@ -80,7 +83,8 @@ const forms = {
         response.writeHead(200, { 'Content-Length': 1000 }).end(letters(1000));
     },
     // byte by byte
-    bytes: response => drip(response, 'HTTP/1.1 200 OK\r\nContent-Length: 260\r\n\r\n' + letters(260)),
+    bytes: response => drip(response, 'HTTP/1.1 200 OK\r\nContent-Length: 260\r\n\r\n' +
+        letters(260)),
     chunkbytes: response => drip(response, 'HTTP/1.1 200 \r\ntransfer-encoding:Chunked\r\n\r\n' +
         `1A;name="value"\r\n${letters(26)}\r\n0EA\r\n${letters(234)}\r\n00\r\nX: y\r\n\r\n`),
     // kept alive by its words, and then closed
