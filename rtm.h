@@ -4334,6 +4334,7 @@ static void rtmi_add_secret(rtm_client *client, const char *text, size_t length)
 static bool rtmi_add_token(rtm_client *client, const char *token) {
     rtmi_buf *secrets = &client->settings.secrets;
     size_t fixed = client->settings.secrets_fixed, count = 0;
+    if (!*token) return true;
     for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
         if (!strcmp(secrets->data + at, token)) return true;
         count += at >= fixed;
@@ -4658,7 +4659,7 @@ static void rtmi_queue_release(rtmi_queue *queue) {
     rtmi_list_join(&hold->held, &queue->waiting);
     if (hold->held.first) queue->waiting = hold->held;
     queue->holds = hold->next;
-    rtmi_free(hold, strlen(hold->target));
+    rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
 
 /* Holds back the requests to this one's target, itself the first; false when there is no memory. A
@@ -4694,6 +4695,7 @@ static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_resp
     response->id = request->id;
     response->detail = response->result == RTM_OK ? "" : error->text;
     client->queue.size -= request->size;
+    if (response->result != RTM_OK) client->error = *error;
     if (request->callback) {
         request->callback(client, response, request->user);
         client->dispatched++;
@@ -4761,7 +4763,7 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
 /* Begins the next request, if there is one. */
 static void rtmi_queue_begin(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    rtmi_request *request = rtmi_queue_next(client);
+    rtmi_request *request = rtmi_is_over(client) ? NULL : rtmi_queue_next(client);
     if (!request) return;
     if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
     if (!queue->exchange) {
