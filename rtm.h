@@ -4627,15 +4627,6 @@ static void rtmi_list_add(rtmi_list *list, rtmi_request *request) {
     list->last = request;
 }
 
-/* Moves all of a list behind those of another. */
-static void rtmi_list_join(rtmi_list *list, rtmi_list *more) {
-    if (!more->first) return;
-    if (list->first) list->last->next = more->first;
-    else list->first = more->first;
-    list->last = more->last;
-    more->first = NULL;
-}
-
 /* Takes the request with this id out of a list, or the first with 0; NULL when it is not there. */
 static rtmi_request *rtmi_list_take(rtmi_list *list, int id) {
     rtmi_request **at = &list->first, *before = NULL;
@@ -4656,8 +4647,10 @@ static rtmi_hold *rtmi_find_hold(const rtmi_queue *queue, const char *target) {
 /* Ends the first hold; its requests are older than any that wait. */
 static void rtmi_queue_release(rtmi_queue *queue) {
     rtmi_hold *hold = queue->holds;
-    rtmi_list_join(&hold->held, &queue->waiting);
-    if (hold->held.first) queue->waiting = hold->held;
+    rtmi_request *request;
+    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
+        rtmi_list_add(&hold->held, request);
+    queue->waiting = hold->held;
     queue->holds = hold->next;
     rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
@@ -5001,6 +4994,7 @@ void rtm_destroy(rtm_client *client) {
     if (!client) return;
     RTM_ASSERT(!client->polling && !client->performing); /* not in a callback */
     if (client->polling || client->performing) return;
+    for (size_t i = 0; i < client->handler_count; i++) client->handlers[i].callback = NULL;
     rtm_stop(client);
     client->polling = true;
     rtmi_queue_free(client);
