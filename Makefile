@@ -14,8 +14,9 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/requests build/test/loops build/test/lookup \
-	build/test/sandbox build/test/proxy build/test/tls build/test/faults
+	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
+	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
+	build/test/tls build/test/faults
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -122,6 +123,8 @@ build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c
 build/test/requests: tests/requests.c
+build/test/socket_mode: tests/socket_mode.c
+build/test/handover: tests/handover.c
 build/test/loops: tests/loops.c
 build/test/lookup: tests/lookup.c
 build/test/sandbox: tests/sandbox.c
