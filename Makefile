@@ -14,8 +14,9 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/loops build/test/lookup build/test/sandbox \
-	build/test/proxy build/test/tls build/test/socket_mode build/test/handover build/test/faults
+	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
+	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
+	build/test/tls build/test/faults
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -34,7 +35,7 @@ help:
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
-	@echo 'make interop    the bot against Node.js: https and the npm package ws'
+	@echo 'make interop    the bot and the Web API against Node.js: https, ws and @slack/web-api'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
 	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
@@ -59,8 +60,13 @@ build/quick_start: examples/quick_start.c rtm.h build/.deps
 build/echo_bot: examples/echo_bot.c rtm.h build/.deps
 	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/echo_bot.c -o $@ $(LIBS)
 
-build/sandbox: examples/sandbox.c build/.deps
-	$(CC) -std=gnu99 $(WARN) $(CFLAGS) examples/sandbox.c -o $@ $(SANDBOX_LIBS)
+SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
+	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
+	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
+	examples/sandbox/text.c
+
+build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.deps
+	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)
 
 build/certs/ca.pem: tests/certs.sh build/.deps
 	@sh tests/certs.sh build/certs
@@ -103,9 +109,11 @@ HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/bo
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
+# tests/requests.c counts the basic blocks that are run.
 $(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
-	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
+	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
+	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
 build/test/http: tests/http.c
@@ -114,6 +122,7 @@ build/test/random: tests/random.c
 build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c
+build/test/requests: tests/requests.c
 build/test/socket_mode: tests/socket_mode.c
 build/test/handover: tests/handover.c
 build/test/loops: tests/loops.c
@@ -178,8 +187,13 @@ lint: build/.deps
 	@sh tests/deps.sh lint
 	@sh tests/lint.sh
 
-interop: $(BOTS) build/certs/ca.pem
+interop: $(BOTS) build/interop/bodies build/interop/calls build/sandbox build/certs/ca.pem
 	@sh tests/interop/run.sh
+
+build/interop/bodies build/interop/calls: tests/interop/bodies.c tests/interop/calls.c rtm.h \
+		build/.deps
+	@mkdir -p build/interop
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 
 # Install -----------------------------------------------------------------------------------------
 

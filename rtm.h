@@ -89,7 +89,7 @@
                 closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
                 first until none has come for a minute, and their own bytes (max_queue); a handover
                 a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
-                callbacks, up to max_message bytes.
+                callbacks, up to 4 times max_message.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -139,7 +139,7 @@
      call, or when its callbacks have returned. A repeated one is acknowledged again and not
      delivered again: the last 256 envelope and event ids are remembered, but not by a program that
      is started anew, which may so see an event twice. What is read waits for its callbacks, which
-     run for half a second at most before rtm_poll reads on. disconnect with too_many_websockets is
+     run for 50 ms at most before rtm_poll reads on. disconnect with too_many_websockets is
      a failure, with link_disabled the next attempt comes in 300 s.
 
    EVENTS (type, then what the fields of rtm_event beside type hold)
@@ -526,8 +526,9 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 /* Submitted requests are sent one after the other by rtm_poll, in every state, over a connection of
    their own, which is kept for a minute after the last. Each callback runs exactly once, in
    rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
-   Retry-After says, 30 s where it does not, in their order, and others pass them; then the first is
-   sent again. Otherwise nothing that may have reached the server is sent twice. */
+   Retry-After says, at least a second, 30 s where it does not say; in their order, and others pass
+   them. Then the first is sent again. Otherwise nothing that may have reached the server is sent
+   twice. */
 
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
@@ -817,7 +818,8 @@ enum {
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
-    RTMI_SLICE_MS = 500,       /* for callbacks, before more is read and acknowledged */
+    RTMI_INBOX = 4,            /* times max_message: so much may be acknowledged and wait */
+    RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 256,           /* hashes of what was delivered */
     RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
@@ -3521,7 +3523,7 @@ struct rtm_client {
     rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    bool performing;    /* within rtm_perform */
+    bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
@@ -4101,7 +4103,7 @@ static rtmi_session *rtmi_inbox_next(const rtm_client *client, rtmi_letter *lett
 }
 
 static bool rtmi_inbox_is_full(const rtm_client *client) {
-    return client->inbox.size - client->inbox_at >= client->settings.max_message;
+    return client->inbox.size - client->inbox_at >= RTMI_INBOX * client->settings.max_message;
 }
 
 /* Delivers what waits in the inbox: all, or what RTMI_SLICE_MS are enough for. After rtm_stop it is
@@ -4604,7 +4606,8 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_send_pong(client, session);
     if (client->kind->socket_mode) {
         rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
-        rtmi_deliver_inbox(client, false);
+        /* While more has come than one step may read, reading goes first. */
+        if (conn->budget || rtmi_inbox_is_full(client)) rtmi_deliver_inbox(client, false);
         if (session->drop) rtmi_deliver_inbox(client, true);
     }
     if (rtmi_is_stopped(client)) return next;
@@ -5148,15 +5151,6 @@ static void rtmi_list_add(rtmi_list *list, rtmi_request *request) {
     list->last = request;
 }
 
-/* Moves all of a list behind those of another. */
-static void rtmi_list_join(rtmi_list *list, rtmi_list *more) {
-    if (!more->first) return;
-    if (list->first) list->last->next = more->first;
-    else list->first = more->first;
-    list->last = more->last;
-    more->first = NULL;
-}
-
 /* Takes the request with this id out of a list, or the first with 0; NULL when it is not there. */
 static rtmi_request *rtmi_list_take(rtmi_list *list, int id) {
     rtmi_request **at = &list->first, *before = NULL;
@@ -5177,25 +5171,26 @@ static rtmi_hold *rtmi_find_hold(const rtmi_queue *queue, const char *target) {
 /* Ends the first hold; its requests are older than any that wait. */
 static void rtmi_queue_release(rtmi_queue *queue) {
     rtmi_hold *hold = queue->holds;
-    rtmi_list_join(&hold->held, &queue->waiting);
-    if (hold->held.first) queue->waiting = hold->held;
+    rtmi_request *request;
+    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
+        rtmi_list_add(&hold->held, request);
+    queue->waiting = hold->held;
     queue->holds = hold->next;
     rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
 
-/* Holds back the requests to this one's target, itself the first; false when there is no memory. A
-   server that asks for no wait at all gets a second: it would be a storm else. */
-static bool rtmi_queue_hold(rtm_client *client, rtmi_request *request, int seconds) {
+/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks
+   for no wait at all gets a second: it would be a storm else. */
+static rtmi_hold *rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
     size_t length = strlen(request->target);
     rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
-    if (!hold) return false;
+    if (!hold) return NULL;
     memcpy(hold->target, request->target, length);
     hold->until = client->now + 1000LL * (seconds ? seconds : 1);
-    rtmi_list_add(&hold->held, request);
     while (*at && (*at)->until <= hold->until) at = &(*at)->next;
     hold->next = *at;
     *at = hold;
-    return true;
+    return hold;
 }
 
 /* The request to be sent next; those that are held back are put aside. */
@@ -5275,9 +5270,11 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
         rtmi_request_drop(client, request);
         return;
     }
-    bool again = result == RTM_E_RATE_LIMITED && !request->no_retry && !request->payload.read;
-    if (again && !rtmi_is_over(client) &&
-        rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked)) {
+    rtmi_hold *hold = NULL;
+    if (result == RTM_E_RATE_LIMITED && !rtmi_is_over(client))
+        hold = rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
+    if (hold && !request->no_retry && !request->payload.read) {
+        rtmi_list_add(&hold->held, request);
         rtmi_log(client, "%s", exchange->conn.error.text);
         return;
     }
@@ -5327,7 +5324,9 @@ static void rtmi_queue_step(rtm_client *client) {
         rtmi_conn_close(&queue->exchange->conn);
         rtmi_request_drop(client, request);
     } else if (request) {
+        client->performing = true;
         rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
+        client->performing = false;
         if (result != RTM_E_AGAIN) rtmi_queue_finish(client, result);
     } else if (queue->exchange) {
         rtmi_queue_rest(client);
@@ -5545,6 +5544,7 @@ void rtm_destroy(rtm_client *client) {
     if (!client) return;
     RTM_ASSERT(!client->polling && !client->performing); /* not in a callback */
     if (client->polling || client->performing) return;
+    for (size_t i = 0; i < client->handler_count; i++) client->handlers[i].callback = NULL;
     rtm_stop(client);
     client->polling = true;
     rtmi_queue_free(client);
@@ -6084,13 +6084,13 @@ size_t rtm_escape(const char *text, char *out, size_t size) {
     size_t length = 0, kept = 0, n;
     bool cut = !out || !size;
     for (const char *p = text ? text : ""; *p; p += n) {
-        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : p;
+        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : NULL;
         for (n = 1; ((unsigned char)p[n] & 0xc0) == 0x80; n++) continue; /* a whole character */
-        size_t written = as == p ? n : strlen(as);
+        size_t written = as ? strlen(as) : n;
         length += written;
         cut = cut || written >= size - kept;
         if (cut) continue;
-        memcpy(out + kept, as, written);
+        memcpy(out + kept, as ? as : p, written);
         kept += written;
     }
     if (out && size) out[kept] = '\0';
