@@ -14,8 +14,8 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
 BOTS = build/quick_start build/echo_bot
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/loops build/test/lookup build/test/sandbox \
-	build/test/proxy build/test/tls build/test/faults
+	build/test/reconnect build/test/webapi build/test/requests build/test/loops build/test/lookup \
+	build/test/sandbox build/test/proxy build/test/tls build/test/faults
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -108,9 +108,11 @@ HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/bo
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
+# tests/requests.c counts the basic blocks that are run.
 $(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
-	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
+	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
+	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
 build/test/http: tests/http.c
@@ -119,6 +121,7 @@ build/test/random: tests/random.c
 build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c
+build/test/requests: tests/requests.c
 build/test/loops: tests/loops.c
 build/test/lookup: tests/lookup.c
 build/test/sandbox: tests/sandbox.c

@@ -526,8 +526,9 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 /* Submitted requests are sent one after the other by rtm_poll, in every state, over a connection of
    their own, which is kept for a minute after the last. Each callback runs exactly once, in
    rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
-   Retry-After says, 30 s where it does not, in their order, and others pass them; then the first is
-   sent again. Otherwise nothing that may have reached the server is sent twice. */
+   Retry-After says, at least a second, 30 s where it does not say; in their order, and others pass
+   them. Then the first is sent again. Otherwise nothing that may have reached the server is sent
+   twice. */
 
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
@@ -3522,7 +3523,7 @@ struct rtm_client {
     rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    bool performing;    /* within rtm_perform */
+    bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
@@ -5178,19 +5179,18 @@ static void rtmi_queue_release(rtmi_queue *queue) {
     rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
 
-/* Holds back the requests to this one's target, itself the first; false when there is no memory. A
-   server that asks for no wait at all gets a second: it would be a storm else. */
-static bool rtmi_queue_hold(rtm_client *client, rtmi_request *request, int seconds) {
+/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks
+   for no wait at all gets a second: it would be a storm else. */
+static rtmi_hold *rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
     size_t length = strlen(request->target);
     rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
-    if (!hold) return false;
+    if (!hold) return NULL;
     memcpy(hold->target, request->target, length);
     hold->until = client->now + 1000LL * (seconds ? seconds : 1);
-    rtmi_list_add(&hold->held, request);
     while (*at && (*at)->until <= hold->until) at = &(*at)->next;
     hold->next = *at;
     *at = hold;
-    return true;
+    return hold;
 }
 
 /* The request to be sent next; those that are held back are put aside. */
@@ -5270,9 +5270,11 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
         rtmi_request_drop(client, request);
         return;
     }
-    bool again = result == RTM_E_RATE_LIMITED && !request->no_retry && !request->payload.read;
-    if (again && !rtmi_is_over(client) &&
-        rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked)) {
+    rtmi_hold *hold = NULL;
+    if (result == RTM_E_RATE_LIMITED && !rtmi_is_over(client))
+        hold = rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
+    if (hold && !request->no_retry && !request->payload.read) {
+        rtmi_list_add(&hold->held, request);
         rtmi_log(client, "%s", exchange->conn.error.text);
         return;
     }
@@ -5322,7 +5324,9 @@ static void rtmi_queue_step(rtm_client *client) {
         rtmi_conn_close(&queue->exchange->conn);
         rtmi_request_drop(client, request);
     } else if (request) {
+        client->performing = true;
         rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
+        client->performing = false;
         if (result != RTM_E_AGAIN) rtmi_queue_finish(client, result);
     } else if (queue->exchange) {
         rtmi_queue_rest(client);
@@ -5954,13 +5958,14 @@ int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     rtm_request request = { .method = method };
+    bool possible = client && !rtmi_is_stopped(client); /* else rtm_perform says why not */
     va_list pairs;
     if (response) *response = (rtm_response){ .result = RTM_E_MEMORY, .error = "",
                                               .detail = "out of memory", .body = "" };
     va_start(pairs, method);
-    const char **fields = rtmi_collect(pairs);
+    const char **fields = possible ? rtmi_collect(pairs) : NULL;
     va_end(pairs);
-    if (!fields) return client ? rtmi_out_of_memory(&client->error) : RTM_E_ARGUMENT;
+    if (possible && !fields) return rtmi_out_of_memory(&client->error);
     request.fields = fields;
     rtm_result result = rtm_perform(client, &request, response);
     rtmi_free(fields, 0);
@@ -6080,13 +6085,13 @@ size_t rtm_escape(const char *text, char *out, size_t size) {
     size_t length = 0, kept = 0, n;
     bool cut = !out || !size;
     for (const char *p = text ? text : ""; *p; p += n) {
-        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : p;
+        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : NULL;
         for (n = 1; ((unsigned char)p[n] & 0xc0) == 0x80; n++) continue; /* a whole character */
-        size_t written = as == p ? n : strlen(as);
+        size_t written = as ? strlen(as) : n;
         length += written;
         cut = cut || written >= size - kept;
         if (cut) continue;
-        memcpy(out + kept, as, written);
+        memcpy(out + kept, as ? as : p, written);
         kept += written;
     }
     if (out && size) out[kept] = '\0';
