@@ -51,7 +51,8 @@ static void on_page(rtm_client *slack, const rtm_response *response, void *user)
 
 int main(int argc, char **argv) {
     rtm_client *slack;
-    rtm_config config = { .token = getenv("SLACK_API_TOKEN"), .app_token = getenv("SLACK_APP_TOKEN"),
+    rtm_config config = { .token = getenv("SLACK_API_TOKEN"),
+                          .app_token = getenv("SLACK_APP_TOKEN"),
                           .base_url = getenv("SLACK_API_URL") };
     if (argc != 2) return fputs("usage: pages CHANNEL\n", stderr), 2;
     if (rtm_create(&config, &slack) != RTM_OK)

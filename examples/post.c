@@ -50,7 +50,8 @@ static size_t read_file(void *buf, size_t size, void *user) {
 }
 
 /* Slack's flow of three: ask where to, send the bytes there, and say what they are for. */
-static void post_file(rtm_client *slack, const char *channel, const char *thread, const char *path) {
+static void post_file(rtm_client *slack, const char *channel, const char *thread,
+                      const char *path) {
     char length[24], url[1024], id[64], files[128];
     const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
     FILE *file = fopen(path, "rb");

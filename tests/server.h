@@ -146,6 +146,8 @@ static int told_lines;
 
 static inline void tell(const char *text) {
     size_t length = strlen(text) + 1;
+    if (told_size >= length && !strncmp(told + told_size - length, text, length - 1) &&
+        (told_size == length || told[told_size - length - 1] == '\n')) return; /* once more */
     told = (realloc)(told, told_size + length + 1);
     assert_non_null(told);
     memcpy(told + told_size, text, length - 1);
