@@ -12,7 +12,7 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
-BOTS = build/quick_start build/echo_bot
+BOTS = build/quick_start build/echo_bot build/post build/pages
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
@@ -65,6 +65,12 @@ SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/con
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c
 
+build/post: examples/post.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/post.c -o $@ $(LIBS)
+
+build/pages: examples/pages.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/pages.c -o $@ $(LIBS)
+
 build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.deps
 	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)
 
@@ -99,6 +105,7 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 	@CC='$(CC)' sh tests/compile/run.sh
 	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh
+	@sh tests/examples.sh build
 	@sh tests/texts.sh
 	@python3 tests/states.py
 

@@ -5958,13 +5958,14 @@ int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     rtm_request request = { .method = method };
+    bool possible = client && !rtmi_is_stopped(client); /* else rtm_perform says why not */
     va_list pairs;
     if (response) *response = (rtm_response){ .result = RTM_E_MEMORY, .error = "",
                                               .detail = "out of memory", .body = "" };
     va_start(pairs, method);
-    const char **fields = rtmi_collect(pairs);
+    const char **fields = possible ? rtmi_collect(pairs) : NULL;
     va_end(pairs);
-    if (!fields) return client ? rtmi_out_of_memory(&client->error) : RTM_E_ARGUMENT;
+    if (possible && !fields) return rtmi_out_of_memory(&client->error);
     request.fields = fields;
     rtm_result result = rtm_perform(client, &request, response);
     rtmi_free(fields, 0);

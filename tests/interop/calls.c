@@ -18,7 +18,7 @@ typedef struct call {
     bool done;
 } call;
 
-static struct { char name[32], value[512]; } variables[MOST];
+static struct { char name[32], value[512]; } variables[MOST] = { { "server", "" } };
 static char room[ROOM]; /* the values of one call, filled in */
 static size_t used;
 
@@ -122,10 +122,12 @@ int main(int argc, char **argv) {
     FILE *in = argc == 3 ? fopen(argv[1], "r") : NULL;
     if (!in || fread(file, 1, sizeof file - 1, in) == 0) return 2;
     fclose(in);
-    if (rtm_create(&config, &bot) != RTM_OK) {
+    if (!config.base_url || rtm_create(&config, &bot) != RTM_OK) {
         fprintf(stderr, "calls: %s\n", rtm_error_detail(NULL));
         return 1;
     }
+    snprintf(variables[0].value, sizeof variables[0].value, "%.*s",
+             (int)strlen(config.base_url) - (int)strlen("/api/"), config.base_url);
     call c = { 0 };
     for (char *line = file, *next; *line; line = next) {
         next = strchrnul(line, '\n');

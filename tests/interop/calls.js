@@ -10,7 +10,7 @@ const { WebClient, LogLevel } = require('@slack/web-api');
 
 const [file, slackApiUrl, token] = process.argv.slice(2);
 const client = new WebClient(token, { slackApiUrl, logLevel: LogLevel.ERROR });
-const variables = {};
+const variables = { server: slackApiUrl.replace(/\/api\/$/, '') };
 const fill = text => text.replace(/\$(\w+)/g, (_, name) => variables[name]);
 const at = (value, path) => path.split('.').reduce((v, name) => v?.[name], value);
 
