@@ -3568,6 +3568,44 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     client->settings.log(line, client->settings.log_user);
 }
 
+/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
+   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
+static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
+    rtmi_buf_add(secrets, text, length);
+    rtmi_buf_add(secrets, "\0", 2);
+    secrets->size--;
+}
+
+/* The same for a token that may be there already. Of those that came after the configuration the
+   last RTMI_TOKENS are kept, and the one in use; false when there is no memory. */
+static bool rtmi_add_token(rtm_client *client, const char *token) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    const char *in_use = client->settings.token ? client->settings.token : "";
+    size_t length = strlen(token), none = secrets->size, oldest = none, same = none, count = 0;
+    if (length < 4) return true;
+    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
+        bool fixed = at < client->settings.secrets_fixed;
+        if (!strcmp(secrets->data + at, token)) same = at;
+        if (fixed && same == at) return true;
+        if (!fixed && oldest == none && strcmp(secrets->data + at, in_use) != 0) oldest = at;
+        count += !fixed;
+    }
+    if (!rtmi_buf_reserve(secrets, length + 2)) {
+        secrets->failed = false;
+        return false;
+    }
+    size_t gone = same != none ? same : count >= RTMI_TOKENS ? oldest : none;
+    if (gone != none) {
+        size_t size = strlen(secrets->data + gone) + 1;
+        secrets->size -= size;
+        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
+    }
+    rtmi_add_secret(client, token, length);
+    return true;
+}
+
 /* Dispatch ------------------------------------------------------------------------------------ */
 
 static bool rtmi_handler_matches(const rtmi_handler *handler, const char *type, size_t length) {
@@ -4256,7 +4294,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
         rtmi_buf_add(path, url_path, url_path_size);
     rtmi_buf_free(out);
     rtmi_write_request(out, "POST", path->data, path->size, &peer, headers);
-    if (path->failed) out->failed = true;
+    if (path->failed || !rtmi_add_token(client, by_url ? "" : token)) out->failed = true;
     if (!by_url && !rtmi_find_header(headers, "Authorization"))
         rtmi_buf_text(out, "Authorization: Bearer ", token, "\r\n");
     rtmi_write_header(out, headers, "Content-Type", request->content_type);
@@ -4828,35 +4866,21 @@ static size_t rtmi_strip(const char **text) {
     return length;
 }
 
-/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
-   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
-static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
-    rtmi_buf_add(secrets, text, length);
-    rtmi_buf_add(secrets, "\0", 2);
-    secrets->size--;
-}
-
-/* The same for a token that may be there already. Of those that came after the configuration the
-   last RTMI_TOKENS are kept; false when there is no memory. */
-static bool rtmi_add_token(rtm_client *client, const char *token) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    size_t fixed = client->settings.secrets_fixed, count = 0;
-    if (!*token) return true;
-    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
-        if (!strcmp(secrets->data + at, token)) return true;
-        count += at >= fixed;
+/* it goes to the end */
+        if (same) break;
+        count++;
     }
-    if (count >= RTMI_TOKENS) {
-        size_t oldest = strlen(secrets->data + fixed) + 1;
-        secrets->size -= oldest;
-        memmove(secrets->data + fixed, secrets->data + fixed + oldest, secrets->size + 1 - fixed);
+    if (!rtmi_buf_reserve(secrets, length + 2)) {
+        secrets->failed = false;
+        return false;
     }
-    rtmi_add_secret(client, token, strlen(token));
-    bool added = !secrets->failed;
-    secrets->failed = false;
-    return added;
+    if (gone && count >= RTMI_TOKENS) {
+        size_t size = strlen(secrets->data + gone) + 1;
+        secrets->size -= size;
+        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
+    }
+    rtmi_add_secret(client, token, length);
+    return true;
 }
 
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
