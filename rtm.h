@@ -4358,23 +4358,6 @@ static size_t rtmi_strip(const char **text) {
     return length;
 }
 
-/* it goes to the end */
-        if (same) break;
-        count++;
-    }
-    if (!rtmi_buf_reserve(secrets, length + 2)) {
-        secrets->failed = false;
-        return false;
-    }
-    if (gone && count >= RTMI_TOKENS) {
-        size_t size = strlen(secrets->data + gone) + 1;
-        secrets->size -= size;
-        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
-    }
-    rtmi_add_secret(client, token, length);
-    return true;
-}
-
 /* Puts a token in place of another, which stays if this one is not good. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
     size_t length = text ? rtmi_strip(&text) : 0;
