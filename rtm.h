@@ -3437,7 +3437,8 @@ typedef struct rtmi_session {
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
     bool drop;           /* to be ended: ... */
     rtm_result dropped;  /* ... RTM_OK = because another is wanted, else `error` says why */
-    bool leaving;        /* Slack will end it: another is to take over */
+    bool leaving;        /* Slack will end it: another is to take over ... */
+    bool last;           /* ... but that was refused for good: there will be none */
     bool retired;        /* another has taken over: its end is not told */
     bool said_hello;
     unsigned number;     /* differs in its lowest bit from that of the other session */
@@ -3908,7 +3909,7 @@ static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, 
 /* Slack will end the session. Another takes over, unless its end is to be final. */
 static void rtmi_leave(const rtm_client *client, rtmi_session *session) {
     if (client->settings.no_auto_reconnect) session->drop = true;
-    else session->leaving = true;
+    else session->leaving = !session->last;
 }
 
 /* Delivers an event that stands in client->document. */
@@ -4384,6 +4385,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->retry_after = -1;
     session->cause = RTM_OK;
     session->said_hello = session->drop = session->leaving = session->pong_due = false;
+    session->last = false;
     session->dropped = RTM_OK;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
@@ -4798,6 +4800,7 @@ static void rtmi_step_sessions(rtm_client *client) {
     bool ended = second && (second->state == RTM_STATE_FINISHED ||
                             (second->retired && second->state == RTM_STATE_WAITING));
     /* A retired one stays for its second: what it brought may yet come from the other. */
+    client->session[0]->last |= ended && !second->retired;
     if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
         rtmi_end_handover(client);
     first = client->session[0];
@@ -4864,23 +4867,6 @@ static size_t rtmi_strip(const char **text) {
     size_t length = strlen(*text);
     while (length && strchr(" \t\r\n\v\f", (*text)[length - 1])) length--;
     return length;
-}
-
-/* it goes to the end */
-        if (same) break;
-        count++;
-    }
-    if (!rtmi_buf_reserve(secrets, length + 2)) {
-        secrets->failed = false;
-        return false;
-    }
-    if (gone && count >= RTMI_TOKENS) {
-        size_t size = strlen(secrets->data + gone) + 1;
-        secrets->size -= size;
-        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
-    }
-    rtmi_add_secret(client, token, length);
-    return true;
 }
 
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
