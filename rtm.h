@@ -2632,6 +2632,9 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
+    /* Else BearSSL asks the server for records as small as ours: most events would lie in two. The
+       field is not in its manual; 14 is 16 KiB, the size of `in`, and nothing to ask for. */
+    engine->log_max_frag_len = 14;
 }
 
 /* Keeps the session for the next handshake with this peer, where there is memory for it. */
