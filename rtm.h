@@ -1035,9 +1035,9 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     for (;;) {
         p = rtmi_json_plain_end(p, end);
-        if (p == end || (unsigned char)*p < 0x20) return NULL;
-        if (*p++ == '"') return p;
-        if (p == end || !rtmi_json_is_escape(*p)) return NULL;
+        if (p == end) return NULL;
+        if (*p == '"') return p + 1;
+        if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
         if (*p++ != 'u') continue;
         for (int i = 0; i < 4; i++, p++)
             if (p == end || rtmi_hex(*p) < 0) return NULL;
@@ -1129,15 +1129,15 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = rtmi_json_scalar_end(p, end);
         }
         if (!p) return false;
-        for (;;) { /* values end here, as many as close */
+        while (depth) { /* values end here, as many as close */
             if (depth == 1 && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
-            if (!depth || p == end || *p != closer[depth - 1]) break;
-            p++;
-            depth--;
+            if (p == end) return false;
+            if (*p == ',') break;
+            if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
-        if (p == end || *p++ != ',') return false;
+        p++;
         in_object = closer[depth - 1] == '}';
     }
     document->values = values;
