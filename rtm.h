@@ -1183,9 +1183,9 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     for (;;) {
         p = rtmi_json_plain_end(p, end);
-        if (p == end || (unsigned char)*p < 0x20) return NULL;
-        if (*p++ == '"') return p;
-        if (p == end || !rtmi_json_is_escape(*p)) return NULL;
+        if (p == end) return NULL;
+        if (*p == '"') return p + 1;
+        if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
         if (*p++ != 'u') continue;
         for (int i = 0; i < 4; i++, p++)
             if (p == end || rtmi_hex(*p) < 0) return NULL;
@@ -1277,15 +1277,15 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = rtmi_json_scalar_end(p, end);
         }
         if (!p) return false;
-        for (;;) { /* values end here, as many as close */
+        while (depth) { /* values end here, as many as close */
             if (depth == 1 && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
-            if (!depth || p == end || *p != closer[depth - 1]) break;
-            p++;
-            depth--;
+            if (p == end) return false;
+            if (*p == ',') break;
+            if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
-        if (p == end || *p++ != ',') return false;
+        p++;
         in_object = closer[depth - 1] == '}';
     }
     document->values = values;
@@ -1702,8 +1702,7 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
 static const char *rtmi_http_content_length(rtmi_http *http, char *value) {
     for (;; value++) {
         value += strspn(value, " \t");
-        if (!rtmi_is_digit(*value)) return "Content-Length is not a number, or too large";
-        uint64_t length = strtoull(value, &value, 10);
+        uint64_t length = rtmi_is_digit(*value) ? strtoull(value, &value, 10) : UINT64_MAX;
         value += strspn(value, " \t");
         if (length > INT64_MAX || (*value && *value != ','))
             return "Content-Length is not a number, or too large";
@@ -2069,16 +2068,10 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
 /* Appends a frame, FIN set, masked as every client frame (section 5.3). */
 static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t size,
                           const unsigned char mask[4]) {
-    unsigned char header[14] = { (unsigned char)(0x80 | opcode) };
-    size_t header_size = 2;
-    if (size < 126) {
-        header[1] = (unsigned char)(0x80 | size);
-    } else {
-        header_size += size < 65536 ? 2 : 8;
-        header[1] = (unsigned char)(0x80 | (size < 65536 ? 126 : 127));
-        size_t left = size;
-        for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
-    }
+    unsigned length = size < 126 ? (unsigned)size : size < 65536 ? 126 : 127;
+    unsigned char header[14] = { (unsigned char)(0x80 | opcode), (unsigned char)(0x80 | length) };
+    size_t header_size = length < 126 ? 2 : length == 126 ? 4 : 10, left = size;
+    for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
     memcpy(header + header_size, mask, 4);
     if (!rtmi_buf_reserve(out, header_size + 4 + size)) return false;
     rtmi_buf_add(out, header, header_size + 4);
@@ -2297,15 +2290,6 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-static void rtmi_trust_init(rtmi_trust *trust, br_ssl_engine_context *engine) {
-    trust->methods = br_x509_minimal_vtable;
-    trust->methods.start_chain = rtmi_trust_start_chain;
-    trust->methods.end_chain = rtmi_trust_end_chain;
-    trust->minimal.vtable = &trust->methods;
-    trust->engine = engine;
-    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-}
-
 /* A sentence for what BearSSL reports: what is wrong, and what to do about it. */
 static const char *rtmi_tls_error(int error) {
     static const struct { short error; const char *sentence; } known[] = {
@@ -2510,13 +2494,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (!lookup->count) lookup->error = EAI_NONAME;
 }
 
-#ifdef RTM_NO_THREADS
-static bool rtmi_lookup_start(rtmi_lookup *lookup) {
-    rtmi_lookup_run(lookup);
-    lookup->progress = RTMI_LOOKUP_DONE;
-    return true;
-}
-#else
+#ifndef RTM_NO_THREADS
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
     int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
@@ -2528,15 +2506,10 @@ static void *rtmi_lookup_thread(void *argument) {
 }
 
 /* No signal of the program's may arrive in a thread that it does not know of. */
-static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
-    if (rtmi_is_address(lookup->host)) {
-        rtmi_lookup_run(lookup);
-        lookup->progress = RTMI_LOOKUP_DONE;
-        return true;
-    }
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
     pthread_attr_init(&detached);
@@ -2550,6 +2523,15 @@ static bool rtmi_lookup_start(rtmi_lookup *lookup) {
     return !error;
 }
 #endif
+
+static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+#ifndef RTM_NO_THREADS
+    if (!rtmi_is_address(lookup->host)) return rtmi_lookup_start_thread(lookup);
+#endif
+    rtmi_lookup_run(lookup);
+    lookup->progress = RTMI_LOOKUP_DONE;
+    return true;
+}
 
 static void rtmi_lookup_abandon(rtmi_lookup *lookup) {
     if (lookup && RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_ABANDONED) == RTMI_LOOKUP_DONE)
@@ -2615,12 +2597,6 @@ static void rtmi_network_close(rtmi_network *network) {
 }
 
 /* Sockets ------------------------------------------------------------------------------------- */
-
-static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, const rtmi_buf *secrets) {
-    conn->network = network;
-    conn->error.secrets = secrets;
-    conn->fd = -1;
-}
 
 static void rtmi_conn_free_trust(rtmi_conn *conn) {
     if (!conn->trust) return;
@@ -2763,8 +2739,9 @@ static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int err
 
 /* TLS ----------------------------------------------------------------------------------------- */
 
-/* AES-GCM first where the machine has instructions for it, else ChaCha20: a fifth of the cost. */
-static void rtmi_tls_suites(br_ssl_engine_context *engine) {
+/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
+static void rtmi_tls_profile(rtmi_tls *tls) {
+    /* AES-GCM first where the machine has instructions for it: a fifth of ChaCha20's cost. */
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -2774,15 +2751,10 @@ static void rtmi_tls_suites(br_ssl_engine_context *engine) {
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
     };
     bool fast_aes = br_aes_x86ni_ctr_get_vtable() || br_aes_pwr8_ctr_get_vtable();
-    br_ssl_engine_set_suites(engine, suites + (fast_aes ? 2 : 0), 6);
-}
-
-/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
-static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_context *engine = &tls->client.eng;
     br_ssl_client_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    rtmi_tls_suites(engine);
+    br_ssl_engine_set_suites(engine, suites + (fast_aes ? 2 : 0), 6);
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
     for (int i = 0; i < 3; i++) br_ssl_engine_set_hash(engine, br_sha256_ID + i, rtmi_sha2[i]);
@@ -2791,12 +2763,9 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
-}
-
-/* Keeps the session for the next handshake with this peer, where there is memory for it. */
-static void rtmi_tls_session_keep(const rtmi_conn *conn) {
-    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer);
-    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
+    /* Else BearSSL asks the server for records as small as ours: most events would lie in two. The
+       field is not in its manual; 14 is 16 KiB, the size of `in`, and nothing to ask for. */
+    engine->log_max_frag_len = 14;
 }
 
 static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
@@ -2809,12 +2778,18 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     conn->trust = rtmi_alloc(sizeof *conn->trust);
     if (!conn->tls || !conn->trust) return rtmi_out_of_memory(&conn->error);
     if (RTM_RANDOM(seed, sizeof seed)) return rtmi_no_random(&conn->error);
-    conn->trust->host = conn->peer.host;
-    conn->trust->ca_pem = conn->network->ca_pem;
-    conn->trust->ca_file = conn->network->ca_file;
     br_ssl_engine_context *engine = &conn->tls->client.eng;
+    rtmi_trust *trust = conn->trust;
+    trust->methods = br_x509_minimal_vtable;
+    trust->methods.start_chain = rtmi_trust_start_chain;
+    trust->methods.end_chain = rtmi_trust_end_chain;
+    trust->minimal.vtable = &trust->methods;
+    trust->engine = engine;
+    trust->host = conn->peer.host;
+    trust->ca_pem = conn->network->ca_pem;
+    trust->ca_file = conn->network->ca_file;
     rtmi_tls_profile(conn->tls);
-    rtmi_trust_init(conn->trust, engine);
+    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
     rtmi_host *known = rtmi_network_host(conn->network, &conn->peer);
@@ -2892,7 +2867,6 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    if (conn->fd < 0) return;
     rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
 }
 
@@ -2985,13 +2959,13 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
 
 /* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
-    rtm_result result = RTM_OK;
     if (conn->tls) {
-        result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
-        if (result != RTM_OK) return result;
-        *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
-        return RTM_OK;
+        rtm_result result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
+        if (result == RTM_OK)
+            *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
+        return result;
     }
+    rtm_result result = RTM_OK;
     if (conn->read_at == conn->read_end) {
         conn->read_at = 0;
         result = rtmi_conn_receive(conn, conn->read_buffer, RTMI_READ_BUFFER, &conn->read_end);
@@ -3004,12 +2978,6 @@ static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *siz
 static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     if (conn->tls) br_ssl_engine_recvapp_ack(&conn->tls->client.eng, size);
     else conn->read_at += size;
-}
-
-/* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS (even
-   if ours could not be sent), else a FIN, which anybody could have sent. */
-static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
-    return conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
 }
 
 /* Whether there is something to do that no poll() would tell of: bytes to read that are at hand, or
@@ -3131,7 +3099,8 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
         return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
                          "insist on TLS 1.3 or the extended master secret?", conn->peer.host);
     if (result != RTM_OK) return result;
-    rtmi_tls_session_keep(conn);
+    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer); /* to resume the next time */
+    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
     rtmi_conn_free_trust(conn);
     conn->phase = RTMI_CONN_READY;
     return RTM_OK;
@@ -3213,7 +3182,9 @@ typedef struct rtmi_exchange {
 
 static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
                                rtmi_error *error) {
-    rtmi_conn_init(&exchange->conn, network, error->secrets);
+    exchange->conn.network = network;
+    exchange->conn.error.secrets = error->secrets;
+    exchange->conn.fd = -1;
     exchange->document.error = error;
 }
 
@@ -3335,7 +3306,10 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             rtmi_conn_consume(conn, used);
         } else {
             if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
-            what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
+            /* Nobody cut it short: close_notify within TLS (even if ours could not be sent), else a
+               FIN, which anybody could have sent. */
+            bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
+            what = rtmi_http_end(&conn->http, clean);
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
         if (what == RTMI_HTTP_BAD)

@@ -160,7 +160,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     echo.network.ca_file = argc == 3 ? argv[2] : NULL;
-    rtmi_conn_init(&echo.exchange.conn, &echo.network, NULL);
+    rtmi_exchange_init(&echo.exchange, &echo.network, &echo.exchange.conn.error);
     bool done = rtmi_network_open(&echo.network) && run_cases(&echo);
     rtmi_exchange_free(&echo.exchange);
     rtmi_network_close(&echo.network);
