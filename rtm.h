@@ -2400,10 +2400,10 @@ typedef struct rtmi_conn {
     int fd;
     short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
-    bool ready;       /* poll() reported something, and no recv() has emptied the socket since */
+    bool readable;     /* poll() reported something, and no recv() has emptied the socket since */
     bool ending;      /* poll() reported the end of the connection: it is behind what came before */
     bool received;    /* bytes came, since whoever asks set it to false */
-    bool finished;    /* FIN came: the peer sends nothing more */
+    bool fin_received; /* the peer sends nothing more */
     bool more;        /* there is more to send than what waits in `out` */
     bool paused;      /* nothing is read until `out` has been sent */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
@@ -2644,19 +2644,19 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (n >= 0) return (size_t)n;
     if (rtmi_is_transient(errno)) return 0;
     conn->send_error = errno;
-    conn->ready = true;
+    conn->readable = true;
     return 0;
 }
 
 /* Receives at most what is left of this step's budget. */
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     *received = 0;
-    if (!conn->ready || !conn->budget) return RTM_E_AGAIN;
+    if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->ready = n == (ssize_t)size || (n > 0 && conn->ending);
+    conn->readable = n == (ssize_t)size || (n > 0 && conn->ending);
     if (n == 0) {
-        conn->finished = true;
+        conn->fin_received = true;
         return rtmi_conn_closed(conn);
     }
     if (n < 0) {
@@ -2712,7 +2712,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 #ifdef SO_NOSIGPIPE
     setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-    conn->ready = conn->ending = false;
+    conn->readable = conn->ending = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
@@ -2950,7 +2950,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = conn->more = conn->paused = false;
+    conn->fin_received = conn->more = conn->paused = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;
@@ -3043,7 +3043,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     int error = 0;
     socklen_t size = sizeof error;
-    if (!conn->ready) {
+    if (!conn->readable) {
         bool last = conn->tried == conn->addresses; /* it has until the deadline */
         if (last || now < conn->step_deadline) return RTM_E_AGAIN;
         return rtmi_conn_next_address(conn, now, ETIMEDOUT);
@@ -3227,7 +3227,7 @@ static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *pe
         !conn->http.keep_alive || conn->http.part != RTMI_HTTP_COMPLETE ||
         !rtmi_same_peer(&conn->peer, peer) || now - conn->used_at >= RTMI_KEEP_ALIVE_MS)
         return false;
-    conn->ready = true; /* has the server closed it meanwhile? */
+    conn->readable = true; /* has the server closed it meanwhile? */
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
@@ -3308,7 +3308,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
             /* Nobody cut it short: close_notify within TLS (even if ours could not be sent), else a
                FIN, which anybody could have sent. */
-            bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
+            bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
             what = rtmi_http_end(&conn->http, clean);
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
@@ -3508,7 +3508,7 @@ struct rtm_client {
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
-    bool fell_short;    /* one of them had said hello */
+    bool had_short_session; /* one of them had said hello */
     int last_id;
     rtmi_document document; /* the event being read or dispatched */
     rtmi_buf inbox;         /* Socket Mode: texts that were acknowledged, and not delivered */
@@ -4297,10 +4297,10 @@ static int rtmi_backoff(rtm_client *client, const rtmi_session *session, bool la
     uint32_t random = 0;
     int wait = 0, asked = session->retry_after;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    bool at_once = lasted || (session->said_hello && !client->fell_short);
+    bool at_once = lasted || (session->said_hello && !client->had_short_session);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
-    client->fell_short = !lasted && (client->fell_short || session->said_hello);
+    client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
     if (asked >= 0) {
         wait = asked;
     } else if (!at_once) {
@@ -4811,7 +4811,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
     }
     if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
     for (int i = 0; i < count; i++) {
-        if (fds[i + 1].revents) conns[i]->ready = true;
+        if (fds[i + 1].revents) conns[i]->readable = true;
         if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
     }
     if (!fds[0].revents) return;
@@ -5293,7 +5293,7 @@ static void rtmi_queue_rest(rtm_client *client) {
     rtmi_conn *conn = &exchange->conn;
     if (!rtmi_is_over(client) && conn->phase == RTMI_CONN_READY &&
         client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
-        (!conn->ready || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
+        (!conn->readable || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
     rtmi_exchange_delete(exchange);
     client->queue.exchange = NULL;
 }

@@ -33,7 +33,7 @@ static bool wait_until(rtmi_conn *conn, long long deadline) {
     struct pollfd fds[] = { { conn->fd, rtmi_conn_events(conn), 0 },
                             { conn->network->wake[0], POLLIN, 0 } };
     if (poll(fds, 2, left > 0 ? (int)left : 0) > 0) {
-        if (fds[0].revents) conn->ready = true;
+        if (fds[0].revents) conn->readable = true;
         if (fds[1].revents) rtmi_wake_clear(fds[1].fd);
     }
     conn->budget = RTMI_BUDGET;

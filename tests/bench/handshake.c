@@ -30,7 +30,7 @@ static void wait_for(rtmi_conn *conn) {
         fprintf(stderr, "handshake: no answer\n");
         exit(1);
     }
-    if (fds[0].revents) conn->ready = true;
+    if (fds[0].revents) conn->readable = true;
     if (fds[1].revents) rtmi_wake_clear(network.wake[0]);
 }
 
