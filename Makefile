@@ -29,7 +29,7 @@ help:
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
 	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
-	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
+	@echo 'make soak       1,000 sessions of RTM and of Socket Mode, ended by force: nothing is missed'
 	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
