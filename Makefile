@@ -12,7 +12,7 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
-BOTS = build/quick_start build/echo_bot build/post build/pages
+BOTS = build/quick_start build/echo_bot build/commands build/post build/pages
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
@@ -64,6 +64,9 @@ SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/con
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c
+
+build/commands: examples/commands.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/commands.c -o $@ $(LIBS)
 
 build/post: examples/post.c rtm.h build/.deps
 	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/post.c -o $@ $(LIBS)
