@@ -59,8 +59,13 @@ build/quick_start: examples/quick_start.c rtm.h build/.deps
 build/echo_bot: examples/echo_bot.c rtm.h build/.deps
 	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/echo_bot.c -o $@ $(LIBS)
 
-build/sandbox: examples/sandbox.c build/.deps
-	$(CC) -std=gnu99 $(WARN) $(CFLAGS) examples/sandbox.c -o $@ $(SANDBOX_LIBS)
+SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
+	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
+	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
+	examples/sandbox/text.c
+
+build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.deps
+	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)
 
 build/certs/ca.pem: tests/certs.sh build/.deps
 	@sh tests/certs.sh build/certs

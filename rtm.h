@@ -1,4 +1,4 @@
-/* rtm.h 0.1.0 - a Slack real-time client for C programs, in one file          SPDX: MIT
+/* rtm.h 0.2.0 - a Slack real-time client for C programs, in one file          SPDX: MIT
 
    DO THIS
      In exactly one C file:   #define RTM_IMPLEMENTATION
@@ -18,8 +18,9 @@
      >>trust    X.509 trust anchors
      >>conn     lookup, TCP, proxy, TLS, bytes: all socket calls
      >>exchange one HTTP exchange over a connection
-     >>session  sessions and their states, dispatch, sends, reconnect rules
+     >>session  sessions and their states, dispatch, sends, Socket Mode, reconnect rules
      >>config   what the user gave, checked and copied
+     >>queue    submitted requests
      >>public   the public functions
 
    QUICK START
@@ -54,12 +55,13 @@
                 are NUL-terminated UTF-8. What a text must be is checked; that a pointer is good
                 cannot be.
      Ownership  rtm_create copies everything from the config. An event and all it points at live
-                until the callback returns; an rtm_response until the client's next rtm_call.
-                rtm_json values point into these and own nothing.
+                until the callback returns; so does the rtm_response of a submitted request, that of
+                a blocking call until the next. rtm_json values point into these and own nothing.
      Callbacks  run inside rtm_poll (rtm_run, rtm_connect) on the caller's thread, in the order of
-                events, handlers of one event in the order registered. In a callback every function
-                is legal but rtm_poll, rtm_connect, rtm_run (RTM_E_BUSY) and rtm_destroy. config.log
-                and config.tls_setup may call nothing but rtm_stop and rtm_wake.
+                events, handlers of one event in the order registered; those of requests also in
+                rtm_destroy. In a callback every function is legal but rtm_poll, rtm_connect,
+                rtm_run (RTM_E_BUSY) and rtm_destroy. config.log, config.tls_setup and a request's
+                `read` may call nothing but rtm_stop and rtm_wake.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
                 looked up in short-lived threads of rtm.h's own, one for each of the last 4 hosts at
@@ -83,8 +85,11 @@
                                    rtm_json_at, _name or _size was asked; kept
                 Event buffer and tokens are given back when a minute has passed since the last event
                 of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
-                rtm_call takes a second connection's worth, kept until the next rtm_call finds it
-                closed or idle for a minute, or rtm_destroy.
+                Blocking calls take a second connection's worth, kept until the next one finds it
+                closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
+                first until none has come for a minute, and their own bytes (max_queue); a handover
+                a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
+                callbacks, up to 4 times max_message.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -96,20 +101,22 @@
      CALLING, UPGRADING and OPEN also when their end is final.
 
      state       entered                   rtm_poll                        deadline
-     IDLE        by rtm_create             begins                          none
-     CALLING     to get a URL              connects, POSTs rtm.connect     timeout_ms
+     IDLE        by rtm_create, to take    begins                          none, the backoff
+                 over
+     CALLING     to get a URL              connects, calls the Web API     timeout_ms
      UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
      OPEN        after HTTP 101            dispatches events               ping_interval_ms
-     CLOSING     by rtm_stop               waits for Slack's CLOSE         1 s
+     CLOSING     by rtm_stop, taken over   waits for Slack's CLOSE         1 s
      WAITING     after an end, to retry    waits                           the backoff
      FINISHED    stopped, or fatal         returns the result              none
 
      One rtm_poll call, in this order:
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
           the state's deadline; but no longer than timeout_ms, and not while bytes are at hand;
-       2. does all that can be done without waiting, and runs the callbacks of what has come.
+       2. does all that can be done without waiting, and runs the callbacks of what has come;
+       3. does the same for submitted requests, of which at most one gets its response.
      A PING of the server is answered before the next event is dispatched, the last of several. One
-     call takes at most 262,144 bytes from the socket, whatever they are, so that no flood can keep
+     call takes at most 262,144 bytes from each socket, whatever they are, so that no flood can keep
      rtm_poll from returning; rtm_timeout_ms is 0 then.
 
      Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
@@ -120,10 +127,28 @@
        - else min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after short sessions;
      and in each case U[0,1) s more, so that many devices do not return in the same moment.
 
+     Handover: when Slack says that it will end a session (RTM: "goodbye"; Socket Mode: disconnect
+     with any reason but the two below) another is opened beside it, after the same wait. When that
+     has said "hello" it takes over, and the first is closed, but read for a second more. An event
+     that both bring is delivered once, and nothing is told: neither `close` nor `open`. Where the
+     second cannot be opened, `error` events say why, and the first serves as long as it lasts.
+     With no_auto_reconnect there is no handover.
+
+     Socket Mode: each envelope is acknowledged once, when it is read, before any callback runs; one
+     that takes an answer (accepts_response_payload) when rtm_reply is called, before a blocking
+     call, or when its callbacks have returned. A repeated one is acknowledged again and not
+     delivered again: the last 256 envelope and event ids are remembered, but not by a program that
+     is started anew, which may so see an event twice. What is read waits for its callbacks, which
+     run for 50 ms at most before rtm_poll reads on. disconnect with too_many_websockets is
+     a failure, with link_disabled the next attempt comes in 300 s.
+
    EVENTS (type, then what the fields of rtm_event beside type hold)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
-                   them, "goodbye" and "team_migration_started" too (a reconnect follows).
-     open          data: the whole rtm.connect response.
+                   them, "goodbye" and "team_migration_started" too (a reconnect follows). In Socket
+                   Mode the event in an events_api envelope (without one, the payload, under its
+                   type); envelope: the object that brought it.
+     slash_commands, interactive, and other kinds of envelopes: data: the payload.
+     open          data: the whole response of rtm.connect or apps.connections.open.
      close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
                    when it had none, 1006 when no CLOSE frame came, not even after ours; 1000 after
                    rtm_disconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
@@ -138,14 +163,15 @@
                    acknowledgement of a message is one; its id is the message's. (A server's "open"
                    or "close" would arrive here too.)
      *             a handler for "*" hears every event; one for "message::bot_message" hears those
-                   with that subtype.
+                   with that subtype, "slash_commands::/weather" that command,
+                   "interactive::block_actions" that type of interaction.
 
    ERRORS (result, cause, what the client does, what you can do)
      ARGUMENT        a bad argument or config         nothing         rtm_error_detail says which
      MEMORY          no memory                        retries         -
      BUSY            called in a callback             nothing         call it outside
-     UNSUPPORTED     not supported (yet)              nothing         -
-     AGAIN           send buffer full                 nothing         send later
+     UNSUPPORTED     not for this event or mode       nothing         rtm_error_detail says what is
+     AGAIN           send buffer or queue full        nothing         send later
      NOT_CONNECTED   no open session                  nothing         send after "open"
      TOO_BIG         over 16,384 bytes out, or over   skips it        send less; raise max_message
                      max_message in
@@ -207,7 +233,7 @@ extern "C" {
  * >>api
  * --------------------------------------------------------------------------------------------- */
 
-#define RTM_VERSION "0.1.0"
+#define RTM_VERSION "0.2.0"
 
 /* name, number, and what rtm_strerror says; the table ERRORS above tells more. */
 #define RTM_RESULTS(X)                                                            \
@@ -266,6 +292,7 @@ typedef struct rtm_json {
 typedef struct rtm_event {
     const char *type;   /* Slack's type, or "open", "close", "error", "Unknown" */
     rtm_json data;      /* the event as sent; missing where there is nothing */
+    rtm_json envelope;  /* Socket Mode: the object that brought it, as sent; else missing */
     rtm_result result;  /* error, close: why; RTM_OK elsewhere */
     int id;             /* the message of ours that this is about, or 0 */
     int code;           /* close: the WebSocket close code */
@@ -329,9 +356,10 @@ typedef struct rtm_request {
 
 /* How to make a client. All zero but the token is a good configuration. */
 typedef struct rtm_config {
-    const char *token;          /* required: xoxb-... or xoxp-...; white space around it is cut */
-    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM. Not supported yet: refused */
-    const char *connect_method; /* "rtm.connect" (default) or "rtm.start" */
+    const char *token;          /* xoxb-... or xoxp-...; white space around it is cut. Required,
+                                   unless there is an app_token: calls of the Web API need it */
+    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM */
+    const char *connect_method; /* of RTM: "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
     const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
                                    password is %2F: nothing may follow but one "/"); "" = none;
@@ -466,10 +494,13 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    RTM_E_AGAIN (64 KiB wait for the socket, or 65,536 messages for an answer: nothing was taken),
    RTM_E_MEMORY, RTM_E_TLS (there are no random numbers).
    Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
-   A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED. */
+   A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED.
+   RTM alone, as rtm_send_typing and rtm_send_ping: RTM_E_UNSUPPORTED in Socket Mode. */
 int rtm_send(rtm_client *client, const char *json);
 
-/* The same for {"type":"message"}: `text` in Slack's own markup, to a channel by its id. */
+/* The same for {"type":"message"}: `text` in Slack's own markup, to a channel by its id. In Socket
+   Mode it submits chat.postMessage: with or without a session, with the results of rtm_submit; the
+   answer comes in the same events. */
 int rtm_send_message(rtm_client *client, const char *channel, const char *text);
 
 /* The same for {"type":"typing"}; Slack allows one in 3 s, and answers none. */
@@ -478,6 +509,17 @@ int rtm_send_typing(rtm_client *client, const char *channel);
 /* The same for {"type":"ping"}; answered by a "pong" event with this id. rtm.h sends WebSocket
    PINGs by itself: this one is for those who want to see an answer. */
 int rtm_send_ping(rtm_client *client);
+
+/* Socket Mode, in a callback: answers a slash command or an interaction. The acknowledgement of the
+   event's envelope carries `json`, and leaves at once; without rtm_reply an empty one leaves when
+   the callbacks have returned, or before a blocking call in one. Slack wants it within 3 s.
+   event  the one that the callback got
+   json   an object; what may be in it Slack's documentation says for each kind of event
+   Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (this event takes no answer: RTM, or
+   accepts_response_payload is not true in its envelope), RTM_E_BUSY (it is acknowledged already),
+   RTM_E_JSON (not an object, not UTF-8), RTM_E_TOO_BIG (a frame of more than 20,480 bytes),
+   RTM_E_NOT_CONNECTED (its connection has ended), RTM_E_MEMORY, RTM_E_TLS. */
+rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
 /* The Web API --------------------------------------------------------------------------------- */
 
@@ -760,6 +802,7 @@ enum {
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
     RTMI_MIN_MESSAGE = 4096,   /* what max_message must be at least: rtm.connect's answer fits in */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message may be at most: jsmn counts in int */
+    RTMI_ACKNOWLEDGEMENT = 20480, /* Slack refuses a larger frame in Socket Mode */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
     RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
@@ -775,6 +818,10 @@ enum {
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
+    RTMI_INBOX = 4,            /* times max_message: so much may be acknowledged and wait */
+    RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
+    RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
+    RTMI_SEEN = 256,           /* hashes of what was delivered */
     RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
@@ -1092,6 +1139,10 @@ typedef struct rtmi_document {
         unsigned name, value, value_size; /* offsets in the text, behind the name's quote */
     } member[RTMI_MEMBERS];
 } rtmi_document;
+
+static bool rtmi_json_is(rtm_json json, char first) {
+    return json.size && *json.text == first;
+}
 
 static const char *rtmi_json_space(const char *p, const char *end) {
     while (p < end && (unsigned char)*p <= ' ' &&
@@ -1979,6 +2030,9 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
             ws->data = ws->buffer.data;
             ws->size = ws->buffer.size;
         }
+    } else if (ws->buffer.size < RTMI_LINE) { /* its beginning may tell what it was */
+        size_t room = RTMI_LINE - ws->buffer.size;
+        rtmi_buf_add(&ws->buffer, in, size < room ? size : room);
     }
     return ws->left ? RTMI_WS_MORE : rtmi_ws_end_frame(ws);
 }
@@ -2362,6 +2416,7 @@ typedef struct rtmi_conn {
     bool received;    /* bytes came, since whoever asks set it to false */
     bool finished;    /* FIN came: the peer sends nothing more */
     bool more;        /* there is more to send than what waits in `out` */
+    bool paused;      /* nothing is read until `out` has been sent */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
     unsigned addresses, tried;
     long long timeout_ms, deadline; /* of the connection and the response together */
@@ -2827,7 +2882,7 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
         in = (state & (BR_SSL_RECVREC | BR_SSL_RECVAPP)) != 0;
         out = out || (state & BR_SSL_SENDREC);
     }
-    return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
+    return (short)((in && !conn->paused ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
@@ -2916,7 +2971,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = conn->more = false;
+    conn->finished = conn->more = conn->paused = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;
@@ -2956,7 +3011,7 @@ static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
    were left in the socket when the budget of the last step was used up; or more to send, with
    nothing of it waiting for the socket. */
 static bool rtmi_conn_buffered(const rtmi_conn *conn) {
-    if (conn->fd < 0) return false;
+    if (conn->fd < 0 || conn->paused) return false;
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->more && conn->out_at == conn->out.size && !conn->send_error) return true;
@@ -3361,7 +3416,7 @@ typedef struct rtmi_settings {
     long long timeout_ms, ping_interval_ms;
     size_t max_message, max_queue;
     bool no_auto_reconnect, no_signals;
-    char *token;
+    char *token, *app_token; /* either may be NULL, not both */
     char *headers;         /* lines "Name: value\r\n", or NULL */
     char *url_headers;     /* those that any server may see */
     char *base_path;       /* of base_url, with a slash at its end */
@@ -3372,17 +3427,6 @@ typedef struct rtmi_settings {
     void *log_user;
 } rtmi_settings;
 
-/* How sessions are opened, and what their events mean. */
-typedef struct rtmi_kind {
-    const char *method;      /* of the Web API; its answer has the URL */
-    const struct rtmi_kind *fallback; /* where Slack has deprecated the method, or NULL */
-    const char *const *ends; /* types of events after which another session is to be opened */
-} rtmi_kind;
-
-static const char *const rtmi_rtm_ends[] = { "goodbye", "team_migration_started", "error", NULL };
-static const rtmi_kind rtmi_kind_rtm = { "rtm.connect", NULL, rtmi_rtm_ends };
-static const rtmi_kind rtmi_kind_rtm_start = { "rtm.start", &rtmi_kind_rtm, rtmi_rtm_ends };
-
 /* One session, from the attempt to open it to the wait for the next. Numbers and pointers first,
    arrays last: code for small machines reaches near fields in fewer bytes (500 in all on ARM). */
 typedef struct rtmi_session {
@@ -3391,8 +3435,14 @@ typedef struct rtmi_session {
     rtm_result cause;    /* why it ended, or could not be opened; RTM_OK = in good order */
     int retry_after;     /* seconds that the last response asked for; -1 = none */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
-    bool drop;           /* to be ended */
+    bool drop;           /* to be ended: ... */
+    rtm_result dropped;  /* ... RTM_OK = because another is wanted, else `error` says why */
+    bool leaving;        /* Slack will end it: another is to take over */
+    bool retired;        /* another has taken over: its end is not told */
     bool said_hello;
+    unsigned number;     /* differs in its lowest bit from that of the other session */
+    int *unanswered;     /* ids of messages, oldest first */
+    size_t unanswered_count, unanswered_capacity;
     bool pinged;         /* a PING is out, and nothing came since */
     bool pong_due;       /* a PING of the server's came: pong_size bytes of pong are its payload */
     size_t pong_size;
@@ -3408,12 +3458,19 @@ typedef struct rtmi_session {
                             handshake leaves alone, until `open` has been dispatched */
     rtmi_error error;    /* the sentence on `cause` */
     rtmi_ws ws;
-    rtmi_document document; /* the event being dispatched */
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
     char close_reason[126];
     unsigned char pong[125];
 } rtmi_session;
+
+/* How sessions are opened, and what their texts mean. */
+typedef struct rtmi_kind {
+    const char *method;               /* of the Web API; its answer has the URL */
+    const struct rtmi_kind *fallback; /* where Slack has deprecated the method, or NULL */
+    bool socket_mode;                 /* with the app-level token; only acknowledgements are sent */
+    void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
+} rtmi_kind;
 
 /* A request, encoded: what it takes to send it, and to send it again after a 429. */
 typedef struct rtmi_request {
@@ -3428,6 +3485,7 @@ typedef struct rtmi_request {
     size_t size;              /* bytes of all this */
     int id;
     rtm_result result;        /* why it ended without being sent, or while it was */
+    int message_id;           /* from rtm_send_message in Socket Mode, or 0 */
     bool by_url, no_retry;
 } rtmi_request;
 
@@ -3459,7 +3517,8 @@ typedef struct rtmi_queue {
 struct rtm_client {
     long long now;      /* read once a step, not once an event */
     const rtmi_kind *kind;
-    rtmi_session *session[2]; /* the second is for the time when one takes over from the other */
+    rtmi_session *session[2]; /* the program hears of the first; the second is there while one takes
+                                 over from the other: to be opened for that, or retired */
     rtmi_exchange *web; /* that of blocking calls, from the first on */
     rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
@@ -3471,8 +3530,17 @@ struct rtm_client {
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool fell_short;    /* one of them had said hello */
     int last_id;
-    int *unanswered; /* ids of messages, oldest first */
-    size_t unanswered_count, unanswered_capacity;
+    rtmi_document document; /* the event being read or dispatched */
+    rtmi_buf inbox;         /* Socket Mode: texts that were acknowledged, and not delivered */
+    size_t inbox_at;        /* where the first of them is, an rtmi_letter before it */
+    struct {                /* the envelope whose callbacks run */
+        rtmi_session *session; /* NULL when it is not open any more */
+        rtm_json envelope, id;
+        bool accepts;          /* an answer in its acknowledgement */
+        bool due;              /* to be acknowledged */
+    } pending;
+    uint64_t *seen;         /* the last RTMI_SEEN hashes; NULL where none are needed */
+    unsigned seen_count;
     rtmi_handler *handlers;
     size_t handler_count, handler_capacity;
     bool handlers_removed;
@@ -3524,6 +3592,13 @@ static void rtmi_sweep_handlers(rtm_client *client) {
     client->handlers_removed = false;
 }
 
+/* The member that is behind "::" in a handler's type. */
+static const char *rtmi_subtype_name(const rtm_event *event) {
+    if (event->envelope.size && !strcmp(event->type, "slash_commands")) return "command";
+    if (event->envelope.size && !strcmp(event->type, "interactive")) return "type";
+    return "subtype";
+}
+
 /* Runs the callbacks of an event in the order registered. One may register, remove or stop. */
 static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after_stop) {
     size_t length = strlen(event->type), count = client->handler_count;
@@ -3532,7 +3607,8 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
         rtmi_handler handler = client->handlers[i];
         if (!rtmi_handler_matches(&handler, event->type, length)) continue;
         if (handler.subtype &&
-            !rtm_json_equals(rtm_json_get(event->data, "subtype"), handler.subtype)) continue;
+            !rtm_json_equals(rtm_json_get(event->data, rtmi_subtype_name(event)), handler.subtype))
+            continue;
         if (!after_stop && rtmi_is_stopped(client)) break;
         handler.callback(client, event, handler.user);
         ran = true;
@@ -3586,9 +3662,9 @@ static long long rtmi_report_held_back(rtm_client *client, rtmi_session *session
 
 /* Sends --------------------------------------------------------------------------------------- */
 
-/* Queues a frame and sends what the socket takes. A control frame may go beyond the limit. */
-static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int opcode,
-                                  const void *data, size_t size) {
+/* Appends a frame to what is to be sent. A control frame may go beyond the limit. */
+static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, int opcode,
+                                   const void *data, size_t size) {
     rtmi_conn *conn = &session->exchange.conn;
     unsigned char mask[4];
     size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
@@ -3602,9 +3678,20 @@ static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int
         return rtmi_out_of_memory(&client->error);
     }
     session->ws.close_sent = opcode == RTMI_WS_CLOSE;
-    rtmi_conn_flush(conn); /* what cannot be sent now waits; a broken connection shows in reading */
-    rtmi_conn_watch(conn);
     return RTM_OK;
+}
+
+/* Sends what the socket takes; the rest waits, and a broken connection shows in reading. */
+static void rtmi_flush(rtmi_session *session) {
+    rtmi_conn_flush(&session->exchange.conn);
+    rtmi_conn_watch(&session->exchange.conn);
+}
+
+static rtm_result rtmi_send_frame(rtm_client *client, rtmi_session *session, int opcode,
+                                  const void *data, size_t size) {
+    rtm_result result = rtmi_queue_frame(client, session, opcode, data, size);
+    rtmi_flush(session);
+    return result;
 }
 
 static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code) {
@@ -3612,26 +3699,26 @@ static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code)
     rtmi_send_frame(client, session, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
-static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
-    if (client->unanswered_count == RTMI_UNANSWERED)
+static rtm_result rtmi_unanswered_add(rtm_client *client, rtmi_session *session, int id) {
+    if (session->unanswered_count == RTMI_UNANSWERED)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages await an answer",
                          RTMI_UNANSWERED);
-    void *grown = rtmi_grow(client->unanswered, client->unanswered_count,
-                            &client->unanswered_capacity, sizeof *client->unanswered);
+    void *grown = rtmi_grow(session->unanswered, session->unanswered_count,
+                            &session->unanswered_capacity, sizeof *session->unanswered);
     if (!grown) return rtmi_out_of_memory(&client->error);
-    client->unanswered = grown;
-    client->unanswered[client->unanswered_count++] = id;
+    session->unanswered = grown;
+    session->unanswered[session->unanswered_count++] = id;
     return RTM_OK;
 }
 
 /* Slack answers mostly in order, so the search is short. */
-static bool rtmi_unanswered_remove(rtm_client *client, int id) {
+static bool rtmi_unanswered_remove(rtmi_session *session, int id) {
     size_t i = 0;
-    while (i < client->unanswered_count && client->unanswered[i] != id) i++;
-    if (i == client->unanswered_count) return false;
-    client->unanswered_count--;
-    memmove(client->unanswered + i, client->unanswered + i + 1,
-            (client->unanswered_count - i) * sizeof *client->unanswered);
+    while (i < session->unanswered_count && session->unanswered[i] != id) i++;
+    if (i == session->unanswered_count) return false;
+    session->unanswered_count--;
+    memmove(session->unanswered + i, session->unanswered + i + 1,
+            (session->unanswered_count - i) * sizeof *session->unanswered);
     return true;
 }
 
@@ -3648,16 +3735,22 @@ static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
                      "message of %zu bytes or more: Slack takes 16384", size);
 }
 
+static rtm_result rtmi_rtm_alone(rtm_client *client) {
+    return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "Socket Mode takes no messages: post them "
+                     "by rtm_send_message, or rtm_call_async of chat.postMessage");
+}
+
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
 static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
     const rtmi_buf *out = &client->compose;
+    rtmi_session *session = client->session[0];
     if (out->failed) return rtmi_out_of_memory(&client->error);
     if (out->size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, out->size);
-    rtm_result result = answered ? rtmi_unanswered_add(client, id) : RTM_OK;
+    rtm_result result = answered ? rtmi_unanswered_add(client, session, id) : RTM_OK;
     if (result != RTM_OK) return result;
-    result = rtmi_send_frame(client, client->session[0], RTMI_WS_TEXT, out->data, out->size);
+    result = rtmi_send_frame(client, session, RTMI_WS_TEXT, out->data, out->size);
     if (result != RTM_OK) {
-        if (answered) rtmi_unanswered_remove(client, id);
+        if (answered) rtmi_unanswered_remove(session, id);
         return result;
     }
     if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
@@ -3674,6 +3767,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     for (int i = 0; i < fields; i++)
         if (!value[i])
             return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s without a channel or text", type);
+    if (client->kind->socket_mode) return rtmi_rtm_alone(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     rtmi_buf *out = &client->compose;
     int id = rtmi_next_id(client);
@@ -3697,13 +3791,14 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
 
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
-static bool rtmi_on_reply(rtm_client *client, rtm_event *event, bool typed) {
+static bool rtmi_on_reply(rtm_client *client, rtmi_session *session, rtm_event *event,
+                          bool typed) {
     rtmi_error error = { .secrets = client->error.secrets };
     char text[128];
     long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
     if (id <= 0 || id > INT_MAX) return false;
     event->id = (int)id;
-    bool awaited = rtmi_unanswered_remove(client, event->id);
+    bool awaited = rtmi_unanswered_remove(session, event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
     bool cut = rtm_json_string(message, text, sizeof text) >= sizeof text;
@@ -3732,31 +3827,314 @@ static rtm_json rtmi_event_type(rtm_json event) {
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
 }
 
-/* One text message from Slack. What nobody listens to is dropped after a look at its type. */
-static void rtmi_on_text(rtm_client *client, rtmi_session *session, const char *text, size_t size) {
-    static const char *const ours[] = { "open", "close", "Unknown", NULL }; /* not the server's */
-    rtm_json data = { text, size, NULL }, type = rtmi_event_type(data);
+/* Copies the type of an event to client->type; false when it is none that Slack can send. */
+static bool rtmi_take_type(rtm_client *client, rtm_json type) {
+    static const char *const own[] = { "open", "close", "Unknown", NULL };
     size_t length = rtm_json_string(type, client->type, sizeof client->type);
-    bool typed = type.size && *type.text == '"' && strlen(client->type) == length &&
-                 !rtmi_is_one_of(client->type, ours);
-    bool leaving = typed && rtmi_is_one_of(client->type, client->kind->ends);
+    return rtmi_json_is(type, '"') && strlen(client->type) == length &&
+           !rtmi_is_one_of(client->type, own);
+}
+
+/* A hash (FNV-1a) that is never 0. Its lowest bit is free. */
+static uint64_t rtmi_hash(const char *text, size_t size) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return (hash | 2) & ~UINT64_C(1);
+}
+
+static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash) {
+    for (int i = 0; i < RTMI_SEEN; i++)
+        if (client->seen[i] == hash) return &client->seen[i];
+    return NULL;
+}
+
+static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
+    client->seen[client->seen_count++ % RTMI_SEEN] = hash;
+}
+
+/* RTM: whether the other session has brought this event already. While one takes over from the
+   other, Slack sends each event to both. */
+static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, const char *text,
+                               size_t size) {
+    const rtmi_session *second = client->session[1];
+    if (!second || (!second->retired && second->state != RTM_STATE_UPGRADING &&
+                    second->state != RTM_STATE_OPEN)) return false;
+    uint64_t hash = rtmi_hash(text, size), parity = session->number & 1;
+    uint64_t *other = rtmi_find_seen(client, hash | (parity ^ 1));
+    if (other) *other = 0; /* each copy stands for one */
+    else rtmi_add_seen(client, hash | parity);
+    return other != NULL;
+}
+
+/* Slack will end the session. Another takes over, unless its end is to be final. */
+static void rtmi_leave(const rtm_client *client, rtmi_session *session) {
+    if (client->settings.no_auto_reconnect) session->drop = true;
+    else session->leaving = true;
+}
+
+/* Delivers an event that stands in client->document. */
+static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, const rtm_event *event) {
+    if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
+    rtmi_dispatch(client, event, !strcmp(event->type, "error"));
+    if (client->document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
+}
+
+/* RTM: one text message. What nobody listens to is dropped after a look at its type. */
+static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const char *text,
+                             size_t size) {
+    static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
+    rtm_json data = { text, size, NULL };
+    bool typed = rtmi_take_type(client, rtmi_event_type(data));
+    bool end = typed && rtmi_is_one_of(client->type, ends);
     bool reply = !typed || !strcmp(client->type, "pong");
     bool hello = typed && !strcmp(client->type, "hello");
-    if (!leaving && !reply && !hello && !rtmi_has_handler(client, client->type, length)) return;
-    if (!rtmi_document_open(&session->document, text, size, &data)) {
+    if (!end && !reply && !hello && !rtmi_has_handler(client, client->type, strlen(client->type)))
+        return;
+    if (!rtmi_document_open(&client->document, text, size, &data)) {
         rtmi_skip_message(client, session,
-                          session->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
+                          client->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
         return;
     }
-    if (session->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
                         .detail = "" };
-    if (reply && rtmi_on_reply(client, &event, typed)) return;
-    if (leaving) session->drop = true;
+    if (reply && rtmi_on_reply(client, session, &event, typed)) return;
+    if (end && !strcmp(client->type, "goodbye")) rtmi_leave(client, session);
+    else if (end) session->drop = true;
     if (hello) session->said_hello = true;
-    rtmi_dispatch(client, &event, !strcmp(event.type, "error"));
-    if (session->document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
+    if (!reply && !hello && !end && rtmi_other_brought(client, session, text, size)) return;
+    rtmi_dispatch_text(client, session, &event);
 }
+
+/* Socket Mode ---------------------------------------------------------------------------------- */
+
+/* Before each text in the inbox. */
+typedef struct rtmi_letter {
+    size_t size;
+    unsigned session; /* the number of the one that brought it */
+} rtmi_letter;
+
+/* An envelope, or what comes without one, taken apart. The type of its event is in client->type. */
+typedef struct rtmi_envelope {
+    rtm_json id; /* missing: it is none */
+    rtm_json data;
+    bool accepts; /* an answer in its acknowledgement */
+    bool typed;
+} rtmi_envelope;
+
+static rtmi_envelope rtmi_open_envelope(rtm_client *client, rtm_json root) {
+    rtmi_envelope envelope = { rtm_json_get(root, "envelope_id"), root, false, false };
+    rtm_json type = rtm_json_get(root, "type"), payload = rtm_json_get(root, "payload");
+    if (rtmi_json_is(envelope.id, '"')) {
+        envelope.accepts = rtm_json_bool(rtm_json_get(root, "accepts_response_payload"), false);
+        if (payload.size) envelope.data = payload;
+        if (rtm_json_equals(type, "events_api")) { /* its event is what counts */
+            rtm_json event = rtm_json_get(payload, "event");
+            if (rtmi_json_is(event, '{')) envelope.data = event;
+            type = rtm_json_get(envelope.data, "type");
+        }
+    } else {
+        envelope.id = rtmi_json_none;
+    }
+    envelope.typed = rtmi_take_type(client, type);
+    return envelope;
+}
+
+/* Acknowledges an envelope, with an answer or without. */
+static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rtm_json id,
+                                   rtm_json answer) {
+    rtmi_buf *out = &client->compose;
+    if (!rtmi_json_is(id, '"')) return RTM_OK;
+    rtmi_buf_clear(out);
+    rtmi_buf_text(out, "{\"envelope_id\":");
+    rtmi_buf_add(out, id.text, id.size);
+    if (answer.size) rtmi_buf_text(out, ",\"payload\":");
+    rtmi_buf_add(out, answer.text, answer.size);
+    rtmi_buf_text(out, "}");
+    if (out->failed) return rtmi_out_of_memory(&client->error);
+    if (out->size > RTMI_ACKNOWLEDGEMENT)
+        return rtmi_fail(&client->error, RTM_E_TOO_BIG, "an acknowledgement of %zu bytes: Slack "
+                         "takes %d", out->size, RTMI_ACKNOWLEDGEMENT);
+    return rtmi_queue_frame(client, session, RTMI_WS_TEXT, out->data, out->size);
+}
+
+/* Acknowledges the envelope whose callbacks run, if that has not been done. */
+static void rtmi_acknowledge_pending(rtm_client *client) {
+    rtmi_session *session = client->pending.session;
+    if (!session || !client->pending.due) return;
+    client->pending.due = false;
+    rtmi_acknowledge(client, session, client->pending.id, rtmi_json_none);
+    rtmi_flush(session);
+}
+
+/* Whether so much waits for the socket that nothing more may be read, as each text read adds an
+   acknowledgement. A broken connection is read to its end. */
+static bool rtmi_is_congested(rtmi_conn *conn) {
+    if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
+    conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
+    return conn->paused;
+}
+
+/* Whether an envelope came before, or its event in another; if not, both are noted. */
+static bool rtmi_is_repeated(rtm_client *client, rtm_json root, rtm_json id) {
+    rtm_json event_id = rtm_json_get(root, "payload.event_id");
+    uint64_t hash = rtmi_hash(id.text, id.size);
+    uint64_t event_hash = rtmi_hash(event_id.text, event_id.size);
+    if (rtmi_find_seen(client, hash) || (event_id.size && rtmi_find_seen(client, event_hash)))
+        return true;
+    rtmi_add_seen(client, hash);
+    if (event_id.size) rtmi_add_seen(client, event_hash);
+    return false;
+}
+
+/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. */
+static bool rtmi_inbox_reserve(rtm_client *client, size_t size) {
+    rtmi_buf *inbox = &client->inbox;
+    if (client->inbox_at > inbox->size / 2) {
+        inbox->size -= client->inbox_at;
+        memmove(inbox->data, inbox->data + client->inbox_at, inbox->size);
+        client->inbox_at = 0;
+    }
+    if (rtmi_buf_reserve(inbox, sizeof(rtmi_letter) + size)) return true;
+    inbox->failed = false;
+    return false;
+}
+
+/* `disconnect`: Slack tells why it will end the session, or wants it ended. */
+static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
+    rtm_json reason = rtm_json_get(root, "reason");
+    char text[32];
+    rtm_json_string(reason, text, sizeof text);
+    rtmi_log(client, "disconnect: %s", text);
+    if (rtm_json_equals(reason, "link_disabled")) {
+        session->retry_after = RTMI_LINK_DISABLED_S;
+        session->dropped = rtmi_fail(&session->error, RTM_E_SLACK, "Socket Mode is switched off "
+                                     "for this app: switch it on at api.slack.com/apps");
+    } else if (rtm_json_equals(reason, "too_many_websockets")) {
+        session->said_hello = false; /* so that it counts as a failure, however long it lasted */
+        session->opened_at = client->now;
+        session->dropped = rtmi_fail(&session->error, RTM_E_SLACK, "Slack allows this app no more "
+                                     "connections: it has ten already");
+    } else {
+        rtmi_leave(client, session);
+    }
+    if (session->dropped != RTM_OK) session->drop = true;
+}
+
+static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
+    long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0);
+    session->said_hello = true;
+    if (connections > 1 + (client->session[1] != NULL))
+        rtmi_log(client, "this app has %lld connections: each event goes to one of them",
+                 connections);
+}
+
+/* Acknowledges what could not be understood, or Slack would send it for ever. */
+static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, const char *text,
+                                    size_t size) {
+    rtm_json id = rtmi_json_member((rtm_json){ text, size, NULL }, "envelope_id", 11);
+    rtmi_acknowledge(client, session, id, rtmi_json_none);
+}
+
+/* Socket Mode: one text message. It is acknowledged before any callback runs, even those of what
+   came earlier: Slack waits 3 s. One that takes an answer is acknowledged behind its callbacks. */
+static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
+                                     size_t size) {
+    rtmi_letter letter = { size, session->number };
+    rtm_json root;
+    if (rtmi_is_stopped(client)) return; /* another connection will get it */
+    if (!rtmi_document_open(&client->document, text, size, &root)) {
+        rtmi_acknowledge_unread(client, session, text, size);
+        rtmi_skip_message(client, session,
+                          client->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
+        return;
+    }
+    rtmi_envelope envelope = rtmi_open_envelope(client, root);
+    const char *type = envelope.typed ? client->type : "Unknown";
+    bool heard = rtmi_has_handler(client, type, strlen(type));
+    if (heard && !rtmi_inbox_reserve(client, size)) {
+        rtmi_skip_message(client, session, RTMI_SKIP_MEMORY); /* and will come again */
+        return;
+    }
+    if (envelope.id.size) {
+        bool repeated = rtmi_is_repeated(client, root, envelope.id);
+        if (repeated || !heard || !envelope.accepts)
+            rtmi_acknowledge(client, session, envelope.id, rtmi_json_none);
+        if (repeated) return;
+    } else if (!strcmp(type, "hello")) {
+        rtmi_on_socket_mode_hello(client, session, root);
+    } else if (!strcmp(type, "disconnect")) {
+        rtmi_on_disconnect(client, session, root);
+        return;
+    }
+    if (!heard) return;
+    rtmi_buf_add(&client->inbox, &letter, sizeof letter);
+    rtmi_buf_add(&client->inbox, text, size);
+}
+
+static rtmi_session *rtmi_find_session(const rtm_client *client, unsigned number) {
+    rtmi_session *second = client->session[1];
+    return second && second->number == number ? second : client->session[0];
+}
+
+/* Delivers a text of the inbox. */
+static void rtmi_deliver(rtm_client *client, rtmi_session *session, const char *text, size_t size) {
+    rtm_json root;
+    rtmi_document_open(&client->document, text, size, &root); /* it was checked when it came */
+    rtmi_envelope envelope = rtmi_open_envelope(client, root);
+    rtm_event event = { .type = envelope.typed ? client->type : "Unknown", .data = envelope.data,
+                        .reason = "", .detail = "" };
+    if (envelope.id.size) event.envelope = root;
+    client->pending.envelope = event.envelope;
+    client->pending.id = envelope.id;
+    client->pending.due = envelope.accepts;
+    client->pending.accepts = envelope.accepts;
+    client->pending.session = session->state == RTM_STATE_OPEN ? session : NULL;
+    rtmi_dispatch_text(client, session, &event);
+    rtmi_acknowledge_pending(client);
+    client->pending.envelope = rtmi_json_none;
+}
+
+/* The session whose text is the next in the inbox; NULL when that is empty. */
+static rtmi_session *rtmi_inbox_next(const rtm_client *client, rtmi_letter *letter) {
+    if (client->inbox_at == client->inbox.size) return NULL;
+    memcpy(letter, client->inbox.data + client->inbox_at, sizeof *letter);
+    return rtmi_find_session(client, letter->session);
+}
+
+static bool rtmi_inbox_is_full(const rtm_client *client) {
+    return client->inbox.size - client->inbox_at >= RTMI_INBOX * client->settings.max_message;
+}
+
+/* Delivers what waits in the inbox: all, or what RTMI_SLICE_MS are enough for. After rtm_stop it is
+   only counted. */
+static void rtmi_deliver_inbox(rtm_client *client, bool all) {
+    long long until = client->now + RTMI_SLICE_MS;
+    unsigned lost = 0;
+    rtmi_letter letter;
+    rtmi_session *session;
+    while ((session = rtmi_inbox_next(client, &letter)) != NULL) {
+        if (!all && (client->now >= until || rtmi_is_congested(&session->exchange.conn))) return;
+        const char *text = client->inbox.data + client->inbox_at + sizeof letter;
+        client->inbox_at += sizeof letter + letter.size;
+        if (rtmi_is_stopped(client)) lost++;
+        else rtmi_deliver(client, session, text, letter.size);
+        client->now = RTM_NOW_MS();
+    }
+    rtmi_buf_clear(&client->inbox);
+    client->inbox_at = 0;
+    if (!lost) return;
+    rtmi_error error = { .secrets = client->error.secrets };
+    rtmi_fail(&error, RTM_E_STOPPED, "%u events that were acknowledged were not delivered: the "
+              "client was stopped", lost);
+    rtmi_report(client, &error, (rtm_event){ .result = RTM_E_STOPPED });
+}
+
+static const rtmi_kind rtmi_kind_rtm = { "rtm.connect", NULL, false, rtmi_on_rtm_text };
+static const rtmi_kind rtmi_kind_rtm_start = { "rtm.start", &rtmi_kind_rtm, false,
+                                               rtmi_on_rtm_text };
+static const rtmi_kind rtmi_kind_socket_mode = { "apps.connections.open", NULL, true,
+                                                 rtmi_on_socket_mode_text };
 
 static void rtmi_on_close(rtmi_session *session) {
     size_t size = session->ws.size > 2 ? session->ws.size - 2 : 0;
@@ -3794,8 +4172,12 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
         advice = ": bots of this old kind are switched off; make an app, and set app_token for "
                  "Socket Mode";
+    bool socket_mode = exchange->method == rtmi_kind_socket_mode.method;
     if (!strcmp(code, "not_allowed_token_type"))
-        advice = ": a new-style app cannot use RTM; set app_token for Socket Mode";
+        advice = socket_mode ? ": app_token must be an app-level token, xapp-..."
+                             : ": a new-style app cannot use RTM; set app_token for Socket Mode";
+    if (!strcmp(code, "missing_scope") && socket_mode)
+        advice = ": the app-level token needs the scope connections:write";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
@@ -3920,7 +4302,8 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
         rtmi_fail(&session->error, RTM_E_STOPPED, "the client was stopped");
     }
     session->cause = cause;
-    bool final = stopped || client->settings.no_auto_reconnect || cause == RTM_E_AUTH;
+    bool final = stopped || session->retired || client->settings.no_auto_reconnect ||
+                 cause == RTM_E_AUTH;
     return final ? RTM_STATE_FINISHED : RTM_STATE_WAITING;
 }
 
@@ -3930,21 +4313,25 @@ static rtm_state rtmi_end_exchange(rtm_client *client, rtmi_session *session, rt
     return rtmi_end_session(client, session, cause);
 }
 
-/* A session or an attempt has ended: everything that is to be told of it, in this order. */
+/* A session or an attempt has ended: everything that is to be told of it, in this order. Of one
+   that another has taken over from, or has not, its end is not. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
+    bool first = session == client->session[0];
     if (was_open) rtmi_report_held_back(client, session, true);
-    if (session->cause != RTM_OK)
+    rtm_result cause = session->cause;
+    if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
+    if (cause != RTM_OK && !session->retired && !(rtmi_is_stopped(client) && !first))
         rtmi_report(client, &session->error,
-                    (rtm_event){ .result = session->cause, .retry_ms = session->retry_ms });
-    for (size_t i = 0; i < client->unanswered_count; i++) {
+                    (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
+    for (size_t i = 0; i < session->unanswered_count; i++) {
         rtmi_error error = { .secrets = client->error.secrets };
-        int id = client->unanswered[i];
+        int id = session->unanswered[i];
         rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
                   "message %d was not answered before the session ended", id);
         rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
     }
-    client->unanswered_count = 0;
-    if (!was_open) return;
+    session->unanswered_count = 0;
+    if (!was_open || !first) return;
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
                         .reason = session->close_reason, .detail = "",
                         .retry_ms = session->retry_ms };
@@ -3957,34 +4344,58 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
     session->opened_at = client->now;
     session->retry_after = -1;
-    session->said_hello = session->drop = session->pong_due = false;
+    session->cause = RTM_OK;
+    session->said_hello = session->drop = session->leaving = session->pong_due = false;
+    session->dropped = RTM_OK;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
     memset(session->skipped, 0, sizeof session->skipped);
     rtmi_ws_start(&session->ws, client->settings.max_message);
-    rtmi_dispatch(client, &event, false);
+    if (session == client->session[0]) rtmi_dispatch(client, &event, false);
     if (session->exchange.document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
     rtmi_document_free(&session->exchange.document);
     rtmi_buf_free(&session->exchange.body);
     session->exchange.conn.received = true;
 }
 
-/* WAITING or FINISHED: the old connection is closed first. */
+/* The second session takes the place of the first, which goes on without being heard of. */
+static void rtmi_take_over(rtm_client *client) {
+    rtmi_session *old = client->session[0];
+    rtmi_log(client, "another session takes over");
+    client->session[0] = client->session[1];
+    client->session[1] = old;
+    old->retired = true;
+    old->deadline = client->now + RTMI_CLOSING_MS;
+}
+
+/* WAITING or FINISHED: the old connection is closed first. Where another session was to take over,
+   it does so now: without a word if it is open already, else as the next attempt. */
 static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
+    const rtmi_session *second = client->session[1];
     bool was_open = from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING;
     bool lasted = was_open && client->now - session->opened_at >= RTMI_LASTED_MS;
+    bool replaced = session == client->session[0] && session->state == RTM_STATE_WAITING &&
+                    second && !second->retired;
+    if (was_open) rtmi_deliver_inbox(client, true);
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.body);
-    session->drop = false;
-    client->ended++;
+    session->drop = session->leaving = false;
     session->retry_ms = -1;
-    if (session->state == RTM_STATE_WAITING) {
+    if (replaced) {
+        bool waits = second->state == RTM_STATE_IDLE || second->state == RTM_STATE_WAITING;
+        session->retry_ms = waits && second->deadline > client->now
+                            ? (int)(second->deadline - client->now) : 0;
+        if (second->state == RTM_STATE_OPEN) rtmi_take_over(client);
+    } else if (session->state == RTM_STATE_WAITING) {
         session->retry_ms = rtmi_backoff(client, session, lasted);
         session->deadline = client->now + session->retry_ms;
         rtmi_log(client, "next attempt in %d ms", session->retry_ms);
     }
+    if (session == client->session[0]) client->ended++;
     rtmi_report_end(client, session, was_open);
+    if (session->retired) return;
     client->error = session->error; /* rtm_error_detail explains what rtm_poll returns */
+    if (replaced) rtmi_take_over(client);
 }
 
 /* The one place that writes the state. */
@@ -4014,14 +4425,17 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
    state that is next -------------------------------------------------------------------------- */
 
 static void rtmi_begin_calling(rtm_client *client, rtmi_session *session) {
+    const rtmi_settings *settings = &client->settings;
     const rtmi_request request = { .target = client->kind->method, .content_type = RTMI_FORM,
-                                   .timeout_ms = client->settings.timeout_ms };
+                                   .token = client->kind->socket_mode ? settings->app_token : NULL,
+                                   .timeout_ms = settings->timeout_ms };
     session->retry_after = -1;
     session->said_hello = false;
     rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
 static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
+    if (client->now < session->deadline) return RTM_STATE_IDLE;
     rtmi_begin_calling(client, session);
     return RTM_STATE_CALLING;
 }
@@ -4122,6 +4536,8 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
+        if (client->kind->socket_mode && ws->buffer.size)
+            rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
         rtmi_skip_message(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_SKIP_TOO_BIG
                                                                      : RTMI_SKIP_MEMORY);
         return session->state;
@@ -4130,7 +4546,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     case RTMI_WS_TEXT:
         rtmi_send_pong(client, session);
         if (ws->size > RTMI_KEPT) session->large_at = client->now;
-        rtmi_on_text(client, session, ws->data, ws->size);
+        client->kind->on_text(client, session, ws->data, ws->size);
         break;
     case RTMI_WS_PING:
         session->pong_due = true;
@@ -4157,6 +4573,8 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     size_t size, used;
     const char *data;
     while (next == here && (closing || !rtmi_is_stopped(client))) {
+        if (client->kind->socket_mode && (rtmi_is_congested(conn) || rtmi_inbox_is_full(client)))
+            return here;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
         if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
@@ -4175,7 +4593,8 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
 static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (client->now - session->large_at < RTMI_KEPT_MS || session->ws.message) return;
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
-    rtmi_document_free(&session->document);
+    if (client->inbox.capacity > RTMI_KEPT && !client->inbox.size) rtmi_buf_free(&client->inbox);
+    rtmi_document_free(&client->document);
     session->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
 }
 
@@ -4185,12 +4604,19 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
     rtmi_send_pong(client, session);
+    if (client->kind->socket_mode) {
+        rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
+        /* While more has come than one step may read, reading goes first. */
+        if (conn->budget || rtmi_inbox_is_full(client)) rtmi_deliver_inbox(client, false);
+        if (session->drop) rtmi_deliver_inbox(client, true);
+    }
     if (rtmi_is_stopped(client)) return next;
     if (session->drop) {
         rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
         session->close_code = RTMI_CLOSE_NORMAL;
-        rtmi_fail(&session->error, RTM_E_CLOSED, "the session was dropped, to begin another");
-        return rtmi_end_session(client, session, RTM_OK);
+        if (session->dropped == RTM_OK)
+            rtmi_fail(&session->error, RTM_E_CLOSED, "the session was dropped, to begin another");
+        return rtmi_end_session(client, session, session->dropped);
     }
     if (conn->received) {
         conn->received = session->pinged = false;
@@ -4217,12 +4643,13 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
     rtmi_conn_flush(&session->exchange.conn);
     rtm_state next = rtmi_read_frames(client, session);
+    rtmi_deliver_inbox(client, false);
     if (next != RTM_STATE_CLOSING || client->now < session->deadline) return next;
     return rtmi_end_session(client, session, RTM_OK);
 }
 
 static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
-    if (client->now < session->deadline) return RTM_STATE_WAITING;
+    if (client->now < session->deadline || session->retired) return RTM_STATE_WAITING;
     rtmi_begin_calling(client, session);
     return RTM_STATE_CALLING;
 }
@@ -4261,15 +4688,96 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
     const rtmi_conn *conn = &session->exchange.conn;
     bool stopped = rtmi_is_stopped(client);
     switch (session->state) {
-    case RTM_STATE_IDLE: return 0;
     case RTM_STATE_CALLING:
     case RTM_STATE_UPGRADING: return stopped ? 0 : rtmi_conn_due(conn, conn->deadline);
     case RTM_STATE_OPEN:
         return stopped || session->drop ? 0 : rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_CLOSING: return rtmi_conn_due(conn, session->deadline);
+    case RTM_STATE_IDLE:
     case RTM_STATE_WAITING: return stopped ? 0 : session->deadline;
-    default: return LLONG_MAX;
+    default: return session->retired ? session->deadline : LLONG_MAX;
     }
+}
+
+/* Two sessions ------------------------------------------------------------------------------- */
+
+static rtmi_session *rtmi_session_new(rtm_client *client) {
+    rtmi_session *session = rtmi_alloc(sizeof *session);
+    if (!session) return NULL;
+    rtmi_exchange_init(&session->exchange, &client->network, &client->error);
+    session->error.secrets = client->error.secrets;
+    return session;
+}
+
+static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
+    if (!session) return;
+    if (session->state == RTM_STATE_OPEN) rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
+    rtmi_exchange_free(&session->exchange);
+    rtmi_buf_free(&session->ws.buffer);
+    rtmi_free(session->unanswered, 0);
+    rtmi_free(session, sizeof *session);
+}
+
+/* Slack will end the first session: begins another beside it. The wait before its attempt is the
+   one that would come behind the end. */
+static void rtmi_begin_handover(rtm_client *client) {
+    rtmi_session *first = client->session[0], *second = rtmi_session_new(client);
+    bool lasted = client->now - first->opened_at >= RTMI_LASTED_MS;
+    first->leaving = false;
+    if (!client->seen) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
+    if (!second || !client->seen) { /* the end will come, and the next attempt after it */
+        rtmi_error error = { .secrets = client->error.secrets };
+        rtmi_session_free(client, second);
+        rtmi_report(client, &error,
+                    (rtm_event){ .result = rtmi_out_of_memory(&error) });
+        return;
+    }
+    second->number = first->number + 1;
+    second->deadline = client->now + rtmi_backoff(client, first, lasted);
+    client->session[1] = second;
+    rtmi_log(client, "Slack will end the session: another is to take over");
+}
+
+static void rtmi_end_handover(rtm_client *client) {
+    rtmi_session_free(client, client->session[1]);
+    client->session[1] = NULL;
+    if (client->kind->socket_mode) return;
+    rtmi_free(client->seen, 0);
+    client->seen = NULL;
+}
+
+static void rtmi_step_sessions(rtm_client *client) {
+    rtmi_session *first = client->session[0], *second = client->session[1];
+    rtmi_step(client, first); /* they may change places */
+    if (second) rtmi_step(client, second);
+    second = client->session[1];
+    if (second && second->state == RTM_STATE_OPEN && second->said_hello && !client->inbox.size &&
+        !rtmi_is_stopped(client)) {
+        rtmi_take_over(client);
+        second = client->session[1];
+        rtmi_enter(client, second, RTM_STATE_CLOSING);
+    }
+    bool ended = second && (second->state == RTM_STATE_FINISHED ||
+                            (second->retired && second->state == RTM_STATE_WAITING));
+    /* A retired one stays for its second: what it brought may yet come from the other. */
+    if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
+        rtmi_end_handover(client);
+    first = client->session[0];
+    if (first->leaving && first->state == RTM_STATE_OPEN && !client->session[1] &&
+        !rtmi_is_stopped(client)) rtmi_begin_handover(client);
+}
+
+/* When the sessions must be stepped at the latest; 0 = now. */
+static long long rtmi_sessions_due(const rtm_client *client) {
+    long long due = LLONG_MAX;
+    rtmi_letter letter;
+    const rtmi_session *next = rtmi_inbox_next(client, &letter);
+    if (next && !next->exchange.conn.paused) return 0;
+    for (int i = 0; i < 2; i++) {
+        long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
+        if (its < due) due = its;
+    }
+    return due;
 }
 
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
@@ -4351,25 +4859,39 @@ static bool rtmi_add_token(rtm_client *client, const char *token) {
     return added;
 }
 
+/* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
+static const char *rtmi_token_fault(const char *token, bool app) {
+    if (!*token) return "it is empty";
+    if (!rtmi_is_visible(token)) return "it has a character that no token has";
+    if (app && !strncmp(token, "xox", 3)) return "this is a bot's or user's token: set it as token";
+    if (!app && !strncmp(token, "xapp-", 5)) return "this is an app's token: set it as app_token";
+    return NULL;
+}
+
 /* Puts a token in place of another, which stays if this one is not good. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
-    size_t length = text ? rtmi_strip(&text) : 0;
-    if (!length)
-        return rtmi_refuse(client, "token", text ? "it is empty" : "there is no token: set it");
+    bool app = to == &client->settings.app_token;
+    const char *field = app ? "app_token" : "token";
+    if (!text) return rtmi_refuse(client, field, "there is no token: set it");
+    size_t length = rtmi_strip(&text);
     char *copy = rtmi_copy(text, length);
-    bool good = !copy || rtmi_is_visible(copy);
-    if (!copy || !good || !rtmi_add_token(client, copy)) {
+    const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
+    if (fault || !copy || !rtmi_add_token(client, copy)) {
         rtmi_free(copy, length);
-        return good ? rtmi_out_of_memory(&client->error)
-                    : rtmi_refuse(client, "token", "it has a character that no token has");
+        return fault ? rtmi_refuse(client, field, fault) : rtmi_out_of_memory(&client->error);
     }
     if (*to) rtmi_free(*to, strlen(*to));
     *to = copy;
     return RTM_OK;
 }
 
-static rtm_result rtmi_config_token(rtm_client *client, const rtm_config *config) {
-    return rtmi_take_token(client, &client->settings.token, config->token);
+static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
+    rtmi_settings *settings = &client->settings;
+    rtm_result result = RTM_OK;
+    if (config->app_token)
+        result = rtmi_take_token(client, &settings->app_token, config->app_token);
+    if (result != RTM_OK || (config->app_token && !config->token)) return result;
+    return rtmi_take_token(client, &settings->token, config->token);
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
@@ -4534,7 +5056,8 @@ static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *conf
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->kind = method < 2 ? &rtmi_kind_rtm : &rtmi_kind_rtm_start;
+    client->kind = config->app_token ? &rtmi_kind_socket_mode
+                   : method < 2      ? &rtmi_kind_rtm : &rtmi_kind_rtm_start;
     const char *wrong =
         method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms: it is negative"
@@ -4587,14 +5110,13 @@ static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *conf
             return rtmi_refuse(client, "handlers", "one has no callback, or a bad type");
         if (result != RTM_OK) return result;
     }
-    return config->app_token ? rtmi_fail(&client->error, RTM_E_UNSUPPORTED,
-                                         "app_token: Socket Mode is not supported yet") : RTM_OK;
+    return RTM_OK;
 }
 
 /* Checks and copies the configuration; client->error has a sentence on what is wrong. */
 static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
     static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
-        rtmi_config_token, rtmi_config_numbers, rtmi_config_base_url, rtmi_config_headers,
+        rtmi_config_tokens, rtmi_config_numbers, rtmi_config_base_url, rtmi_config_headers,
         rtmi_config_proxy, rtmi_config_trust, rtmi_config_options
     };
     rtm_result result = RTM_OK;
@@ -4613,7 +5135,8 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
 
 /* Whether rtm_poll has nothing more to do. */
 static bool rtmi_is_finished(const rtm_client *client) {
-    return client->session[0]->state == RTM_STATE_FINISHED && !client->queue.size;
+    return client->session[0]->state == RTM_STATE_FINISHED && !client->session[1] &&
+           !client->queue.size;
 }
 
 /* Whether the client ends, so that nothing new is begun. */
@@ -4693,7 +5216,12 @@ static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_resp
         request->callback(client, response, request->user);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
-        rtmi_report(client, error, (rtm_event){ .result = response->result });
+        rtmi_report(client, error, (rtm_event){ .result = response->result,
+                                                .id = request->message_id });
+    } else if (request->message_id) {
+        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->message_id,
+                            .reason = "", .detail = "" };
+        rtmi_dispatch(client, &event, false);
     }
     rtmi_free(request, request->size);
 }
@@ -4878,6 +5406,8 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
         return "content_type without body or read";
     for (const char *p = given->content_type; p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f) return "a control character in content_type";
+    if (given->method && !given->token && !client->settings.token)
+        return "there is no token: set config.token";
     if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
         return "its token is empty, or has a character that no token has";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
@@ -4949,6 +5479,32 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi
     return rtmi_out_of_memory(&client->error);
 }
 
+/* Checks and queues a request: its id, or what is wrong. */
+static int rtmi_submit(rtm_client *client, const rtm_request *given, int message_id) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request;
+    size_t most = client->settings.max_queue;
+    if (rtmi_is_over(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped, or has finished");
+    rtm_result result = rtmi_encode(client, given, &request);
+    if (result != RTM_OK) return result;
+    if (request->size > most)
+        result = rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
+                           "max_queue: give a large body by `read`", request->size);
+    else if (queue->size > most - request->size)
+        result = rtmi_fail(&client->error, RTM_E_AGAIN, "max_queue bytes of requests wait already");
+    if (result != RTM_OK) {
+        rtmi_free(request, request->size);
+        return result;
+    }
+    queue->size += request->size;
+    queue->last_id = queue->last_id < INT_MAX ? queue->last_id + 1 : 1;
+    request->id = queue->last_id;
+    request->message_id = message_id;
+    rtmi_list_add(&queue->waiting, request);
+    return request->id;
+}
+
 /* ------------------------------------------------------------------------------------------------
  * >>public  the functions declared above, in their order
  * --------------------------------------------------------------------------------------------- */
@@ -4957,12 +5513,11 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi
 static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
-    rtmi_session *session = client->session[0] = rtmi_alloc(sizeof *session);
-    if (!session) return rtmi_out_of_memory(&client->error);
-    rtmi_exchange_init(&session->exchange, &client->network, &client->error);
-    session->document.error = &client->error;
-    session->error.secrets = client->error.secrets;
-    return RTM_OK;
+    client->document.error = &client->error;
+    client->session[0] = rtmi_session_new(client);
+    if (client->kind->socket_mode) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
+    bool good = client->session[0] && (client->seen || !client->kind->socket_mode);
+    return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
@@ -4985,15 +5540,6 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     return result;
 }
 
-static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
-    if (!session) return;
-    if (session->state == RTM_STATE_OPEN) rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
-    rtmi_exchange_free(&session->exchange);
-    rtmi_buf_free(&session->ws.buffer);
-    rtmi_document_free(&session->document);
-    rtmi_free(session, sizeof *session);
-}
-
 void rtm_destroy(rtm_client *client) {
     if (!client) return;
     RTM_ASSERT(!client->polling && !client->performing); /* not in a callback */
@@ -5008,13 +5554,15 @@ void rtm_destroy(rtm_client *client) {
     rtmi_buf_free(&client->compose);
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
-    rtmi_free(client->unanswered, 0);
+    rtmi_document_free(&client->document);
+    rtmi_buf_free(&client->inbox);
+    rtmi_free(client->seen, 0);
     rtmi_buf_free(&client->settings.secrets);
     const rtmi_settings *settings = &client->settings;
     const rtmi_network *network = &client->network;
-    char *strings[] = { settings->token, settings->headers, settings->url_headers,
-                        settings->base_path, network->ca_file, network->ca_pem,
-                        network->proxy_auth, network->no_proxy };
+    char *strings[] = { settings->token, settings->app_token, settings->headers,
+                        settings->url_headers, settings->base_path, network->ca_file,
+                        network->ca_pem, network->proxy_auth, network->no_proxy };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (strings[i]) rtmi_free(strings[i], strlen(strings[i]));
     rtmi_free(client, sizeof *client);
@@ -5047,7 +5595,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     if (due >= 0 && (timeout_ms < 0 || due < timeout_ms)) timeout_ms = due;
     rtmi_wait(client, conns, count, rtmi_is_finished(client) ? 0 : timeout_ms);
     client->woken = false;
-    rtmi_step(client, client->session[0]);
+    rtmi_step_sessions(client);
     rtmi_queue_step(client);
     count = rtmi_stepped_conns(client, conns);
     for (int i = 0; i < count; i++) rtmi_conn_watch(conns[i]);
@@ -5064,7 +5612,7 @@ int rtm_fd(const rtm_client *client) {
 
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
-    long long due = rtmi_session_due(client, client->session[0]);
+    long long due = rtmi_sessions_due(client);
     long long queue_due = rtmi_queue_due(client);
     if (queue_due < due) due = queue_due;
     if (due == LLONG_MAX) return -1;
@@ -5075,13 +5623,14 @@ int rtm_timeout_ms(const rtm_client *client) {
 rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
-    const rtmi_session *session = client->session[0];
-    unsigned ended = client->ended + session->drop; /* an end that was asked for is no failure */
+    /* An end that was asked for is no failure. */
+    unsigned ended = client->ended + client->session[0]->drop;
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
         if (result < 0) return (rtm_result)result;
+        rtm_result cause = client->session[0]->cause;
         if (!rtm_is_connected(client) && client->ended != ended)
-            return session->cause == RTM_OK ? RTM_E_CLOSED : session->cause;
+            return cause == RTM_OK ? RTM_E_CLOSED : cause;
     }
     return RTM_OK;
 }
@@ -5193,6 +5742,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "there is nothing to send");
+    if (client->kind->socket_mode) return rtmi_rtm_alone(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     size_t length = strlen(json);
     rtmi_document document = { 0 };
@@ -5223,7 +5773,22 @@ int rtm_send(rtm_client *client, const char *json) {
                                                        rtm_json_equals(type, "ping"));
 }
 
+/* What Socket Mode has in place of a message over the WebSocket. */
+static int rtmi_post_message(rtm_client *client, const char *channel, const char *text) {
+    const char *const fields[] = { "channel", channel, "text", text, NULL };
+    const rtm_request request = { .method = "chat.postMessage", .fields = fields };
+    int id = rtmi_next_id(client);
+    if (!channel || !text)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "message without a channel or text");
+    if (strlen(text) > RTMI_MESSAGE_OUT) return rtmi_too_big(client, strlen(text));
+    int result = rtmi_submit(client, &request, id);
+    if (result < 0) return result;
+    client->last_id = id;
+    return id;
+}
+
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
+    if (client && client->kind->socket_mode) return rtmi_post_message(client, channel, text);
     return rtmi_send_typed(client, "message", 2, channel, text);
 }
 
@@ -5235,29 +5800,39 @@ int rtm_send_ping(rtm_client *client) {
     return rtmi_send_typed(client, "ping", 0, NULL, NULL);
 }
 
-int rtm_submit(rtm_client *client, const rtm_request *given) {
+rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
-    rtmi_queue *queue = &client->queue;
-    rtmi_request *request;
-    size_t most = client->settings.max_queue;
-    if (rtmi_is_over(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped, or has finished");
-    rtm_result result = rtmi_encode(client, given, &request);
+    rtmi_document document = { 0 };
+    rtm_json answer;
+    if (!event || !json)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_reply needs an event and an answer");
+    if (!event->envelope.size)
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "this event came in no envelope of "
+                         "Socket Mode, and takes no answer");
+    if (event->envelope.text != client->pending.envelope.text)
+        return rtmi_fail(&client->error, RTM_E_BUSY, "the event was acknowledged when its callback "
+                         "returned");
+    if (!client->pending.accepts)
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "Slack takes no answer to this event: "
+                         "post one by rtm_send_message");
+    if (!rtmi_document_open(&document, json, strlen(json), &answer) ||
+        !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(answer, '{'))
+        return rtmi_fail(&client->error, RTM_E_JSON, "an answer must be a JSON object");
+    if (!client->pending.due)
+        return rtmi_fail(&client->error, RTM_E_BUSY, "the event is acknowledged already");
+    if (!client->pending.session)
+        return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "the connection that brought the "
+                         "event has ended");
+    rtmi_session *session = client->pending.session;
+    rtm_result result = rtmi_acknowledge(client, session, client->pending.id, answer);
     if (result != RTM_OK) return result;
-    if (request->size > most)
-        result = rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
-                           "max_queue: give a large body by `read`", request->size);
-    else if (queue->size > most - request->size)
-        result = rtmi_fail(&client->error, RTM_E_AGAIN, "max_queue bytes of requests wait already");
-    if (result != RTM_OK) {
-        rtmi_free(request, request->size);
-        return result;
-    }
-    queue->size += request->size;
-    queue->last_id = queue->last_id < INT_MAX ? queue->last_id + 1 : 1;
-    request->id = queue->last_id;
-    rtmi_list_add(&queue->waiting, request);
-    return request->id;
+    client->pending.due = false;
+    rtmi_flush(session);
+    return RTM_OK;
+}
+
+int rtm_submit(rtm_client *client, const rtm_request *request) {
+    return client ? rtmi_submit(client, request, 0) : RTM_E_ARGUMENT;
 }
 
 rtm_result rtm_cancel(rtm_client *client, int id) {
@@ -5304,6 +5879,7 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     long long began = RTM_NOW_MS();
     web->conn.budget = RTMI_BUDGET;
     client->performing = true;
+    rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_finish_exchange(client, web);
     client->performing = false;
@@ -5397,10 +5973,6 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
 }
 
 /* The JSON accessors: on a value that rtmi_document_check has passed. */
-
-static bool rtmi_json_is(rtm_json json, char first) {
-    return json.size && *json.text == first;
-}
 
 /* A member of an object: of the outermost one, where the check has noted it. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
@@ -5548,6 +6120,8 @@ const char *rtm_version(void) {
 
 /* ------------------------------------------------------------------------------------------------
  * HISTORY
+ *   0.2.0  Socket Mode; sessions that take over from each other; Web API requests that do not wait;
+ *          one descriptor for foreign loops; names looked up in a thread
  *   0.1.0  first version: RTM sessions over TLS, Web API calls, sandbox
  *
  * LICENSE (MIT)

@@ -203,10 +203,10 @@ static void every_end_of_a_session_wakes_the_loop(void **state) {
         if (i == 0) server_close(&slack);
         if (i == 1) server_reset(&slack);
         if (i == 2) server_send_close(&slack, 1001, "bye");
-        if (i == 3) server_send_text(&slack, "{\"type\":\"goodbye\"}");
+        if (i == 3) server_send_text(&slack, "{\"type\":\"team_migration_started\"}");
         if (i == 4) rtm_disconnect(bot);
         if (i == 5) server_send(&slack, "\xff\xff\xff");
-        if (i == 3) next_event("goodbye");
+        if (i == 3) next_event("team_migration_started");
         if (i == 0 || i == 1 || i == 5) next_event("error");
         next_event("close");
         assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);

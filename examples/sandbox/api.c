@@ -1,0 +1,255 @@
+/* api.c - requests: who may make them, their arguments, and the way to what answers them.
+   SPDX-License-Identifier: MIT */
+#include "sandbox.h"
+
+/* Methods that `/ratelimit METHOD SECONDS` holds back. */
+static struct limit {
+    struct limit *next;
+    lws_usec_t until;
+    char name[];
+} *limits;
+
+void limit_method(const char *name, long seconds) {
+    struct limit *limit = need(calloc(1, sizeof *limit + strlen(name) + 1));
+    memcpy(limit->name, name, strlen(name));
+    limit->until = lws_now_usecs() + seconds * LWS_US_PER_SEC;
+    limit->next = limits; /* the latest word counts */
+    limits = limit;
+}
+
+/* Whole seconds until the method is free again, or 0. */
+static int limited_for(const char *name) {
+    struct limit *limit = limits;
+    while (limit && strcmp(limit->name, name) != 0) limit = limit->next;
+    lws_usec_t left = limit ? limit->until - lws_now_usecs() : 0;
+    return left > 0 ? (int)((left + LWS_US_PER_SEC - 1) / LWS_US_PER_SEC) : 0;
+}
+
+static void answer_late(lws_sorted_usec_list_t *timer) {
+    struct conn *conn = lws_container_of(timer, struct conn, slow);
+    struct frame *frame = conn->late;
+    conn->late = NULL;
+    push(conn, frame);
+}
+
+/* Answers now, or after what /slow says. `wait`: for Retry-After, -1 = without one. */
+static void respond(struct conn *conn, int status, const char *type, const char *body, int wait) {
+    unsigned char head[1024], *p = head, *end = head + sizeof head;
+    char number[16], *text;
+    size_t size = strlen(body);
+    bool failed = lws_add_http_common_headers(conn->wsi, (unsigned)status, type, size, &p, end);
+    if (wait >= 0) {
+        int digits = snprintf(number, sizeof number, "%d", wait);
+        failed |= lws_add_http_header_by_name(conn->wsi, (const unsigned char *)"retry-after:",
+                                              (unsigned char *)number, digits, &p, end);
+    }
+    failed |= lws_finalize_http_header(conn->wsi, &p, end);
+    int length = failed ? -1 : asprintf(&text, "%.*s%s", (int)(p - head), (char *)head, body);
+    if (length < 0) abort();
+    struct frame *frame = new_frame(SEND_HTTP, text, (size_t)length);
+    free(text);
+    lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
+    if (!orders.slow_ms) {
+        push(conn, frame);
+        return;
+    }
+    conn->late = frame;
+    lws_sul_schedule(box.context, 0, &conn->slow, answer_late, orders.slow_ms * LWS_US_PER_MS);
+}
+
+static void get_header(struct conn *conn, enum lws_token_indexes which, char *text, int size) {
+    if (lws_hdr_copy(conn->wsi, text, size, which) < 0) *text = '\0';
+}
+
+/* The kind of a token by its beginning. */
+static enum token token_kind(const char *token) {
+    static const char *const bots[] = { "xoxb-", "xoxp-", "xoxc-", "xoxe.xoxb-", "xoxe.xoxp-" };
+    if (!strncmp(token, "xapp-", 5) && token[5]) return APP_TOKEN;
+    for (size_t i = 0; i < LWS_ARRAY_SIZE(bots); i++)
+        if (!strncmp(token, bots[i], strlen(bots[i])) && token[strlen(bots[i])]) return BOT_TOKEN;
+    return NO_TOKEN;
+}
+
+/* NULL if the caller may pass, Slack's error code if not. The token is never printed. */
+static const char *check_token(struct conn *conn, const cJSON *args, enum token wanted) {
+    char header[512];
+    get_header(conn, WSI_TOKEN_HTTP_AUTHORIZATION, header, sizeof header);
+    bool bearer = !strncasecmp(header, "Bearer ", 7);
+    const char *token = bearer ? header + 7 : member(args, "token");
+    if (wanted == NO_TOKEN) return NULL;
+    if (!*header && !*token) return "not_authed";
+    enum token kind = token_kind(token);
+    if (kind == NO_TOKEN) return "invalid_auth";
+    if (wanted == APP_TOKEN && !bearer) return "invalid_auth"; /* never as a parameter */
+    if (kind != wanted && wanted != ANY_TOKEN) return "not_allowed_token_type";
+    return kind == BOT_TOKEN ? accept_bot_token(token) : NULL;
+}
+
+static void add_argument(cJSON *args, char *pair, bool encoded) {
+    char *value = strchr(pair, '=');
+    if (!value) return;
+    *value++ = '\0';
+    if (encoded && (lws_urldecode(pair, pair, (int)strlen(pair)) ||
+                    lws_urldecode(value, value, (int)strlen(value))))
+        return;
+    cJSON_AddStringToObject(args, pair, value);
+}
+
+/* multipart/form-data: the parts that have a name, but not the contents of files. */
+static void add_parts(cJSON *args, char *body, const char *boundary) {
+    char *part = strstr(body, boundary);
+    while (part) {
+        char *head = part + strlen(boundary), *name = strstr(head, "name=\"");
+        char *value = strstr(head, "\r\n\r\n"), *next = strstr(head, boundary);
+        if (!next) return;
+        if (name && value && name < value && value < next) {
+            name += 6;
+            char *name_end = strchr(name, '"'), *end = next;
+            value += 4;
+            while (end > value && strchr("\r\n-", end[-1])) end--;
+            if (!name_end || name_end > value) return;
+            char *key = need(strndup(name, (size_t)(name_end - name)));
+            char *text = need(strndup(value, (size_t)(end - value)));
+            cJSON_AddStringToObject(args, key, text);
+            free(key);
+            free(text);
+        }
+        part = next;
+    }
+}
+
+/* From a body in JSON, in parts, or form-encoded, and from the query. NULL: it is bad JSON. */
+static cJSON *parse_arguments(struct conn *conn, const char *type) {
+    char pair[4096], *rest = conn->in;
+    const char *boundary = strstr(type, "boundary=");
+    if (!strncmp(type, "application/json", 16) && rest) {
+        cJSON *args = cJSON_ParseWithOpts(rest, NULL, true);
+        if (cJSON_IsObject(args)) return args;
+        cJSON_Delete(args);
+        return NULL;
+    }
+    cJSON *args = need(cJSON_CreateObject());
+    if (!strncmp(type, "multipart/form-data", 19) && boundary && rest) {
+        add_parts(args, rest, boundary + 9 + (boundary[9] == '"'));
+        rest = NULL;
+    }
+    while (rest && *rest) add_argument(args, strsep(&rest, "&"), true);
+    for (int i = 0; lws_hdr_copy_fragment(conn->wsi, pair, sizeof pair,
+                                          WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++)
+        add_argument(args, pair, false); /* lws has decoded it */
+    return args;
+}
+
+/* A line of --log: what was asked for, by whom and in which form; names of arguments alone. */
+static void log_call(struct conn *conn, const char *name, const char *type, const cJSON *args) {
+    static const char *const kinds[] = { "any", "bot", "app", "none" };
+    static FILE *file;
+    char header[512];
+    const cJSON *item;
+    const char *comma = "";
+    if (!options.log || (!file && !(file = fopen(options.log, "w")))) return;
+    get_header(conn, WSI_TOKEN_HTTP_AUTHORIZATION, header, sizeof header);
+    fprintf(file, "%s token=%s type=%.*s args=", name,
+            kinds[token_kind(strlen(header) > 7 ? header + 7 : "")], (int)strcspn(type, ";"), type);
+    cJSON_ArrayForEach(item, args) {
+        fprintf(file, "%s%s", comma, item->string);
+        comma = ",";
+    }
+    putc('\n', file);
+    fflush(file);
+}
+
+/* The error for the first argument that is missing, or NULL. */
+static const char *missing(const struct method *method, const cJSON *args) {
+    static char error[64];
+    for (const char *need = method->needs; need && *need; need += strcspn(need, " ")) {
+        need += strspn(need, " ");
+        char name[64];
+        sscanf(need, "%63[^:]:%63s", name, error);
+        if (!cJSON_GetObjectItemCaseSensitive(args, name)) return error;
+    }
+    return NULL;
+}
+
+static char *call_method(struct conn *conn, const char *name) {
+    char type[256];
+    get_header(conn, WSI_TOKEN_HTTP_CONTENT_TYPE, type, sizeof type);
+    const struct method *method = find_method(name);
+    cJSON *args = parse_arguments(conn, type);
+    struct call call = { conn, args, NULL };
+    char *body = NULL;
+    log_call(conn, name, type, args);
+    if (!method) call.error = "unknown_method";
+    else if (!args) call.error = "invalid_json";
+    if (!call.error) call.error = check_token(conn, args, method->token);
+    if (!call.error) call.error = missing(method, args);
+    if (!call.error) body = method->run(&call);
+    if (call.error) body = json("{'ok':false,'error':'%s'}", call.error);
+    const char *report = call.error ? call.error : method->report;
+    if (report) say("slack", "%s: %s", name, report);
+    cJSON_Delete(args);
+    return body;
+}
+
+/* A request is complete: answer it. */
+int on_call(struct conn *conn) {
+    char *uri = NULL, path[256];
+    int size = 0;
+    take_input();
+    if (conn->head || conn->late || conn->deaf) return -1; /* pipelined: lws gets lost in them */
+    if (lws_http_get_uri_and_method(conn->wsi, &uri, &size) < 0) return -1;
+    snprintf(path, sizeof path, "%.*s", size, uri);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const struct route *route = find_route(path);
+    int wait = limited_for(name), status = 200;
+    const char *type = JSON_TYPE;
+
+    if (orders.muted) {
+        say("slack", "%s: no answer", name);
+        conn->deaf = true; /* until /unmute or the client ends it */
+        lws_rx_flow_control(conn->wsi, 0);
+    } else if (orders.ratelimit >= 0 || wait) {
+        if (orders.ratelimit >= 0) wait = orders.ratelimit;
+        say("slack", "%s: ratelimited for %d s", name, wait);
+        respond(conn, 429, JSON_TYPE, "{\"ok\":false,\"error\":\"ratelimited\"}", wait);
+        orders.ratelimit = -1;
+    } else if (orders.http_count > 0) {
+        orders.http_count--;
+        say("slack", "%s: HTTP %d", name, orders.http_status);
+        bool empty = orders.http_status == 204 || orders.http_status == 304;
+        respond(conn, orders.http_status, TEXT_TYPE, empty ? "" : "This was ordered.\n", -1);
+    } else {
+        char *body = route ? route->answer(conn, name, &status, &type) : call_method(conn, name);
+        respond(conn, status, type, body, -1);
+        free(body);
+    }
+    forget_input(conn);
+    return 0;
+}
+
+/* The headers are complete. Of a body that has a length, lws will tell. */
+int on_request(struct conn *conn) {
+    char length[24] = "", *uri = NULL;
+    bool is_post = lws_hdr_total_length(conn->wsi, WSI_TOKEN_POST_URI) > 0;
+    int size = lws_hdr_copy(conn->wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    int uri_size = 0;
+    if (size > 0 && (is_post || atoi(length) > 0)) {
+        int got = lws_http_get_uri_and_method(conn->wsi, &uri, &uri_size);
+        if (got >= 0 && !strncmp(uri, "/upload/", 8)) {
+            conn->upload = need(EVP_MD_CTX_new());
+            EVP_DigestInit_ex(conn->upload, EVP_sha256(), NULL);
+        }
+        return 0;
+    }
+    conn->last = is_post; /* for lws now waits for a body, like that of "curl -X POST" */
+    lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
+    return on_call(conn);
+}
+
+/* A piece of a body. What is uploaded is counted and hashed, but not kept. */
+int on_body(struct conn *conn, const void *data, size_t size) {
+    if (!conn->upload) return collect(conn, data, size, MAX_BODY) ? 0 : -1;
+    conn->in_size += size;
+    lws_set_timeout(conn->wsi, PENDING_TIMEOUT_HTTP_CONTENT, 60);
+    return EVP_DigestUpdate(conn->upload, data, size) == 1 && conn->in_size <= MAX_UPLOAD ? 0 : -1;
+}

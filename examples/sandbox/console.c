@@ -1,0 +1,476 @@
+/* console.c - the lines that are typed or come from a script.
+   SPDX-License-Identifier: MIT */
+#include "sandbox.h"
+
+static struct { /* the line at work */
+    char *line;
+    lws_usec_t deadline;
+    lws_sorted_usec_list_t timer;
+    long progress;
+    bool lonely; /* it waits for a bot to connect */
+} work;
+
+enum verdict { DONE, AGAIN, WRONG }; /* AGAIN: once more with the same line, when things change */
+
+#define COMMAND(name) static enum verdict name(UNUSED char *args)
+
+/* Takes a number from the front of `*args`. */
+static bool number(char **args, long least, long most, long *result) {
+    char *end;
+    errno = 0;
+    *result = strtol(*args, &end, 10);
+    if (end == *args || errno || (*end && *end != ' ')) return false;
+    *args = end + strspn(end, " ");
+    return *result >= least && *result <= most;
+}
+
+bool last_number(char *args, long least, long most, long *result) {
+    return number(&args, least, most, result) && !*args;
+}
+
+static void wake(UNUSED lws_sorted_usec_list_t *timer) { lws_cancel_service(box.context); }
+
+/* False once `ms` milliseconds have gone since the line at work first asked. */
+static bool still_time(long ms) {
+    if (!work.deadline) {
+        work.deadline = lws_now_usecs() + ms * LWS_US_PER_MS;
+        lws_sul_schedule(box.context, 0, &work.timer, wake, ms * LWS_US_PER_MS);
+    }
+    return lws_now_usecs() < work.deadline;
+}
+
+/* Is a bot connected, and room in the queues? Else the line has to wait. */
+static bool ready(void) {
+    bool any = false, room = true;
+    for EACH_BOT(conn) {
+        any = true;
+        room &= conn->queued < HIGH_WATER;
+    }
+    if (!any && !work.lonely) say("sandbox", "no bot is connected, waiting for one");
+    work.lonely = !any;
+    return any && room;
+}
+
+static enum verdict human(const char *text) {
+    if (!*text) return DONE;
+    if (!ready()) return AGAIN;
+    say("human", "%s", text);
+    broadcast_and_free(json("{'type':'message','channel':'C0SANDBOX','user':'U0HUMAN',"
+                            "'text':'%s','ts':'%s','team':'T0SANDBOX'}", text, new_ts()));
+    return DONE;
+}
+
+COMMAND(cmd_goodbye) {
+    say("slack", "/goodbye: sent");
+    for EACH_BOT(conn) {
+        send_text(conn, "{\"type\":\"goodbye\"}");
+        conn->leaving = true; /* what follows is for the connection that replaces it */
+        lws_set_timer_usecs(conn->wsi, (lws_usec_t)GOODBYE_SECONDS * LWS_US_PER_SEC);
+    }
+    return DONE;
+}
+
+COMMAND(cmd_close) {
+    long code = LWS_CLOSE_STATUS_NORMAL;
+    if (*args && !number(&args, 0, 65535, &code)) return WRONG;
+    if (strlen(args) > 123) return WRONG;
+    say("slack", "/close: CLOSE %ld sent", code);
+    for EACH_BOT(conn) send_close(conn, (int)code, args);
+    return DONE;
+}
+
+COMMAND(cmd_drop) {
+    say("slack", "/drop: connection cut");
+    for EACH_BOT(conn) cut(conn, CUT_FIN);
+    return DONE;
+}
+
+COMMAND(cmd_reset) {
+    say("slack", "/reset: connection reset");
+    for EACH_BOT(conn) cut(conn, CUT_RST);
+    return DONE;
+}
+
+COMMAND(cmd_migrate) {
+    say("slack", "/migrate: team_migration_started, connection closed");
+    broadcast("{\"type\":\"team_migration_started\"}");
+    for EACH_BOT(conn) send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
+    return DONE;
+}
+
+COMMAND(cmd_error) {
+    long code;
+    if (!number(&args, 0, 65535, &code) || !*args) return WRONG;
+    say("slack", "/error: %ld %s", code, args);
+    char *text = json("{'type':'error','error':{'code':%d,'msg':'%s'}}", (int)code, args);
+    broadcast(text);
+    free(text);
+    return DONE;
+}
+
+COMMAND(cmd_typing) {
+    say("human", "is typing");
+    broadcast_event("{\"type\":\"user_typing\",\"channel\":\"C0SANDBOX\",\"user\":\"U0HUMAN\"}");
+    return DONE;
+}
+
+COMMAND(cmd_event) {
+    if (!*args) return WRONG;
+    say("slack", "/event: %s", args);
+    broadcast_and_free(json("{'type':'%s'}", args));
+    return DONE;
+}
+
+COMMAND(cmd_raw) {
+    say("slack", "/raw: %.60s%s", args, strlen(args) > 60 ? "..." : "");
+    broadcast(args);
+    return DONE;
+}
+
+/* One event like Slack's own, of about 430 bytes on average. */
+static void flood_one(long i) {
+    static const char words[] = "the build of the night is green again but the one before it "
+                                "was not and nobody knows why, so would you look at it please";
+    char event[1024];
+    int size = (int)(i * 37 % 121);
+    snprintf(event, sizeof event,
+             "{\"type\":\"message\",\"channel\":\"C0SANDBOX\",\"user\":\"U0HUMAN\","
+             "\"client_msg_id\":\"5f2b9f3c-6a51-4c0e-9d7a-%012ld\",\"text\":\"#%ld %.*s\","
+             "\"ts\":\"%s\",\"team\":\"T0SANDBOX\",\"blocks\":[{\"type\":\"rich_text\","
+             "\"block_id\":\"bX%03ld\",\"elements\":[{\"type\":\"rich_text_section\","
+             "\"elements\":[{\"type\":\"text\",\"text\":\"#%ld %.*s\"}]}]}]}",
+             i, i, size, words, new_ts(), i % 1000, i, size, words);
+    broadcast_event(event);
+}
+
+COMMAND(cmd_flood) {
+    long count;
+    if (!last_number(args, 1, 100000000, &count)) return WRONG;
+    while (work.progress < count) {
+        if (!ready()) return AGAIN;
+        flood_one(++work.progress);
+    }
+    say("human", "/flood: %ld messages", count);
+    return DONE;
+}
+
+/* One method for so long, or the next call whatever it is. */
+COMMAND(cmd_ratelimit) {
+    long seconds;
+    size_t size = strcspn(args, " ");
+    if (last_number(args, 0, 86400, &seconds)) {
+        orders.ratelimit = (int)seconds;
+        return DONE;
+    }
+    if (!args[size] || !last_number(args + size + 1, 0, 86400, &seconds)) return WRONG;
+    args[size] = '\0';
+    if (!find_method(args)) return WRONG;
+    limit_method(args, seconds);
+    say("slack", "/ratelimit: %s for %ld s", args, seconds);
+    return DONE;
+}
+
+COMMAND(cmd_slow) {
+    if (!last_number(args, 0, 86400000, &orders.slow_ms)) return WRONG;
+    say("slack", "/slow: the Web API answers after %ld ms", orders.slow_ms);
+    return DONE;
+}
+
+/* Something that a person does in Socket Mode, and that the app answers. */
+static enum verdict interact(const char *type, const char *label, char *payload) {
+    bool possible = app_connections() > 0;
+    if (possible) send_envelope(type, label, payload, true);
+    else warn("%s: no app is connected in Socket Mode", label);
+    free(payload);
+    return possible ? DONE : WRONG;
+}
+
+#define PERSON "'team':{'id':'T0SANDBOX'},'user':{'id':'U0HUMAN','username':'human'}," \
+               "'api_app_id':'A0SANDBOX','trigger_id':'13.%s'"
+
+COMMAND(cmd_slash) {
+    char *name = strsep(&args, " ");
+    if (*name != '/') return WRONG;
+    say("human", "%s%s%s", name, args ? " " : "", args ? args : "");
+    char *url = new_response_url(name);
+    char *payload = json("{'token':'x','team_id':'T0SANDBOX','team_domain':'sandbox',"
+                         "'channel_id':'C0SANDBOX','channel_name':'general','user_id':'U0HUMAN',"
+                         "'user_name':'human','command':'%s','text':'%s','api_app_id':'A0SANDBOX',"
+                         "'response_url':'%s','trigger_id':'13.%s'}", name, args ? args : "", url,
+                         new_ts());
+    free(url);
+    return interact("slash_commands", name, payload);
+}
+
+COMMAND(cmd_click) {
+    char *action = strsep(&args, " "), *ts = need(strdup(new_ts()));
+    if (!*action) return free(ts), WRONG;
+    say("human", "clicks %s", action);
+    char *url = new_response_url(action);
+    char *payload = json("{'type':'block_actions'," PERSON ",'channel':{'id':'C0SANDBOX',"
+                         "'name':'general'},'message':{'type':'message','ts':'%s'},"
+                         "'response_url':'%s','actions':[{'type':'button','action_id':'%s',"
+                         "'block_id':'b1','value':'%s','action_ts':'%s'}]}", ts, ts, url, action,
+                         args ? args : "", ts);
+    free(url);
+    free(ts);
+    return interact("interactive", action, payload);
+}
+
+COMMAND(cmd_submit) {
+    if (!*args) return WRONG;
+    say("human", "submits %s", args);
+    return interact("interactive", args,
+                    json("{'type':'view_submission'," PERSON ",'view':{'id':'V0SANDBOX','type':"
+                         "'modal','callback_id':'%s','state':{'values':{}}}}", new_ts(), args));
+}
+
+COMMAND(cmd_refresh) { return disconnect_apps("refresh_requested", GOODBYE_SECONDS), DONE; }
+COMMAND(cmd_warning) { return disconnect_apps("warning", GOODBYE_SECONDS), DONE; }
+COMMAND(cmd_toomany) { return disconnect_apps("too_many_websockets", 0), DONE; }
+
+COMMAND(cmd_link) {
+    orders.link_off = !strcmp(args, "off");
+    if (!orders.link_off && strcmp(args, "on") != 0) return WRONG;
+    if (orders.link_off) disconnect_apps("link_disabled", 0);
+    else say("slack", "/link: Socket Mode is on again");
+    return DONE;
+}
+
+COMMAND(cmd_fail) {
+    char *code = strsep(&args, " ");
+    long count = 1;
+    if (!*code || strlen(code) >= sizeof orders.fail_code) return WRONG;
+    if (args && !last_number(args, 1, 1000000, &count)) return WRONG;
+    snprintf(orders.fail_code, sizeof orders.fail_code, "%s", code);
+    orders.fail_count = (int)count;
+    return DONE;
+}
+
+static enum verdict status_and_count(char *args, int *status, int *count) {
+    long first, second = 1;
+    if (!number(&args, 200, 599, &first)) return WRONG;
+    if (*args && !last_number(args, 1, 1000000, &second)) return WRONG;
+    *status = (int)first;
+    *count = (int)second;
+    return DONE;
+}
+
+COMMAND(cmd_http) { return status_and_count(args, &orders.http_status, &orders.http_count); }
+COMMAND(cmd_refuse) { return status_and_count(args, &orders.refuse_status, &orders.refuse_count); }
+
+COMMAND(cmd_mute) {
+    say("slack", "/mute: no answer to anything");
+    orders.muted = true;
+    for (struct conn *conn = box.conns; conn; conn = conn->next) regulate(conn);
+    return DONE;
+}
+
+/* Who has left while nobody looked must not be taken for a bot by the next line; nor will
+   a Web API call that was met with silence be answered now. */
+COMMAND(cmd_unmute) {
+    say("slack", "/unmute: back again");
+    orders.muted = false;
+    for (struct conn *conn = box.conns; conn; conn = conn->next) {
+        struct pollfd fd = { lws_get_socket_fd(conn->wsi), POLLRDHUP, 0 };
+        if (conn->deaf && (!conn->is_ws || poll(&fd, 1, 0) > 0)) {
+            conn->leaving = true;
+            lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+        }
+        regulate(conn);
+    }
+    return DONE;
+}
+
+COMMAND(cmd_wait) { return DONE; /* the table says that it needs a bot */ }
+
+COMMAND(cmd_expect) {
+    bool found = false;
+    if (!*args) return WRONG;
+    while (seen_first && !found) {
+        found = strstr(seen_first->text, args) != NULL;
+        drop_seen();
+    }
+    if (!found && still_time(EXPECT_SECONDS * 1000L)) return AGAIN;
+    if (found) {
+        say("sandbox", "/expect %s: seen", args);
+        return DONE;
+    }
+    warn("/expect %s: the bot has not said this within %d s", args, EXPECT_SECONDS);
+    box.status = 1;
+    box.done = true;
+    return DONE;
+}
+
+COMMAND(cmd_sleep) {
+    long ms;
+    if (!last_number(args, 1, 86400000, &ms)) return WRONG;
+    return still_time(ms) ? AGAIN : DONE;
+}
+
+COMMAND(cmd_quit) {
+    bool busy = false;
+    for (struct conn *conn = box.conns; conn; conn = conn->next) busy |= conn->head != NULL;
+    if (busy && still_time(1000)) return AGAIN; /* what was sent before shall go out */
+    box.done = true;
+    return DONE;
+}
+
+COMMAND(cmd_help);
+
+static const struct command {
+    const char *name, *args, *help;
+    bool needs_bot;
+    enum verdict (*run)(char *args);
+} commands[] = {
+    { "goodbye", "", "send goodbye; close 10 s later", true, cmd_goodbye },
+    { "close", "[CODE [REASON]]", "send a CLOSE frame", true, cmd_close },
+    { "drop", "", "end the TCP connection (FIN), with no CLOSE", true, cmd_drop },
+    { "reset", "", "reset the TCP connection (RST)", true, cmd_reset },
+    { "migrate", "", "send team_migration_started, then close", true, cmd_migrate },
+    { "error", "CODE MESSAGE", "send an error event", true, cmd_error },
+    { "typing", "", "the person is typing", true, cmd_typing },
+    { "event", "TYPE", "send a bare event of this type", true, cmd_event },
+    { "raw", "TEXT", "send this verbatim, as one text frame", true, cmd_raw },
+    { "flood", "N", "send N messages as fast as the bot takes them", true, cmd_flood },
+    { "ratelimit", "[METHOD] SECONDS", "HTTP 429: the next call, or METHOD for so long", false,
+      cmd_ratelimit },
+    { "slow", "MS", "answer Web API calls so much later", false, cmd_slow },
+    { "fail", "ERROR [COUNT]", "answer the next calls for a URL with it", false, cmd_fail },
+    { "http", "STATUS [COUNT]", "answer the next Web API calls with it", false, cmd_http },
+    { "refuse", "STATUS [COUNT]", "refuse the next WebSockets with it", false, cmd_refuse },
+    { "slash", "/COMMAND [TEXT]", "Socket Mode: a person enters a command", true, cmd_slash },
+    { "click", "ACTION [VALUE]", "Socket Mode: a person clicks a button", true, cmd_click },
+    { "submit", "VIEW", "Socket Mode: a person submits a view", true, cmd_submit },
+    { "refresh", "", "Socket Mode: disconnect, refresh_requested", true, cmd_refresh },
+    { "warning", "", "Socket Mode: disconnect, warning; cut 10 s later", true, cmd_warning },
+    { "toomany", "", "Socket Mode: disconnect, too_many_websockets", true, cmd_toomany },
+    { "link", "on|off", "Socket Mode: switch it on or off", false, cmd_link },
+    { "mute", "", "read and answer nothing, not even PINGs", false, cmd_mute },
+    { "unmute", "", "undo /mute", false, cmd_unmute },
+    { "wait", "", "wait until a bot is connected", true, cmd_wait },
+    { "expect", "TEXT", "wait for TEXT from the bot, or exit 1 after 10 s", false, cmd_expect },
+    { "sleep", "MS", "wait so many milliseconds", false, cmd_sleep },
+    { "help", "", "this list", false, cmd_help },
+    { "quit", "", "exit 0", false, cmd_quit },
+};
+
+COMMAND(cmd_help) {
+    say("sandbox", "A line is a message to the bot, or a command:");
+    for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++)
+        say("sandbox", "  /%s %-*s %s", c->name, 22 - (int)strlen(c->name), c->args, c->help);
+    return DONE;
+}
+
+static enum verdict execute(const char *line) {
+    if (*line != '/') return human(line);
+    size_t size = strcspn(line + 1, " ");
+    for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++) {
+        if (strlen(c->name) != size || strncmp(c->name, line + 1, size) != 0) continue;
+        if (c->needs_bot && !ready()) return AGAIN;
+        const char *rest = line + 1 + size;
+        char *args = need(strdup(rest + strspn(rest, " "))); /* `line` may be needed again */
+        enum verdict verdict = c->run(args);
+        free(args);
+        if (verdict == WRONG) warn("usage: /%s %s", c->name, c->args);
+        return verdict;
+    }
+    warn("no such command: %.*s (/help lists them)", (int)size + 1, line);
+    return WRONG;
+}
+/* lws only says that there is input. It is read when there is use for it, not ahead, so that
+   whoever writes it feels back-pressure. */
+int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user,
+                    UNUSED void *in, UNUSED size_t size) {
+    if (reason == LWS_CALLBACK_RAW_CLOSE_FILE) input.gone = true;
+    if (reason != LWS_CALLBACK_RAW_RX_FILE) return 0;
+    input.readable = true;
+    lws_rx_flow_control(wsi, 0); /* read_more() undoes it */
+    advance();
+    return 0;
+}
+
+static void read_more(void) {
+    enum { PIECE = 16384 };
+    if (input.start) memmove(input.data, input.data + input.start, input.size);
+    input.start = 0;
+    if (input.room < input.size + PIECE) {
+        input.room = 2 * input.room + PIECE;
+        input.data = need(realloc(input.data, input.room));
+    }
+    ssize_t got = read(input.fd, input.data + input.size, PIECE);
+    if (got > 0) input.size += (size_t)got;
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR)) input.eof = true;
+    input.readable = false;
+    if (!input.eof && !input.gone) lws_rx_flow_control(input.wsi, 1);
+}
+
+static char *next_line(void) {
+    for (;;) {
+        char *start = input.data + input.start;
+        char *newline = input.size ? memchr(start, '\n', input.size) : NULL;
+        if (newline || (input.size && input.eof) || input.size >= MAX_LINE) {
+            size_t size = newline ? (size_t)(newline - start) : input.size;
+            char *line = need(strndup(start, size - (size && start[size - 1] == '\r')));
+            input.start += size + (newline != NULL);
+            input.size -= size + (newline != NULL);
+            input.line++;
+            return line;
+        }
+        if (input.eof) return input.hangs_up ? need(strdup("/quit")) : NULL;
+        if (!input.readable && !input.gone) return NULL;
+        read_more();
+    }
+}
+
+void finish_line(void) {
+    free(work.line);
+    lws_sul_schedule(box.context, 0, &work.timer, wake, LWS_SET_TIMER_USEC_CANCEL);
+    memset(&work, 0, sizeof work);
+}
+
+/* Carries out as many lines as can be; called after every turn of the event loop. */
+void advance(void) {
+    while (!box.done && (work.line || (work.line = next_line()))) {
+        enum verdict verdict = execute(work.line);
+        if (verdict == AGAIN) break;
+        finish_line();
+        if (verdict == WRONG && options.script) {
+            warn("%s, line %d: stopped here", options.script, input.line);
+            box.status = 2;
+            box.done = true;
+        }
+    }
+    /* Whoever fed us is gone: do not wait for a bot that he would have started. */
+    if (input.hangs_up && (input.eof || input.gone) && work.lonely) box.done = true;
+}
+
+/* A line written before a client does something is carried out before that is looked at:
+   tests rely on it. */
+void take_input(void) {
+    struct pollfd fd = { input.fd, POLLIN, 0 };
+    if (!input.eof && poll(&fd, 1, 0) > 0) input.readable = true;
+    advance();
+}
+
+bool open_input(void) {
+    struct stat info;
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) open("/dev/null", O_RDONLY); /* keep 0 taken */
+    if (options.script) input.fd = open(options.script, O_RDONLY | O_CLOEXEC);
+    if (input.fd < 0 || fstat(input.fd, &info) < 0) {
+        warn("cannot read %s: %s", options.script ? options.script : "stdin", strerror(errno));
+        return false;
+    }
+    input.hangs_up = !options.script && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) ||
+                                         isatty(input.fd));
+    return true;
+}
+
+void watch_input(void) {
+    int flags = fcntl(input.fd, F_GETFL);
+    lws_sock_file_fd_type copy = { .filefd = dup(input.fd) };
+    input.wsi = lws_adopt_descriptor_vhost(box.vhost, LWS_ADOPT_RAW_FILE_DESC, copy, "input", NULL);
+    input.gone = !input.wsi;
+    /* lws has made it non-blocking, and with it the terminal, which stdout shares. */
+    fcntl(input.fd, F_SETFL, flags);
+}

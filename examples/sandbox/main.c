@@ -1,0 +1,91 @@
+/*
+ * main.c - a local imitation of Slack, to develop a bot without a workspace or a network.
+ *
+ * It answers the few Web API methods that a real-time bot needs and serves the WebSocket, both
+ * on one loopback port. What you type becomes a message from a person, what the bot sends is
+ * printed. Lines that begin with '/' are commands that make Slack misbehave; /help lists them.
+ *
+ *     make examples
+ *     build/sandbox
+ *
+ * and in another terminal a bot whose base_url is "https://localhost:8443/api/":
+ *
+ *     SLACK_API_TOKEN=xoxb-anything SSL_CERT_FILE=build/certs/ca.pem build/bot
+ *
+ * It is built on libwebsockets, so that a client meets code here that is not its own. Lines
+ * are carried out strictly in order; those that speak to a bot wait until one is connected.
+ * A Socket Mode client (apps.connections.open) gets its events in envelopes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "sandbox.h"
+
+struct options options = { .cert = "build/certs/server.pem", .key = "build/certs/server.key",
+                           .port = 8443 };
+struct box box;
+struct orders orders = { .ratelimit = -1 };
+struct input input;
+
+/* Files have a host of their own at Slack. Not every system finds a name below localhost. */
+static const char *files_host(void) {
+    static const char name[] = "files.localhost";
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(name, NULL, NULL, &found)) return "localhost";
+    freeaddrinfo(found);
+    return name;
+}
+
+static int usage(FILE *to) {
+    fputs("usage: sandbox [OPTION]...\n"
+          "A local imitation of Slack. Type messages to the bot, or /help.\n"
+          "  --port N          where to listen (8443); 0: on any free port\n"
+          "  --port-file FILE  write the port's number there, once listening\n"
+          "  --cert FILE       certificate (build/certs/server.pem)\n"
+          "  --key FILE        and its key (build/certs/server.key)\n"
+          "  --plain           http and ws, without TLS\n"
+          "  --script FILE     take the lines from FILE, not from stdin\n"
+          "  --quiet           print warnings only\n"
+          "  --log FILE        write a line there for each Web API call\n"
+          "  --transcript FILE write there what the terminal shows\n"
+          "  --seed N          of what is left to chance: which connection gets an event\n"
+          "  --files-host NAME the host of uploads and response URLs\n"
+          "  --help            print this\n", to);
+    return to == stdout ? 0 : 2;
+}
+
+int main(int argc, char **argv) {
+    static const struct option names[] = {
+        { "port", required_argument, NULL, 'p' },   { "port-file", required_argument, NULL, 'f' },
+        { "cert", required_argument, NULL, 'c' },   { "key", required_argument, NULL, 'k' },
+        { "script", required_argument, NULL, 's' }, { "plain", no_argument, NULL, 'n' },
+        { "quiet", no_argument, NULL, 'q' },        { "help", no_argument, NULL, 'h' },
+        { "log", required_argument, NULL, 'l' },    { "transcript", required_argument, NULL, 't' },
+        { "seed", required_argument, NULL, 'd' },   { "files-host", required_argument, NULL, 'o' },
+        { NULL, 0, NULL, 0 },
+    };
+    long port = options.port, seed = (long)time(NULL);
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        switch (c) {
+        case 'p': if (!last_number(optarg, 0, 65535, &port)) return usage(stderr); break;
+        case 'f': options.port_file = optarg; break;
+        case 'c': options.cert = optarg; break;
+        case 'k': options.key = optarg; break;
+        case 's': options.script = optarg; break;
+        case 'l': options.log = optarg; break;
+        case 't': options.transcript = optarg; break;
+        case 'd': if (!last_number(optarg, 0, 1L << 31, &seed)) return usage(stderr); break;
+        case 'o': options.files_host = optarg; break;
+        case 'n': options.plain = true; break;
+        case 'q': options.quiet = true; break;
+        case 'h': return usage(stdout);
+        default: return usage(stderr);
+        }
+    }
+    if (optind < argc) return usage(stderr);
+    options.port = (int)port;
+    if (!options.files_host) options.files_host = files_host();
+    srand((unsigned)seed);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    lws_set_log_level(LLL_ERR | LLL_WARN, lws_log);
+    return open_input() ? serve() : 1;
+}

@@ -1,0 +1,228 @@
+/* sandbox.h - what the files of the sandbox share. main.c says what it is.
+   SPDX-License-Identifier: MIT */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP, vasprintf, memrchr */
+#endif
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libwebsockets.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    MAX_RTM = 16 * 1024,          /* Slack cuts off who sends more in one message */
+    MAX_APP = 20480,              /* the same in Socket Mode */
+    MAX_BODY = 256 * 1024,        /* of a Web API request */
+    MAX_UPLOAD = 1024 * 1024 * 1024,
+    MAX_LINE = 4 * 1024 * 1024,   /* of input; a longer one is split */
+    MAX_SEEN = 8 * 1024 * 1024,   /* bytes of the bot's messages kept for /expect */
+    HIGH_WATER = 256 * 1024,      /* bytes queued for one connection: others have to wait */
+    MAX_QUEUE = 16 * 1024 * 1024, /* bytes queued for one connection: it is cut */
+    MAX_MESSAGES = 1000,          /* of one channel, kept */
+    MAX_CONNECTIONS = 10,         /* of one app, in Socket Mode */
+    BURST = 64,                   /* frames written to one connection in one turn */
+    TICKETS = 256,                /* WebSocket URLs remembered */
+    TICKET_SECONDS = 30,
+    EXPECT_SECONDS = 10,
+    GOODBYE_SECONDS = 10,         /* from "goodbye" or "disconnect" to the close */
+    PING_SECONDS = 10             /* between two PINGs to a Socket Mode client */
+};
+
+#define UNUSED __attribute__((unused))
+#define JSON_TYPE "application/json; charset=utf-8"
+#define TEXT_TYPE "text/plain; charset=utf-8"
+
+/* What is to be done to a connection once it is writeable and all before is done. */
+enum action { SEND_TEXT, SEND_PING, SEND_HTTP, SEND_CLOSE, CUT_FIN, CUT_RST };
+
+struct frame {
+    struct frame *next;
+    enum action action;
+    int code; /* of a CLOSE */
+    size_t size;
+    unsigned char data[]; /* LWS_PRE bytes for libwebsockets, then the payload */
+};
+
+struct ticket { /* the single-use part of a WebSocket URL */
+    unsigned long long id;
+    lws_usec_t expires;
+    bool used, is_app;
+};
+
+struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
+    struct conn *next;
+    struct lws *wsi;
+    bool is_ws, is_app; /* is_app: Socket Mode */
+    bool leaving;       /* gets no more events: goodbye, CLOSE or a cut is on its way */
+    bool cut;           /* nothing that still arrives counts */
+    bool deaf;          /* not read from, by back-pressure or /mute */
+    bool last;          /* close after the response */
+    bool pinged;        /* a PING is out */
+    int close_code;
+    struct frame *head, **tail;
+    size_t queued;
+    char *in; /* the request's body, or the WebSocket message, so far */
+    size_t in_size;
+    EVP_MD_CTX *upload;          /* the hash of an upload, whose body is not kept */
+    struct frame *late;          /* a response that /slow holds back */
+    lws_sorted_usec_list_t slow; /* and until when */
+};
+
+struct options {
+    const char *cert, *key, *script, *port_file, *log, *transcript, *files_host;
+    int port;
+    unsigned seed;
+    bool plain, quiet;
+};
+
+struct box {
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct conn *conns;
+    struct ticket tickets[TICKETS];
+    unsigned issued;
+    bool done;
+    int status; /* of the program */
+};
+
+struct orders { /* how Slack is to misbehave */
+    bool muted, link_off;
+    int ratelimit; /* of the next call; -1: not */
+    long slow_ms;
+    int http_status, http_count, refuse_status, refuse_count, fail_count;
+    char fail_code[64];
+};
+
+struct input { /* stdin or the script */
+    struct lws *wsi;
+    int fd, line;
+    char *data;
+    size_t start, size, room;
+    bool readable, eof, gone, hangs_up;
+};
+
+struct seen { /* a message of the bot, for /expect */
+    struct seen *next;
+    char text[];
+};
+
+extern struct options options;
+extern struct box box;
+extern struct orders orders;
+extern struct input input;
+extern struct seen *seen_first;
+
+/* text.c */
+__attribute__((format(printf, 3, 4)))
+void put_line(FILE *to, const char *actor, const char *format, ...);
+#define say(...) put_line(stdout, __VA_ARGS__)
+#define warn(...) put_line(stderr, "sandbox", __VA_ARGS__)
+void lws_log(int level, const char *line);
+void *need(void *memory);
+char *json(const char *format, ...); /* ' stands for ", %s is escaped, %d is an int, %j is JSON */
+const char *member(const cJSON *object, const char *name);
+const char *new_ts(void);
+void note_seen(const char *text);
+void drop_seen(void);
+
+/* conn.c */
+#define EACH_BOT(conn) (struct conn *conn = box.conns; conn; conn = conn->next) if (is_bot(conn))
+struct conn *conn_of(struct lws *wsi);
+void forget(struct conn *conn);
+void forget_input(struct conn *conn);
+void regulate(struct conn *conn);
+struct frame *new_frame(enum action action, const char *payload, size_t size);
+void push(struct conn *conn, struct frame *frame);
+void cut(struct conn *conn, enum action how);
+void send_close(struct conn *conn, int code, const char *reason);
+void send_text(struct conn *conn, const char *text);
+void reply(struct conn *conn, char *text); /* sends and frees it */
+bool is_bot(const struct conn *conn);
+bool collect(struct conn *conn, const void *data, size_t size, size_t most);
+int on_writeable(struct conn *conn);
+
+/* api.c */
+int on_request(struct conn *conn);
+int on_body(struct conn *conn, const void *data, size_t size);
+int on_call(struct conn *conn);
+void limit_method(const char *name, long seconds);
+
+/* methods.c: each method returns the response, or NULL with *error set */
+struct call {
+    struct conn *conn;
+    const cJSON *args;
+    const char *error;
+};
+struct method {
+    const char *name;
+    char *(*run)(struct call *call);
+    const char *needs; /* "ARGUMENT:ERROR ...", where ERROR is the answer when it is missing */
+    const char *report; /* what the terminal says of a success, or NULL */
+    enum token { ANY_TOKEN, BOT_TOKEN, APP_TOKEN, NO_TOKEN } token;
+};
+const struct method *find_method(const char *name);
+const char *accept_bot_token(const char *token); /* NULL, or Slack's error code */
+char *post(const char *channel, const char *text, const char *blocks, const char *thread);
+char *message_text(const cJSON *message); /* what a person would read in it; to be freed */
+
+/* files.c: what is not under /api/ */
+struct route {
+    const char *prefix;
+    char *(*answer)(struct conn *conn, const char *id, int *status, const char **type);
+};
+const struct route *find_route(const char *path);
+const char *own_url(const char *place, const char *id); /* https://files.localhost:PORT/place/id */
+char *new_response_url(const char *about);
+char *get_upload_url(struct call *call);
+char *complete_upload(struct call *call);
+
+/* realtime.c */
+const char *new_url(struct conn *conn, bool is_app);
+void broadcast(const char *text);
+void broadcast_event(const char *event);
+void broadcast_and_free(char *event);
+int on_upgrade(struct conn *conn, const char *protocol);
+void on_open(struct conn *conn);
+void on_closed(struct conn *conn);
+int on_receive(struct conn *conn, const void *data, size_t size);
+
+/* socket_mode.c */
+int app_connections(void);
+void open_app(struct conn *conn);
+void send_envelope(const char *type, const char *label, const char *payload, bool accepts);
+void on_acknowledged(const cJSON *acknowledgement);
+void disconnect_apps(const char *reason, int seconds); /* seconds until the close; < 0: none */
+void forget_envelopes(void);
+
+/* console.c */
+void advance(void);
+void take_input(void);
+bool last_number(char *args, long least, long most, long *result);
+bool open_input(void);
+void watch_input(void);
+void finish_line(void);
+int on_input(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size);
+
+/* server.c */
+int serve(void);
+
+#endif
