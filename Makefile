@@ -12,10 +12,11 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
-BOTS = build/quick_start build/echo_bot
+BOTS = build/quick_start build/echo_bot build/post build/pages
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/requests build/test/loops build/test/lookup \
-	build/test/sandbox build/test/proxy build/test/tls build/test/faults
+	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
+	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
+	build/test/tls build/test/faults
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -34,7 +35,7 @@ help:
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
-	@echo 'make interop    the bot against Node.js: https and the npm package ws'
+	@echo 'make interop    the bot and the Web API against Node.js: https, ws and @slack/web-api'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
 	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
@@ -63,6 +64,12 @@ SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/con
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c
+
+build/post: examples/post.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/post.c -o $@ $(LIBS)
+
+build/pages: examples/pages.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/pages.c -o $@ $(LIBS)
 
 build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.deps
 	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)
@@ -98,6 +105,7 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 	@CC='$(CC)' sh tests/compile/run.sh
 	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh
+	@sh tests/examples.sh build
 	@sh tests/texts.sh
 	@python3 tests/states.py
 
@@ -122,6 +130,8 @@ build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c
 build/test/requests: tests/requests.c
+build/test/socket_mode: tests/socket_mode.c
+build/test/handover: tests/handover.c
 build/test/loops: tests/loops.c
 build/test/lookup: tests/lookup.c
 build/test/sandbox: tests/sandbox.c
@@ -184,8 +194,13 @@ lint: build/.deps
 	@sh tests/deps.sh lint
 	@sh tests/lint.sh
 
-interop: $(BOTS) build/certs/ca.pem
+interop: $(BOTS) build/interop/bodies build/interop/calls build/sandbox build/certs/ca.pem
 	@sh tests/interop/run.sh
+
+build/interop/bodies build/interop/calls: tests/interop/bodies.c tests/interop/calls.c rtm.h \
+		build/.deps
+	@mkdir -p build/interop
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 
 # Install -----------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ for thing in "$@"; do
     bench)
         need valgrind have valgrind
         need gnuplot-nox have gnuplot
+        need libcurl4-openssl-dev header curl/curl.h
         need nodejs have node
         need npm have npm
         need golang-go have go

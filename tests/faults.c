@@ -41,6 +41,7 @@ static struct {
 } server;
 
 static const char *ca_pem;
+static int requests_read; /* whole ones, to /hook */
 
 static char *file_text(const char *path) {
     FILE *in = fopen(path, "rb");
@@ -160,7 +161,12 @@ static void answer_request(void) {
     char url[128];
     static const char message[] = "{\"type\":\"message\",\"channel\":\"C1\",\"text\":\"whole\"}";
     if (!strstr(server.input, "\r\n\r\n")) return;
-    if (!key) {
+    if (!strncmp(server.input, "POST /hook ", 11)) {
+        static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nDone";
+        if (!strstr(server.input, "a=b")) return;
+        requests_read++;
+        answer_bytes(ok, sizeof ok - 1);
+    } else if (!key) {
         snprintf(url, sizeof url, "{\"ok\":true,\"url\":\"wss:\\/\\/localhost:%d\\/x\"}",
                  server.port);
         snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
@@ -338,6 +344,77 @@ static void disturbed_after_every_byte_of_the_client(void **state) {
     every_byte(true);
 }
 
+/* Submitted requests: the session's server is not there, so that theirs alone is disturbed. */
+static struct {
+    int submitted, told, failed;
+} requests;
+
+static void submit_hook(rtm_client *bot);
+
+static void hear_response(rtm_client *bot, const rtm_response *response, void *user) {
+    (void)user;
+    requests.told++;
+    assert_int_equal(response->id, requests.submitted); /* of each one, once */
+    assert_int_equal(requests.told, requests.submitted);
+    if (response->result == RTM_OK) {
+        assert_int_equal(response->body_size, 4);
+        assert_memory_equal(response->body, "Done", 4);
+    } else {
+        assert_true(strlen(response->detail) > 10);
+        requests.failed++;
+    }
+    if (requests.submitted < 3) submit_hook(bot);
+    else rtm_stop(bot);
+}
+
+static void submit_hook(rtm_client *bot) {
+    static const char *const fields[] = { "a", "b", NULL };
+    char url[64];
+    snprintf(url, sizeof url, "https://localhost:%d/hook", server.port);
+    rtm_request request = { .url = url, .fields = fields, .callback = hear_response };
+    requests.submitted++;
+    assert_int_equal(rtm_submit(bot, &request), requests.submitted);
+}
+
+static void request_disturbed(enum fault fault, bool of_input, long after) {
+    int files = open_files();
+    rtm_client *bot = NULL;
+    rtm_config config = { .token = "xoxb-faults", .base_url = "https://localhost:1/", .proxy = "",
+                          .ca_pem = ca_pem, .log = check_line };
+    test_random_state = 2463534242u;
+    assert_int_equal(rtm_create(&config, &bot), RTM_OK);
+    memset(&requests, 0, sizeof requests);
+    server.fault = fault;
+    server.of_input = of_input;
+    server.left = after;
+    server.input_total = server.output_total = requests_read = 0;
+    submit_hook(bot);
+    run(bot, false);
+    assert_int_equal(requests.told, 3);
+    assert_true(requests.failed <= (fault != NONE && fault != DELAY)); /* of the one disturbed */
+    assert_true(requests_read >= 3 - requests.failed && requests_read <= 3); /* none twice */
+    rtm_destroy(bot);
+    assert_int_equal(requests.told, 3);
+    if (server.fd >= 0) server_hang_up(false);
+    server.fault = NONE;
+    assert_int_equal(test_blocks, 0);
+    assert_int_equal(open_files(), files);
+}
+
+static void a_submitted_request_disturbed_after_every_byte(void **state) {
+    bool all = getenv("FAULTS_ALL") != NULL;
+    (void)state;
+    for (int of_input = 0; of_input < 2; of_input++) {
+        request_disturbed(NONE, false, 0);
+        long total = of_input ? server.input_total : server.output_total;
+        assert_true(requests.failed == 0 && total > 500);
+        for (long n = 0; n < total; n++)
+            for (int fault = CUT; fault < FAULTS; fault++)
+                if (all || n % (FAULTS - CUT) == fault - CUT)
+                    request_disturbed((enum fault)fault, of_input, n);
+    }
+}
+
 static void every_allocation_fails(bool ever) {
     bool hit = true;
     for (long i = 1; hit; i++) {
@@ -380,6 +457,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(disturbed_after_every_byte_of_the_server),
         cmocka_unit_test(disturbed_after_every_byte_of_the_client),
+        cmocka_unit_test(a_submitted_request_disturbed_after_every_byte),
         cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(every_allocation_fails_from_then_on)
     };

@@ -611,15 +611,17 @@ static void stop_ends_all_requests_in_each_state(void **state) {
         answers_close = i % 2;
         session = at == RTM_STATE_CALLING ? NO_ANSWER : at == RTM_STATE_UPGRADING ? NO_UPGRADE :
                   at == RTM_STATE_WAITING ? FAILS : OPENS;
-        PLAY({ NULL, KEEP });
+        bool held = i % 2 && at != RTM_STATE_IDLE; /* the first has got a 429 */
+        if (held) PLAY({ LIMITED(""), KEEP }, { NULL, KEEP });
+        else PLAY({ NULL, KEEP });
         start();
         int ids[] = { submit("test.a", 1), submit("test.a", 2), submit("test.b", 3) };
-        if (at != RTM_STATE_IDLE) WAIT_FOR(rtm_get_state(bot) == at && asked_count);
+        if (at != RTM_STATE_IDLE) WAIT_FOR(rtm_get_state(bot) == at && asked_count == 1 + held);
         rtm_stop(bot);
         poll_to_the_end();
         assert_int_equal(last_poll, RTM_E_STOPPED);
         for (size_t j = 0; j < COUNT(ids); j++) has_result(ids[j], RTM_E_STOPPED, 0);
-        assert_string_equal(order, at == RTM_STATE_IDLE ? "" : "a");
+        assert_string_equal(order, at == RTM_STATE_IDLE ? "" : held ? "ab" : "a");
         assert_int_equal(rtm_submit(bot, &(rtm_request){ .method = "test.c" }), RTM_E_STOPPED);
         assert_int_equal(rtm_cancel(bot, ids[0]), RTM_E_ARGUMENT);
         end_client();
@@ -936,47 +938,54 @@ static void cut_off(peer *p, bool reset) {
 
 static void a_kept_connection_lost_while_a_request_is_written_is_replaced(void **state) {
     (void)state;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 16; i++) {
         bool reset = i & 1, fresh = i & 2, again = i & 4;
+        bool reads = i & 8, ends = fresh || again || reads; /* a piece was handed out: it is gone */
         rtm_config config = big_config();
         make_bot(&config);
         next_event("open");
         if (!fresh) submit("test.a", 1);
         WAIT_FOR(done_count == !fresh);
         stalls = true;
-        int id = put((rtm_request){ .method = "test.b", .body = big, .body_size = BIG });
+        begin_read(0, 0);
+        int id = put(reads ? (rtm_request){ .method = "test.b", .read = read_pattern,
+                                            .body_size = BIG }
+                           : (rtm_request){ .method = "test.b", .body = big, .body_size = BIG });
         WAIT_FOR(stalled_peer());
         for (int j = 0; j < 20; j++) server_round(j);
         assert_int_equal(done[id].runs, 0);
         cut_off(stalled_peer(), reset);
-        if (!fresh && again) { /* the one in its place dies as well, and is fresh */
+        if (!fresh && again && !reads) { /* the one in its place dies as well, and is fresh */
             int before = accepted();
             WAIT_FOR(accepted() > before);
             for (int j = 0; j < 20; j++) server_round(j);
             for (peer *p = peers; p < peers + OTHER; p++)
                 if (p->s.fd >= 0 && !p->websocket) cut_off(p, reset);
         }
-        if (fresh || again) WAIT_FOR(done[id].runs);
+        if (ends) WAIT_FOR(done[id].runs);
         stalls = false;
         WAIT_FOR(done[id].runs);
-        if (fresh || again) has_result(id, RTM_E_CLOSED, 0);
+        if (ends) has_result(id, RTM_E_CLOSED, 0);
         else has_result(id, RTM_OK, 200);
-        if (!fresh && !again) assert_int_equal(last_asked()->size, BIG);
-        if (!fresh && !again) assert_true(last_asked()->pattern);
-        assert_string_equal(order, fresh ? "" : again ? "a" : "ab");
+        if (!ends) assert_int_equal(last_asked()->size, BIG);
+        if (!ends) assert_true(last_asked()->pattern);
+        assert_string_equal(order, fresh ? "" : ends ? "a" : "ab");
         end_client();
     }
 }
 
 static void a_connection_closed_while_idle_is_replaced(void **state) {
     (void)state;
-    for (int reset = 0; reset < 2; reset++) {
+    for (int how = 0; how < 3; how++) {
         start_open();
         for (int i = 1; i <= 5; i++) {
             int id = submit("test.a", i);
             WAIT_FOR(done_count == i);
             has_result(id, RTM_OK, 200);
-            if (reset) server_reset(&last_asked()->from->s);
+            if (how == 2) /* which is no answer to what comes next */
+                server_send(&last_asked()->from->s,
+                            "HTTP/1.1 408 Late\r\nContent-Length: 0\r\n\r\n");
+            if (how == 1) server_reset(&last_asked()->from->s);
             else server_close(&last_asked()->from->s);
             if (i % 2) nothing_happens(); /* seen before the next request, or with it */
         }
@@ -1027,6 +1036,7 @@ static void a_body_is_sent_as_it_was_given(void **state) {
         { { .method = "test.a", .json = "{\"a\":[1,\"\xc3\xbc\"]}" }, "application/json",
           "{\"a\":[1,\"\xc3\xbc\"]}" },
         { { .method = "test.a", .json = " [ ] " }, "application/json", " [ ] " },
+        { { .method = "test.a", .json = "5" }, "application/json", "5" },
         { { .method = "test.a", .body = "a&b\r\n=c", .body_size = 7 }, "application/octet-stream",
           "a&b\r\n=c" },
         { { .method = "test.a", .body = "<a>", .body_size = 3, .content_type = "text/xml; a=b" },
@@ -1581,7 +1591,7 @@ static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **
         { OUTSIDE, NULL, "abc" },
         { IN_EVENT, NULL, "abc" },
         { IN_DONE, ECHO, "abc" },
-        { IN_DONE, "HTTP/1.1 500 No\r\nContent-Length: 24\r\n\r\n{\"error\":\"a\",\"number\":1}",
+        { IN_DONE, "HTTP/1.1 500 No\r\nContent-Length: 24\r\n\r\n{\"texts\":\"a\",\"number\":1}",
           "abc" },
         /* The call does not wait for the end of the 429, also where it is of the same method. */
         { OUTSIDE, LIMITED("Retry-After: 5\r\n"), "acba" },
@@ -1604,6 +1614,7 @@ static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **
         if (rows[i / 2].where == IN_EVENT)
             server_send_text(&session_peer()->s, "{\"type\":\"message\"}");
         WAIT_FOR(blocked_result != RTM_E_ARGUMENT);
+        if (rows[i / 2].where == IN_EVENT) next_event("message");
         assert_int_equal(blocked_result, RTM_OK);
         assert_int_equal(blocked.id, 0);
         assert_int_equal(rtm_json_int(rtm_json_get(blocked.data, "number"), 0), 2);
@@ -1812,6 +1823,26 @@ static void old_and_foreign_tokens_are_secrets_too(void **state) {
     has_result(next, RTM_OK, 200);
     assert_int_equal(done[id].runs, 1);
     assert_null(strstr(told, "for-one-call"));
+}
+
+/* Of the many tokens that go by, that which is in use is never forgotten. */
+static void the_token_stays_a_secret_however_many_others_come(void **state) {
+    (void)state;
+    start_open();
+    assert_int_equal(rtm_set_token(bot, "xoxb-in-use"), RTM_OK);
+    for (int i = 0; i < 100; i++) {
+        char token[32];
+        snprintf(token, sizeof token, "xoxb-of-request-%d", i);
+        assert_true(put((rtm_request){ .method = "test.a", .token = token }) > 0);
+        WAIT_FOR(done_count == i + 1);
+    }
+    PLAY({ "HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\n"
+           "{\"ok\":false,\"error\":\"xoxb-in-use\"}", KEEP });
+    int id = submit("test.b", 1);
+    WAIT_FOR(done[id].runs);
+    has_result(id, RTM_E_SLACK, 200);
+    assert_string_equal(done[id].error, "***********");
+    assert_null(strstr(told, "in-use"));
 }
 
 static void what_is_no_token_changes_nothing(void **state) {
@@ -2059,6 +2090,7 @@ static const struct CMUnitTest tests[] = {
     REQUEST(the_connection_is_kept_for_a_minute),
     REQUEST(a_new_token_serves_from_the_next_request_on),
     REQUEST(old_and_foreign_tokens_are_secrets_too),
+    REQUEST(the_token_stays_a_secret_however_many_others_come),
     REQUEST(what_is_no_token_changes_nothing),
     REQUEST(a_bad_request_is_refused_with_a_sentence_of_its_own),
     REQUEST(a_submitted_request_is_a_copy),

@@ -166,7 +166,8 @@ static const char *missing(const struct method *method, const cJSON *args) {
         need += strspn(need, " ");
         char name[64];
         sscanf(need, "%63[^:]:%63s", name, error);
-        if (!cJSON_GetObjectItemCaseSensitive(args, name)) return error;
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(args, name);
+        if (!item || (cJSON_IsString(item) && !*item->valuestring)) return error;
     }
     return NULL;
 }
