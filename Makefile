@@ -12,7 +12,7 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
-BOTS = build/quick_start build/echo_bot build/post build/pages
+BOTS = build/quick_start build/echo_bot build/commands build/post build/pages
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
@@ -29,7 +29,7 @@ help:
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
 	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
-	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
+	@echo 'make soak       1,000 sessions of RTM and of Socket Mode, ended by force: nothing is missed'
 	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
@@ -64,6 +64,9 @@ SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/con
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c
+
+build/commands: examples/commands.c rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/commands.c -o $@ $(LIBS)
 
 build/post: examples/post.c rtm.h build/.deps
 	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/post.c -o $@ $(LIBS)

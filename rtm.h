@@ -26,6 +26,7 @@
    QUICK START
   #define RTM_IMPLEMENTATION
   #include "rtm.h"
+  #include <stdio.h>
   #include <stdlib.h>
 
   static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
@@ -37,15 +38,19 @@
   }
 
   int main(void) {
-      rtm_client *bot;
-      if (rtm_create(&(rtm_config){ .token = getenv("SLACK_API_TOKEN") }, &bot) != RTM_OK) return 1;
-      rtm_on(bot, "message", on_message, NULL);
-      while (rtm_poll(bot, 1000) >= 0) {
-          // the rest of your loop
+      rtm_client *bot = NULL;
+      rtm_config cfg = { .token = getenv("SLACK_API_TOKEN"), .app_token = getenv("SLACK_APP_TOKEN"),
+                         .base_url = getenv("SLACK_API_URL") };
+      if (rtm_create(&cfg, &bot) == RTM_OK) {
+          rtm_on(bot, "message", on_message, NULL);
+          while (rtm_poll(bot, 1000) >= 0) {} // the rest of your loop
       }
+      fprintf(stderr, "%s\n", rtm_error_detail(bot));
       rtm_destroy(bot);
+      return 1;
   }
-     With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping".
+     With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping", over RTM;
+     with SLACK_APP_TOKEN=xapp-... beside it, over Socket Mode, as all new apps of Slack must.
      Nothing happens unless rtm_poll() is called: a bot that never hears anything lacks that call.
 
    CONVENTIONS
@@ -1178,9 +1183,9 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     for (;;) {
         p = rtmi_json_plain_end(p, end);
-        if (p == end || (unsigned char)*p < 0x20) return NULL;
-        if (*p++ == '"') return p;
-        if (p == end || !rtmi_json_is_escape(*p)) return NULL;
+        if (p == end) return NULL;
+        if (*p == '"') return p + 1;
+        if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
         if (*p++ != 'u') continue;
         for (int i = 0; i < 4; i++, p++)
             if (p == end || rtmi_hex(*p) < 0) return NULL;
@@ -1272,15 +1277,15 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = rtmi_json_scalar_end(p, end);
         }
         if (!p) return false;
-        for (;;) { /* values end here, as many as close */
+        while (depth) { /* values end here, as many as close */
             if (depth == 1 && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
-            if (!depth || p == end || *p != closer[depth - 1]) break;
-            p++;
-            depth--;
+            if (p == end) return false;
+            if (*p == ',') break;
+            if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
-        if (p == end || *p++ != ',') return false;
+        p++;
         in_object = closer[depth - 1] == '}';
     }
     document->values = values;
@@ -1697,8 +1702,7 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
 static const char *rtmi_http_content_length(rtmi_http *http, char *value) {
     for (;; value++) {
         value += strspn(value, " \t");
-        if (!rtmi_is_digit(*value)) return "Content-Length is not a number, or too large";
-        uint64_t length = strtoull(value, &value, 10);
+        uint64_t length = rtmi_is_digit(*value) ? strtoull(value, &value, 10) : UINT64_MAX;
         value += strspn(value, " \t");
         if (length > INT64_MAX || (*value && *value != ','))
             return "Content-Length is not a number, or too large";
@@ -2064,16 +2068,10 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
 /* Appends a frame, FIN set, masked as every client frame (section 5.3). */
 static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t size,
                           const unsigned char mask[4]) {
-    unsigned char header[14] = { (unsigned char)(0x80 | opcode) };
-    size_t header_size = 2;
-    if (size < 126) {
-        header[1] = (unsigned char)(0x80 | size);
-    } else {
-        header_size += size < 65536 ? 2 : 8;
-        header[1] = (unsigned char)(0x80 | (size < 65536 ? 126 : 127));
-        size_t left = size;
-        for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
-    }
+    unsigned length = size < 126 ? (unsigned)size : size < 65536 ? 126 : 127;
+    unsigned char header[14] = { (unsigned char)(0x80 | opcode), (unsigned char)(0x80 | length) };
+    size_t header_size = length < 126 ? 2 : length == 126 ? 4 : 10, left = size;
+    for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
     memcpy(header + header_size, mask, 4);
     if (!rtmi_buf_reserve(out, header_size + 4 + size)) return false;
     rtmi_buf_add(out, header, header_size + 4);
@@ -2292,15 +2290,6 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-static void rtmi_trust_init(rtmi_trust *trust, br_ssl_engine_context *engine) {
-    trust->methods = br_x509_minimal_vtable;
-    trust->methods.start_chain = rtmi_trust_start_chain;
-    trust->methods.end_chain = rtmi_trust_end_chain;
-    trust->minimal.vtable = &trust->methods;
-    trust->engine = engine;
-    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-}
-
 /* A sentence for what BearSSL reports: what is wrong, and what to do about it. */
 static const char *rtmi_tls_error(int error) {
     static const struct { short error; const char *sentence; } known[] = {
@@ -2411,10 +2400,10 @@ typedef struct rtmi_conn {
     int fd;
     short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
-    bool ready;       /* poll() reported something, and no recv() has emptied the socket since */
+    bool readable;     /* poll() reported something, and no recv() has emptied the socket since */
     bool ending;      /* poll() reported the end of the connection: it is behind what came before */
     bool received;    /* bytes came, since whoever asks set it to false */
-    bool finished;    /* FIN came: the peer sends nothing more */
+    bool fin_received; /* the peer sends nothing more */
     bool more;        /* there is more to send than what waits in `out` */
     bool paused;      /* nothing is read until `out` has been sent */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
@@ -2505,13 +2494,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (!lookup->count) lookup->error = EAI_NONAME;
 }
 
-#ifdef RTM_NO_THREADS
-static bool rtmi_lookup_start(rtmi_lookup *lookup) {
-    rtmi_lookup_run(lookup);
-    lookup->progress = RTMI_LOOKUP_DONE;
-    return true;
-}
-#else
+#ifndef RTM_NO_THREADS
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
     int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
@@ -2523,15 +2506,10 @@ static void *rtmi_lookup_thread(void *argument) {
 }
 
 /* No signal of the program's may arrive in a thread that it does not know of. */
-static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
-    if (rtmi_is_address(lookup->host)) {
-        rtmi_lookup_run(lookup);
-        lookup->progress = RTMI_LOOKUP_DONE;
-        return true;
-    }
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
     pthread_attr_init(&detached);
@@ -2545,6 +2523,15 @@ static bool rtmi_lookup_start(rtmi_lookup *lookup) {
     return !error;
 }
 #endif
+
+static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+#ifndef RTM_NO_THREADS
+    if (!rtmi_is_address(lookup->host)) return rtmi_lookup_start_thread(lookup);
+#endif
+    rtmi_lookup_run(lookup);
+    lookup->progress = RTMI_LOOKUP_DONE;
+    return true;
+}
 
 static void rtmi_lookup_abandon(rtmi_lookup *lookup) {
     if (lookup && RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_ABANDONED) == RTMI_LOOKUP_DONE)
@@ -2611,12 +2598,6 @@ static void rtmi_network_close(rtmi_network *network) {
 
 /* Sockets ------------------------------------------------------------------------------------- */
 
-static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, const rtmi_buf *secrets) {
-    conn->network = network;
-    conn->error.secrets = secrets;
-    conn->fd = -1;
-}
-
 static void rtmi_conn_free_trust(rtmi_conn *conn) {
     if (!conn->trust) return;
     rtmi_trust_free_anchors(conn->trust); /* a chain that was cut short left them */
@@ -2663,19 +2644,19 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (n >= 0) return (size_t)n;
     if (rtmi_is_transient(errno)) return 0;
     conn->send_error = errno;
-    conn->ready = true;
+    conn->readable = true;
     return 0;
 }
 
 /* Receives at most what is left of this step's budget. */
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     *received = 0;
-    if (!conn->ready || !conn->budget) return RTM_E_AGAIN;
+    if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->ready = n == (ssize_t)size || (n > 0 && conn->ending);
+    conn->readable = n == (ssize_t)size || (n > 0 && conn->ending);
     if (n == 0) {
-        conn->finished = true;
+        conn->fin_received = true;
         return rtmi_conn_closed(conn);
     }
     if (n < 0) {
@@ -2731,7 +2712,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 #ifdef SO_NOSIGPIPE
     setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-    conn->ready = conn->ending = false;
+    conn->readable = conn->ending = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
@@ -2758,8 +2739,9 @@ static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int err
 
 /* TLS ----------------------------------------------------------------------------------------- */
 
-/* AES-GCM first where the machine has instructions for it, else ChaCha20: a fifth of the cost. */
-static void rtmi_tls_suites(br_ssl_engine_context *engine) {
+/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
+static void rtmi_tls_profile(rtmi_tls *tls) {
+    /* AES-GCM first where the machine has instructions for it: a fifth of ChaCha20's cost. */
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -2769,15 +2751,10 @@ static void rtmi_tls_suites(br_ssl_engine_context *engine) {
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
     };
     bool fast_aes = br_aes_x86ni_ctr_get_vtable() || br_aes_pwr8_ctr_get_vtable();
-    br_ssl_engine_set_suites(engine, suites + (fast_aes ? 2 : 0), 6);
-}
-
-/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
-static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_context *engine = &tls->client.eng;
     br_ssl_client_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    rtmi_tls_suites(engine);
+    br_ssl_engine_set_suites(engine, suites + (fast_aes ? 2 : 0), 6);
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
     for (int i = 0; i < 3; i++) br_ssl_engine_set_hash(engine, br_sha256_ID + i, rtmi_sha2[i]);
@@ -2786,12 +2763,9 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
-}
-
-/* Keeps the session for the next handshake with this peer, where there is memory for it. */
-static void rtmi_tls_session_keep(const rtmi_conn *conn) {
-    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer);
-    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
+    /* Else BearSSL asks the server for records as small as ours: most events would lie in two. The
+       field is not in its manual; 14 is 16 KiB, the size of `in`, and nothing to ask for. */
+    engine->log_max_frag_len = 14;
 }
 
 static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
@@ -2804,12 +2778,18 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     conn->trust = rtmi_alloc(sizeof *conn->trust);
     if (!conn->tls || !conn->trust) return rtmi_out_of_memory(&conn->error);
     if (RTM_RANDOM(seed, sizeof seed)) return rtmi_no_random(&conn->error);
-    conn->trust->host = conn->peer.host;
-    conn->trust->ca_pem = conn->network->ca_pem;
-    conn->trust->ca_file = conn->network->ca_file;
     br_ssl_engine_context *engine = &conn->tls->client.eng;
+    rtmi_trust *trust = conn->trust;
+    trust->methods = br_x509_minimal_vtable;
+    trust->methods.start_chain = rtmi_trust_start_chain;
+    trust->methods.end_chain = rtmi_trust_end_chain;
+    trust->minimal.vtable = &trust->methods;
+    trust->engine = engine;
+    trust->host = conn->peer.host;
+    trust->ca_pem = conn->network->ca_pem;
+    trust->ca_file = conn->network->ca_file;
     rtmi_tls_profile(conn->tls);
-    rtmi_trust_init(conn->trust, engine);
+    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
     rtmi_host *known = rtmi_network_host(conn->network, &conn->peer);
@@ -2887,7 +2867,6 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    if (conn->fd < 0) return;
     rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
 }
 
@@ -2971,7 +2950,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = conn->more = conn->paused = false;
+    conn->fin_received = conn->more = conn->paused = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;
@@ -2980,13 +2959,13 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
 
 /* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
-    rtm_result result = RTM_OK;
     if (conn->tls) {
-        result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
-        if (result != RTM_OK) return result;
-        *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
-        return RTM_OK;
+        rtm_result result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
+        if (result == RTM_OK)
+            *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
+        return result;
     }
+    rtm_result result = RTM_OK;
     if (conn->read_at == conn->read_end) {
         conn->read_at = 0;
         result = rtmi_conn_receive(conn, conn->read_buffer, RTMI_READ_BUFFER, &conn->read_end);
@@ -2999,12 +2978,6 @@ static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *siz
 static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     if (conn->tls) br_ssl_engine_recvapp_ack(&conn->tls->client.eng, size);
     else conn->read_at += size;
-}
-
-/* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS (even
-   if ours could not be sent), else a FIN, which anybody could have sent. */
-static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
-    return conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
 }
 
 /* Whether there is something to do that no poll() would tell of: bytes to read that are at hand, or
@@ -3070,7 +3043,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     int error = 0;
     socklen_t size = sizeof error;
-    if (!conn->ready) {
+    if (!conn->readable) {
         bool last = conn->tried == conn->addresses; /* it has until the deadline */
         if (last || now < conn->step_deadline) return RTM_E_AGAIN;
         return rtmi_conn_next_address(conn, now, ETIMEDOUT);
@@ -3126,7 +3099,8 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
         return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
                          "insist on TLS 1.3 or the extended master secret?", conn->peer.host);
     if (result != RTM_OK) return result;
-    rtmi_tls_session_keep(conn);
+    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer); /* to resume the next time */
+    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
     rtmi_conn_free_trust(conn);
     conn->phase = RTMI_CONN_READY;
     return RTM_OK;
@@ -3208,7 +3182,9 @@ typedef struct rtmi_exchange {
 
 static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
                                rtmi_error *error) {
-    rtmi_conn_init(&exchange->conn, network, error->secrets);
+    exchange->conn.network = network;
+    exchange->conn.error.secrets = error->secrets;
+    exchange->conn.fd = -1;
     exchange->document.error = error;
 }
 
@@ -3251,7 +3227,7 @@ static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *pe
         !conn->http.keep_alive || conn->http.part != RTMI_HTTP_COMPLETE ||
         !rtmi_same_peer(&conn->peer, peer) || now - conn->used_at >= RTMI_KEEP_ALIVE_MS)
         return false;
-    conn->ready = true; /* has the server closed it meanwhile? */
+    conn->readable = true; /* has the server closed it meanwhile? */
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
@@ -3330,7 +3306,10 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             rtmi_conn_consume(conn, used);
         } else {
             if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
-            what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
+            /* Nobody cut it short: close_notify within TLS (even if ours could not be sent), else a
+               FIN, which anybody could have sent. */
+            bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
+            what = rtmi_http_end(&conn->http, clean);
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
         if (what == RTMI_HTTP_BAD)
@@ -3437,7 +3416,8 @@ typedef struct rtmi_session {
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
     bool drop;           /* to be ended: ... */
     rtm_result dropped;  /* ... RTM_OK = because another is wanted, else `error` says why */
-    bool leaving;        /* Slack will end it: another is to take over */
+    bool leaving;        /* Slack will end it: another is to take over ... */
+    bool last;           /* ... but that was refused for good: there will be none */
     bool retired;        /* another has taken over: its end is not told */
     bool said_hello;
     unsigned number;     /* differs in its lowest bit from that of the other session */
@@ -3528,7 +3508,7 @@ struct rtm_client {
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
-    bool fell_short;    /* one of them had said hello */
+    bool had_short_session; /* one of them had said hello */
     int last_id;
     rtmi_document document; /* the event being read or dispatched */
     rtmi_buf inbox;         /* Socket Mode: texts that were acknowledged, and not delivered */
@@ -3566,6 +3546,44 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     va_end(arguments);
     rtmi_redact(line, cut, rtmi_secrets(&client->error));
     client->settings.log(line, client->settings.log_user);
+}
+
+/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
+   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
+static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
+    rtmi_buf_add(secrets, text, length);
+    rtmi_buf_add(secrets, "\0", 2);
+    secrets->size--;
+}
+
+/* The same for a token that may be there already. Of those that came after the configuration the
+   last RTMI_TOKENS are kept, and the one in use; false when there is no memory. */
+static bool rtmi_add_token(rtm_client *client, const char *token) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    const char *in_use = client->settings.token ? client->settings.token : "";
+    size_t length = strlen(token), none = secrets->size, oldest = none, same = none, count = 0;
+    if (length < 4) return true;
+    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
+        bool fixed = at < client->settings.secrets_fixed;
+        if (!strcmp(secrets->data + at, token)) same = at;
+        if (fixed && same == at) return true;
+        if (!fixed && oldest == none && strcmp(secrets->data + at, in_use) != 0) oldest = at;
+        count += !fixed;
+    }
+    if (!rtmi_buf_reserve(secrets, length + 2)) {
+        secrets->failed = false;
+        return false;
+    }
+    size_t gone = same != none ? same : count >= RTMI_TOKENS ? oldest : none;
+    if (gone != none) {
+        size_t size = strlen(secrets->data + gone) + 1;
+        secrets->size -= size;
+        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
+    }
+    rtmi_add_secret(client, token, length);
+    return true;
 }
 
 /* Dispatch ------------------------------------------------------------------------------------ */
@@ -3870,7 +3888,7 @@ static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, 
 /* Slack will end the session. Another takes over, unless its end is to be final. */
 static void rtmi_leave(const rtm_client *client, rtmi_session *session) {
     if (client->settings.no_auto_reconnect) session->drop = true;
-    else session->leaving = true;
+    else session->leaving = !session->last;
 }
 
 /* Delivers an event that stands in client->document. */
@@ -4256,7 +4274,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
         rtmi_buf_add(path, url_path, url_path_size);
     rtmi_buf_free(out);
     rtmi_write_request(out, "POST", path->data, path->size, &peer, headers);
-    if (path->failed) out->failed = true;
+    if (path->failed || !rtmi_add_token(client, by_url ? "" : token)) out->failed = true;
     if (!by_url && !rtmi_find_header(headers, "Authorization"))
         rtmi_buf_text(out, "Authorization: Bearer ", token, "\r\n");
     rtmi_write_header(out, headers, "Content-Type", request->content_type);
@@ -4279,10 +4297,10 @@ static int rtmi_backoff(rtm_client *client, const rtmi_session *session, bool la
     uint32_t random = 0;
     int wait = 0, asked = session->retry_after;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    bool at_once = lasted || (session->said_hello && !client->fell_short);
+    bool at_once = lasted || (session->said_hello && !client->had_short_session);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
-    client->fell_short = !lasted && (client->fell_short || session->said_hello);
+    client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
     if (asked >= 0) {
         wait = asked;
     } else if (!at_once) {
@@ -4346,6 +4364,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->retry_after = -1;
     session->cause = RTM_OK;
     session->said_hello = session->drop = session->leaving = session->pong_due = false;
+    session->last = false;
     session->dropped = RTM_OK;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
@@ -4760,6 +4779,7 @@ static void rtmi_step_sessions(rtm_client *client) {
     bool ended = second && (second->state == RTM_STATE_FINISHED ||
                             (second->retired && second->state == RTM_STATE_WAITING));
     /* A retired one stays for its second: what it brought may yet come from the other. */
+    client->session[0]->last |= ended && !second->retired;
     if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
         rtmi_end_handover(client);
     first = client->session[0];
@@ -4791,7 +4811,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
     }
     if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
     for (int i = 0; i < count; i++) {
-        if (fds[i + 1].revents) conns[i]->ready = true;
+        if (fds[i + 1].revents) conns[i]->readable = true;
         if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
     }
     if (!fds[0].revents) return;
@@ -4826,37 +4846,6 @@ static size_t rtmi_strip(const char **text) {
     size_t length = strlen(*text);
     while (length && strchr(" \t\r\n\v\f", (*text)[length - 1])) length--;
     return length;
-}
-
-/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
-   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
-static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
-    rtmi_buf_add(secrets, text, length);
-    rtmi_buf_add(secrets, "\0", 2);
-    secrets->size--;
-}
-
-/* The same for a token that may be there already. Of those that came after the configuration the
-   last RTMI_TOKENS are kept; false when there is no memory. */
-static bool rtmi_add_token(rtm_client *client, const char *token) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    size_t fixed = client->settings.secrets_fixed, count = 0;
-    if (!*token) return true;
-    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
-        if (!strcmp(secrets->data + at, token)) return true;
-        count += at >= fixed;
-    }
-    if (count >= RTMI_TOKENS) {
-        size_t oldest = strlen(secrets->data + fixed) + 1;
-        secrets->size -= oldest;
-        memmove(secrets->data + fixed, secrets->data + fixed + oldest, secrets->size + 1 - fixed);
-    }
-    rtmi_add_secret(client, token, strlen(token));
-    bool added = !secrets->failed;
-    secrets->failed = false;
-    return added;
 }
 
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
@@ -5304,7 +5293,7 @@ static void rtmi_queue_rest(rtm_client *client) {
     rtmi_conn *conn = &exchange->conn;
     if (!rtmi_is_over(client) && conn->phase == RTMI_CONN_READY &&
         client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
-        (!conn->ready || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
+        (!conn->readable || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
     rtmi_exchange_delete(exchange);
     client->queue.exchange = NULL;
 }

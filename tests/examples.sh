@@ -66,5 +66,35 @@ PAGE=3 "$build/pages" C7 >"$dir/out" 2>&1 || fail 'pages'
     "$(echo '7 6 5 4 3 2 1' | sed 's/[0-9]/message &/g; s/ \(m\)/\1/g')" ] || fail 'the pages'
 ! "$build/pages" '' >"$dir/out" 2>&1 || fail 'pages of no channel'
 grep -q 'channel_not_found' "$dir/out" || fail 'pages says what is wrong'
+
+# commands: who may, an answer in the acknowledgement, one that comes later, a button
+start
+SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1,U0HUMAN "$build/commands" >"$dir/out" 2>&1 &
+bot=$!
+printf '%s\n' /wait '/slash /load' '/slash /backup' '/click backup' >&3
+sees 'answers /load (for you alone): [blocks] load *'
+sees 'answers /backup (for you alone): backing up ...'
+sees 'answers backup (for you alone): one is under way'
+sees 'answers /backup (for you alone): backed up'
+kill $bot
+start
+SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1 "$build/commands" >"$dir/out" 2>&1 &
+bot=$!
+printf '%s\n' /wait '/slash /load' >&3
+sees 'answers /load (for you alone): this is not for you'
+kill $bot
+
+# quick_start: says what is wrong, and answers in both worlds
+! SLACK_API_TOKEN= "$build/quick_start" >"$dir/out" 2>&1 || fail 'no token'
+grep -q 'token: it is empty' "$dir/out" || fail 'quick_start says that there is no token'
+for app in '' xapp-sandbox; do
+    start
+    if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
+    "$build/quick_start" >"$dir/out" 2>&1 &
+    bot=$!
+    printf '%s\n' /wait ping '/expect pong' >&3
+    sees '/expect pong: seen'
+    kill $bot
+done
 stop
-echo 'PASS examples: post, pages'
+echo 'PASS examples: post, pages, commands, quick_start'
