@@ -914,7 +914,8 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
                     send_event(b, old);
                     pump(a, b);
                 }
-        bool to_b = app && (dead ? hello : hello && (lcg = lcg * 1103515245 + 12345, lcg >> 16 & 1));
+        lcg = lcg * 1103515245 + 12345;
+        bool to_b = app && hello && (dead || (lcg >> 16 & 1));
         if (gap || (app && dead && !hello)) continue; /* nobody to take it: app: it comes later */
         was_sent[n] = 1;
         sent_by[n] = (unsigned char)((round + to_b) % 128);
