@@ -4753,7 +4753,7 @@ static void rtmi_begin_handover(rtm_client *client) {
     second->number = first->number + 1;
     second->deadline = client->now + rtmi_backoff(client, first, lasted);
     client->session[1] = second;
-    rtmi_log(client, "Slack will end the session: another is to take over");
+    rtmi_log(client, "the session will be ended: another is to take over");
 }
 
 static void rtmi_end_handover(rtm_client *client) {
