@@ -20,7 +20,8 @@ start() { # a new sandbox, with lines from a pipe
     exec 3>"$dir/lines"
     n=0
     while [ ! -s "$dir/port" ] && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done
-    export SLACK_API_URL="https://localhost:$(cat "$dir/port")/api/"
+    SLACK_API_URL="https://localhost:$(cat "$dir/port")/api/"
+    export SLACK_API_URL
 }
 stop() {
     [ -n "$sandbox" ] || return 0
@@ -121,7 +122,7 @@ sees 'answers /load (for you alone): this is not for you'
 kill $bot
 
 # quick_start: says what is wrong, and answers in both worlds
-! SLACK_API_TOKEN= "$build/quick_start" >"$dir/out" 2>&1 || fail 'no token'
+! SLACK_API_TOKEN="" "$build/quick_start" >"$dir/out" 2>&1 || fail 'no token'
 grep -q 'token: it is empty' "$dir/out" || fail 'quick_start says that there is no token'
 for app in '' xapp-sandbox; do
     start
