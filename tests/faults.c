@@ -1,6 +1,6 @@
 /* A whole session over TLS, in RTM, and in Socket Mode with a handover in it, disturbed after every
-   byte of either direction: cut, reset, stalled or delayed; then with every allocation failing, once
-   and for ever. The client must tell, recover, deliver nothing that was not whole and no envelope
+   byte of either direction: cut, reset, stalled or delayed; then with every allocation failing,
+   once and for ever. The client must tell, recover, deliver nothing that was not whole and no envelope
    twice, leak nothing, and never wait longer than rtm_poll may.
    The server is BearSSL's, in this process and on a fake clock, so that each run is the same. */
 #define _GNU_SOURCE
@@ -216,8 +216,8 @@ static void answer_request(peer *p) {
     p->input_size = 0;
 }
 
-/* A message of the client is acknowledged, its CLOSE answered; its first acknowledgement is followed
-   by a `disconnect`. */
+/* A message of the client is acknowledged, its CLOSE answered; its first acknowledgement is
+   followed by a `disconnect`. */
 static void answer_frames(peer *p) {
     while (p->input_size >= 6) {
         size_t size = (size_t)(p->input[1] & 0x7f);

@@ -1,5 +1,5 @@
 /* Socket Mode: envelopes and their acknowledgements, what is delivered of them and how often, what
-   cannot be read, floods, and the ways in which Slack ends a session. Handovers are in handover.c. */
+   cannot be read, floods, and the ways in which Slack ends a session. For handovers: handover.c. */
 #include "server.h"
 
 #define EVENT(id, event)                                                                     \
@@ -490,8 +490,8 @@ static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void
         rtm_on(bot, "slash_commands", end_by_program, &stop);
         reply_json = row & 2 ? "{}" : NULL;
         server_send_envelope(&slack, "E1", "slash_commands", COMMAND("/x"));
-        if (reply_json) server_expect(&slack, RTMI_WS_TEXT, "{\"envelope_id\":\"E1\",\"payload\":{}}");
-        else server_expect_ack(&slack, "E1");
+        server_expect(&slack, RTMI_WS_TEXT, reply_json ? "{\"envelope_id\":\"E1\",\"payload\":{}}"
+                                                       : "{\"envelope_id\":\"E1\"}");
         server_expect_close(&slack, 1000);
         server_free(&other);
         end_bot();
@@ -592,8 +592,8 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
         { "{\"envelope_id\":\"N3\",\"type\":\"strange\"}", "N3", "strange", RTM_OK },
         { "{\"envelope_id\":\"a\\\"b\\/\\u00e4\",\"type\":\"strange\"}", "a\\\"b\\/\\u00e4",
           "strange", RTM_OK },
-        { "{\"payload\":{\"envelope_id\":\"inner\"},\"type\":\"strange\",\"envelope_id\":\"outer\"}",
-          "outer", "strange", RTM_OK },
+        { "{\"payload\":{\"envelope_id\":\"inner\"},\"type\":\"strange\","
+          "\"envelope_id\":\"outer\"}", "outer", "strange", RTM_OK },
         { with_long_id, long_id, "strange", RTM_OK },
         { with_huge_id, NULL, "strange", RTM_OK },
         { "{\"envelope_id\":\"P1\",\"type\":\"events_api\",\"payload\":7}", "P1", "Unknown",
@@ -601,8 +601,8 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
         { "{\"envelope_id\":\"P2\",\"type\":\"events_api\",\"payload\":[{\"event\":1}]}", "P2",
           "Unknown", RTM_OK },
         { "{\"envelope_id\":\"P3\",\"type\":\"events_api\"}", "P3", "events_api", RTM_OK },
-        { "{\"envelope_id\":\"P4\",\"type\":\"events_api\",\"payload\":{\"type\":\"x\",\"event\":7}}",
-          "P4", "x", RTM_OK },
+        { "{\"envelope_id\":\"P4\",\"type\":\"events_api\",\"payload\":{\"type\":\"x\","
+          "\"event\":7}}", "P4", "x", RTM_OK },
         { "{\"envelope_id\":\"P5\",\"type\":\"slash_commands\",\"payload\":\"/x\"}", "P5",
           "slash_commands", RTM_OK },
         { "{\"envelope_id\":\"J1\",\"type\":\"events_api\",\"payload\":", "J1", "error",
@@ -651,7 +651,8 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
             }
             for (int n = 0; !*was && rows[i].id && n < 5; n++) { /* perhaps behind its callbacks */
                 server_round(n);
-                if (server_try_frame(&slack, &got)) snprintf(was, sizeof was, "%.10900s", got.payload);
+                if (server_try_frame(&slack, &got))
+                    snprintf(was, sizeof was, "%.10900s", got.payload);
             }
             snprintf(ack, sizeof ack, "{\"envelope_id\":\"%s\"}", rows[i].id ? rows[i].id : "");
             if (strcmp(was, rows[i].id ? ack : "")) fail_msg("row %zu: %.200s", i, was);
@@ -856,7 +857,7 @@ static void a_server_that_reads_nothing_is_not_read_and_then_given_up(void **sta
         if (n > 0) at += (size_t)n;
         rtm_poll(bot, 0);
     }
-    assert_true(client_taken > 20000);
+    assert_in_range(client_taken, 20000, sizeof flood / 2);
     long long taken = client_taken;
     assert_true(test_bytes - before < 256 * 1024);
     rtm_poll(bot, 0);
@@ -1083,7 +1084,8 @@ static void one_bot_runs_in_both_worlds(void **state) {
         if (app) server_send_envelope(&slack, "E1", "events_api",
                                       EVENT("Ev1", "{\"type\":\"message\",\"text\":\"ping\"}"));
         else server_send_text(&slack, "{\"type\":\"message\",\"text\":\"ping\"}");
-        assert_string_equal(next_event("message")->data, "{\"type\":\"message\",\"text\":\"ping\"}");
+        assert_string_equal(next_event("message")->data,
+                            "{\"type\":\"message\",\"text\":\"ping\"}");
         request got;
         if (app) {
             server_expect_ack(&slack, "E1");
