@@ -1,7 +1,7 @@
 /* A whole session over TLS, in RTM, and in Socket Mode with a handover in it, disturbed after every
    byte of either direction: cut, reset, stalled or delayed; then with every allocation failing,
-   once and for ever. The client must tell, recover, deliver nothing that was not whole and no envelope
-   twice, leak nothing, and never wait longer than rtm_poll may.
+   once and for ever. The client must tell, recover, deliver nothing that was not whole and no
+   envelope twice, leak nothing, and never wait longer than rtm_poll may.
    The server is BearSSL's, in this process and on a fake clock, so that each run is the same. */
 #define _GNU_SOURCE
 #include <poll.h>
