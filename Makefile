@@ -54,25 +54,18 @@ build/.deps: tests/deps.sh
 
 examples: $(BOTS) build/sandbox build/certs/ca.pem
 
-build/quick_start: examples/quick_start.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/quick_start.c -o $@ $(LIBS)
-
-build/echo_bot: examples/echo_bot.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/echo_bot.c -o $@ $(LIBS)
+$(BOTS): rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/$(@F).c -o $@ $(LIBS)
+build/quick_start: examples/quick_start.c
+build/echo_bot: examples/echo_bot.c
+build/commands: examples/commands.c
+build/post: examples/post.c
+build/pages: examples/pages.c
 
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c
-
-build/commands: examples/commands.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/commands.c -o $@ $(LIBS)
-
-build/post: examples/post.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/post.c -o $@ $(LIBS)
-
-build/pages: examples/pages.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/pages.c -o $@ $(LIBS)
 
 build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.deps
 	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)

@@ -142,8 +142,8 @@
      Socket Mode: each envelope is acknowledged once, when it is read, before any callback runs; one
      that takes an answer (accepts_response_payload) when rtm_reply is called, before a blocking
      call, or when its callbacks have returned. A repeated one is acknowledged again and not
-     delivered again: the last 256 envelope and event ids are remembered, but not by a program that
-     is started anew, which may so see an event twice. What is read waits for its callbacks, which
+     delivered again: the ids of the last 256 events are remembered, but not by a program that is
+     started anew, which may so see an event twice. What is read waits for its callbacks, which
      run for 50 ms at most before rtm_poll reads on. disconnect with too_many_websockets is
      a failure, with link_disabled the next attempt comes in 300 s.
 
@@ -3254,7 +3254,7 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange, size_t size)
     if (!rtmi_buf_reserve(out, size)) return rtmi_out_of_memory(&exchange->conn.error);
     char *to = out->data + out->size;
     size_t got = size;
-    if (payload->read) got = payload->read(to, size, payload->user);
+    if (payload->read) got = (*payload->read)(to, size, payload->user);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
         return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "`read` ended the body of %s after "
@@ -3993,16 +3993,15 @@ static bool rtmi_is_congested(rtmi_conn *conn) {
     return conn->paused;
 }
 
-/* Whether an envelope came before, or its event in another; if not, both are noted. */
+/* Whether an envelope came before, or its event in another; if not, it is noted, by the id of the
+   event where it has one. */
 static bool rtmi_is_repeated(rtm_client *client, rtm_json root, rtm_json id) {
     rtm_json event_id = rtm_json_get(root, "payload.event_id");
+    if (event_id.size) id = event_id;
     uint64_t hash = rtmi_hash(id.text, id.size);
-    uint64_t event_hash = rtmi_hash(event_id.text, event_id.size);
-    if (rtmi_find_seen(client, hash) || (event_id.size && rtmi_find_seen(client, event_hash)))
-        return true;
-    rtmi_add_seen(client, hash);
-    if (event_id.size) rtmi_add_seen(client, event_hash);
-    return false;
+    bool repeated = rtmi_find_seen(client, hash) != NULL;
+    if (!repeated) rtmi_add_seen(client, hash);
+    return repeated;
 }
 
 /* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. */

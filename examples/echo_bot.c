@@ -48,7 +48,7 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
 /* /echo TEXT: the answer goes back in the acknowledgement, with a button under it. */
 static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
     size_t size;
-    char answer[4096];
+    char answer[16384];
     const char *text = rtm_json_raw(rtm_json_get(event->data, "text"), &size); /* JSON already */
     (void)user;
     snprintf(answer, sizeof answer,

@@ -37,35 +37,71 @@ sees() { # TEXT: the sandbox has printed it, or will within 5 s
         sleep 0.1
     done
 }
+ends() { # CODE TEXT COMMAND...: it exits with CODE and says TEXT
+    code=$1 text=$2 ended=0
+    shift 2
+    "$@" >"$dir/out" 2>&1 || ended=$?
+    [ $ended = "$code" ] || fail "$* exits with $ended"
+    grep -qF -- "$text" "$dir/out" || fail "$* does not say: $text"
+}
 : >"$dir/out"
 
-# post: a text, an answer in its thread, a long text, a file, and what is refused
+# post: texts, as they are and in pieces, an answer in a thread, a file
 start
 echo 'up 3 days & <well>' | "$build/post" '#ops' >"$dir/out" || fail 'post'
 sees 'posted: up 3 days &amp; &lt;well&gt;\n'
 echo below | "$build/post" -t "$(cat "$dir/out")" '#ops' >"$dir/out2" || fail 'post -t'
 sees "posted in thread $(cat "$dir/out"): below"
-awk 'BEGIN { for (i = 1; i <= 1000; i++) print "line " i }' | "$build/post" '#long' >"$dir/out" ||
-    fail 'post of a long text'
-[ "$(wc -l <"$dir/out")" = 3 ] || fail 'a long text becomes three messages'
-head -c 3000000 /dev/zero >"$dir/file"
-"$build/post" -f "$dir/file" C0SANDBOX >"$dir/out" 2>&1 || fail 'post -f'
-sees 'uploaded file: 3000000 bytes'
+echo '/ratelimit chat.postMessage 1' >&3
+sees '/ratelimit: chat.postMessage'
+echo later | "$build/post" '#ops' >"$dir/out" 2>&1 || fail 'post at a rate limit'
+sees 'chat.postMessage: ratelimited for 1 s'
+sees 'posted: later\n'
+seq 400000 >"$dir/file"
+"$build/post" -t 1.2 -f "$dir/file" C0SANDBOX >"$dir/out" 2>&1 || fail 'post -f'
+sees "uploaded file: $(wc -c <"$dir/file") bytes, SHA-256 $(sha256sum "$dir/file" | cut -c1-8)"
 sees 'shared the file file'
-! SLACK_API_TOKEN=wrong "$build/post" '#ops' </etc/passwd >"$dir/out" 2>&1 || fail 'a wrong token'
-grep -q 'invalid_auth: check the token' "$dir/out" || fail 'post says what is wrong'
-! "$build/post" -f /no/such/file C1 >"$dir/out" 2>&1 || fail 'a file that is not there'
+sees 'posted in thread 1.2: (a file)'
 
-# pages: seven messages, three at a time, and a rate limit in between
-i=0
-while [ $((i += 1)) -le 7 ]; do echo "message $i" | "$build/post" C7 >/dev/null; done
+start
+repeat() { awk -v n="$1" -v c="$2" 'BEGIN { while (n-- > 0) printf "%s", c }'; }
+{ repeat 1999 a; echo; repeat 1999 b; echo; repeat 1999 c; } | "$build/post" '#lines' >"$dir/out"
+{ repeat 4000 é; echo; echo; } | "$build/post" '#characters' >>"$dir/out"
+repeat 4001 x | "$build/post" '#line' >>"$dir/out"
+[ "$(wc -l <"$dir/out")" = 5 ] || fail 'a time stamp for each message'
+printf 'posted: %s\n' "$(repeat 1999 a)\\n$(repeat 1999 b)" "$(repeat 1999 c)" "$(repeat 4000 é)" \
+    "$(repeat 4000 x)" x >"$dir/wanted"
+grep -o 'posted: .*' "$dir/sandbox" | cmp -s - "$dir/wanted" || fail 'a long text in messages'
+
+# post: what it refuses, and what Slack refuses
+post=$build/post
+ends 2 'usage: post' "$post"
+ends 2 'usage: post' "$post" -x C1
+ends 1 'there is nothing to post' "$post" C1 </dev/null
+ends 1 '-f posts it as a file' "$post" C1 <"$post"
+printf '\377' | ends 1 'not UTF-8' "$post" C1
+{ echo good; repeat 90000 "$(printf '\200')"; } | LC_ALL=C ends 1 'not UTF-8' "$post" C1
+ends 1 '/no/such/file: No such file' "$post" -f /no/such/file C1
+ends 1 'not a regular file' "$post" -f "$dir" C1
+ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" C1 <"$0"
+ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" -f "$0" C1
+
+# pages: three of them, the first at a rate limit; nothing in them steers the terminal
+awk 'BEGIN { for (i = 1; i <= 250; i++) printf "message %d %3980s\n", i, "." }' |
+    "$post" C7 >"$dir/out" || fail 'post of 250 messages'
+ts=$(printf 'red: \033[31m' | "$post" C7)
 echo '/ratelimit conversations.history 1' >&3
 sees '/ratelimit: conversations.history'
-PAGE=3 "$build/pages" C7 >"$dir/out" 2>&1 || fail 'pages'
-[ "$(sed 's/.*: //' "$dir/out" | tr -d '\n')" = \
-    "$(echo '7 6 5 4 3 2 1' | sed 's/[0-9]/message &/g; s/ \(m\)/\1/g')" ] || fail 'the pages'
-! "$build/pages" '' >"$dir/out" 2>&1 || fail 'pages of no channel'
-grep -q 'channel_not_found' "$dir/out" || fail 'pages says what is wrong'
+TZ=UTC0 "$build/pages" C7 >"$dir/out" 2>&1 || fail 'pages'
+sees 'conversations.history: ratelimited for 1 s'
+[ "$(sed -n 1p "$dir/out")" = \
+    "$(date -u -d "@${ts%.*}" '+%Y-%m-%d %H:%M:%S') sandbox-bot: red: ?[31m" ] ||
+    fail 'pages: the newest message'
+awk 'BEGIN { for (i = 250; i; i--) print "sandbox-bot: message", i }' >"$dir/wanted"
+sed -n 's/.*\(sandbox-bot: message [0-9]*\) .*/\1/p' "$dir/out" | cmp -s - "$dir/wanted" ||
+    fail 'pages: all messages, the newest first'
+ends 2 'usage: pages' "$build/pages"
+ends 1 'channel_not_found' "$build/pages" ''
 
 # commands: who may, an answer in the acknowledgement, one that comes later, a button
 start
