@@ -784,7 +784,7 @@ enum mode { PLAIN, REFUSED, LIMITED, SILENT, DIES_OPEN, DIES_EARLY, MODES };
 static unsigned char was_sent[EVENTS], was_heard[EVENTS], was_acked[EVENTS], sent_by[EVENTS];
 static int last_of[256]; /* the last event of each session, modulo 256 */
 static int opens, closes, errors, retry_ms;
-static unsigned lcg = 1;
+static unsigned random_state = 1;
 static server *closing; /* the session whose CLOSE came last */
 
 static void hear_number(rtm_client *client, const rtm_event *event, void *user) {
@@ -914,8 +914,8 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
                     send_event(b, old);
                     pump(a, b);
                 }
-        lcg = lcg * 1103515245 + 12345;
-        bool to_b = app && hello && (dead || (lcg >> 16 & 1));
+        random_state = random_state * 1103515245 + 12345;
+        bool to_b = app && hello && (dead || (random_state >> 16 & 1));
         if (gap || (app && dead && !hello)) continue; /* nobody to take it: app: it comes later */
         was_sent[n] = 1;
         sent_by[n] = (unsigned char)((round + to_b) % 128);

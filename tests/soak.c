@@ -55,8 +55,8 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
     int number = atoi(text);
     if (number < 1 || number >= TOLD || (!app && number != messages + 1)) {
         wrong++;
-    } else if (told[number]) { /* its acknowledgement was lost; known for the next 120 events */
-        if (messages - told[number] < 120) wrong++;
+    } else if (told[number]) { /* its acknowledgement was lost; known for the next 250 events */
+        if (messages - told[number] < 250) wrong++;
     } else {
         told[number] = ++messages;
     }

@@ -1,6 +1,5 @@
 /* Socket Mode: envelopes and their acknowledgements, what is delivered of them and how often, what
-   cannot be read, floods, and the ways in which Slack ends a session. Handovers are in
-   handover.c. */
+   cannot be read, floods, and the ways in which Slack ends a session. For handovers: handover.c. */
 #include "server.h"
 
 #define EVENT(id, event)                                                                     \
@@ -491,9 +490,8 @@ static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void
         rtm_on(bot, "slash_commands", end_by_program, &stop);
         reply_json = row & 2 ? "{}" : NULL;
         server_send_envelope(&slack, "E1", "slash_commands", COMMAND("/x"));
-        if (reply_json)
-            server_expect(&slack, RTMI_WS_TEXT, "{\"envelope_id\":\"E1\",\"payload\":{}}");
-        else server_expect_ack(&slack, "E1");
+        server_expect(&slack, RTMI_WS_TEXT, reply_json ? "{\"envelope_id\":\"E1\",\"payload\":{}}"
+                                                       : "{\"envelope_id\":\"E1\"}");
         server_expect_close(&slack, 1000);
         server_free(&other);
         end_bot();
@@ -558,19 +556,19 @@ static void what_comes_again_is_acknowledged_again_and_delivered_once(void **sta
     }
 }
 
-static void ids_are_remembered_for_a_hundred_events_and_more(void **state) {
+static void ids_are_remembered_for_256_events(void **state) {
     char id[16], members[128];
     (void)state;
     open_app();
     for (int round = 0; round < 2; round++)
-        for (int i = 0; i < 120; i++) {
+        for (int i = 0; i < 256; i++) {
             snprintf(id, sizeof id, "E%d", i);
             snprintf(members, sizeof members, EVENT("Ev%d", "{\"type\":\"message\"}"), i);
             server_send_envelope(&slack, id, "events_api", members);
             server_expect_ack(&slack, id);
         }
     expect_life();
-    assert_int_equal(heard_count - heard_next, 120);
+    assert_int_equal(heard_count - heard_next, 256);
 }
 
 /* Bad input ------------------------------------------------------------------------------------ */
@@ -595,8 +593,7 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
         { "{\"envelope_id\":\"a\\\"b\\/\\u00e4\",\"type\":\"strange\"}", "a\\\"b\\/\\u00e4",
           "strange", RTM_OK },
         { "{\"payload\":{\"envelope_id\":\"inner\"},\"type\":\"strange\","
-          "\"envelope_id\":\"outer\"}",
-          "outer", "strange", RTM_OK },
+          "\"envelope_id\":\"outer\"}", "outer", "strange", RTM_OK },
         { with_long_id, long_id, "strange", RTM_OK },
         { with_huge_id, NULL, "strange", RTM_OK },
         { "{\"envelope_id\":\"P1\",\"type\":\"events_api\",\"payload\":7}", "P1", "Unknown",
@@ -604,9 +601,8 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
         { "{\"envelope_id\":\"P2\",\"type\":\"events_api\",\"payload\":[{\"event\":1}]}", "P2",
           "Unknown", RTM_OK },
         { "{\"envelope_id\":\"P3\",\"type\":\"events_api\"}", "P3", "events_api", RTM_OK },
-        { "{\"envelope_id\":\"P4\",\"type\":\"events_api\",\"payload\":"
-          "{\"type\":\"x\",\"event\":7}}",
-          "P4", "x", RTM_OK },
+        { "{\"envelope_id\":\"P4\",\"type\":\"events_api\",\"payload\":{\"type\":\"x\","
+          "\"event\":7}}", "P4", "x", RTM_OK },
         { "{\"envelope_id\":\"P5\",\"type\":\"slash_commands\",\"payload\":\"/x\"}", "P5",
           "slash_commands", RTM_OK },
         { "{\"envelope_id\":\"J1\",\"type\":\"events_api\",\"payload\":", "J1", "error",
@@ -861,7 +857,7 @@ static void a_server_that_reads_nothing_is_not_read_and_then_given_up(void **sta
         if (n > 0) at += (size_t)n;
         rtm_poll(bot, 0);
     }
-    assert_true(client_taken > 20000);
+    assert_in_range(client_taken, 20000, sizeof flood / 2);
     long long taken = client_taken;
     assert_true(test_bytes - before < 256 * 1024);
     rtm_poll(bot, 0);
@@ -1125,7 +1121,7 @@ int main(void) {
         TEST(a_reply_on_a_connection_that_ended_is_not_connected),
         TEST(an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement),
         TEST(what_comes_again_is_acknowledged_again_and_delivered_once),
-        TEST(ids_are_remembered_for_a_hundred_events_and_more),
+        TEST(ids_are_remembered_for_256_events),
         TEST(bad_envelopes_are_told_and_acknowledged_where_they_can_be),
         TEST(unreadable_texts_are_told_once_a_second_and_acknowledged_each),
         TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order),
