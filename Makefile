@@ -38,7 +38,9 @@ help:
 	@echo 'make interop    the bot and the Web API against Node.js: https, ws and @slack/web-api'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
-	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
+	@echo 'make docs       the manual in rtm.h as one HTML page'
+	@echo 'make dist       the tarball of a release'
+	@echo 'make install    rtm.h, rtm.pc, CMake files to $$DESTDIR$$PREFIX; uninstall removes them'
 	@echo 'make clean      removes build/'
 
 deps:
@@ -104,6 +106,9 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 	@sh tests/examples.sh build
 	@sh tests/texts.sh
 	@python3 tests/states.py
+	@sh tests/deps.sh install docs
+	@sh tests/install.sh
+	@$(MAKE) -s docs
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
@@ -198,17 +203,49 @@ build/interop/bodies build/interop/calls: tests/interop/bodies.c tests/interop/c
 	@mkdir -p build/interop
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 
+docs:
+	@mkdir -p build/docs
+	@sh tests/deps.sh docs
+	@python3 tests/docs.py build/docs/rtm.html
+
 # Install -----------------------------------------------------------------------------------------
 
-install:
-	mkdir -p $(DESTDIR)$(PREFIX)/include
-	cp rtm.h $(DESTDIR)$(PREFIX)/include/rtm.h
-	chmod 644 $(DESTDIR)$(PREFIX)/include/rtm.h
+VERSION_OF = sed -n 's/^\#define RTM_VERSION "\(.*\)"/\1/p' rtm.h
+TO = $(DESTDIR)$(PREFIX)
+INSTALLED = $(TO)/include/rtm.h $(TO)/lib/pkgconfig/rtm.pc $(TO)/lib/cmake/rtm/rtm-config.cmake \
+	$(TO)/lib/cmake/rtm/rtm-config-version.cmake $(TO)/share/licenses/rtm/LICENSE
 
+install:
+	mkdir -p $(TO)/include $(TO)/lib/pkgconfig $(TO)/lib/cmake/rtm $(TO)/share/licenses/rtm
+	cp rtm.h $(TO)/include/rtm.h
+	cp LICENSE $(TO)/share/licenses/rtm/LICENSE
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: rtm' 'Description: Slack client in one C header' \
+		"Version: $$($(VERSION_OF))" 'Cflags: -I$${prefix}/include' 'Libs: -lbearssl' \
+		>$(TO)/lib/pkgconfig/rtm.pc
+	printf '%s\n' 'get_filename_component(rtm_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)' \
+		'if(NOT TARGET rtm::rtm)' 'add_library(rtm::rtm INTERFACE IMPORTED)' \
+		'set_target_properties(rtm::rtm PROPERTIES' \
+		'INTERFACE_INCLUDE_DIRECTORIES "$${rtm_prefix}/include"' \
+		'INTERFACE_LINK_LIBRARIES bearssl)' 'endif()' >$(TO)/lib/cmake/rtm/rtm-config.cmake
+	printf '%s\n' "set(PACKAGE_VERSION $$($(VERSION_OF)))" \
+		'if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION)' \
+		'set(PACKAGE_VERSION_COMPATIBLE TRUE)' 'endif()' \
+		>$(TO)/lib/cmake/rtm/rtm-config-version.cmake
+	chmod 644 $(INSTALLED)
+
+# Directories go too where nothing else is in them.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/include/rtm.h
+	rm -f $(INSTALLED)
+	for dir in include lib/pkgconfig lib/cmake/rtm lib/cmake lib share/licenses/rtm share/licenses share; do \
+		rmdir "$(TO)/$$dir" 2>/dev/null || :; done; rmdir "$(TO)" 2>/dev/null || :
+
+# What a release is made of, the same bytes each time.
+dist:
+	@mkdir -p build
+	@name=rtm.h-$$($(VERSION_OF)); git archive --prefix=$$name/ HEAD | gzip -9n >build/$$name.tar.gz && \
+		cd build && sha256sum $$name.tar.gz | tee $$name.tar.gz.sha256
 
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross bench size lint interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross bench size lint interop docs dist install uninstall clean
