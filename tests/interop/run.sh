@@ -140,4 +140,5 @@ pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
 # shellcheck disable=SC2086 # two words
 {
     node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
+    node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
 }
