@@ -141,4 +141,5 @@ pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
 {
     node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
     node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
+    node $out/sandbox_peers.mjs $pair $build/sandbox || fail "the sandbox and Slack's libraries"
 }
