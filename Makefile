@@ -35,7 +35,7 @@ help:
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
-	@echo 'make interop    the bot and the Web API against Node.js: https, ws and @slack/web-api'
+	@echo 'make interop    bots, Web API and sandbox against Node.js: https, ws, libraries by Slack'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
 	@echo 'make docs       the manual in rtm.h as one HTML page'
@@ -195,11 +195,12 @@ lint: build/.deps
 	@sh tests/deps.sh lint
 	@sh tests/lint.sh
 
-interop: $(BOTS) build/interop/bodies build/interop/calls build/sandbox build/certs/ca.pem
+interop: $(BOTS) build/interop/bodies build/interop/calls build/interop/socket_mode \
+		build/sandbox build/certs/ca.pem
 	@sh tests/interop/run.sh
 
-build/interop/bodies build/interop/calls: tests/interop/bodies.c tests/interop/calls.c rtm.h \
-		build/.deps
+build/interop/bodies build/interop/calls build/interop/socket_mode: tests/interop/bodies.c \
+		tests/interop/calls.c tests/interop/socket_mode.c rtm.h build/.deps
 	@mkdir -p build/interop
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 

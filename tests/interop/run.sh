@@ -5,6 +5,9 @@
 #   bodies  bodies.c against bodies.js: every form of an HTTP answer, a body of 100 MB
 #   calls   calls.c and calls.js (@slack/web-api) make the calls of calls.txt to the sandbox: both
 #           hear the same, and the sandbox's log says the same of both. Headers may differ: listed
+#   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
+#           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
+#   peers   Slack's own libraries against the sandbox: they find it to be Slack
 set -eu
 here=$(dirname "$0") build=build out=build/interop
 for program in node npm; do
@@ -14,10 +17,13 @@ for program in node npm; do
     }
 done
 mkdir -p $out
-cp "$here"/*.js "$here/calls.txt" $out/
-[ -d $out/node_modules/ws ] && [ -d $out/node_modules/@slack/web-api ] ||
+cp "$here"/*.js "$here"/*.mjs "$here/calls.txt" $out/
+# What is current of Slack's libraries wants Node 20.
+if [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; then mode=3 bolt=5
+else mode=2 bolt=4; fi
+[ -d $out/node_modules/@slack/bolt ] && [ -d $out/node_modules/@slack/rtm-api ] ||
     (cd $out && npm install --silent --no-save --no-audit --no-fund --prefix . ws@8 \
-        @slack/web-api@7)
+        @slack/web-api@7 @slack/rtm-api@7 @slack/socket-mode@$mode @slack/bolt@$bolt)
 
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy
 export SSL_CERT_FILE=$build/certs/ca.pem NODE_EXTRA_CA_CERTS=$build/certs/ca.pem
@@ -130,3 +136,10 @@ done
 stop
 list_headers
 compare_calls
+pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
+# shellcheck disable=SC2086 # two words
+{
+    node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
+    node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
+    node $out/sandbox_peers.mjs $pair $build/sandbox || fail "the sandbox and Slack's libraries"
+}
