@@ -113,7 +113,8 @@
      OPEN        after HTTP 101            dispatches events               ping_interval_ms
      CLOSING     by rtm_stop, taken over   waits for Slack's CLOSE         1 s
      WAITING     after an end, to retry    waits                           the backoff
-     FINISHED    stopped, or fatal         returns the result              none
+     FINISHED    stopped, or fatal         returns the result (behind the  none
+                                           last submitted request)
 
      One rtm_poll call, in this order:
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
@@ -539,10 +540,11 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
    request  copied, with all that it points at but a body that `read` hands out
    Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
    https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (it alone is more than max_queue),
-   RTM_E_AGAIN (max_queue bytes wait already: nothing was taken), RTM_E_STOPPED (the client was
-   stopped, or has finished), RTM_E_MEMORY. The callback hears what rtm_perform would return, or
-   RTM_E_CANCELLED, or RTM_E_STOPPED: after rtm_stop, when the client finishes, and in rtm_destroy.
-   Without a callback a failure comes as an `error` event. */
+   RTM_E_AGAIN (max_queue bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
+   RTM_E_MEMORY. The callback hears what rtm_perform would return, or RTM_E_CANCELLED, or
+   RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. Where the end of the session is final,
+   requests still go out; rtm_poll returns that cause behind the last of them. Without a callback a
+   failure comes as an `error` event. */
 int rtm_submit(rtm_client *client, const rtm_request *request);
 
 /* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
@@ -5127,11 +5129,6 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.size;
 }
 
-/* Whether the client ends, so that nothing new is begun. */
-static bool rtmi_is_over(const rtm_client *client) {
-    return rtmi_is_stopped(client) || client->session[0]->state == RTM_STATE_FINISHED;
-}
-
 static void rtmi_list_add(rtmi_list *list, rtmi_request *request) {
     request->next = NULL;
     if (list->first) list->last->next = request;
@@ -5229,7 +5226,7 @@ static void rtmi_queue_give_up(rtmi_queue *queue, rtmi_request *request, rtm_res
     rtmi_list_add(&queue->ended, request);
 }
 
-/* The client ends: so do the requests that wait, and soon the one under way. */
+/* After rtm_stop the requests that wait end, and soon the one under way. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
@@ -5259,7 +5256,7 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
         return;
     }
     rtmi_hold *hold = NULL;
-    if (result == RTM_E_RATE_LIMITED && !rtmi_is_over(client))
+    if (result == RTM_E_RATE_LIMITED && !rtmi_is_stopped(client))
         hold = rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
     if (hold && !request->no_retry && !request->payload.read) {
         rtmi_list_add(&hold->held, request);
@@ -5274,7 +5271,7 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
 /* Begins the next request, if there is one. */
 static void rtmi_queue_begin(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    rtmi_request *request = rtmi_is_over(client) ? NULL : rtmi_queue_next(client);
+    rtmi_request *request = rtmi_is_stopped(client) ? NULL : rtmi_queue_next(client);
     if (!request) return;
     if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
     if (!queue->exchange) {
@@ -5290,7 +5287,7 @@ static void rtmi_queue_begin(rtm_client *client) {
 static void rtmi_queue_rest(rtm_client *client) {
     rtmi_exchange *exchange = client->queue.exchange;
     rtmi_conn *conn = &exchange->conn;
-    if (!rtmi_is_over(client) && conn->phase == RTMI_CONN_READY &&
+    if (!rtmi_is_stopped(client) && conn->phase == RTMI_CONN_READY &&
         client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
         (!conn->readable || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
     rtmi_exchange_delete(exchange);
@@ -5302,7 +5299,7 @@ static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     if (!queue->size && !queue->exchange) return;
     client->now = RTM_NOW_MS();
-    if (rtmi_is_over(client) && !queue->stopped) rtmi_queue_stop(client);
+    if (rtmi_is_stopped(client) && !queue->stopped) rtmi_queue_stop(client);
     rtmi_request *request = rtmi_list_take(&queue->ended, 0);
     if (request) rtmi_request_drop(client, request);
     if (!queue->current) rtmi_queue_begin(client);
@@ -5327,7 +5324,7 @@ static long long rtmi_queue_due(const rtm_client *client) {
     const rtmi_conn *conn = queue->exchange ? &queue->exchange->conn : NULL;
     long long due = conn ? conn->used_at + RTMI_KEEP_ALIVE_MS : LLONG_MAX;
     if (queue->ended.first) return 0;
-    if (queue->size && !queue->stopped && rtmi_is_over(client)) return 0;
+    if (queue->size && !queue->stopped && rtmi_is_stopped(client)) return 0;
     if (queue->current)
         return queue->current->result != RTM_OK ? 0 : rtmi_conn_due(conn, conn->deadline);
     if (queue->waiting.first || (conn && conn->phase != RTMI_CONN_READY)) return 0;
@@ -5472,8 +5469,8 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, int message
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
     size_t most = client->settings.max_queue;
-    if (rtmi_is_over(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped, or has finished");
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     rtm_result result = rtmi_encode(client, given, &request);
     if (result != RTM_OK) return result;
     if (request->size > most)

@@ -87,14 +87,17 @@ ends 1 'not a regular file' "$post" -f "$dir" C1
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" C1 <"$0"
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" -f "$0" C1
 
-# pages: three of them, the first at a rate limit; nothing in them steers the terminal
+# pages: three of them, the first at a rate limit, by a token that may not open RTM; nothing in them
+# steers the terminal
 awk 'BEGIN { for (i = 1; i <= 250; i++) printf "message %d %3980s\n", i, "." }' |
     "$post" C7 >"$dir/out" || fail 'post of 250 messages'
 ts=$(printf 'red: \033[31m' | "$post" C7)
+echo '/fail not_allowed_token_type' >&3
 echo '/ratelimit conversations.history 1' >&3
 sees '/ratelimit: conversations.history'
 TZ=UTC0 "$build/pages" C7 >"$dir/out" 2>&1 || fail 'pages'
 sees 'conversations.history: ratelimited for 1 s'
+sees 'rtm.connect: not_allowed_token_type'
 [ "$(sed -n 1p "$dir/out")" = \
     "$(date -u -d "@${ts%.*}" '+%Y-%m-%d %H:%M:%S') sandbox-bot: red: ?[31m" ] ||
     fail 'pages: the newest message'
