@@ -77,7 +77,8 @@
      Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client and its session           4,648   and 3 descriptors, with its socket
+                  the client and its session           4,936   and 3 descriptors, with its socket
+                  Socket Mode: ids of events           2,048
                   a host's addresses, TLS session        600   of the last 4 hosts
                   a lookup, by malloc                    508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
