@@ -3933,6 +3933,7 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
 typedef struct rtmi_letter {
     size_t size;
     unsigned session; /* the number of the one that brought it */
+    bool accepts;     /* it is an envelope that takes an answer: it must be possible to send one */
 } rtmi_letter;
 
 /* An envelope, or what comes without one, taken apart. The type of its event is in client->type. */
@@ -4060,7 +4061,7 @@ static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, c
    came earlier: Slack waits 3 s. One that takes an answer is acknowledged behind its callbacks. */
 static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
                                      size_t size) {
-    rtmi_letter letter = { size, session->number };
+    rtmi_letter letter = { size, session->number, false };
     rtm_json root;
     if (rtmi_is_stopped(client)) return; /* another connection will get it */
     if (!rtmi_document_open(&client->document, text, size, &root)) {
@@ -4088,6 +4089,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
         return;
     }
     if (!heard) return;
+    letter.accepts = envelope.accepts;
     rtmi_buf_add(&client->inbox, &letter, sizeof letter);
     rtmi_buf_add(&client->inbox, text, size);
 }
@@ -4134,7 +4136,8 @@ static void rtmi_deliver_inbox(rtm_client *client, bool all) {
     rtmi_letter letter;
     rtmi_session *session;
     while ((session = rtmi_inbox_next(client, &letter)) != NULL) {
-        if (!all && (client->now >= until || rtmi_is_congested(&session->exchange.conn))) return;
+        bool stuck = letter.accepts && rtmi_is_congested(&session->exchange.conn);
+        if (!all && (client->now >= until || stuck)) return;
         const char *text = client->inbox.data + client->inbox_at + sizeof letter;
         client->inbox_at += sizeof letter + letter.size;
         if (rtmi_is_stopped(client)) lost++;
@@ -4794,7 +4797,7 @@ static long long rtmi_sessions_due(const rtm_client *client) {
     long long due = LLONG_MAX;
     rtmi_letter letter;
     const rtmi_session *next = rtmi_inbox_next(client, &letter);
-    if (next && !next->exchange.conn.paused) return 0;
+    if (next && !(letter.accepts && next->exchange.conn.paused)) return 0;
     for (int i = 0; i < 2; i++) {
         long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
         if (its < due) due = its;
