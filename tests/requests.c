@@ -599,7 +599,6 @@ static void the_connection_of_a_cancelled_request_is_closed_at_once(void **state
     assert_int_equal(rtm_cancel(bot, id), RTM_OK);
     int closed = hung_up;
     drive();
-    drive();
     assert_int_equal(hung_up, closed + 1);
 }
 
