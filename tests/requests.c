@@ -1913,6 +1913,7 @@ static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
         { { M, .json = "{} x" }, RTM_E_JSON, 1 },
         { { M, .read = read_pattern }, RTM_E_ARGUMENT, 0 },
         { { M, .body_size = 5 }, RTM_E_ARGUMENT, 0 },
+        { { M, .read = read_pattern, .body_size = (size_t)-1 }, RTM_E_ARGUMENT, 0 },
         { { M, .body = "a", .body_size = 1, .content_type = "a\r\nX: b" }, RTM_E_ARGUMENT, 0 },
         { { M, .body = "a", .body_size = 1, .content_type = "a\nb" }, RTM_E_ARGUMENT, 1 },
         { { .url = "" }, RTM_E_ARGUMENT, 0 },
