@@ -5391,6 +5391,7 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     if (count > 1) return "fields, json, body and read exclude each other";
     if (given->body_size && !given->body && !given->read) return "body_size without body or read";
     if (given->read && !given->body_size) return "read without body_size";
+    if (given->body_size > (size_t)-1 / 2) return "body_size is more than memory can hold";
     if (given->content_type && !given->body && !given->read)
         return "content_type without body or read";
     for (const char *p = given->content_type; p && *p; p++)
@@ -5468,18 +5469,24 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi
     return rtmi_out_of_memory(&client->error);
 }
 
+static rtm_result rtmi_request_too_big(rtm_client *client, size_t size) {
+    return rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
+                     "max_queue: give a large body by `read`", size);
+}
+
 /* Checks and queues a request: its id, or what is wrong. */
 static int rtmi_submit(rtm_client *client, const rtm_request *given, int message_id) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
-    size_t most = client->settings.max_queue;
+    size_t most = client->settings.max_queue, body = 0;
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    if (given && given->json) body = strlen(given->json);
+    else if (given && given->body) body = given->body_size;
+    if (body > most) return rtmi_request_too_big(client, body); /* not after a copy of it */
     rtm_result result = rtmi_encode(client, given, &request);
     if (result != RTM_OK) return result;
-    if (request->size > most)
-        result = rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
-                           "max_queue: give a large body by `read`", request->size);
+    if (request->size > most) result = rtmi_request_too_big(client, request->size);
     else if (queue->size > most - request->size)
         result = rtmi_fail(&client->error, RTM_E_AGAIN, "max_queue bytes of requests wait already");
     if (result != RTM_OK) {
