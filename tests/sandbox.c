@@ -122,7 +122,7 @@ static void comes_back_after_every_kind_of_end(void **state) {
     static const struct { const char *line; int code; rtm_result result; } ends[] = {
         { "/drop", 1006, RTM_E_CLOSED }, { "/reset", 1006, RTM_E_CLOSED },
         { "/close 1001 going away", 1001, RTM_OK }, { "/close", 1000, RTM_OK },
-        { "/goodbye", 1000, RTM_OK }, { "/migrate", 1000, RTM_OK },
+        { "/migrate", 1000, RTM_OK },
         { "/error 1 Socket URL has expired", 1000, RTM_OK } };
     heard h;
     (void)state;
