@@ -12,10 +12,11 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
-BOTS = build/quick_start build/echo_bot
+BOTS = build/quick_start build/echo_bot build/commands build/post build/pages
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
-	build/test/reconnect build/test/webapi build/test/loops build/test/lookup build/test/sandbox \
-	build/test/proxy build/test/tls build/test/faults
+	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
+	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
+	build/test/tls build/test/faults
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -28,16 +29,18 @@ help:
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
 	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
-	@echo 'make soak       1,000 sessions, each ended by force: nothing grows, nothing is missed'
+	@echo 'make soak       1,000 sessions of RTM and of Socket Mode, ended by force: nothing is missed'
 	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
 	@echo 'make size       what it costs in bytes, and a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
-	@echo 'make interop    the bot against Node.js: https and the npm package ws'
+	@echo 'make interop    bots, Web API and sandbox against Node.js: https, ws, libraries by Slack'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the Debian packages that all of these need'
-	@echo 'make install    rtm.h to $$DESTDIR$$PREFIX/include; uninstall removes it'
+	@echo 'make docs       the manual in rtm.h as one HTML page'
+	@echo 'make dist       the tarball of a release'
+	@echo 'make install    rtm.h, rtm.pc, CMake files to $$DESTDIR$$PREFIX; uninstall removes them'
 	@echo 'make clean      removes build/'
 
 deps:
@@ -53,11 +56,13 @@ build/.deps: tests/deps.sh
 
 examples: $(BOTS) build/sandbox build/certs/ca.pem
 
-build/quick_start: examples/quick_start.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/quick_start.c -o $@ $(LIBS)
-
-build/echo_bot: examples/echo_bot.c rtm.h build/.deps
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/echo_bot.c -o $@ $(LIBS)
+$(BOTS): rtm.h build/.deps
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/$(@F).c -o $@ $(LIBS)
+build/quick_start: examples/quick_start.c
+build/echo_bot: examples/echo_bot.c
+build/commands: examples/commands.c
+build/post: examples/post.c
+build/pages: examples/pages.c
 
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
@@ -99,8 +104,12 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 	@CC='$(CC)' sh tests/compile/run.sh
 	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh
+	@sh tests/examples.sh build
 	@sh tests/texts.sh
 	@python3 tests/states.py
+	@sh tests/deps.sh install docs
+	@sh tests/install.sh
+	@$(MAKE) -s docs
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
@@ -109,9 +118,11 @@ HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/bo
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
+# tests/requests.c counts the basic blocks that are run.
 $(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
 	@mkdir -p build/test
-	$(TEST_CC) tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
+	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
+	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
 build/test/http: tests/http.c
@@ -120,6 +131,9 @@ build/test/random: tests/random.c
 build/test/session: tests/session.c
 build/test/reconnect: tests/reconnect.c
 build/test/webapi: tests/webapi.c
+build/test/requests: tests/requests.c
+build/test/socket_mode: tests/socket_mode.c
+build/test/handover: tests/handover.c
 build/test/loops: tests/loops.c
 build/test/lookup: tests/lookup.c
 build/test/sandbox: tests/sandbox.c
@@ -182,20 +196,58 @@ lint: build/.deps
 	@sh tests/deps.sh lint
 	@sh tests/lint.sh
 
-interop: $(BOTS) build/certs/ca.pem
+interop: $(BOTS) build/interop/bodies build/interop/calls build/interop/socket_mode \
+		build/sandbox build/certs/ca.pem
 	@sh tests/interop/run.sh
+
+build/interop/bodies build/interop/calls build/interop/socket_mode: tests/interop/bodies.c \
+		tests/interop/calls.c tests/interop/socket_mode.c rtm.h build/.deps
+	@mkdir -p build/interop
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
+
+docs:
+	@mkdir -p build/docs
+	@sh tests/deps.sh docs
+	@python3 tests/docs.py build/docs/rtm.html
 
 # Install -----------------------------------------------------------------------------------------
 
-install:
-	mkdir -p $(DESTDIR)$(PREFIX)/include
-	cp rtm.h $(DESTDIR)$(PREFIX)/include/rtm.h
-	chmod 644 $(DESTDIR)$(PREFIX)/include/rtm.h
+VERSION_OF = sed -n 's/^\#define RTM_VERSION "\(.*\)"/\1/p' rtm.h
+TO = $(DESTDIR)$(PREFIX)
+INSTALLED = $(TO)/include/rtm.h $(TO)/lib/pkgconfig/rtm.pc $(TO)/lib/cmake/rtm/rtm-config.cmake \
+	$(TO)/lib/cmake/rtm/rtm-config-version.cmake $(TO)/share/licenses/rtm/LICENSE
 
+install:
+	mkdir -p $(TO)/include $(TO)/lib/pkgconfig $(TO)/lib/cmake/rtm $(TO)/share/licenses/rtm
+	cp rtm.h $(TO)/include/rtm.h
+	cp LICENSE $(TO)/share/licenses/rtm/LICENSE
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: rtm' 'Description: Slack client in one C header' \
+		"Version: $$($(VERSION_OF))" 'Cflags: -I$${prefix}/include' 'Libs: -lbearssl' \
+		>$(TO)/lib/pkgconfig/rtm.pc
+	printf '%s\n' 'get_filename_component(rtm_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)' \
+		'if(NOT TARGET rtm::rtm)' 'add_library(rtm::rtm INTERFACE IMPORTED)' \
+		'set_target_properties(rtm::rtm PROPERTIES' \
+		'INTERFACE_INCLUDE_DIRECTORIES "$${rtm_prefix}/include"' \
+		'INTERFACE_LINK_LIBRARIES bearssl)' 'endif()' >$(TO)/lib/cmake/rtm/rtm-config.cmake
+	printf '%s\n' "set(PACKAGE_VERSION $$($(VERSION_OF)))" \
+		'if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION)' \
+		'set(PACKAGE_VERSION_COMPATIBLE TRUE)' 'endif()' \
+		>$(TO)/lib/cmake/rtm/rtm-config-version.cmake
+	chmod 644 $(INSTALLED)
+
+# Directories go too where nothing else is in them.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/include/rtm.h
+	rm -f $(INSTALLED)
+	for dir in include lib/pkgconfig lib/cmake/rtm lib/cmake lib share/licenses/rtm share/licenses share; do \
+		rmdir "$(TO)/$$dir" 2>/dev/null || :; done; rmdir "$(TO)" 2>/dev/null || :
+
+# What a release is made of, the same bytes each time.
+dist:
+	@mkdir -p build
+	@name=rtm.h-$$($(VERSION_OF)); git archive --prefix=$$name/ HEAD | gzip -9n >build/$$name.tar.gz && \
+		cd build && sha256sum $$name.tar.gz | tee $$name.tar.gz.sha256
 
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross bench size lint interop install uninstall clean
+.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross bench size lint interop docs dist install uninstall clean

@@ -26,6 +26,7 @@
    QUICK START
   #define RTM_IMPLEMENTATION
   #include "rtm.h"
+  #include <stdio.h>
   #include <stdlib.h>
 
   static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
@@ -37,15 +38,19 @@
   }
 
   int main(void) {
-      rtm_client *bot;
-      if (rtm_create(&(rtm_config){ .token = getenv("SLACK_API_TOKEN") }, &bot) != RTM_OK) return 1;
-      rtm_on(bot, "message", on_message, NULL);
-      while (rtm_poll(bot, 1000) >= 0) {
-          // the rest of your loop
+      rtm_client *bot = NULL;
+      rtm_config cfg = { .token = getenv("SLACK_API_TOKEN"), .app_token = getenv("SLACK_APP_TOKEN"),
+                         .base_url = getenv("SLACK_API_URL") };
+      if (rtm_create(&cfg, &bot) == RTM_OK) {
+          rtm_on(bot, "message", on_message, NULL);
+          while (rtm_poll(bot, 1000) >= 0) {} // the rest of your loop
       }
+      fprintf(stderr, "%s\n", rtm_error_detail(bot));
       rtm_destroy(bot);
+      return 1;
   }
-     With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping".
+     With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping", over RTM;
+     with SLACK_APP_TOKEN=xapp-... beside it, over Socket Mode, as all new apps of Slack must.
      Nothing happens unless rtm_poll() is called: a bot that never hears anything lacks that call.
 
    CONVENTIONS
@@ -72,7 +77,8 @@
      Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client and its session           4,648   and 3 descriptors, with its socket
+                  the client and its session           4,936   and 3 descriptors, with its socket
+                  Socket Mode: ids of events           2,048
                   a host's addresses, TLS session        600   of the last 4 hosts
                   a lookup, by malloc                    508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
@@ -108,7 +114,8 @@
      OPEN        after HTTP 101            dispatches events               ping_interval_ms
      CLOSING     by rtm_stop, taken over   waits for Slack's CLOSE         1 s
      WAITING     after an end, to retry    waits                           the backoff
-     FINISHED    stopped, or fatal         returns the result              none
+     FINISHED    stopped, or fatal         returns the result (behind the  none
+                                           last submitted request)
 
      One rtm_poll call, in this order:
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
@@ -137,8 +144,8 @@
      Socket Mode: each envelope is acknowledged once, when it is read, before any callback runs; one
      that takes an answer (accepts_response_payload) when rtm_reply is called, before a blocking
      call, or when its callbacks have returned. A repeated one is acknowledged again and not
-     delivered again: the last 256 envelope and event ids are remembered, but not by a program that
-     is started anew, which may so see an event twice. What is read waits for its callbacks, which
+     delivered again: the ids of the last 256 events are remembered, but not by a program that is
+     started anew, which may so see an event twice. What is read waits for its callbacks, which
      run for 50 ms at most before rtm_poll reads on. disconnect with too_many_websockets is
      a failure, with link_disabled the next attempt comes in 300 s.
 
@@ -526,17 +533,19 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 /* Submitted requests are sent one after the other by rtm_poll, in every state, over a connection of
    their own, which is kept for a minute after the last. Each callback runs exactly once, in
    rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
-   Retry-After says, 30 s where it does not, in their order, and others pass them; then the first is
-   sent again. Otherwise nothing that may have reached the server is sent twice. */
+   Retry-After says, at least a second, 30 s where it does not say; in their order, and others pass
+   them. Then the first is sent again. Otherwise nothing that may have reached the server is sent
+   twice. */
 
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
    Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
    https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (it alone is more than max_queue),
-   RTM_E_AGAIN (max_queue bytes wait already: nothing was taken), RTM_E_STOPPED (the client was
-   stopped, or has finished), RTM_E_MEMORY. The callback hears what rtm_perform would return, or
-   RTM_E_CANCELLED, or RTM_E_STOPPED: after rtm_stop, when the client finishes, and in rtm_destroy.
-   Without a callback a failure comes as an `error` event. */
+   RTM_E_AGAIN (max_queue bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
+   RTM_E_MEMORY. The callback hears what rtm_perform would return, or RTM_E_CANCELLED, or
+   RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. Where the end of the session is final,
+   requests still go out; rtm_poll returns that cause behind the last of them. Without a callback a
+   failure comes as an `error` event. */
 int rtm_submit(rtm_client *client, const rtm_request *request);
 
 /* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
@@ -1177,9 +1186,9 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     for (;;) {
         p = rtmi_json_plain_end(p, end);
-        if (p == end || (unsigned char)*p < 0x20) return NULL;
-        if (*p++ == '"') return p;
-        if (p == end || !rtmi_json_is_escape(*p)) return NULL;
+        if (p == end) return NULL;
+        if (*p == '"') return p + 1;
+        if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
         if (*p++ != 'u') continue;
         for (int i = 0; i < 4; i++, p++)
             if (p == end || rtmi_hex(*p) < 0) return NULL;
@@ -1271,15 +1280,15 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = rtmi_json_scalar_end(p, end);
         }
         if (!p) return false;
-        for (;;) { /* values end here, as many as close */
+        while (depth) { /* values end here, as many as close */
             if (depth == 1 && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
-            if (!depth || p == end || *p != closer[depth - 1]) break;
-            p++;
-            depth--;
+            if (p == end) return false;
+            if (*p == ',') break;
+            if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
-        if (p == end || *p++ != ',') return false;
+        p++;
         in_object = closer[depth - 1] == '}';
     }
     document->values = values;
@@ -1696,8 +1705,7 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
 static const char *rtmi_http_content_length(rtmi_http *http, char *value) {
     for (;; value++) {
         value += strspn(value, " \t");
-        if (!rtmi_is_digit(*value)) return "Content-Length is not a number, or too large";
-        uint64_t length = strtoull(value, &value, 10);
+        uint64_t length = rtmi_is_digit(*value) ? strtoull(value, &value, 10) : UINT64_MAX;
         value += strspn(value, " \t");
         if (length > INT64_MAX || (*value && *value != ','))
             return "Content-Length is not a number, or too large";
@@ -2063,16 +2071,10 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
 /* Appends a frame, FIN set, masked as every client frame (section 5.3). */
 static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t size,
                           const unsigned char mask[4]) {
-    unsigned char header[14] = { (unsigned char)(0x80 | opcode) };
-    size_t header_size = 2;
-    if (size < 126) {
-        header[1] = (unsigned char)(0x80 | size);
-    } else {
-        header_size += size < 65536 ? 2 : 8;
-        header[1] = (unsigned char)(0x80 | (size < 65536 ? 126 : 127));
-        size_t left = size;
-        for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
-    }
+    unsigned length = size < 126 ? (unsigned)size : size < 65536 ? 126 : 127;
+    unsigned char header[14] = { (unsigned char)(0x80 | opcode), (unsigned char)(0x80 | length) };
+    size_t header_size = length < 126 ? 2 : length == 126 ? 4 : 10, left = size;
+    for (size_t i = header_size; i-- > 2; left >>= 8) header[i] = (unsigned char)left;
     memcpy(header + header_size, mask, 4);
     if (!rtmi_buf_reserve(out, header_size + 4 + size)) return false;
     rtmi_buf_add(out, header, header_size + 4);
@@ -2291,15 +2293,6 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-static void rtmi_trust_init(rtmi_trust *trust, br_ssl_engine_context *engine) {
-    trust->methods = br_x509_minimal_vtable;
-    trust->methods.start_chain = rtmi_trust_start_chain;
-    trust->methods.end_chain = rtmi_trust_end_chain;
-    trust->minimal.vtable = &trust->methods;
-    trust->engine = engine;
-    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-}
-
 /* A sentence for what BearSSL reports: what is wrong, and what to do about it. */
 static const char *rtmi_tls_error(int error) {
     static const struct { short error; const char *sentence; } known[] = {
@@ -2410,10 +2403,10 @@ typedef struct rtmi_conn {
     int fd;
     short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
-    bool ready;       /* poll() reported something, and no recv() has emptied the socket since */
+    bool readable;     /* poll() reported something, and no recv() has emptied the socket since */
     bool ending;      /* poll() reported the end of the connection: it is behind what came before */
     bool received;    /* bytes came, since whoever asks set it to false */
-    bool finished;    /* FIN came: the peer sends nothing more */
+    bool fin_received; /* the peer sends nothing more */
     bool more;        /* there is more to send than what waits in `out` */
     bool paused;      /* nothing is read until `out` has been sent */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
@@ -2504,13 +2497,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (!lookup->count) lookup->error = EAI_NONAME;
 }
 
-#ifdef RTM_NO_THREADS
-static bool rtmi_lookup_start(rtmi_lookup *lookup) {
-    rtmi_lookup_run(lookup);
-    lookup->progress = RTMI_LOOKUP_DONE;
-    return true;
-}
-#else
+#ifndef RTM_NO_THREADS
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
     int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
@@ -2522,15 +2509,10 @@ static void *rtmi_lookup_thread(void *argument) {
 }
 
 /* No signal of the program's may arrive in a thread that it does not know of. */
-static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
-    if (rtmi_is_address(lookup->host)) {
-        rtmi_lookup_run(lookup);
-        lookup->progress = RTMI_LOOKUP_DONE;
-        return true;
-    }
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
     pthread_attr_init(&detached);
@@ -2544,6 +2526,15 @@ static bool rtmi_lookup_start(rtmi_lookup *lookup) {
     return !error;
 }
 #endif
+
+static bool rtmi_lookup_start(rtmi_lookup *lookup) {
+#ifndef RTM_NO_THREADS
+    if (!rtmi_is_address(lookup->host)) return rtmi_lookup_start_thread(lookup);
+#endif
+    rtmi_lookup_run(lookup);
+    lookup->progress = RTMI_LOOKUP_DONE;
+    return true;
+}
 
 static void rtmi_lookup_abandon(rtmi_lookup *lookup) {
     if (lookup && RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_ABANDONED) == RTMI_LOOKUP_DONE)
@@ -2610,12 +2601,6 @@ static void rtmi_network_close(rtmi_network *network) {
 
 /* Sockets ------------------------------------------------------------------------------------- */
 
-static void rtmi_conn_init(rtmi_conn *conn, rtmi_network *network, const rtmi_buf *secrets) {
-    conn->network = network;
-    conn->error.secrets = secrets;
-    conn->fd = -1;
-}
-
 static void rtmi_conn_free_trust(rtmi_conn *conn) {
     if (!conn->trust) return;
     rtmi_trust_free_anchors(conn->trust); /* a chain that was cut short left them */
@@ -2662,19 +2647,19 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (n >= 0) return (size_t)n;
     if (rtmi_is_transient(errno)) return 0;
     conn->send_error = errno;
-    conn->ready = true;
+    conn->readable = true;
     return 0;
 }
 
 /* Receives at most what is left of this step's budget. */
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     *received = 0;
-    if (!conn->ready || !conn->budget) return RTM_E_AGAIN;
+    if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->ready = n == (ssize_t)size || (n > 0 && conn->ending);
+    conn->readable = n == (ssize_t)size || (n > 0 && conn->ending);
     if (n == 0) {
-        conn->finished = true;
+        conn->fin_received = true;
         return rtmi_conn_closed(conn);
     }
     if (n < 0) {
@@ -2730,7 +2715,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 #ifdef SO_NOSIGPIPE
     setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-    conn->ready = conn->ending = false;
+    conn->readable = conn->ending = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
@@ -2757,8 +2742,9 @@ static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int err
 
 /* TLS ----------------------------------------------------------------------------------------- */
 
-/* AES-GCM first where the machine has instructions for it, else ChaCha20: a fifth of the cost. */
-static void rtmi_tls_suites(br_ssl_engine_context *engine) {
+/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
+static void rtmi_tls_profile(rtmi_tls *tls) {
+    /* AES-GCM first where the machine has instructions for it: a fifth of ChaCha20's cost. */
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -2768,15 +2754,10 @@ static void rtmi_tls_suites(br_ssl_engine_context *engine) {
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
     };
     bool fast_aes = br_aes_x86ni_ctr_get_vtable() || br_aes_pwr8_ctr_get_vtable();
-    br_ssl_engine_set_suites(engine, suites + (fast_aes ? 2 : 0), 6);
-}
-
-/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
-static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_context *engine = &tls->client.eng;
     br_ssl_client_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    rtmi_tls_suites(engine);
+    br_ssl_engine_set_suites(engine, suites + (fast_aes ? 2 : 0), 6);
     br_ssl_engine_set_default_rsavrfy(engine);
     br_ssl_engine_set_default_ecdsa(engine);
     for (int i = 0; i < 3; i++) br_ssl_engine_set_hash(engine, br_sha256_ID + i, rtmi_sha2[i]);
@@ -2785,12 +2766,9 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
-}
-
-/* Keeps the session for the next handshake with this peer, where there is memory for it. */
-static void rtmi_tls_session_keep(const rtmi_conn *conn) {
-    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer);
-    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
+    /* Else BearSSL asks the server for records as small as ours: most events would lie in two. The
+       field is not in its manual; 14 is 16 KiB, the size of `in`, and nothing to ask for. */
+    engine->log_max_frag_len = 14;
 }
 
 static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
@@ -2803,12 +2781,18 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     conn->trust = rtmi_alloc(sizeof *conn->trust);
     if (!conn->tls || !conn->trust) return rtmi_out_of_memory(&conn->error);
     if (RTM_RANDOM(seed, sizeof seed)) return rtmi_no_random(&conn->error);
-    conn->trust->host = conn->peer.host;
-    conn->trust->ca_pem = conn->network->ca_pem;
-    conn->trust->ca_file = conn->network->ca_file;
     br_ssl_engine_context *engine = &conn->tls->client.eng;
+    rtmi_trust *trust = conn->trust;
+    trust->methods = br_x509_minimal_vtable;
+    trust->methods.start_chain = rtmi_trust_start_chain;
+    trust->methods.end_chain = rtmi_trust_end_chain;
+    trust->minimal.vtable = &trust->methods;
+    trust->engine = engine;
+    trust->host = conn->peer.host;
+    trust->ca_pem = conn->network->ca_pem;
+    trust->ca_file = conn->network->ca_file;
     rtmi_tls_profile(conn->tls);
-    rtmi_trust_init(conn->trust, engine);
+    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
     rtmi_host *known = rtmi_network_host(conn->network, &conn->peer);
@@ -2886,7 +2870,6 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    if (conn->fd < 0) return;
     rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
 }
 
@@ -2970,7 +2953,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->finished = conn->more = conn->paused = false;
+    conn->fin_received = conn->more = conn->paused = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
     conn->step_deadline = 0;
@@ -2979,13 +2962,13 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
 
 /* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
-    rtm_result result = RTM_OK;
     if (conn->tls) {
-        result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
-        if (result != RTM_OK) return result;
-        *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
-        return RTM_OK;
+        rtm_result result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
+        if (result == RTM_OK)
+            *data = (const char *)br_ssl_engine_recvapp_buf(&conn->tls->client.eng, size);
+        return result;
     }
+    rtm_result result = RTM_OK;
     if (conn->read_at == conn->read_end) {
         conn->read_at = 0;
         result = rtmi_conn_receive(conn, conn->read_buffer, RTMI_READ_BUFFER, &conn->read_end);
@@ -2998,12 +2981,6 @@ static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *siz
 static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     if (conn->tls) br_ssl_engine_recvapp_ack(&conn->tls->client.eng, size);
     else conn->read_at += size;
-}
-
-/* Whether the peer said that this was all, and nobody cut it short: close_notify within TLS (even
-   if ours could not be sent), else a FIN, which anybody could have sent. */
-static bool rtmi_conn_ended_clean(const rtmi_conn *conn) {
-    return conn->tls ? conn->tls->client.eng.shutdown_recv : conn->finished;
 }
 
 /* Whether there is something to do that no poll() would tell of: bytes to read that are at hand, or
@@ -3069,7 +3046,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     int error = 0;
     socklen_t size = sizeof error;
-    if (!conn->ready) {
+    if (!conn->readable) {
         bool last = conn->tried == conn->addresses; /* it has until the deadline */
         if (last || now < conn->step_deadline) return RTM_E_AGAIN;
         return rtmi_conn_next_address(conn, now, ETIMEDOUT);
@@ -3125,7 +3102,8 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
         return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
                          "insist on TLS 1.3 or the extended master secret?", conn->peer.host);
     if (result != RTM_OK) return result;
-    rtmi_tls_session_keep(conn);
+    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer); /* to resume the next time */
+    if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
     rtmi_conn_free_trust(conn);
     conn->phase = RTMI_CONN_READY;
     return RTM_OK;
@@ -3207,7 +3185,9 @@ typedef struct rtmi_exchange {
 
 static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
                                rtmi_error *error) {
-    rtmi_conn_init(&exchange->conn, network, error->secrets);
+    exchange->conn.network = network;
+    exchange->conn.error.secrets = error->secrets;
+    exchange->conn.fd = -1;
     exchange->document.error = error;
 }
 
@@ -3250,7 +3230,7 @@ static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *pe
         !conn->http.keep_alive || conn->http.part != RTMI_HTTP_COMPLETE ||
         !rtmi_same_peer(&conn->peer, peer) || now - conn->used_at >= RTMI_KEEP_ALIVE_MS)
         return false;
-    conn->ready = true; /* has the server closed it meanwhile? */
+    conn->readable = true; /* has the server closed it meanwhile? */
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
@@ -3277,7 +3257,7 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange, size_t size)
     if (!rtmi_buf_reserve(out, size)) return rtmi_out_of_memory(&exchange->conn.error);
     char *to = out->data + out->size;
     size_t got = size;
-    if (payload->read) got = payload->read(to, size, payload->user);
+    if (payload->read) got = (*payload->read)(to, size, payload->user);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
         return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "`read` ended the body of %s after "
@@ -3329,7 +3309,10 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             rtmi_conn_consume(conn, used);
         } else {
             if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
-            what = rtmi_http_end(&conn->http, rtmi_conn_ended_clean(conn));
+            /* Nobody cut it short: close_notify within TLS (even if ours could not be sent), else a
+               FIN, which anybody could have sent. */
+            bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
+            what = rtmi_http_end(&conn->http, clean);
         }
         if (what == RTMI_HTTP_DONE) return RTM_OK;
         if (what == RTMI_HTTP_BAD)
@@ -3436,7 +3419,8 @@ typedef struct rtmi_session {
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
     bool drop;           /* to be ended: ... */
     rtm_result dropped;  /* ... RTM_OK = because another is wanted, else `error` says why */
-    bool leaving;        /* Slack will end it: another is to take over */
+    bool leaving;        /* Slack will end it: another is to take over ... */
+    bool last;           /* ... but that was refused for good: there will be none */
     bool retired;        /* another has taken over: its end is not told */
     bool said_hello;
     unsigned number;     /* differs in its lowest bit from that of the other session */
@@ -3522,12 +3506,12 @@ struct rtm_client {
     rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    bool performing;    /* within rtm_perform */
+    bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ended;     /* sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
-    bool fell_short;    /* one of them had said hello */
+    bool had_short_session; /* one of them had said hello */
     int last_id;
     rtmi_document document; /* the event being read or dispatched */
     rtmi_buf inbox;         /* Socket Mode: texts that were acknowledged, and not delivered */
@@ -3565,6 +3549,44 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     va_end(arguments);
     rtmi_redact(line, cut, rtmi_secrets(&client->error));
     client->settings.log(line, client->settings.log_user);
+}
+
+/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
+   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
+static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
+    rtmi_buf_add(secrets, text, length);
+    rtmi_buf_add(secrets, "\0", 2);
+    secrets->size--;
+}
+
+/* The same for a token that may be there already. Of those that came after the configuration the
+   last RTMI_TOKENS are kept, and the one in use; false when there is no memory. */
+static bool rtmi_add_token(rtm_client *client, const char *token) {
+    rtmi_buf *secrets = &client->settings.secrets;
+    const char *in_use = client->settings.token ? client->settings.token : "";
+    size_t length = strlen(token), none = secrets->size, oldest = none, same = none, count = 0;
+    if (length < 4) return true;
+    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
+        bool fixed = at < client->settings.secrets_fixed;
+        if (!strcmp(secrets->data + at, token)) same = at;
+        if (fixed && same == at) return true;
+        if (!fixed && oldest == none && strcmp(secrets->data + at, in_use) != 0) oldest = at;
+        count += !fixed;
+    }
+    if (!rtmi_buf_reserve(secrets, length + 2)) {
+        secrets->failed = false;
+        return false;
+    }
+    size_t gone = same != none ? same : count >= RTMI_TOKENS ? oldest : none;
+    if (gone != none) {
+        size_t size = strlen(secrets->data + gone) + 1;
+        secrets->size -= size;
+        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
+    }
+    rtmi_add_secret(client, token, length);
+    return true;
 }
 
 /* Dispatch ------------------------------------------------------------------------------------ */
@@ -3869,7 +3891,7 @@ static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, 
 /* Slack will end the session. Another takes over, unless its end is to be final. */
 static void rtmi_leave(const rtm_client *client, rtmi_session *session) {
     if (client->settings.no_auto_reconnect) session->drop = true;
-    else session->leaving = true;
+    else session->leaving = !session->last;
 }
 
 /* Delivers an event that stands in client->document. */
@@ -3911,6 +3933,7 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
 typedef struct rtmi_letter {
     size_t size;
     unsigned session; /* the number of the one that brought it */
+    bool accepts;     /* it is an envelope that takes an answer: it must be possible to send one */
 } rtmi_letter;
 
 /* An envelope, or what comes without one, taken apart. The type of its event is in client->type. */
@@ -3974,16 +3997,15 @@ static bool rtmi_is_congested(rtmi_conn *conn) {
     return conn->paused;
 }
 
-/* Whether an envelope came before, or its event in another; if not, both are noted. */
+/* Whether an envelope came before, or its event in another; if not, it is noted, by the id of the
+   event where it has one. */
 static bool rtmi_is_repeated(rtm_client *client, rtm_json root, rtm_json id) {
     rtm_json event_id = rtm_json_get(root, "payload.event_id");
+    if (event_id.size) id = event_id;
     uint64_t hash = rtmi_hash(id.text, id.size);
-    uint64_t event_hash = rtmi_hash(event_id.text, event_id.size);
-    if (rtmi_find_seen(client, hash) || (event_id.size && rtmi_find_seen(client, event_hash)))
-        return true;
-    rtmi_add_seen(client, hash);
-    if (event_id.size) rtmi_add_seen(client, event_hash);
-    return false;
+    bool repeated = rtmi_find_seen(client, hash) != NULL;
+    if (!repeated) rtmi_add_seen(client, hash);
+    return repeated;
 }
 
 /* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. */
@@ -4039,7 +4061,7 @@ static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, c
    came earlier: Slack waits 3 s. One that takes an answer is acknowledged behind its callbacks. */
 static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
                                      size_t size) {
-    rtmi_letter letter = { size, session->number };
+    rtmi_letter letter = { size, session->number, false };
     rtm_json root;
     if (rtmi_is_stopped(client)) return; /* another connection will get it */
     if (!rtmi_document_open(&client->document, text, size, &root)) {
@@ -4067,6 +4089,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
         return;
     }
     if (!heard) return;
+    letter.accepts = envelope.accepts;
     rtmi_buf_add(&client->inbox, &letter, sizeof letter);
     rtmi_buf_add(&client->inbox, text, size);
 }
@@ -4113,7 +4136,8 @@ static void rtmi_deliver_inbox(rtm_client *client, bool all) {
     rtmi_letter letter;
     rtmi_session *session;
     while ((session = rtmi_inbox_next(client, &letter)) != NULL) {
-        if (!all && (client->now >= until || rtmi_is_congested(&session->exchange.conn))) return;
+        bool stuck = letter.accepts && rtmi_is_congested(&session->exchange.conn);
+        if (!all && (client->now >= until || stuck)) return;
         const char *text = client->inbox.data + client->inbox_at + sizeof letter;
         client->inbox_at += sizeof letter + letter.size;
         if (rtmi_is_stopped(client)) lost++;
@@ -4255,7 +4279,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
         rtmi_buf_add(path, url_path, url_path_size);
     rtmi_buf_free(out);
     rtmi_write_request(out, "POST", path->data, path->size, &peer, headers);
-    if (path->failed) out->failed = true;
+    if (path->failed || !rtmi_add_token(client, by_url ? "" : token)) out->failed = true;
     if (!by_url && !rtmi_find_header(headers, "Authorization"))
         rtmi_buf_text(out, "Authorization: Bearer ", token, "\r\n");
     rtmi_write_header(out, headers, "Content-Type", request->content_type);
@@ -4278,10 +4302,10 @@ static int rtmi_backoff(rtm_client *client, const rtmi_session *session, bool la
     uint32_t random = 0;
     int wait = 0, asked = session->retry_after;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    bool at_once = lasted || (session->said_hello && !client->fell_short);
+    bool at_once = lasted || (session->said_hello && !client->had_short_session);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
-    client->fell_short = !lasted && (client->fell_short || session->said_hello);
+    client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
     if (asked >= 0) {
         wait = asked;
     } else if (!at_once) {
@@ -4345,6 +4369,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->retry_after = -1;
     session->cause = RTM_OK;
     session->said_hello = session->drop = session->leaving = session->pong_due = false;
+    session->last = false;
     session->dropped = RTM_OK;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
@@ -4734,7 +4759,7 @@ static void rtmi_begin_handover(rtm_client *client) {
     second->number = first->number + 1;
     second->deadline = client->now + rtmi_backoff(client, first, lasted);
     client->session[1] = second;
-    rtmi_log(client, "Slack will end the session: another is to take over");
+    rtmi_log(client, "the session will be ended: another is to take over");
 }
 
 static void rtmi_end_handover(rtm_client *client) {
@@ -4759,6 +4784,7 @@ static void rtmi_step_sessions(rtm_client *client) {
     bool ended = second && (second->state == RTM_STATE_FINISHED ||
                             (second->retired && second->state == RTM_STATE_WAITING));
     /* A retired one stays for its second: what it brought may yet come from the other. */
+    client->session[0]->last |= ended && !second->retired;
     if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
         rtmi_end_handover(client);
     first = client->session[0];
@@ -4771,7 +4797,7 @@ static long long rtmi_sessions_due(const rtm_client *client) {
     long long due = LLONG_MAX;
     rtmi_letter letter;
     const rtmi_session *next = rtmi_inbox_next(client, &letter);
-    if (next && !next->exchange.conn.paused) return 0;
+    if (next && !(letter.accepts && next->exchange.conn.paused)) return 0;
     for (int i = 0; i < 2; i++) {
         long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
         if (its < due) due = its;
@@ -4790,7 +4816,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
     }
     if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
     for (int i = 0; i < count; i++) {
-        if (fds[i + 1].revents) conns[i]->ready = true;
+        if (fds[i + 1].revents) conns[i]->readable = true;
         if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
     }
     if (!fds[0].revents) return;
@@ -4825,37 +4851,6 @@ static size_t rtmi_strip(const char **text) {
     size_t length = strlen(*text);
     while (length && strchr(" \t\r\n\v\f", (*text)[length - 1])) length--;
     return length;
-}
-
-/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
-   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
-static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
-    rtmi_buf_add(secrets, text, length);
-    rtmi_buf_add(secrets, "\0", 2);
-    secrets->size--;
-}
-
-/* The same for a token that may be there already. Of those that came after the configuration the
-   last RTMI_TOKENS are kept; false when there is no memory. */
-static bool rtmi_add_token(rtm_client *client, const char *token) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    size_t fixed = client->settings.secrets_fixed, count = 0;
-    if (!*token) return true;
-    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
-        if (!strcmp(secrets->data + at, token)) return true;
-        count += at >= fixed;
-    }
-    if (count >= RTMI_TOKENS) {
-        size_t oldest = strlen(secrets->data + fixed) + 1;
-        secrets->size -= oldest;
-        memmove(secrets->data + fixed, secrets->data + fixed + oldest, secrets->size + 1 - fixed);
-    }
-    rtmi_add_secret(client, token, strlen(token));
-    bool added = !secrets->failed;
-    secrets->failed = false;
-    return added;
 }
 
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
@@ -5138,11 +5133,6 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.size;
 }
 
-/* Whether the client ends, so that nothing new is begun. */
-static bool rtmi_is_over(const rtm_client *client) {
-    return rtmi_is_stopped(client) || client->session[0]->state == RTM_STATE_FINISHED;
-}
-
 static void rtmi_list_add(rtmi_list *list, rtmi_request *request) {
     request->next = NULL;
     if (list->first) list->last->next = request;
@@ -5178,19 +5168,18 @@ static void rtmi_queue_release(rtmi_queue *queue) {
     rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
 
-/* Holds back the requests to this one's target, itself the first; false when there is no memory. A
-   server that asks for no wait at all gets a second: it would be a storm else. */
-static bool rtmi_queue_hold(rtm_client *client, rtmi_request *request, int seconds) {
+/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks
+   for no wait at all gets a second: it would be a storm else. */
+static rtmi_hold *rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
     size_t length = strlen(request->target);
     rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
-    if (!hold) return false;
+    if (!hold) return NULL;
     memcpy(hold->target, request->target, length);
     hold->until = client->now + 1000LL * (seconds ? seconds : 1);
-    rtmi_list_add(&hold->held, request);
     while (*at && (*at)->until <= hold->until) at = &(*at)->next;
     hold->next = *at;
     *at = hold;
-    return true;
+    return hold;
 }
 
 /* The request to be sent next; those that are held back are put aside. */
@@ -5241,7 +5230,7 @@ static void rtmi_queue_give_up(rtmi_queue *queue, rtmi_request *request, rtm_res
     rtmi_list_add(&queue->ended, request);
 }
 
-/* The client ends: so do the requests that wait, and soon the one under way. */
+/* After rtm_stop the requests that wait end, and soon the one under way. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
@@ -5270,9 +5259,11 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
         rtmi_request_drop(client, request);
         return;
     }
-    bool again = result == RTM_E_RATE_LIMITED && !request->no_retry && !request->payload.read;
-    if (again && !rtmi_is_over(client) &&
-        rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked)) {
+    rtmi_hold *hold = NULL;
+    if (result == RTM_E_RATE_LIMITED && !rtmi_is_stopped(client))
+        hold = rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
+    if (hold && !request->no_retry && !request->payload.read) {
+        rtmi_list_add(&hold->held, request);
         rtmi_log(client, "%s", exchange->conn.error.text);
         return;
     }
@@ -5284,7 +5275,7 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
 /* Begins the next request, if there is one. */
 static void rtmi_queue_begin(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    rtmi_request *request = rtmi_is_over(client) ? NULL : rtmi_queue_next(client);
+    rtmi_request *request = rtmi_is_stopped(client) ? NULL : rtmi_queue_next(client);
     if (!request) return;
     if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
     if (!queue->exchange) {
@@ -5300,9 +5291,9 @@ static void rtmi_queue_begin(rtm_client *client) {
 static void rtmi_queue_rest(rtm_client *client) {
     rtmi_exchange *exchange = client->queue.exchange;
     rtmi_conn *conn = &exchange->conn;
-    if (!rtmi_is_over(client) && conn->phase == RTMI_CONN_READY &&
+    if (!rtmi_is_stopped(client) && conn->phase == RTMI_CONN_READY &&
         client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
-        (!conn->ready || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
+        (!conn->readable || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
     rtmi_exchange_delete(exchange);
     client->queue.exchange = NULL;
 }
@@ -5312,7 +5303,7 @@ static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     if (!queue->size && !queue->exchange) return;
     client->now = RTM_NOW_MS();
-    if (rtmi_is_over(client) && !queue->stopped) rtmi_queue_stop(client);
+    if (rtmi_is_stopped(client) && !queue->stopped) rtmi_queue_stop(client);
     rtmi_request *request = rtmi_list_take(&queue->ended, 0);
     if (request) rtmi_request_drop(client, request);
     if (!queue->current) rtmi_queue_begin(client);
@@ -5322,7 +5313,9 @@ static void rtmi_queue_step(rtm_client *client) {
         rtmi_conn_close(&queue->exchange->conn);
         rtmi_request_drop(client, request);
     } else if (request) {
+        client->performing = true;
         rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
+        client->performing = false;
         if (result != RTM_E_AGAIN) rtmi_queue_finish(client, result);
     } else if (queue->exchange) {
         rtmi_queue_rest(client);
@@ -5335,7 +5328,7 @@ static long long rtmi_queue_due(const rtm_client *client) {
     const rtmi_conn *conn = queue->exchange ? &queue->exchange->conn : NULL;
     long long due = conn ? conn->used_at + RTMI_KEEP_ALIVE_MS : LLONG_MAX;
     if (queue->ended.first) return 0;
-    if (queue->size && !queue->stopped && rtmi_is_over(client)) return 0;
+    if (queue->size && !queue->stopped && rtmi_is_stopped(client)) return 0;
     if (queue->current)
         return queue->current->result != RTM_OK ? 0 : rtmi_conn_due(conn, conn->deadline);
     if (queue->waiting.first || (conn && conn->phase != RTMI_CONN_READY)) return 0;
@@ -5480,8 +5473,8 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, int message
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
     size_t most = client->settings.max_queue;
-    if (rtmi_is_over(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped, or has finished");
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     rtm_result result = rtmi_encode(client, given, &request);
     if (result != RTM_OK) return result;
     if (request->size > most)
@@ -5954,13 +5947,14 @@ int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     rtm_request request = { .method = method };
+    bool possible = client && !rtmi_is_stopped(client); /* else rtm_perform says why not */
     va_list pairs;
     if (response) *response = (rtm_response){ .result = RTM_E_MEMORY, .error = "",
                                               .detail = "out of memory", .body = "" };
     va_start(pairs, method);
-    const char **fields = rtmi_collect(pairs);
+    const char **fields = possible ? rtmi_collect(pairs) : NULL;
     va_end(pairs);
-    if (!fields) return client ? rtmi_out_of_memory(&client->error) : RTM_E_ARGUMENT;
+    if (possible && !fields) return rtmi_out_of_memory(&client->error);
     request.fields = fields;
     rtm_result result = rtm_perform(client, &request, response);
     rtmi_free(fields, 0);
@@ -6080,13 +6074,13 @@ size_t rtm_escape(const char *text, char *out, size_t size) {
     size_t length = 0, kept = 0, n;
     bool cut = !out || !size;
     for (const char *p = text ? text : ""; *p; p += n) {
-        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : p;
+        const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : NULL;
         for (n = 1; ((unsigned char)p[n] & 0xc0) == 0x80; n++) continue; /* a whole character */
-        size_t written = as == p ? n : strlen(as);
+        size_t written = as ? strlen(as) : n;
         length += written;
         cut = cut || written >= size - kept;
         if (cut) continue;
-        memcpy(out + kept, as, written);
+        memcpy(out + kept, as ? as : p, written);
         kept += written;
     }
     if (out && size) out[kept] = '\0';

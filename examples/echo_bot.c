@@ -1,7 +1,8 @@
-/* A bot that answers what it hears, over the WebSocket and over the Web API, and says what happens.
+/* A bot that answers what it hears, in both of Slack's worlds, and says what happens.
  *
  * Build:  cc examples/echo_bot.c -o echo_bot -lbearssl
- * Run:    SLACK_API_TOKEN=xoxb-... ./echo_bot
+ * Run:    SLACK_API_TOKEN=xoxb-... ./echo_bot                              RTM
+ *         SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./echo_bot     Socket Mode
  *
  * SLACK_API_URL points it at another server, such as the sandbox; Ctrl-C ends it.
  */
@@ -12,11 +13,15 @@
 #include <string.h>
 
 static void on_open(rtm_client *bot, const rtm_event *event, void *user) {
-    char name[64], team[64];
+    char name[64];
     (void)bot, (void)user;
-    rtm_json_string(rtm_json_get(event->data, "self.name"), name, sizeof name);
-    rtm_json_string(rtm_json_get(event->data, "team.name"), team, sizeof team);
-    printf("echo_bot: connected as %s of %s\n", name, team);
+    size_t length = rtm_json_string(rtm_json_get(event->data, "self.name"), name, sizeof name);
+    printf("echo_bot: connected%s%s\n", length ? " as " : ", in Socket Mode", name);
+}
+
+static void on_posted(rtm_client *bot, const rtm_response *response, void *user) {
+    (void)bot, (void)user;
+    printf("echo_bot: chat.postMessage: %s\n", rtm_strerror(response->result));
 }
 
 static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
@@ -26,9 +31,8 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
     rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     if (!strncmp(text, "post ", 5)) {
-        rtm_result result = rtm_call(bot, NULL, "chat.postMessage", "channel", channel,
-                                     "text", text + 5, NULL);
-        printf("echo_bot: chat.postMessage: %s\n", rtm_strerror(result));
+        rtm_call_async(bot, on_posted, NULL, "chat.postMessage", "channel", channel,
+                       "text", text + 5, NULL);
         return;
     }
     if (!strcmp(text, "stop")) {
@@ -36,9 +40,31 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
         return;
     }
     snprintf(answer, sizeof answer, "you said: %s", text);
-    rtm_send_typing(bot, channel);
+    rtm_send_typing(bot, channel); /* which Socket Mode has not: no harm */
     if (rtm_send_message(bot, channel, answer) < 0)
         printf("echo_bot: not sent: %s\n", rtm_error_detail(bot));
+}
+
+/* /echo TEXT: the answer goes back in the acknowledgement, with a button under it. */
+static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
+    size_t size;
+    char answer[16384];
+    const char *text = rtm_json_raw(rtm_json_get(event->data, "text"), &size); /* JSON already */
+    (void)user;
+    snprintf(answer, sizeof answer,
+             "{\"text\":%.*s,\"blocks\":[{\"type\":\"section\",\"text\":{\"type\":\"plain_text\","
+             "\"text\":%.*s}},{\"type\":\"actions\",\"elements\":[{\"type\":\"button\","
+             "\"action_id\":\"again\",\"text\":{\"type\":\"plain_text\",\"text\":\"Again\"}}]}]}",
+             (int)size, text ? text : "", (int)size, text ? text : "");
+    if (rtm_reply(bot, event, answer) != RTM_OK)
+        printf("echo_bot: not answered: %s\n", rtm_error_detail(bot));
+}
+
+static void on_click(rtm_client *bot, const rtm_event *event, void *user) {
+    char channel[32];
+    (void)user;
+    rtm_json_string(rtm_json_get(event->data, "channel.id"), channel, sizeof channel);
+    rtm_send_message(bot, channel, "you clicked it");
 }
 
 static void on_close(rtm_client *bot, const rtm_event *event, void *user) {
@@ -54,12 +80,15 @@ static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
 int main(void) {
     static const rtm_handler handlers[] = { { "open", on_open, NULL },
                                             { "message", on_message, NULL },
+                                            { "slash_commands::/echo", on_command, NULL },
+                                            { "interactive::block_actions", on_click, NULL },
                                             { "close", on_close, NULL },
                                             { "error", on_error, NULL },
                                             { NULL, NULL, NULL } };
     rtm_client *bot;
-    rtm_config config = { .token = getenv("SLACK_API_TOKEN"), .base_url = getenv("SLACK_API_URL"),
-                          .handlers = handlers };
+    rtm_config config = { .token = getenv("SLACK_API_TOKEN"),
+                          .app_token = getenv("SLACK_APP_TOKEN"),
+                          .base_url = getenv("SLACK_API_URL"), .handlers = handlers };
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (rtm_create(&config, &bot) != RTM_OK) {
         fprintf(stderr, "echo_bot: %s\n", rtm_error_detail(NULL));

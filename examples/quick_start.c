@@ -1,5 +1,6 @@
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
@@ -11,11 +12,14 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
 }
 
 int main(void) {
-    rtm_client *bot;
-    if (rtm_create(&(rtm_config){ .token = getenv("SLACK_API_TOKEN") }, &bot) != RTM_OK) return 1;
-    rtm_on(bot, "message", on_message, NULL);
-    while (rtm_poll(bot, 1000) >= 0) {
-        // the rest of your loop
+    rtm_client *bot = NULL;
+    rtm_config cfg = { .token = getenv("SLACK_API_TOKEN"), .app_token = getenv("SLACK_APP_TOKEN"),
+                       .base_url = getenv("SLACK_API_URL") };
+    if (rtm_create(&cfg, &bot) == RTM_OK) {
+        rtm_on(bot, "message", on_message, NULL);
+        while (rtm_poll(bot, 1000) >= 0) {} // the rest of your loop
     }
+    fprintf(stderr, "%s\n", rtm_error_detail(bot));
     rtm_destroy(bot);
+    return 1;
 }

@@ -12,8 +12,8 @@
 
 /* test_blocks is what is allocated now, test_allocations what was ever asked for. The
    allocation number test_fail_at (counted from 1) fails; with test_fail_ever, all after it too.
-   test_bytes is what the blocks hold, as the C library rounds them. */
-static long test_blocks, test_bytes, test_allocations, test_fail_at, test_fail_ever;
+   test_bytes is what the blocks hold, as the C library rounds them, test_most the most of it. */
+static long test_blocks, test_bytes, test_most, test_allocations, test_fail_at, test_fail_ever;
 /* While test_secret is set, blocks that still hold it when they are freed are counted. */
 static const char *test_secret;
 static long test_secrets_left;
@@ -24,6 +24,7 @@ static inline void *counted_realloc(void *ptr, size_t size) {
     size_t before = malloc_usable_size(ptr);
     void *block = (realloc)(ptr, size);
     if (block) test_bytes += (long)malloc_usable_size(block) - (long)before;
+    if (test_bytes > test_most) test_most = test_bytes;
     if (!ptr && block) test_blocks++;
     if (!ptr && block && test_secret) memset(block, 0, malloc_usable_size(block));
     return block;

@@ -30,6 +30,14 @@ for thing in "$@"; do
         need g++ have g++
         need tinyproxy-bin have tinyproxy
         need python3 have python3 ;;
+    install)
+        need pkg-config have pkg-config
+        need cmake have cmake
+        need meson have meson
+        need ninja-build have ninja ;;
+    docs)
+        need doxygen have doxygen
+        need python3 have python3 ;;
     interop)
         need nodejs have node
         need npm have npm ;;
@@ -38,6 +46,7 @@ for thing in "$@"; do
     bench)
         need valgrind have valgrind
         need gnuplot-nox have gnuplot
+        need libcurl4-openssl-dev header curl/curl.h
         need nodejs have node
         need npm have npm
         need golang-go have go

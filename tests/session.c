@@ -2005,7 +2005,8 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_ping(bot), 1);
     for (int i = 2; i < 70000; i++) { /* rtm_send_ping and its answer, without the wire */
-        if (rtmi_unanswered_add(bot, bot->session[0], i) != RTM_OK) fail_msg("no room for message %d", i);
+        if (rtmi_unanswered_add(bot, bot->session[0], i) != RTM_OK)
+            fail_msg("no room for message %d", i);
         assert_true(rtmi_unanswered_remove(bot->session[0], i));
     }
     assert_true(bot->session[0]->unanswered_capacity < 100);
@@ -2014,7 +2015,8 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
 static void after_65536_unanswered_messages_there_is_no_room(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
-    for (int i = 1; i <= 65536; i++) assert_int_equal(rtmi_unanswered_add(bot, bot->session[0], i), RTM_OK);
+    for (int i = 1; i <= 65536; i++)
+        assert_int_equal(rtmi_unanswered_add(bot, bot->session[0], i), RTM_OK);
     assert_int_equal(rtm_send_message(bot, "C", "text"), RTM_E_AGAIN);
     assert_int_equal(rtm_send_typing(bot, "C"), 1);
     assert_true(rtmi_unanswered_remove(bot->session[0], 500));

@@ -63,7 +63,7 @@ static struct server {
     char in[4000], out[60000]; /* out: what waits to go out in steps */
     size_t in_size, out_size, out_at;
     /* of all connections since the start */
-    int accepts, handshakes, reused, requests, client_certificates, version;
+    int accepts, handshakes, reused, requests, client_certificates, version, fragment;
     char sni[256];
 } server = { .listener = -1, .fd = -1 };
 
@@ -172,6 +172,7 @@ static void server_run_tls(void) {
         server.handshakes++;
         server.reused += SSL_session_reused(server.ssl);
         server.version = SSL_version(server.ssl);
+        server.fragment = SSL_SESSION_get_max_fragment_length(SSL_get0_session(server.ssl));
         server.client_certificates += SSL_get0_peer_certificate(server.ssl) != NULL;
     }
     int n = SSL_read(server.ssl, server.in + server.in_size,
@@ -574,6 +575,14 @@ static void the_name_is_told_to_the_server_but_no_address(void **state) {
         expect(attempt(hosts[i][0], (rtm_config){ .ca_pem = read_file("ca-root") }), SERVED);
         assert_string_equal(server.sni, hosts[i][1]);
     }
+}
+
+/* What fits one record of 16 KiB would else come in many. */
+static void servers_are_not_asked_for_smaller_records(void **state) {
+    (void)state;
+    server_start(&(script){ .chain = "ec1" });
+    expect(attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") }), SERVED);
+    assert_int_equal(server.fragment, TLSEXT_max_fragment_length_DISABLED);
 }
 
 /* Ends, and what is not TLS ------------------------------------------------------------------- */
@@ -1361,6 +1370,7 @@ int main(void) {
         SERVER(a_client_certificate_may_be_asked_for_and_not_demanded),
         SERVER(the_hook_can_give_a_client_certificate),
         SERVER(the_name_is_told_to_the_server_but_no_address),
+        SERVER(servers_are_not_asked_for_smaller_records),
         SERVER(a_response_cut_short_is_not_taken_for_complete),
         SERVER(a_complete_response_counts_though_nothing_can_be_sent),
         SERVER(a_kept_connection_that_was_closed_in_order_is_not_used),

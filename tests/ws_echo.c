@@ -33,7 +33,7 @@ static bool wait_until(rtmi_conn *conn, long long deadline) {
     struct pollfd fds[] = { { conn->fd, rtmi_conn_events(conn), 0 },
                             { conn->network->wake[0], POLLIN, 0 } };
     if (poll(fds, 2, left > 0 ? (int)left : 0) > 0) {
-        if (fds[0].revents) conn->ready = true;
+        if (fds[0].revents) conn->readable = true;
         if (fds[1].revents) rtmi_wake_clear(fds[1].fd);
     }
     conn->budget = RTMI_BUDGET;
@@ -160,7 +160,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     echo.network.ca_file = argc == 3 ? argv[2] : NULL;
-    rtmi_conn_init(&echo.exchange.conn, &echo.network, NULL);
+    rtmi_exchange_init(&echo.exchange, &echo.network, &echo.exchange.conn.error);
     bool done = rtmi_network_open(&echo.network) && run_cases(&echo);
     rtmi_exchange_free(&echo.exchange);
     rtmi_network_close(&echo.network);

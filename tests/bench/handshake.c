@@ -30,7 +30,7 @@ static void wait_for(rtmi_conn *conn) {
         fprintf(stderr, "handshake: no answer\n");
         exit(1);
     }
-    if (fds[0].revents) conn->ready = true;
+    if (fds[0].revents) conn->readable = true;
     if (fds[1].revents) rtmi_wake_clear(network.wake[0]);
 }
 
@@ -39,8 +39,7 @@ static double handshake(const rtmi_peer *peer, bool resumed, bool counted) {
     const br_ssl_session_parameters *known = &host->session;
     br_ssl_session_parameters before = *known;
     double spent = 0;
-    rtmi_conn conn = { 0 };
-    rtmi_conn_init(&conn, &network, NULL);
+    rtmi_conn conn = { .network = &network, .fd = -1 };
     rtmi_conn_open(&conn, peer);
     conn.deadline = RTM_NOW_MS() + 5000;
     rtm_result result;

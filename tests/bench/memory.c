@@ -44,6 +44,9 @@ static void count_free(void *block) {
 
 #include "bench.h"
 
+/* What a form leaves as it is, so that its length is known. */
+#define TEXT "the-deploy-is-done-on-staging-and-we-should-look-at-it-again"
+
 static char *url;
 static long events, steady_from, steady_allocations;
 static size_t length;
@@ -68,7 +71,8 @@ static rtm_client *connect_client(const char *parameters, const char *ca_file, c
     rtm_client *bot;
     snprintf(base, sizeof base, "%s/%s/api/", url, parameters);
     rtm_config config = { .token = "xoxb-bench", .base_url = base, .ca_file = ca_file,
-                          .ca_pem = ca_pem, .proxy = "", .no_auto_reconnect = true };
+                          .ca_pem = ca_pem, .proxy = "", .no_auto_reconnect = true,
+                          .max_queue = 1 << 20 };
     said_hello = ended = false;
     if (rtm_create(&config, &bot) != RTM_OK) exit(1);
     rtm_on(bot, "*", hear, NULL);
@@ -129,6 +133,40 @@ static void steady_state(const char *ca_file) {
     rtm_destroy(bot);
 }
 
+static long responses;
+
+static void on_response(rtm_client *bot, const rtm_response *response, void *user) {
+    (void)bot;
+    (void)user;
+    if (response->ok) responses++;
+}
+
+/* `count` requests at once: the heap that they take while they wait, and at most. */
+static size_t submit(rtm_client *bot, long count, size_t *waiting) {
+    static const char *const fields[] = { "channel", "C2147A001", "text", TEXT, NULL };
+    rtm_request request = { .method = "chat.postMessage", .fields = fields,
+                            .callback = on_response };
+    size_t before = live;
+    peak = live;
+    responses = 0;
+    for (long i = 0; i < count; i++)
+        if (rtm_submit(bot, &request) < 0) exit(1);
+    *waiting = live - before;
+    while (responses < count && rtm_poll(bot, 1000) >= 0) continue;
+    return peak - before;
+}
+
+static void queue(const char *ca_file) {
+    size_t waiting;
+    rtm_client *bot = connect_client("mode=idle", NULL, read_file(ca_file));
+    size_t idle = live, one = submit(bot, 1, &waiting);
+    printf("queue_one=%zu queue_kept=%zu ", one, live - idle);
+    size_t all = submit(bot, 1000, &waiting);
+    printf("queue_form=%zu queue_waiting=%zu queue_peak=%zu queue_after=%zu ",
+           strlen("channel=C2147A001&text=" TEXT), waiting, all, live - idle);
+    rtm_destroy(bot);
+}
+
 static void many_clients(const char *ca_file, long clients) {
     rtm_client **bots = calloc((size_t)clients, sizeof *bots);
     size_t before = live;
@@ -147,6 +185,7 @@ int main(int argc, char **argv) {
     one_root(argv[2]);
     whole_bundle(argv[2]);
     steady_state(argv[2]);
+    queue(argv[2]);
     many_clients(argv[2], strtol(argv[3], NULL, 10));
     printf("sizeof_client=%zu leaked=%zu\n", sizeof(rtm_client) + sizeof(rtmi_session),
            live);

@@ -4,17 +4,18 @@
 #
 #   ROUNDS=5         interleaved rounds (A B C A B C ...); the tables show medians
 #   EVENTS=200000    of a flood for the fast clients; the slow ones get fewer
-#   ONLY="flood single latency echo start handshake curves memory instructions"   the parts to run
+#   ONLY="flood single latency echo start requests slow handshake curves memory instructions"
+#                    the parts to run
 #   RECORD=1         takes the instructions per event as the new record in instructions.txt
 #   CC, CFLAGS       for all C programs
 #
 # Needs a C compiler, BearSSL, jsmn, OpenSSL. What else is missing is said and left out:
-# libwebsockets + cJSON, Node.js + npm, Go + slack-go, valgrind, gnuplot.
+# libwebsockets + cJSON, libcurl, Node.js + npm, Go + slack-go, valgrind, gnuplot.
 set -eu
 cd "$(dirname "$0")/../.."
 here=tests/bench out=build/bench results=build/bench/results.txt
 CC=${CC:-cc} CFLAGS=${CFLAGS:--O2 -g} ROUNDS=${ROUNDS:-5} EVENTS=${EVENTS:-200000}
-ONLY=${ONLY:-flood single latency echo start handshake curves memory instructions}
+ONLY=${ONLY:-flood single latency echo start requests slow handshake curves memory instructions}
 CURVE_ROUNDS=${CURVE_ROUNDS:-3}
 gocode=/usr/share/gocode go_package=$gocode/src/github.com/slack-go/slack
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy NO_PROXY no_proxy
@@ -31,8 +32,8 @@ compile() { # NAME LIBRARY...
     $CC -std=c99 -Wall -Wextra $CFLAGS -I. $here/"$name".c -o $out/"$name" "$@"
 }
 
-# The clients that can run here.
-clients=
+# The clients that can run here; callers: those that call the Web API, one request at a time.
+clients='' callers=''
 build() {
     sh tests/certs.sh build/certs
     compile launch
@@ -41,21 +42,24 @@ build() {
     compile rtmh -lbearssl
     compile memory -lbearssl
     compile handshake -lbearssl
-    clients="limit rtm.h"
+    compile webapi -lbearssl
+    clients="limit rtm.h" callers="rtm_submit rtm_submit-queued"
+    if compile webapi_curl -lcurl 2>$out/curl.log; then callers="$callers libcurl"
+    else say "no libcurl (libcurl4-openssl-dev): left out"; fi
     if compile lws -lwebsockets -lcjson 2>$out/lws.log; then clients="$clients libwebsockets"
     else say "no libwebsockets or cJSON (libwebsockets-dev, libcjson-dev): left out"; fi
-    if have node && build_node >$out/node.log 2>&1; then clients="$clients node"
-    else say "no Node.js with @slack/rtm-api (nodejs, npm; see $out/node.log): left out"; fi
+    if have node && build_node >$out/node.log 2>&1; then clients="$clients node" callers="$callers web-api"
+    else say "no Node.js with @slack/rtm-api and @slack/web-api (nodejs, npm; see $out/node.log): left out"; fi
     if have go && [ -d $go_package ] && build_go >$out/go.log 2>&1; then clients="$clients slack-go"
     else say "no slack-go (golang-go, golang-github-slack-go-slack-dev): left out"; fi
 }
 
 build_node() {
     mkdir -p $out/node
-    [ -d $out/node/node_modules/@slack/rtm-api ] ||
+    [ -d $out/node/node_modules/@slack/web-api ] ||
         (cd $out/node && npm install --silent --no-save --no-audit --no-fund --prefix . \
-            @slack/rtm-api@7) || return 1
-    cp $here/node.mjs $out/node/
+            @slack/rtm-api@7 @slack/web-api@7) || return 1
+    cp $here/node.mjs $here/webapi.mjs $out/node/
 }
 
 build_go() {
@@ -93,6 +97,9 @@ run_client() { # CLIENT OPTION...
     libwebsockets) program=$out/lws ;;
     node) program="node $out/node/node.mjs" ;;
     slack-go) program=$out/slack-go ;;
+    rtm_submit*) program=$out/webapi ;;
+    libcurl) program=$out/webapi_curl ;;
+    web-api) program="node $out/node/webapi.mjs" ;;
     esac
     # shellcheck disable=SC2086 # lists of words
     NODE_EXTRA_CA_CERTS=build/certs/ca.pem SSL_CERT_FILE=build/certs/ca.pem \
@@ -153,6 +160,11 @@ compare_clients() {
             [ "$client" != limit ] || continue
             if part echo; then measure echo "$client" mode=echo,n=2000; fi
             if part start; then measure start "$client" mode=echo,n=1; fi
+        done
+        part requests || continue
+        for client in $callers; do
+            case $client in *-queued) set -- queued=1 ;; *) set -- ;; esac
+            measure requests "$client" mode=idle n=1000 "$@"
         done
     done
 }
@@ -249,6 +261,19 @@ memory() {
     echo "test=memory round=1 who=rtm.h $line" >>$results
 }
 
+# The latency of events beside a request that the sandbox answers late.
+slow() {
+    if ! make -s CC="$CC" build/sandbox >$out/slow.log 2>&1 ||
+        ! compile slow -lbearssl -lcmocka 2>>$out/slow.log; then
+        say "no sandbox or cmocka (see $out/slow.log): no latency beside a slow request"
+        return
+    fi
+    say "a slow request"
+    line=$(SSL_CERT_FILE=build/certs/ca.pem $client_cores $out/slow 2>>$out/errors.log) ||
+        line="$line failed=1"
+    echo "test=slow round=1 who=rtm.h $line" >>$results
+}
+
 machine() {
     cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sed 1q)
     echo "$(date +%Y-%m-%d), $(uname -sm), ${cpu:-unknown CPU}, $(getconf _NPROCESSORS_ONLN)" \
@@ -265,6 +290,7 @@ compare_clients
 if part curves; then curves; fi
 if part handshake; then handshakes; fi
 if part memory; then memory; fi
+if part slow; then slow; fi
 if part instructions; then instructions; fi
 machine >$out/machine.txt
 status=0

@@ -15,7 +15,8 @@
      tag=T         the name under which the line about this connection is printed
 
    Records are made before the first is sent, so that no client waits for the server. All ends with
-   a message END and a CLOSE. A line on standard output says what was sent. */
+   a message END and a CLOSE. A line on standard output says what was sent; one behind a call of
+   bench.end, how many requests this connection has brought. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -39,6 +40,7 @@ typedef struct conn {
     char in[65536]; /* received, not yet used */
     size_t in_size;
     long long bytes, events, length, units; /* sent */
+    long requests;                          /* received, of the Web API */
     uint64_t checksum;
 } conn;
 
@@ -333,6 +335,12 @@ static bool respond(conn *c) {
     return put(c, head, (size_t)n) && put(c, body, (size_t)size) && push(c);
 }
 
+static void tell_requests(const conn *c) {
+    char tag[64];
+    printf("tag=%s requests=%ld\n", parameter(c, "tag", tag, sizeof tag), c->requests);
+    fflush(stdout);
+}
+
 /* Answers requests until one is an upgrade. */
 static void serve(conn *c) {
     for (;;) {
@@ -345,6 +353,8 @@ static void serve(conn *c) {
         if (mode) snprintf(c->parameters, sizeof c->parameters, "%.*s",
                            (int)strcspn(mode, "/? \r\n"), mode);
         while (c->in_size < size) if (!more(c)) return;
+        c->requests++;
+        if (strstr(c->in, "/bench.end ")) tell_requests(c);
         if (key ? !upgrade(c, key) : !respond(c)) return;
         drop(c, size);
         if (key) {

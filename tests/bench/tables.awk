@@ -36,6 +36,30 @@ function check(    name) {
     if (f["test"] == "prove" && f["checksum"] != f["s_checksum"]) wrong(name ": other texts")
 }
 
+# All over one connection: one request before those that are timed, one behind them.
+function check_requests() {
+    if (f["failed"] || f["requests"] != 1000 || f["s_requests"] != 1002)
+        wrong("requests of " f["who"] ", round " f["round"] ": " f["s_requests"] " on a connection")
+}
+
+function add_requests(    each) {
+    each = f["wall_us"] / f["requests"]
+    add("each " who, each)
+    add("each50 " who, f["p50_us"])
+    add("eachcpu " who, f["cpu_us"] / f["requests"])
+    add("each_rss " who, f["rss_kib"])
+    each_of[who, f["round"]] = each
+    rounds_of_requests = f["round"]
+}
+
+# The median over the rounds of one caller's time as a multiple of the other's in the same round.
+function times_requests(who, other,    i, list) {
+    for (i = 1; i <= rounds_of_requests; i++)
+        if ((who, i) in each_of && (other, i) in each_of)
+            list = list " " each_of[who, i] / each_of[other, i]
+    return median(list)
+}
+
 # CPU per event in us; the limit does not know how many there were, the server does.
 function per_event() { return f["cpu_us"] / f["s_sent"] }
 
@@ -61,6 +85,16 @@ BEGIN {
     if (test == "handshake") {
         if (f["failed"]) wrong("handshake " who ": failed")
         shake["us " who] = f["us"]; shake["count " who] = f["count"]
+        next
+    }
+    if (test == "requests") {
+        check_requests()
+        add_requests()
+        next
+    }
+    if (test == "slow") {
+        if (f["failed"] || f["beside"] != f["events"]) wrong("slow: failed, or events were held up")
+        for (name in f) slow[name] = f[name]
         next
     }
     check()
@@ -89,6 +123,10 @@ function label(who) {
     if (who == "limit") return "BearSSL loop, no parsing (the limit)"
     if (who == "libwebsockets") return "libwebsockets + cJSON"
     if (who == "node") return "Node @slack/rtm-api"
+    if (who == "rtm_submit") return "rtm.h, rtm_submit, each in the callback of the last"
+    if (who == "rtm_submit-queued") return "rtm.h, rtm_submit, all at once"
+    if (who == "libcurl") return "libcurl, multi interface"
+    if (who == "web-api") return "Node @slack/web-api"
     if (who == "rtm.h-message") return "rtm.h, listening for messages only"
     if (who == "rtm.h-unheard") return "rtm.h, nobody listening"
     return who
@@ -125,6 +163,40 @@ function time_table(    i, who) {
             show("%.1f", median(series["p99 " who])), show("%.1f", median(series["rtt " who])),
             show("%.1f", median(series["hello " who]))
     }
+}
+
+function request_table(    i, n, who, callers) {
+    if (!rounds_of_requests) return
+    print "\n| 1,000 requests, one after another | each, µs | × libcurl | × Node | p50, µs |" \
+        " CPU, µs | peak RSS, KiB |\n|---|--:|--:|--:|--:|--:|--:|"
+    n = split("rtm_submit rtm_submit-queued libcurl web-api", callers, " ")
+    for (i = 1; i <= n; i++) {
+        who = callers[i]
+        if (!(("each " who) in series)) continue
+        printf "| %s | %.1f | %s | %s | %.1f | %.1f | %d |\n", label(who),
+            median(series["each " who]), show("%.2f", times_requests(who, "libcurl")),
+            show("%.3f", times_requests(who, "web-api")), median(series["each50 " who]),
+            median(series["eachcpu " who]), median(series["each_rss " who])
+    }
+}
+
+function slow_table() {
+    if (!("quiet50" in slow)) return
+    print "\n| event latency, typed into the sandbox | p50, µs | p99, µs |\n|---|--:|--:|"
+    printf "| nothing under way | %.1f | %.1f |\n", slow["quiet50"], slow["quiet99"]
+    printf "| a request under way that takes %d ms | %.1f | %.1f |\n", slow["slow_ms"],
+        slow["slow50"], slow["slow99"]
+}
+
+function queue_table() {
+    if (!("queue_one" in memory)) return
+    print "\n| heap of the request queue | bytes |\n|---|--:|"
+    printf "| one request under way, its connection's handshake included, at most | %d |\n",
+        memory["queue_one"]
+    printf "| its connection, kept | %d |\n", memory["queue_kept"]
+    printf "| each of 1,000 that wait, forms of %d bytes | %d |\n", memory["queue_form"],
+        memory["queue_waiting"] / 1000
+    printf "| all 1,000 while they are worked off, at most | %d |\n", memory["queue_peak"]
 }
 
 function curve_tables(    sizes, n, i, key) {
@@ -195,7 +267,8 @@ function fastest(kind,    i, value, best) {
 }
 
 function goal_table() {
-    if (!("cpu flood rtm.h" in series) && !("idle_heap" in memory)) return
+    if (!("cpu flood rtm.h" in series) && !("idle_heap" in memory) && !rounds_of_requests &&
+        !("quiet50" in slow)) return
     print "\n| goal of rtm.h | at most | measured | met |\n|---|--:|--:|---|"
     goal("flood, × limit", 4, median(series["times flood rtm.h"]), "%.2f")
     goal("one event per record, × limit", 2.5, median(series["times single rtm.h"]), "%.2f")
@@ -209,6 +282,11 @@ function goal_table() {
     goal("start to hello, ms (the best peer's)", fastest("hello"), median(series["hello rtm.h"]),
         "%.1f")
     goal("resumed handshake, % of a full one's instructions", 5, part_of_full("one-resumed"), "%.1f")
+    goal("request, × Node's", 1, times_requests("rtm_submit", "web-api"), "%.3f")
+    goal("request, × libcurl's", 1.3, times_requests("rtm_submit", "libcurl"), "%.2f")
+    if ("quiet50" in slow)
+        goal("event latency beside a slow request, × without", 1.1,
+            slow["slow50"] / slow["quiet50"], "%.2f")
     if (!("idle_heap" in memory)) return
     goal("heap of a connected idle client, bytes", 40960, memory["idle_heap"], "%d")
     goal("heap while connecting, one root, bytes", 65536, memory["peak_one_root"], "%d")
@@ -216,6 +294,8 @@ function goal_table() {
         " that these take", 65536, memory["peak_bundle"] - memory["anchors_heap"], "%d")
     goal("allocations in " memory["steady_events"] " events", 0, memory["steady_allocations"],
         "%d")
+    goal("heap that 1,000 requests left more than one did, bytes", 0,
+        memory["queue_after"] - memory["queue_kept"], "%d")
     goal("RSS of a process with " memory["clients"] " idle clients, KiB", 46080,
         memory["process_rss_kib"], "%d")
     if (memory["failed"] || memory["leaked"] + 0) wrong("memory: failed, or leaked")
@@ -226,6 +306,9 @@ END {
     if ("cpu flood rtm.h" in series || "cpu single rtm.h" in series) cost_table()
     if ("p50 rtm.h" in series || "rtt rtm.h" in series) time_table()
     if ("cpu size-100 rtm.h" in series) curve_tables()
+    request_table()
+    slow_table()
+    queue_table()
     handshake_table()
     instruction_table()
     goal_table()

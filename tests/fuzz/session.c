@@ -79,7 +79,7 @@ static int turn(rtm_client *client, unsigned options) {
     int result = rtm_poll(client, wait);
     CHECK(test_now_ms - before - called_ms <= wait);
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
-    CHECK(exchange->conn.phase != RTMI_CONN_READY || !exchange->head.size);
+    CHECK(exchange->conn.phase != RTMI_CONN_READY || exchange->begun || !exchange->head.size);
     int timeout = rtm_timeout_ms(client);
     if (net_rest() == rest && result == 0) test_now_ms += timeout > 0 ? timeout : 1;
     return result;

@@ -14,7 +14,8 @@ static void parse(rtmi_buf *found, size_t limit, const uint8_t *data, size_t siz
         for (from += piece; at < piece && what != RTMI_WS_BAD; at += used) {
             what = rtmi_ws_parse(&ws, block + at, piece - at, &used);
             bool message = what == RTMI_WS_MESSAGE;
-            CHECK(used && used <= piece - at && ws.buffer.size <= limit);
+            CHECK(used && used <= piece - at);
+            CHECK(ws.buffer.size <= limit || ws.buffer.size <= RTMI_LINE);
             CHECK(!message || ws.size <= (ws.opcode & 8 ? 125 : limit));
             CHECK(!message || ws.opcode != RTMI_WS_TEXT || rtmi_is_utf8(ws.data, ws.size));
             CHECK(what != RTMI_WS_BAD || (ws.error && (ws.code == 1002 || ws.code == 1007)));

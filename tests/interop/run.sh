@@ -1,32 +1,64 @@
 #!/bin/sh
-# Runs echo_bot against server.js: Node's https and the npm package ws, which rtm.h shares no code
-# with. TLS 1.2, with an ECDSA and with an RSA certificate.
+# rtm.h beside Node.js, which it shares no code with.
+#   bot     echo_bot against server.js: Node's https and the npm package ws; TLS 1.2, with an ECDSA
+#           and with an RSA certificate
+#   bodies  bodies.c against bodies.js: every form of an HTTP answer, a body of 100 MB
+#   calls   calls.c and calls.js (@slack/web-api) make the calls of calls.txt to the sandbox: both
+#           hear the same, and the sandbox's log says the same of both. Headers may differ: listed
+#   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
+#           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
+#   peers   Slack's own libraries against the sandbox: they find it to be Slack
 set -eu
-here=$(dirname "$0") build=build
+here=$(dirname "$0") build=build out=build/interop
 for program in node npm; do
     command -v $program >/dev/null || {
         echo "interop: $program is missing; install it (Debian: apt install nodejs npm)" >&2
         exit 1
     }
 done
-mkdir -p $build/interop
-cp "$here/server.js" $build/interop/
-[ -d $build/interop/node_modules/ws ] ||
-    (cd $build/interop && npm install --silent --no-save --prefix . ws@8)
+mkdir -p $out
+cp "$here"/*.js "$here"/*.mjs "$here/calls.txt" $out/
+# What is current of Slack's libraries wants Node 20.
+if [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; then mode=3 bolt=5
+else mode=2 bolt=4; fi
+[ -d $out/node_modules/@slack/bolt ] && [ -d $out/node_modules/@slack/rtm-api ] ||
+    (cd $out && npm install --silent --no-save --no-audit --no-fund --prefix . ws@8 \
+        @slack/web-api@7 @slack/rtm-api@7 @slack/socket-mode@$mode @slack/bolt@$bolt)
 
+unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy
+export SSL_CERT_FILE=$build/certs/ca.pem NODE_EXTRA_CA_CERTS=$build/certs/ca.pem
+export SLACK_API_TOKEN=xoxb-interop
 dir=$(mktemp -d) server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || :; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM HUP
-for certificate in server server-rsa; do
-    rm -f "$dir/port"
-    node $build/interop/server.js "$dir/port" $build/certs/$certificate.pem \
-        $build/certs/$certificate.key >"$dir/log" &
+
+fail() { echo "interop: FAILED: $*"; exit 1; }
+
+start() { # LOG PROGRAM ARGUMENT...: what writes its port into $dir/port; sets $server and $port
+    log=$1
+    shift
+    rm -f "$dir/port" "$dir/$log"
+    "$@" >>"$dir/$log" &
     server=$!
     n=0
     while [ ! -s "$dir/port" ] && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done
-    env -u HTTPS_PROXY -u https_proxy -u HTTP_PROXY -u http_proxy \
-        SLACK_API_TOKEN=xoxb-interop SSL_CERT_FILE=$build/certs/ca.pem \
-        SLACK_API_URL="https://localhost:$(cat "$dir/port")/api/" $build/echo_bot >"$dir/bot" &
+    [ -s "$dir/port" ] || fail "$2 does not start"
+    port=$(cat "$dir/port")
+}
+
+start_node() { # LOG SCRIPT CERTIFICATE
+    start "$1" node $out/"$2" "$dir/port" $build/certs/"$3".pem $build/certs/"$3".key
+}
+
+stop() {
+    kill $server
+    wait $server 2>/dev/null || :
+    server=
+}
+
+talk_to_bot() { # CERTIFICATE
+    start_node log server.js "$1"
+    SLACK_API_URL="https://localhost:$port/api/" $build/echo_bot >"$dir/bot" &
     bot=$!
     n=0
     while ! grep -q 'ready to stop' "$dir/log" && kill -0 $server 2>/dev/null && [ $n -lt 250 ]; do
@@ -39,6 +71,75 @@ for certificate in server server-rsa; do
     server=
     cat "$dir/bot"
     grep -v 'ready to stop' "$dir/log"
-    [ $status = 0 ] || { echo "interop: FAILED with $certificate.pem"; exit 1; }
-    echo "interop: $certificate.pem: passed"
+    [ $status = 0 ] || fail "with $1.pem"
+    echo "interop: $1.pem: passed"
+}
+
+call() { # CLIENT FILE
+    case $1 in
+    node) node $out/calls.js "$2" "https://localhost:$port/api/" $SLACK_API_TOKEN ;;
+    *) SLACK_API_URL="https://localhost:$port/api/" $out/calls "$2" "$1" ;;
+    esac
+}
+
+same() { # WHAT CLIENT FILE FILE
+    diff "$3" "$4" || fail "$1: Node (<) and $2 of rtm.h (>) differ"
+}
+
+# What the sandbox printed and logged, less what is of each run its own: times, and the session that
+# rtm_poll opens too.
+told() { # CLIENT
+    sed -E '/listening on|rtm\.connect|bot (dis)?connected/d
+        s/[0-9]{10}\.[0-9]{6}/TS/g; s/limited for [0-9]+ s/limited/' "$dir/$1.said" "$dir/$1.log"
+}
+
+compare_calls() {
+    # Long enough for a Node that starts slowly; the calls wait for as long as is left of it.
+    echo '/ratelimit chat.update 4' >"$dir/script"
+    for client in node submit perform; do
+        start $client.said $build/sandbox --port 0 --port-file "$dir/port" \
+            --cert $build/certs/server.pem --key $build/certs/server.key \
+            --script "$dir/script" --log "$dir/$client.log"
+        call $client $out/calls.txt >"$dir/$client" || fail "calls by $client"
+        stop
+        told $client >"$dir/$client.told"
+    done
+    for client in submit perform; do
+        same "the answers" rtm_$client "$dir/node" "$dir/$client"
+        same "what the sandbox says" rtm_$client "$dir/node.told" "$dir/$client.told"
+    done
+    [ "$(grep -c '^[^ ]* ok$' "$dir/node")" -ge 20 ] || fail "fewer than twenty calls were good"
+    grep -q 'chat.update: ratelimited' "$dir/node.told" || fail "no call met the rate limit"
+    echo "interop: $(grep -c '^[a-z$].* [a-z_]*$' "$dir/node") calls: Node, rtm_submit and" \
+        "rtm_perform hear the same, and the sandbox says the same of them"
+}
+
+list_headers() {
+    printf 'api.test\n  plain=a\nend\n' >"$dir/one"
+    start_node headers bodies.js server
+    for client in node submit; do
+        call $client "$dir/one" >/dev/null
+        sed "s/:$port\$//" "$dir/headers" | sort >"$dir/$client.headers"
+        : >"$dir/headers"
+    done
+    stop
+    echo "interop: headers that differ between Node (<) and rtm.h (>):"
+    diff "$dir/node.headers" "$dir/submit.headers" | grep '^[<>]' || :
+}
+
+talk_to_bot server
+talk_to_bot server-rsa
+start_node bodies bodies.js server
+for how in submit perform; do
+    $out/bodies "https://localhost:$port/" $how || fail "bodies by rtm_$how"
 done
+stop
+list_headers
+compare_calls
+pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
+# shellcheck disable=SC2086 # two words
+{
+    node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
+    node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
+    node $out/sandbox_peers.mjs $pair $build/sandbox || fail "the sandbox and Slack's libraries"
+}

@@ -1,0 +1,75 @@
+/* slow - the latency of events, from a line typed into the sandbox to the callback, without a
+   request and with one under way that the sandbox answers 5 s late. */
+#include "../box.h"
+
+#include "bench.h"
+
+enum { EVENTS = 1000, SLOW_MS = 5000 };
+
+static sandbox box;
+static long heard;
+static bool connected, answered;
+
+static void on_event(rtm_client *bot, const rtm_event *event, void *user) {
+    (void)bot;
+    (void)user;
+    if (!strcmp(event->type, "hello")) connected = true;
+    if (!strcmp(event->type, "message")) heard++;
+}
+
+static void on_response(rtm_client *bot, const rtm_response *response, void *user) {
+    (void)bot;
+    (void)user;
+    answered = response->ok;
+}
+
+static void until(rtm_client *bot, const bool *condition) {
+    while (!*condition) {
+        if (rtm_poll(bot, 1000) >= 0) continue;
+        fprintf(stderr, "slow: %s\n", rtm_error_detail(bot));
+        exit(1);
+    }
+}
+
+/* EVENTS lines, each typed when the last was heard; p50 and p99 in us. Returns how many were heard
+   before the answer to the request came. */
+static long converse(rtm_client *bot, double *p50, double *p99) {
+    static long long took[EVENTS];
+    long beside = 0;
+    for (long i = 0; i < EVENTS; i++) {
+        long before = heard;
+        long long start = bench_clock();
+        sandbox_line(&box, "a message");
+        while (heard == before) if (rtm_poll(bot, 1000) < 0) exit(1);
+        took[i] = bench_clock() - start;
+        if (!answered) beside++;
+    }
+    qsort(took, EVENTS, sizeof *took, bench_compare);
+    *p50 = (double)took[EVENTS / 2] / 1000;
+    *p99 = (double)took[EVENTS * 99 / 100] / 1000;
+    return beside;
+}
+
+int main(void) {
+    rtm_client *bot;
+    double quiet50, quiet99, slow50, slow99;
+    char line[32];
+    sandbox_start(&box, "server");
+    rtm_config config = { .token = "xoxb-test", .base_url = box.url, .proxy = "" };
+    if (rtm_create(&config, &bot) != RTM_OK) return 1;
+    rtm_on(bot, "*", on_event, NULL);
+    until(bot, &connected);
+    converse(bot, &quiet50, &quiet99); /* warm */
+    converse(bot, &quiet50, &quiet99);
+    snprintf(line, sizeof line, "/slow %d", SLOW_MS);
+    sandbox_line(&box, line);
+    long long start = bench_clock();
+    if (rtm_call_async(bot, on_response, NULL, "auth.test", NULL) < 0) return 1;
+    long beside = converse(bot, &slow50, &slow99);
+    until(bot, &answered);
+    printf("events=%d beside=%ld quiet50=%.1f quiet99=%.1f slow50=%.1f slow99=%.1f slow_ms=%lld\n",
+           EVENTS, beside, quiet50, quiet99, slow50, slow99, (bench_clock() - start) / 1000000);
+    rtm_destroy(bot);
+    sandbox_stop(&box);
+    return 0;
+}

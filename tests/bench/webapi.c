@@ -1,0 +1,67 @@
+/* webapi - n small requests by rtm_submit, beside an open session: each in the callback of the
+   last, as a program in an event loop would. queued=1: all of them at once.
+
+   A request before them opens the connection, and bench.end behind them asks the server how many it
+   has had. So do the other two, webapi_curl.c and webapi.mjs. */
+#define _GNU_SOURCE
+#define RTM_IMPLEMENTATION
+#include "rtm.h"
+
+#include "bench.h"
+#include "webapi.h"
+
+static bench b;
+static bool queued, ended;
+
+static void submit(rtm_client *bot, const char *method, rtm_request_callback callback) {
+    const char *const fields[] = { "channel", WEBAPI_CHANNEL, "text", WEBAPI_TEXT, NULL };
+    rtm_request request = { .method = method, .fields = fields, .callback = callback };
+    if (rtm_submit(bot, &request) > 0) return;
+    fprintf(stderr, "webapi: %s\n", rtm_error_detail(bot));
+    exit(1);
+}
+
+static void on_end(rtm_client *bot, const rtm_response *response, void *user) {
+    (void)bot;
+    (void)user;
+    ended = response->ok;
+}
+
+static void on_response(rtm_client *bot, const rtm_response *response, void *user) {
+    (void)user;
+    if (!response->ok || !rtm_json_equals(rtm_json_get(response->data, "self.name"), "bench")) {
+        fprintf(stderr, "webapi: %s\n", response->detail);
+        exit(1);
+    }
+    if (!webapi_response(&b)) {
+        submit(bot, "bench.end", on_end);
+        return;
+    }
+    long more = !queued ? 1 : b.events == 0 ? webapi_count(&b) : 0;
+    while (more-- > 0) submit(bot, "chat.postMessage", on_response);
+}
+
+static void on_hello(rtm_client *bot, const rtm_event *event, void *user) {
+    (void)event;
+    (void)user;
+    submit(bot, "chat.postMessage", on_response);
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    rtm_client *bot;
+    bench_begin(&b, argv);
+    queued = bench_number(&b, "queued", 0) != 0;
+    rtm_config config = { .token = "xoxb-bench", .base_url = b.base, .ca_file = b.ca, .proxy = "",
+                          .max_queue = 4 << 20, .no_auto_reconnect = true };
+    if (rtm_create(&config, &bot) != RTM_OK) return 1;
+    rtm_on(bot, "hello", on_hello, NULL);
+    while (!ended) {
+        if (rtm_poll(bot, 1000) >= 0) continue;
+        fprintf(stderr, "webapi: %s\n", rtm_error_detail(bot));
+        return 1;
+    }
+    webapi_print(&b, "rtm.h");
+    rtm_destroy(bot);
+    return 0;
+}

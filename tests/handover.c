@@ -1,0 +1,1158 @@
+/* Handovers, in RTM and in Socket Mode: another session takes over from one that Slack will end, so
+   that no event is lost, none comes twice, and nothing is told. Each test runs in both worlds. */
+#include "server.h"
+
+/* Where a handover is. */
+enum stage { BEGUN, CALLING, UPGRADING, SECOND_OPEN, TAKEN_OVER, STAGES };
+
+static bool app;      /* Socket Mode */
+static server second; /* the session beside that of `slack` */
+static request got;   /* the last request of the second */
+
+#define BOTH_WORLDS for (int world_ = 0; world_ < 2; world_++, new_world()) if (app = world_, true)
+
+static void new_world(void) {
+    end_bot();
+    if (second.listener) server_free(&second);
+    memset(&second, 0, sizeof second);
+    second.fd = -1;
+    server_close(&slack);
+    heard_count = heard_next = 0;
+}
+
+static void make(void) {
+    rtm_config config = app ? app_config() : usual_config();
+    make_bot(&config);
+    server_share(&second, &slack);
+}
+
+static void say_hello(server *s) {
+    server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
+    next_event("hello");
+}
+
+/* A session that has lasted long enough to be followed by another at once. */
+static void open_first(void) {
+    make();
+    open_session();
+    say_hello(&slack);
+    test_now_ms += 10000;
+}
+
+static void say_goodbye(server *s) {
+    if (!app) {
+        server_send_text(s, "{\"type\":\"goodbye\"}");
+        next_event("goodbye");
+        return;
+    }
+    server_send_text(s, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+    for (int i = 0; i < 5; i++) server_round(i);
+}
+
+static void send_event(server *s, int n) {
+    char id[16], members[200], text[64];
+    snprintf(text, sizeof text, "{\"type\":\"message\",\"n\":%d}", n);
+    snprintf(id, sizeof id, "E%d", n);
+    snprintf(members, sizeof members, "\"accepts_response_payload\":false,\"payload\":{"
+             "\"event_id\":\"Ev%d\",\"event\":%s}", n, text);
+    if (app) server_send_envelope(s, id, "events_api", members);
+    else server_send_text(s, text);
+}
+
+/* Sends an event, and sees it arrive. */
+static void event_arrives(server *s, int n) {
+    char text[64], id[16];
+    send_event(s, n);
+    snprintf(text, sizeof text, "{\"type\":\"message\",\"n\":%d}", n);
+    snprintf(id, sizeof id, "E%d", n);
+    assert_string_equal(next_event("message")->data, text);
+    if (app) server_expect_ack(s, id);
+}
+
+/* Answers the upgrade of the second session, which then is open and has not said hello. */
+static void open_second(void) {
+    take_upgrade_on(&second, &got);
+    server_answer_upgrade(&second, &got);
+    for (int i = 0; i < 5; i++) server_round(i);
+}
+
+/* A first session, and a second that has come so far. */
+static void reach_stage(enum stage stage) {
+    open_first();
+    say_goodbye(&slack);
+    if (stage == BEGUN) return;
+    test_now_ms += 1000;
+    if (stage == CALLING) take_call_on(&second, &got);
+    if (stage == UPGRADING) take_upgrade_on(&second, &got);
+    if (stage >= SECOND_OPEN) open_second();
+    if (stage == TAKEN_OVER) {
+        say_hello(&second);
+        server_expect_close(&slack, 1000);
+    }
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
+}
+
+/* The second serves, alone or not. */
+static void second_serves(int n) {
+    assert_true(rtm_is_connected(bot));
+    event_arrives(&second, n);
+    if (app) return;
+    frame sent;
+    int id = rtm_send_message(bot, "C1", "a");
+    assert_true(id > 0);
+    server_read_frame(&second, &sent);
+    assert_non_null(strstr(sent.payload, "\"message\""));
+    char answer[64];
+    snprintf(answer, sizeof answer, "{\"ok\":true,\"reply_to\":%d}", id);
+    server_send_text(&second, answer);
+    assert_int_equal(next_event("Unknown")->id, id);
+}
+
+/* Taking over ---------------------------------------------------------------------------------- */
+
+static void another_session_takes_over_and_nothing_is_told(void **state) {
+    static const char *const texts[] = {
+        "{\"type\":\"goodbye\"}",
+        "{\"type\":\"disconnect\",\"reason\":\"warning\",\"debug_info\":{\"host\":\"a\"}}",
+        "{\"type\":\"disconnect\",\"reason\":\"refresh_requested\"}",
+        "{\"type\":\"disconnect\",\"reason\":\"brand_new_reason\"}",
+        "{\"type\":\"disconnect\"}",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        app = i > 0;
+        open_first();
+        server_send_text(&slack, texts[i]);
+        if (!app) next_event("goodbye");
+        no_event();
+        event_arrives(&slack, 1);
+        test_now_ms += 1000;
+        open_second();
+        no_event();
+        event_arrives(&slack, 2); /* still the first */
+        assert_true(rtm_is_connected(bot));
+        say_hello(&second);
+        server_expect_close(&slack, 1000);
+        event_arrives(&second, 3);
+        send_event(&slack, 4); /* what was on its way is delivered */
+        assert_non_null(strstr(next_event("message")->data, "\"n\":4"));
+        server_send_close(&slack, 1000, "");
+        server_ends(&slack);
+        second_serves(5);
+        no_event();
+        assert_non_null(strstr(told, "take over"));
+        new_world();
+    }
+}
+
+static void the_first_is_read_for_a_second_at_most(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(TAKEN_OVER);
+        test_now_ms += 999;
+        send_event(&slack, 1);
+        next_event("message");
+        assert_false(slack.ended);
+        assert_true(rtm_timeout_ms(bot) <= 1);
+        test_now_ms++;
+        server_ends(&slack);
+        second_serves(2);
+        no_event();
+    }
+}
+
+static void sessions_take_over_one_after_the_other(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        server *first = &slack, *next = &second;
+            open_first();
+        for (int i = 0; i < 10; i++) {
+            say_goodbye(first);
+            test_now_ms += 1000;
+            take_upgrade_on(next, &got);
+            server_answer_upgrade(next, &got);
+            say_hello(next);
+            server_expect_close(first, 1000);
+            if (i & 1) say_goodbye(next); /* already, while the first is closing */
+            server_send_close(first, 1000, "");
+            server_ends(first);
+            server_close(first);
+            event_arrives(next, i);
+            test_now_ms += 10000;
+            server *other = first;
+            first = next;
+            next = other;
+            assert_int_equal(heard_count, heard_next);
+        }
+    }
+}
+
+static void a_goodbye_said_twice_begins_one_handover(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(CALLING);
+        say_goodbye(&slack);
+        say_goodbye(&slack);
+        test_now_ms += 2000;
+        no_event();
+        assert_false(server_pending(&slack));
+        server_answer_connect(&second, "link?ticket=1&x=%2F");
+        server_accept(&second);
+            server_upgrade(&second, &got);
+        say_hello(&second);
+        server_expect_close(&slack, 1000);
+        server_send_close(&slack, 1000, "");
+        server_ends(&slack);
+        test_now_ms += 5000;
+        no_event();
+        assert_false(server_pending(&slack));
+        second_serves(1);
+    }
+}
+
+static void the_second_attempt_waits_as_after_an_end(void **state) {
+    static const struct { int lasted, lo, hi; } rows[] = {
+        { 10000, 0, 999 }, { 1000, 0, 999 }, { 9999, 2000, 2999 }, { 1500, 4000, 4999 },
+        { 10000, 0, 999 }, { 1500, 0, 999 },
+    };
+    (void)state;
+    BOTH_WORLDS {
+        server *first = &slack, *next = &second;
+            make();
+        open_session();
+        say_hello(&slack);
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            test_now_ms += rows[i].lasted;
+            say_goodbye(first);
+            int wait = rtm_timeout_ms(bot);
+            if (wait < rows[i].lo || wait > rows[i].hi) fail_msg("row %zu: %d ms", i, wait);
+            if (wait) {
+                test_now_ms += wait - 1;
+                no_event();
+                assert_false(server_pending(&slack));
+                test_now_ms++;
+            }
+            take_upgrade_on(next, &got);
+            server_answer_upgrade(next, &got);
+            say_hello(next);
+            server_expect_close(first, 1000);
+            server_send_close(first, 1000, "");
+            server_ends(first);
+            server_close(first);
+            server *other = first;
+            first = next;
+            next = other;
+        }
+    }
+}
+
+static void without_auto_reconnect_there_is_no_handover(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        rtm_config config = app ? app_config() : usual_config();
+        config.no_auto_reconnect = true;
+        make_bot(&config);
+        server_share(&second, &slack);
+        open_session();
+        say_hello(&slack);
+        test_now_ms += 10000;
+        if (app) server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+        else server_send_text(&slack, "{\"type\":\"goodbye\"}");
+        if (!app) next_event("goodbye");
+        WAIT_FOR(rtm_poll(bot, 0) < 0);
+        while (heard_next < heard_count && strcmp(heard[heard_next].type, "close")) heard_next++;
+        record *closed = next_event("close");
+        assert_int_equal(closed->retry_ms, -1);
+        assert_int_equal(closed->code, 1000);
+        assert_false(server_pending(&slack));
+    }
+}
+
+/* Where the second cannot be opened ------------------------------------------------------------ */
+
+static void fail_with(const char *status, const char *fields, const char *body) {
+    char lines[128];
+    take_call_on(&second, &got);
+    snprintf(lines, sizeof lines, "Connection: close\r\n%s", fields);
+    server_answer(&second, status, lines, body);
+}
+
+static void fail_500(void) { fail_with("500 Oops", "", ""); }
+static void fail_429(void) { fail_with("429 Slow", "Retry-After: 7\r\n", ""); }
+static void fail_json(void) { fail_with("200 OK", "", "no JSON"); }
+static void fail_slack(void) {
+    fail_with("200 OK", "", "{\"ok\":false,\"error\":\"internal_error\"}");
+}
+static void fail_fin(void) {
+    take_call_on(&second, &got);
+    server_close(&second);
+}
+static void fail_upgrade(void) {
+    take_upgrade_on(&second, &got);
+    server_answer(&second, "409 Conflict", "Connection: close\r\n", "");
+}
+static void fail_silent(void) {
+    take_call_on(&second, &got);
+    event_arrives(&slack, 1000); /* the first is not silent */
+    test_now_ms += 29000;
+    event_arrives(&slack, 1001);
+    test_now_ms += 1000;
+}
+static void fail_hello(void) { /* it opens, and ends before hello */
+    open_second();
+    server_send_close(&second, 1001, "");
+}
+static void fail_too_many(void) {
+    open_second();
+    server_send_text(&second, "{\"type\":\"disconnect\",\"reason\":\"too_many_websockets\"}");
+}
+static void fail_link(void) {
+    open_second();
+    server_send_text(&second, "{\"type\":\"disconnect\",\"reason\":\"link_disabled\"}");
+}
+
+static const struct failure {
+    const char *name;
+    void (*happens)(void);
+    rtm_result result;
+    int lo, hi; /* the wait after it, when it is the first failure */
+    bool app_only;
+} failures[] = {
+    { "HTTP 500", fail_500, RTM_E_HTTP, 1000, 1999, false },
+    { "HTTP 429", fail_429, RTM_E_RATE_LIMITED, 7000, 7999, false },
+    { "not JSON", fail_json, RTM_E_JSON, 1000, 1999, false },
+    { "internal_error", fail_slack, RTM_E_SLACK, 1000, 1999, false },
+    { "FIN", fail_fin, RTM_E_CLOSED, 1000, 1999, false },
+    { "upgrade", fail_upgrade, RTM_E_WEBSOCKET, 1000, 1999, false },
+    { "silence", fail_silent, RTM_E_TIMEOUT, 1000, 1999, false },
+    { "no hello", fail_hello, RTM_E_CLOSED, 1000, 1999, false },
+    { "too_many_websockets", fail_too_many, RTM_E_SLACK, 1000, 1999, true },
+    { "link_disabled", fail_link, RTM_E_SLACK, 300000, 300999, true },
+};
+
+static void the_first_serves_while_the_second_cannot_be_opened(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (size_t i = 0; i < COUNT(failures); i++) {
+            const struct failure *row = &failures[i];
+            if (row->app_only && !app) continue;
+            open_first();
+            say_goodbye(&slack);
+            test_now_ms += 1000;
+            row->happens();
+            while (heard_next < heard_count && !strcmp(heard[heard_next].type, "message"))
+                heard_next++;
+            WAIT_FOR(heard_count > heard_next);
+            record *told_event = next_event("error");
+            if (told_event->result != row->result || told_event->retry_ms < row->lo ||
+                told_event->retry_ms > row->hi || strlen(told_event->detail) < 10)
+                fail_msg("%s: %d, %d ms, %s", row->name, told_event->result, told_event->retry_ms,
+                         told_event->detail);
+            no_event();
+            assert_true(rtm_is_connected(bot));
+            assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
+            event_arrives(&slack, 1);
+            server_close(&second);
+            for (int wait = told_event->retry_ms; wait > 0; wait -= 20000) { /* it is not silent */
+                test_now_ms += wait < 20000 ? wait - 1 : 20000;
+                event_arrives(&slack, 100 + wait);
+            }
+            if (row->hi < 20000) assert_false(server_pending(&slack));
+            test_now_ms++;
+            open_second();
+            say_hello(&second);
+            server_expect_close(&slack, 1000);
+            second_serves(2);
+            no_event();
+            new_world();
+        }
+}
+
+static void failures_of_the_second_are_counted(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        open_first();
+        say_goodbye(&slack);
+        test_now_ms += 1000;
+        for (int i = 0; i < 4; i++) {
+            fail_500();
+            record *told_event = next_error(RTM_E_HTTP);
+            assert_in_range(told_event->retry_ms, (1 << i) * 1000, (1 << i) * 1000 + 999);
+            test_now_ms += told_event->retry_ms - 1;
+            event_arrives(&slack, i);
+            assert_false(server_pending(&slack));
+            test_now_ms++;
+        }
+    }
+}
+
+static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        open_first();
+        say_goodbye(&slack);
+        test_now_ms += 1000;
+        fail_with("200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
+        record *told_event = next_error(RTM_E_AUTH);
+        assert_int_equal(told_event->retry_ms, -1);
+        for (int i = 0; i < 40; i++) {
+            test_now_ms += 15000;
+            event_arrives(&slack, i);
+        }
+        say_goodbye(&slack); /* said again */
+        test_now_ms += 2000;
+        no_event();
+        assert_false(server_pending(&slack));
+        assert_true(rtm_is_connected(bot));
+        server_send_close(&slack, 1001, "");
+        assert_in_range(next_event("close")->retry_ms, 0, 999);
+        server_close(&slack);
+        test_now_ms += 1000;
+        fail_with("200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
+        next_error(RTM_E_AUTH);
+        assert_int_equal(rtm_poll(bot, 0), RTM_E_AUTH);
+    }
+}
+
+/* Where the first dies ------------------------------------------------------------------------- */
+
+static void die_fin(void) { server_close(&slack); }
+static void die_reset(void) { server_reset(&slack); }
+static void die_close(void) { server_send_close(&slack, 1001, ""); }
+
+static void (*const deaths[])(void) = { die_fin, die_reset, die_close };
+
+static void a_first_that_dies_beside_an_open_second_is_not_missed(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (size_t i = 0; i < COUNT(deaths); i++) {
+            reach_stage(SECOND_OPEN);
+            event_arrives(&slack, 1);
+            deaths[i]();
+            no_event();
+            second_serves(2);
+            say_hello(&second);
+            second_serves(3);
+            no_event();
+            assert_false(server_pending(&slack));
+            new_world();
+        }
+}
+
+static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (size_t i = 0; i < COUNT(deaths); i++)
+            for (int stage = BEGUN; stage < SECOND_OPEN; stage++) {
+                reach_stage((enum stage)stage);
+                event_arrives(&slack, 1);
+                int wait = stage == BEGUN ? rtm_timeout_ms(bot) : 0;
+                deaths[i]();
+                WAIT_FOR(heard_count > heard_next);
+                if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+                record *closed = next_event("close");
+                assert_int_equal(closed->retry_ms, wait);
+                assert_false(rtm_is_connected(bot));
+                test_now_ms += wait;
+                if (stage == BEGUN) {
+                    take_upgrade_on(&second, &got);
+                } else if (stage == CALLING) {
+                    server_answer_connect(&second, "link?ticket=1&x=%2F");
+                    server_accept(&second);
+                    server_read_request(&second, &got);
+                }
+                server_answer_upgrade(&second, &got);
+                next_event("open");
+                say_hello(&second);
+                second_serves(2);
+                no_event();
+                assert_false(server_pending(&slack));
+                new_world();
+            }
+}
+
+static void a_first_that_falls_silent_ends_as_always(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(SECOND_OPEN);
+        test_now_ms += 20000;
+        event_arrives(&second, 1); /* which has not said hello */
+        test_now_ms += 10000;
+        no_event();
+        server_expect(&slack, RTMI_WS_PING, "");
+        event_arrives(&second, 2);
+        test_now_ms += 15000;
+        server_ends(&slack);
+        no_event();
+        second_serves(3);
+    }
+}
+
+static void a_second_that_dies_after_taking_over_ends_as_any_session(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (int closing = 0; closing < 2; closing++) {
+            reach_stage(TAKEN_OVER);
+            if (!closing) {
+                server_send_close(&slack, 1000, "");
+                server_ends(&slack);
+            }
+            server_send_close(&second, 1001, "because");
+            record *closed = next_event("close");
+            assert_int_equal(closed->code, 1001);
+            assert_in_range(closed->retry_ms, 0, 999);
+            assert_false(rtm_is_connected(bot));
+            server_close(&second);
+            test_now_ms += 1000;
+            open_second();
+            next_event("open");
+            say_hello(&second);
+            second_serves(1);
+            no_event();
+            new_world();
+        }
+}
+
+/* Delivered once ------------------------------------------------------------------------------- */
+
+static void what_both_bring_is_delivered_once(void **state) {
+    static const struct {
+        const char *what;
+        const char *sent; /* events and who sends them: "1a" is event 1 on the first, "A" second */
+        const char *heard;
+    } rows[] = {
+        { "the first is earlier", "1a 1A 2a 2A", "12" },
+        { "the second is earlier", "1A 1a 2A 2a", "12" },
+        { "one behind the other", "1a 2a 3a 1A 2A 3A", "123" },
+        { "mixed", "1a 2a 1A 3A 2A 3a 4A 4a", "1234" },
+        { "only one brings it", "1a 2A 3a 3A", "123" },
+        { "equal ones, each twice on both", "1a 1a 1A 1A", "11" },
+        { "equal ones, alternating", "1a 1A 1a 1A", "11" },
+        { "equal ones on one alone", "1a 1a 1a", "111" },
+        { "once more on one than on the other", "1a 1A 1A", "11" },
+    };
+    (void)state;
+    app = false;
+    for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++)
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            reach_stage((enum stage)stage);
+            int before = heard_next;
+            for (const char *p = rows[i].sent; *p; p += p[2] ? 3 : 2) {
+                send_event(p[1] == 'a' ? &slack : &second, *p - '0');
+                for (int n = 0; n < 3; n++) server_round(n);
+            }
+            char order[16] = "";
+            for (; heard_next < heard_count; heard_next++)
+                snprintf(order + (heard_next - before), 2, "%d",
+                         atoi(strstr(heard[heard_next].data, "\"n\":") + 4));
+            if (strcmp(order, rows[i].heard)) fail_msg("%s: %s", rows[i].what, order);
+            new_world();
+        }
+}
+
+static void equal_events_are_delivered_again_when_one_session_is_left(void **state) {
+    (void)state;
+    app = false;
+    open_first();
+    event_arrives(&slack, 1);
+    event_arrives(&slack, 1);
+    say_goodbye(&slack);
+    test_now_ms += 1000;
+    open_second();
+    event_arrives(&slack, 2);
+    say_hello(&second);
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    server_ends(&slack);
+    test_now_ms += 1000;
+    no_event();
+    event_arrives(&second, 2); /* another event that says the same */
+    event_arrives(&second, 2);
+    new_world();
+}
+
+static void an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again(void **state) {
+    (void)state;
+    app = false;
+    reach_stage(CALLING);
+    event_arrives(&slack, 1); /* the second cannot have it */
+    server_answer_connect(&second, "link?ticket=1&x=%2F");
+    server_accept(&second);
+    server_upgrade(&second, &got);
+    for (int i = 0; i < 5; i++) server_round(i);
+    event_arrives(&second, 1); /* so this is another that says the same */
+    new_world();
+}
+
+static void the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped(void **state) {
+    (void)state;
+    app = false;
+    open_first();
+    say_goodbye(&slack);
+    test_now_ms += 1000;
+    take_upgrade_on(&second, &got);
+    event_arrives(&slack, 1); /* after the upgrade's request, before its answer */
+    server_answer_upgrade(&second, &got);
+    send_event(&second, 1);
+    no_event();
+    new_world();
+}
+
+static void an_envelope_comes_again_on_the_other_session(void **state) {
+    (void)state;
+    app = true;
+    for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++) {
+        reach_stage((enum stage)stage);
+        if (stage == SECOND_OPEN) event_arrives(&slack, 1);
+        else event_arrives(&second, 1);
+        send_event(&second, 1); /* its acknowledgement was lost */
+        server_expect_ack(&second, "E1");
+        server_send_envelope(&second, "E1b", "events_api", "\"retry_attempt\":1,\"payload\":{"
+                             "\"event_id\":\"Ev1\",\"event\":{\"type\":\"message\"}}");
+        server_expect_ack(&second, "E1b");
+        no_event();
+        server_send_envelope(&second, "E2", "events_api", "\"retry_attempt\":1,\"payload\":{"
+                             "\"event_id\":\"Ev2\",\"event\":{\"type\":\"message\"}}");
+        server_expect_ack(&second, "E2");
+        next_event("message"); /* a retry of what never came */
+        no_event();
+        new_world();
+    }
+}
+
+/* What belongs to a session -------------------------------------------------------------------- */
+
+static void unanswered_messages_belong_to_their_session(void **state) {
+    (void)state;
+    app = false;
+    for (int answered = 0; answered < 2; answered++) {
+        frame sent;
+        reach_stage(SECOND_OPEN);
+        int id = rtm_send_message(bot, "C1", "a");
+        assert_true(id > 0);
+        server_read_frame(&slack, &sent);
+        assert_int_equal(sent.opcode, RTMI_WS_TEXT);
+        say_hello(&second);
+        server_expect_close(&slack, 1000);
+        second_serves(1);
+        char text[64];
+        snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
+        if (answered) {
+            server_send_text(&slack, text);
+            assert_int_equal(next_event("Unknown")->id, id);
+        }
+        server_send_close(&slack, 1000, "");
+        if (!answered) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
+        no_event();
+        new_world();
+    }
+}
+
+static void answer_command(rtm_client *client, const rtm_event *event, void *user) {
+    if (*(bool *)user) assert_int_equal(rtm_reply(client, event, "{}"), RTM_OK);
+}
+
+static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **state) {
+    (void)state;
+    app = true;
+    for (int stage = BEGUN; stage < STAGES; stage++)
+        for (int replies = 0; replies < 2; replies++) {
+            bool does = replies;
+            const char *end = replies ? ",\"payload\":{}}" : "}";
+            char a[64], b[64];
+            snprintf(a, sizeof a, "{\"envelope_id\":\"Ea\"%s", end);
+            snprintf(b, sizeof b, "{\"envelope_id\":\"Eb\"%s", end);
+            reach_stage((enum stage)stage);
+            rtm_on(bot, "slash_commands", answer_command, &does);
+            if (stage < TAKEN_OVER) { /* else the first has had its CLOSE: nothing may follow */
+                server_send_envelope(&slack, "Ea", "slash_commands",
+                                     "\"accepts_response_payload\":true,\"payload\":{}");
+                next_event("slash_commands");
+                server_expect(&slack, RTMI_WS_TEXT, a);
+            }
+            if (stage >= SECOND_OPEN) {
+                server_send_envelope(&second, "Eb", "slash_commands",
+                                     "\"accepts_response_payload\":true,\"payload\":{}");
+                next_event("slash_commands");
+                server_expect(&second, RTMI_WS_TEXT, b);
+            }
+            no_event();
+            new_world();
+        }
+}
+
+/* Stop, destroy, disconnect -------------------------------------------------------------------- */
+
+static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (int stage = BEGUN; stage < STAGES; stage++)
+            for (int stops = 0; stops < 2; stops++) {
+                reach_stage((enum stage)stage);
+                if (stops) {
+                    rtm_stop(bot);
+                    for (int i = 0; i < 5; i++) server_round(i);
+                    assert_true(rtm_timeout_ms(bot) <= 1000);
+                    if (stage < TAKEN_OVER) server_expect_close(&slack, 1000);
+                    if (stage >= SECOND_OPEN) server_expect_close(&second, 1000);
+                    test_now_ms += 1000;
+                    WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
+                    assert_int_equal(next_event("close")->retry_ms, -1);
+                    no_event();
+                    assert_int_equal(rtm_get_state(bot), RTM_STATE_FINISHED);
+                    if (stage >= SECOND_OPEN) server_ends(&second);
+                    server_ends(&slack);
+                }
+                end_bot();
+                if (!stops && stage < TAKEN_OVER) server_expect_close(&slack, 1000);
+                if (!stops && stage >= SECOND_OPEN) server_expect_close(&second, 1000);
+                new_world();
+            }
+}
+
+static void stop_now(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event, (void)user;
+    rtm_stop(client);
+}
+
+static void disconnect_now(rtm_client *client, const rtm_event *event, void *user) {
+    (void)event, (void)user;
+    rtm_disconnect(client);
+}
+
+static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (int of_second = 0; of_second < 2; of_second++) {
+            reach_stage(SECOND_OPEN);
+            rtm_on(bot, "message", stop_now, NULL);
+            send_event(of_second ? &second : &slack, 1);
+            next_event("message");
+            frame sent;
+            if (app) server_read_frame(of_second ? &second : &slack, &sent);
+            server_expect_close(&slack, 1000);
+            server_expect_close(&second, 1000);
+            server_send_close(&slack, 1000, "");
+            server_send_close(&second, 1000, "");
+            WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
+            next_event("close");
+            no_event();
+            new_world();
+        }
+}
+
+/* What the program drops is the session that it uses; the second serves on, or begins. */
+static void disconnect_drops_the_first_at_every_stage(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (int stage = BEGUN; stage < SECOND_OPEN; stage++)
+            for (int in_callback = 0; in_callback < 2; in_callback++) {
+                reach_stage((enum stage)stage);
+                if (in_callback) {
+                    rtm_on(bot, "message", disconnect_now, NULL);
+                    event_arrives(&slack, 1);
+                } else {
+                    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+                }
+                server_expect_close(&slack, 1000);
+                record *closed = next_event("close");
+                assert_int_equal(closed->code, 1000);
+                assert_in_range(closed->retry_ms, 0, 999);
+                no_event();
+                new_world();
+            }
+}
+
+static void disconnect_beside_an_open_second_leaves_that(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(SECOND_OPEN);
+        assert_int_equal(rtm_disconnect(bot), RTM_OK);
+        server_expect_close(&slack, 1000);
+        for (int i = 0; i < 5; i++) server_round(i);
+        heard_next = heard_count; /* it may be told, as it was asked for */
+        second_serves(1);
+        assert_false(server_pending(&slack));
+    }
+}
+
+/* Ten thousand events -------------------------------------------------------------------------- */
+
+enum { EVENTS = 10000, EVERY = 100 };
+enum mode { PLAIN, REFUSED, LIMITED, SILENT, DIES_OPEN, DIES_EARLY, MODES };
+
+static unsigned char was_sent[EVENTS], was_heard[EVENTS], was_acked[EVENTS], sent_by[EVENTS];
+static int last_of[256]; /* the last event of each session, modulo 256 */
+static int opens, closes, errors, retry_ms;
+static unsigned random_state = 1;
+static server *closing; /* the session whose CLOSE came last */
+
+static void hear_number(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client, (void)user;
+    long long n = rtm_json_int(rtm_json_get(event->data, "n"), -1);
+    assert_in_range(n, 0, EVENTS - 1);
+    if (was_heard[n]++) fail_msg("event %d came twice", (int)n);
+    if (!app) return; /* both bring it: it has no session */
+    if (n <= last_of[sent_by[n]]) fail_msg("event %d came after %d", (int)n, last_of[sent_by[n]]);
+    last_of[sent_by[n]] = (int)n;
+}
+
+static void count_ends(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client, (void)user;
+    if (!strcmp(event->type, "open")) opens++;
+    if (!strcmp(event->type, "close")) closes++;
+    if (!strcmp(event->type, "error")) errors++, retry_ms = event->retry_ms;
+}
+
+static void hear_numbers(void) {
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "message", hear_number, NULL);
+    rtm_on(bot, "open", count_ends, NULL);
+    rtm_on(bot, "close", count_ends, NULL);
+    rtm_on(bot, "error", count_ends, NULL);
+    memset(was_sent, 0, sizeof was_sent);
+    memset(was_heard, 0, sizeof was_heard);
+    memset(was_acked, 0, sizeof was_acked);
+    memset(last_of, -1, sizeof last_of);
+    opens = closes = errors = 0;
+}
+
+/* Lets the client read, and takes what it sends. */
+static void take_frames(server *s) {
+    frame sent;
+    int n;
+    while (s->fd >= 0 && server_try_frame(s, &sent)) {
+        if (sscanf(sent.payload, "{\"envelope_id\":\"E%d\"}", &n) == 1) was_acked[n] = 1;
+        if (sent.opcode == RTMI_WS_PING) server_send_frame(s, RTMI_WS_PONG, FIN, "", 0);
+        if (sent.opcode == RTMI_WS_CLOSE) closing = s;
+    }
+}
+
+static void pump(server *a, server *b) {
+    for (int i = 0; i < 2; i++) {
+        rtm_poll(bot, 0);
+        take_frames(a);
+        take_frames(b);
+    }
+}
+
+static void fail_second(enum mode mode, server *b) {
+    if (mode == REFUSED && errors % 2) {
+        take_upgrade_on(b, &got);
+        server_answer(b, "409 Conflict", "Connection: close\r\n", "");
+        return;
+    }
+    take_call_on(b, &got);
+    if (mode == REFUSED) server_answer(b, "500 Oops", "Connection: close\r\n", "");
+    if (mode == LIMITED)
+        server_answer(b, "429 Slow", "Connection: close\r\nRetry-After: 7\r\n", "");
+    if (mode == SILENT) test_now_ms += 30000;
+}
+
+/* Refreshes every 100 events; one round is about one of them. `a` serves, `b` takes over. */
+static void refresh_round(enum mode mode, int round, server *a, server *b) {
+    bool open = false, hello = false, dead = false, gap = false;
+    int refused = errors;
+    long before = test_allocations;
+    for (int i = 0; i < EVERY; i++) {
+        int n = round * EVERY + i;
+        if (i == 20 && round > 1) assert_int_equal(test_allocations, before);
+        if (i == 20) {
+            server_send_text(a, app ? "{\"type\":\"disconnect\",\"reason\":\"refresh_requested\"}"
+                                    : "{\"type\":\"goodbye\"}");
+            pump(a, b);
+        }
+        if (i == 25 && mode == DIES_EARLY) {
+            pump(a, b);
+            server_close(a);
+            WAIT_FOR(closes == round + 1);
+            dead = gap = true;
+        }
+        if (i == 25) test_now_ms += 1000;
+        if (i == 26 && (mode == REFUSED || mode == LIMITED || mode == SILENT))
+            for (int tries = 1; tries <= 3; tries++) {
+                fail_second(mode, b);
+                WAIT_FOR((take_frames(a), errors == refused + tries));
+                test_now_ms += retry_ms;
+            }
+        if (i == 30) {
+            take_upgrade_on(b, &got);
+            server_answer_upgrade(b, &got);
+            open = true;
+            pump(a, b);
+        }
+        if (i == 45 && mode == DIES_OPEN) {
+            if (app && round % 2) { /* without what came last */
+                pump(a, b);
+                send_event(a, n);
+                server_reset(a);
+            } else {
+                pump(a, b);
+                server_close(a);
+            }
+            dead = true;
+        }
+        if (i == 60) {
+            server_send_text(b, "{\"type\":\"hello\"}");
+            hello = true;
+            closing = NULL;
+            if (!dead) WAIT_FOR((take_frames(a), take_frames(b), closing == a));
+            gap = false;
+        }
+        if (i == 80 && !dead) {
+            pump(a, b);
+            server_send_close(a, 1000, "");
+            server_ends(a);
+            server_close(a);
+            dead = true;
+        }
+        if (i == 80 && app) /* what was not acknowledged comes again */
+            for (int old = round * EVERY; old < n; old++)
+                if (!was_acked[old]) {
+                    if (!was_heard[old]) sent_by[old] = (unsigned char)(round + 128);
+                    was_sent[old] = 1;
+                    send_event(b, old);
+                    pump(a, b);
+                }
+        random_state = random_state * 1103515245 + 12345;
+        bool to_b = app && hello && (dead || (random_state >> 16 & 1));
+        if (gap || (app && dead && !hello)) continue; /* nobody to take it: app: it comes later */
+        was_sent[n] = 1;
+        sent_by[n] = (unsigned char)((round + to_b) % 128);
+        if (!dead && !to_b) send_event(a, n);
+        if (to_b || (!app && open)) send_event(b, n);
+        if (i % 7 == 0) pump(a, b);
+    }
+    pump(a, b);
+    test_now_ms += 10000;
+    if (mode != DIES_EARLY) assert_int_equal(closes, 0);
+}
+
+static void ten_thousand(enum mode mode) {
+    server *a = &slack, *b = &second;
+    open_first();
+    hear_numbers();
+    for (int round = 0; round < EVENTS / EVERY; round++) {
+        refresh_round(mode, round, a, b);
+        server *other = a;
+        a = b;
+        b = other;
+    }
+    for (int i = 0; i < 20; i++) pump(a, b);
+    for (int n = 0; n < EVENTS; n++) {
+        if (was_heard[n] != was_sent[n]) fail_msg("mode %d: event %d is missing", mode, n);
+        if (app && !was_acked[n]) fail_msg("mode %d: event %d not acknowledged", mode, n);
+    }
+    bool fails = mode == REFUSED || mode == LIMITED || mode == SILENT;
+    if (mode != DIES_EARLY) assert_int_equal(errors, fails ? 3 * EVENTS / EVERY : 0);
+    assert_int_equal(closes, mode == DIES_EARLY ? EVENTS / EVERY : 0);
+    assert_int_equal(opens, closes);
+}
+
+static void ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none(void **state) {
+    (void)state;
+    BOTH_WORLDS ten_thousand(PLAIN);
+}
+
+static void ten_thousand_events_while_the_second_is_refused(void **state) {
+    (void)state;
+    BOTH_WORLDS ten_thousand(REFUSED);
+}
+
+static void ten_thousand_events_while_the_second_is_rate_limited(void **state) {
+    (void)state;
+    BOTH_WORLDS ten_thousand(LIMITED);
+}
+
+static void ten_thousand_events_while_the_second_hears_nothing(void **state) {
+    (void)state;
+    BOTH_WORLDS ten_thousand(SILENT);
+}
+
+static void ten_thousand_events_while_each_first_dies_beside_its_second(void **state) {
+    (void)state;
+    BOTH_WORLDS ten_thousand(DIES_OPEN);
+}
+
+static void ten_thousand_events_while_each_first_dies_before_its_second_opens(void **state) {
+    (void)state;
+    BOTH_WORLDS ten_thousand(DIES_EARLY);
+}
+
+/* Memory --------------------------------------------------------------------------------------- */
+
+static void a_handover_takes_a_second_session_and_gives_it_back(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        open_first();
+        event_arrives(&slack, 1);
+        long one = test_bytes;
+        test_most = 0;
+        say_goodbye(&slack);
+        test_now_ms += 1000;
+        open_second();
+        event_arrives(&slack, 2);
+        say_hello(&second);
+        server_expect_close(&slack, 1000);
+        server_send_close(&slack, 1000, "");
+        server_ends(&slack);
+        second_serves(3);
+        test_now_ms += 1000;
+        no_event();
+        assert_in_range(test_most, one, 2 * one);
+        assert_true(test_bytes <= one + 64);
+    }
+}
+
+/* A server that answers of its own accord. */
+static struct peer {
+    server s;
+    bool websocket;
+} peers[4];
+
+static bool serve(struct peer *peer) {
+    server *s = &peer->s;
+    frame sent;
+    int n;
+    if (s->fd < 0) return peer->websocket = false, server_try_accept(s);
+    server_fill(s);
+    if (s->ended) return server_close(s), true;
+    if (!peer->websocket) {
+        if (!server_try_request(s, &got)) return false;
+        peer->websocket = !strncmp(got.head, "GET ", 4);
+        if (!peer->websocket) return server_answer_connect(s, "link"), true;
+        server_answer_upgrade(s, &got);
+        server_send_text(s, "{\"type\":\"hello\"}");
+        return true;
+    }
+    if (!server_try_frame(s, &sent)) return false;
+    if (sscanf(sent.payload, "{\"envelope_id\":\"E%d\"}", &n) == 1) was_acked[n] = 1;
+    if (sent.opcode == RTMI_WS_CLOSE) server_send_close(s, 1000, ""), server_close(s);
+    return true;
+}
+
+/* Runs client and server for so many rounds, with events on one of its sessions, or on all. */
+static void run_peers(int rounds, int *n) {
+    for (int round = 0; round < rounds; round++) {
+        bool moved = false;
+        int due = rtm_timeout_ms(bot);
+        if (rtm_poll(bot, 0) > 0) moved = true;
+        for (size_t i = 0; i < COUNT(peers); i++)
+            if (serve(&peers[i])) moved = true;
+        if (!moved && due > 0) test_now_ms += due < 500 ? due : 500;
+        bool had = false;
+        for (size_t i = 0; i < COUNT(peers); i++)
+            if (peers[i].websocket && peers[i].s.fd >= 0 && !(had && app) && round % 4 == 3) {
+                server_fill(&peers[i].s);
+                if (peers[i].s.ended) continue;
+                had = true;
+                was_sent[*n] = 1;
+                send_event(&peers[i].s, *n);
+            }
+        *n += had;
+    }
+}
+
+static struct peer *any_session(void) {
+    for (size_t i = 0; i < COUNT(peers); i++)
+        if (peers[i].websocket && peers[i].s.fd >= 0 && !peers[i].s.ended) return &peers[i];
+    return NULL;
+}
+
+/* `tries` = how many allocations fail from the one on. */
+static void handover_without_memory(long tries) {
+    bool hit = true;
+    for (long fail = 1; hit; fail++) {
+        int n = 0;
+        make();
+        server_free(&second);
+        for (size_t i = 0; i < COUNT(peers); i++) server_share(&peers[i].s, &slack);
+        hear_numbers();
+        run_peers(40, &n);
+        assert_true(rtm_is_connected(bot) && n > 3);
+        struct peer *first = any_session();
+        assert_non_null(first);
+        test_now_ms += 10000;
+        test_fail_at = test_allocations + fail;
+        test_fail_ever = tries > 1;
+        server_send_text(&first->s, app ? "{\"type\":\"disconnect\",\"reason\":\"warning\"}"
+                                        : "{\"type\":\"goodbye\"}");
+        for (int i = 0; i < 60; i++) {
+            if (test_allocations >= test_fail_at + tries) test_fail_at = 0;
+            run_peers(1, &n);
+        }
+        hit = test_allocations >= test_fail_at;
+        test_fail_at = test_fail_ever = 0;
+        run_peers(200, &n);
+        assert_true(rtm_is_connected(bot));
+        int alive = 0;
+        for (size_t i = 0; i < COUNT(peers); i++)
+            alive += peers[i].websocket && peers[i].s.fd >= 0 && !peers[i].s.ended;
+        assert_int_equal(alive, 1);
+        int from = n;
+        run_peers(40, &n);
+        run_peers(3, &n);
+        for (int i = 0; i < n; i++) {
+            if (app && was_acked[i] && !was_heard[i])
+                fail_msg("allocation %ld: event %d acknowledged, and lost", fail, i);
+            if (i >= from && !was_heard[i] && i < n - 1)
+                fail_msg("allocation %ld: event %d not heard", fail, i);
+        }
+        end_bot();
+        for (size_t i = 0; i < COUNT(peers); i++) {
+            server_free(&peers[i].s);
+            peers[i].websocket = false;
+        }
+        assert_int_equal(test_blocks, 0);
+        assert_true(fail < 300);
+    }
+}
+
+static void no_memory_at_any_allocation_of_a_handover_is_survived(void **state) {
+    (void)state;
+    BOTH_WORLDS handover_without_memory(1);
+}
+
+static void no_memory_for_ten_allocations_of_a_handover_is_survived(void **state) {
+    (void)state;
+    BOTH_WORLDS handover_without_memory(10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(another_session_takes_over_and_nothing_is_told),
+        TEST(the_first_is_read_for_a_second_at_most),
+        TEST(sessions_take_over_one_after_the_other),
+        TEST(a_goodbye_said_twice_begins_one_handover),
+        TEST(the_second_attempt_waits_as_after_an_end),
+        TEST(without_auto_reconnect_there_is_no_handover),
+        TEST(the_first_serves_while_the_second_cannot_be_opened),
+        TEST(failures_of_the_second_are_counted),
+        TEST(a_fatal_refusal_of_the_second_lets_the_first_live),
+        TEST(a_first_that_dies_beside_an_open_second_is_not_missed),
+        TEST(a_first_that_dies_earlier_is_told_and_the_second_opens),
+        TEST(a_first_that_falls_silent_ends_as_always),
+        TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
+        TEST(what_both_bring_is_delivered_once),
+        TEST(equal_events_are_delivered_again_when_one_session_is_left),
+        TEST(an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again),
+        TEST(the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped),
+        TEST(an_envelope_comes_again_on_the_other_session),
+        TEST(unanswered_messages_belong_to_their_session),
+        TEST(acknowledgements_go_to_the_session_that_brought_the_envelope),
+        TEST(stop_and_destroy_end_a_handover_at_every_stage),
+        TEST(a_stop_in_a_callback_of_either_session_ends_both),
+        TEST(disconnect_drops_the_first_at_every_stage),
+        TEST(disconnect_beside_an_open_second_leaves_that),
+        TEST(ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none),
+        TEST(ten_thousand_events_while_the_second_is_refused),
+        TEST(ten_thousand_events_while_the_second_is_rate_limited),
+        TEST(ten_thousand_events_while_the_second_hears_nothing),
+        TEST(ten_thousand_events_while_each_first_dies_beside_its_second),
+        TEST(ten_thousand_events_while_each_first_dies_before_its_second_opens),
+        TEST(a_handover_takes_a_second_session_and_gives_it_back),
+        TEST(no_memory_at_any_allocation_of_a_handover_is_survived),
+        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived)
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,185 @@
+// Slack's own libraries for Node against the sandbox: they must find it to be Slack.
+//
+//   node sandbox_peers.mjs CERT KEY SANDBOX
+import { spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const { App } = require('@slack/bolt');
+const { LogLevel, RTMClient } = require('@slack/rtm-api');
+const { SocketModeClient } = require('@slack/socket-mode');
+const { WebClient } = require('@slack/web-api');
+
+const changes = new EventEmitter().setMaxListeners(0);
+let told = '', shown = '', waits = 'the beginning', checks = 0;
+
+function fail(why) {
+    console.log(`${told}interop: FAILED: ${why}`);
+    sandbox?.kill();
+    process.exit(1);
+}
+function check(good, why) { if (!good) fail(why); checks++; }
+async function until(condition, what) {
+    waits = what;
+    while (!condition()) await once(changes, 'change');
+    checks++;
+}
+setTimeout(() => fail(`waited too long for ${waits}`), 60000).unref();
+for (const what of ['unhandledRejection', 'uncaughtException'])
+    process.on(what, error => fail(error.stack));
+
+const [cert, key, program] = process.argv.slice(2);
+const sandbox = spawn(program, ['--port', '0', '--seed', '1', '--cert', cert, '--key', key], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+});
+sandbox.on('exit', code => fail(`the sandbox exits with ${code}`));
+sandbox.stdout.on('data', data => { told += data; shown += data; changes.emit('change'); });
+const address = /https:\/\/\S+/;
+await until(() => address.test(shown), 'the sandbox to listen');
+const [slackApiUrl] = shown.match(address);
+
+const type = line => sandbox.stdin.write(`${line}\n`);
+// The sandbox shows these, in any order, after what it was last found to show.
+async function shows(...texts) {
+    for (const text of texts)
+        await until(() => shown.includes(text), `the sandbox to show "${text}"`);
+    shown = shown.slice(Math.max(...texts.map(text => shown.indexOf(text) + text.length)));
+}
+// What a client has heard, each once, in order.
+const heard = [];
+const hear = thing => { heard.push(thing); changes.emit('change'); };
+async function hears(wanted) {
+    await until(() => heard.length, `the client to hear "${wanted}"`);
+    const thing = heard.shift();
+    check(thing === wanted, `the client heard "${thing}", not "${wanted}"`);
+}
+const quiet = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {}, setName() {},
+    getLevel: () => LogLevel.ERROR };
+
+async function rtm() {
+    const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
+    const { user_id: user } = await web.auth.test();
+    // Its sendMessage misses an answer that comes as soon as here, and its pings a pong.
+    const client = new RTMClient('xoxb-interop', { slackApiUrl, logger: quiet,
+        replyAckOnReconnectTimeout: 1, clientPingTimeout: 60000 });
+    client.on('message', event => {
+        check(event.channel && (event.user ?? event.bot_id) && /^\d+\.\d{6}$/.test(event.ts),
+            `a message lacks channel, user or ts: ${JSON.stringify(event)}`);
+        hear(event.text);
+    });
+    client.on('slack_event', (_, { reply_to: id, type, ts, error, text }) => {
+        if (id) hear(`${id} ${type ?? error?.code ?? (ts && text)}`);
+    });
+    client.on('connected', () => hear('connected'));
+    const { self, team } = await client.start();
+    check(self.id === user && team.domain, 'rtm.connect and auth.test differ');
+    await once(client, 'ready');
+    await hears('connected');
+    type('Grüße & <world>');
+    await hears('Grüße & <world>');
+    const id = await client.send('message', { channel: 'C0SANDBOX', text: 'hello' });
+    await hears(`${id} hello`);
+    await shows('hello');
+    await client.send('typing', { channel: 'C0SANDBOX' });
+    await shows('is typing');
+    await hears(`${await client.send('message', { channel: 'C0SANDBOX', text: '' })} 2`);
+    await hears(`${await client.send('ping')} pong`);
+    const { ts } = await web.chat.postMessage({ channel: 'C0SANDBOX', text: 'by the Web API' });
+    check(ts, 'chat.postMessage: no ts');
+    await hears('by the Web API');
+    await shows('by the Web API');
+    for (const end of ['/migrate', '/drop', '/close 1001']) {
+        type(end);
+        await hears('connected');
+        type(`after ${end.slice(1)}`);
+        await hears(`after ${end.slice(1)}`);
+    }
+    await client.disconnect();
+    await shows('bot disconnected');
+}
+
+async function socketMode() {
+    const client = new SocketModeClient({ appToken: 'xapp-interop', clientPingTimeout: 500,
+        clientOptions: { slackApiUrl, logger: quiet }, logger: quiet });
+    client.on('message', async ({ ack, event, body, retry_num: retry }) => {
+        check(body.event_id && body.team_id, 'an event lacks its id or team');
+        hear(`${event.text} ${retry}`);
+        if (event.text !== 'again' || retry) await ack();
+    });
+    client.on('slash_commands', async ({ ack, body }) => {
+        hear(`${body.command} ${body.text}`);
+        await ack({ text: `the weather of ${body.text}` });
+    });
+    client.on('interactive', async ({ ack, body }) => {
+        hear(body.actions?.[0].action_id ?? body.view.callback_id);
+        await ack(body.view ? { response_action: 'clear' } : undefined);
+    });
+    client.on('connected', () => hear('connected'));
+    await client.start();
+    await hears('connected');
+    type('hello');
+    await hears('hello 0');
+    type('/slash /weather Berlin');
+    await hears('/weather Berlin');
+    await shows('answers /weather (for you alone): the weather of Berlin');
+    type('/click approve');
+    await hears('approve');
+    await shows('acknowledged approve');
+    type('/submit form');
+    await hears('form');
+    await shows('answers form: clear');
+    type('again');
+    await hears('again 0');
+    await hears('again 1'); // 4 s later
+    for (const end of ['/refresh', '/warning', '/toomany', '/close 1001', '/drop']) {
+        type(end);
+        await hears('connected');
+        type(`after ${end.slice(1)}`);
+        await hears(`after ${end.slice(1)} 0`);
+    }
+    await client.disconnect();
+    await shows('bot disconnected');
+}
+
+async function bolt() {
+    const app = new App({ token: 'xoxb-interop', appToken: 'xapp-interop', socketMode: true,
+        clientOptions: { slackApiUrl }, logger: quiet, logLevel: LogLevel.ERROR });
+    app.error(async error => fail(`bolt: ${error.stack}`));
+    app.message('hello', async ({ message, say }) => say(`hello, <@${message.user}>`));
+    app.event('team_join', async ({ event }) => hear(event.type));
+    app.command('/weather', async ({ ack, command, respond }) => {
+        await ack({ text: 'wait' });
+        await respond(`sunny in ${command.text}`);
+    });
+    app.action('approve', async ({ ack, action, respond }) => {
+        await ack();
+        await respond({ text: `approved ${action.value}`, replace_original: false });
+    });
+    app.view('form', async ({ ack }) => ack({ response_action: 'errors', errors: { a: 'empty' } }));
+    await app.start();
+    type('hello');
+    await shows('hello, <@U0HUMAN>');
+    type('/event team_join');
+    await hears('team_join');
+    type('/slash /weather Berlin');
+    await shows('answers /weather (for you alone): wait', 'sunny in Berlin');
+    type('/click approve 7');
+    await shows('acknowledged approve', 'approved 7');
+    type('/submit form');
+    await shows('answers form: errors');
+    await app.stop();
+    await shows('bot disconnected');
+}
+
+for (const [name, part] of Object.entries({ 'rtm-api and web-api': rtm,
+    'socket-mode': socketMode, bolt })) {
+    checks = 0;
+    await part();
+    check(!heard.length, `${name} heard more: ${heard}`);
+    console.log(`interop: @slack/${name}: ${checks} checks against the sandbox`);
+}
+sandbox.removeAllListeners('exit');
+type('/quit');
+await once(sandbox, 'exit');
+process.exit(0);

@@ -1,0 +1,1144 @@
+/* Socket Mode: envelopes and their acknowledgements, what is delivered of them and how often, what
+   cannot be read, floods, and the ways in which Slack ends a session. For handovers: handover.c. */
+#include "server.h"
+
+#define EVENT(id, event)                                                                     \
+    "\"accepts_response_payload\":false,\"payload\":{\"type\":\"event_callback\",\"event_id\":\"" \
+    id "\",\"event\":" event "}"
+#define COMMAND(name) "\"accepts_response_payload\":true,\"payload\":{\"command\":\"" name "\"}"
+
+enum { LIMIT = 4096 }; /* the least max_message */
+
+static server other; /* the connection of a request, or of a blocking call */
+
+static void open_app(void) {
+    rtm_config config = app_config();
+    make_bot(&config);
+    open_session();
+}
+
+static void say_hello(void) {
+    server_send_text(&slack, "{\"type\":\"hello\",\"num_connections\":1}");
+    next_event("hello");
+}
+
+/* The next events, whatever they are, until the one of this type. */
+static record *await_event(const char *type) {
+    for (;;) {
+        WAIT_FOR(heard_count > heard_next);
+        if (!strcmp(heard[heard_next++].type, type)) return &heard[heard_next - 1];
+    }
+}
+
+/* The client has sent nothing that was not looked at. */
+static void expect_nothing(void) {
+    frame got;
+    for (int i = 0; i < 5; i++) server_round(i);
+    if (server_try_frame(&slack, &got)) fail_msg("sent: %s", got.payload);
+}
+
+/* The session answers a PING, having read all before it. */
+static void expect_life(void) {
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
+    server_expect(&slack, RTMI_WS_PONG, "");
+}
+
+/* Opening -------------------------------------------------------------------------------------- */
+
+static void the_app_token_is_for_the_opening_call_alone(void **state) {
+    request got;
+    rtm_config config = app_config();
+    config.app_token = " " APP_TOKEN "\n";
+    (void)state;
+    make_bot(&config);
+    take_call(&got);
+    assert_string_equal(header(&got, "Authorization"), "Bearer " APP_TOKEN);
+    assert_non_null(strstr(header(&got, "Content-Type"), "application/x-www-form-urlencoded"));
+    assert_string_equal(got.body, "");
+    server_answer_connect(&slack, "link/?ticket=1&app_id=A1");
+    server_accept(&slack);
+    server_read_request(&slack, &got);
+    expect_line(&got, "GET /link/?ticket=1&app_id=A1 HTTP/1.1");
+    assert_false(has_header(&got, "Authorization"));
+    server_answer_upgrade(&slack, &got);
+    assert_non_null(strstr(next_event("open")->data, "\"ok\":true"));
+    say_hello();
+    server_share(&other, &slack);
+    assert_true(rtm_call_async(bot, NULL, NULL, "auth.test", NULL) > 0);
+    server_accept(&other);
+    server_read_request(&other, &got);
+    assert_string_equal(header(&got, "Authorization"), "Bearer " TOKEN);
+    server_free(&other);
+}
+
+static void each_token_has_its_place(void **state) {
+    static const struct {
+        const char *token, *app_token;
+        rtm_result result;
+        const char *sentence; /* names this */
+    } rows[] = {
+        { NULL, APP_TOKEN, RTM_OK, NULL },
+        { TOKEN, APP_TOKEN, RTM_OK, NULL },
+        { NULL, NULL, RTM_E_ARGUMENT, "token" },
+        { APP_TOKEN, NULL, RTM_E_ARGUMENT, "app_token" },
+        { " " APP_TOKEN, NULL, RTM_E_ARGUMENT, "app_token" },
+        { APP_TOKEN, APP_TOKEN, RTM_E_ARGUMENT, "app_token" },
+        { NULL, TOKEN, RTM_E_ARGUMENT, "set it as token" },
+        { TOKEN, TOKEN, RTM_E_ARGUMENT, "set it as token" },
+        { TOKEN, "xoxp-1-2-3", RTM_E_ARGUMENT, "set it as token" },
+        { TOKEN, "", RTM_E_ARGUMENT, "app_token" },
+        { TOKEN, " \n", RTM_E_ARGUMENT, "app_token" },
+        { TOKEN, "xapp-1\r\nEvil: 1", RTM_E_ARGUMENT, "app_token" },
+        { "", APP_TOKEN, RTM_E_ARGUMENT, "token" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rtm_config config = usual_config();
+        config.token = rows[i].token;
+        config.app_token = rows[i].app_token;
+        rtm_client *made = NULL;
+        rtm_result result = rtm_create(&config, &made);
+        const char *detail = rtm_error_detail(NULL);
+        if (result != rows[i].result ||
+            (rows[i].sentence && (made || !strstr(detail, rows[i].sentence))))
+            fail_msg("row %zu: %d, %s", i, result, detail);
+        tell(detail);
+        rtm_destroy(made);
+    }
+}
+
+static void a_call_that_fails_is_judged_as_that_of_rtm(void **state) {
+    static const struct {
+        const char *body;
+        rtm_result result;
+        bool final;
+        const char *sentence;
+    } rows[] = {
+        { "{\"ok\":true}", RTM_E_SLACK, false, "url" },
+        { "{\"ok\":true,\"url\":7}", RTM_E_SLACK, false, "url" },
+        { "{\"ok\":false,\"error\":\"internal_error\"}", RTM_E_SLACK, false, "internal_error" },
+        { "{\"ok\":false,\"error\":\"ratelimited\"}", RTM_E_RATE_LIMITED, false, "" },
+        { "no JSON", RTM_E_JSON, false, "" },
+        { "{\"ok\":false,\"error\":\"missing_scope\"}", RTM_E_AUTH, true, "connections:write" },
+        { "{\"ok\":false,\"error\":\"not_allowed_token_type\"}", RTM_E_AUTH, true, "xapp-" },
+        { "{\"ok\":false,\"error\":\"forbidden_team\"}", RTM_E_AUTH, true, "forbidden_team" },
+        { "{\"ok\":false,\"error\":\"insecure_request\"}", RTM_E_AUTH, true, "insecure_request" },
+        { "{\"ok\":false,\"error\":\"missing_args\"}", RTM_E_AUTH, true, "missing_args" },
+    };
+    request got;
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rtm_config config = app_config();
+        make_bot(&config);
+        take_call(&got);
+        server_answer(&slack, "200 OK", "Connection: close\r\n", rows[i].body);
+        record *told_event = next_event("error");
+        if (rows[i].result == RTM_E_SLACK && told_event->result != RTM_E_SLACK)
+            assert_string_equal(rows[i].sentence, "url"); /* any result will do for a bad answer */
+        else assert_int_equal(told_event->result, rows[i].result);
+        if (!strstr(told_event->detail, rows[i].sentence)) fail_msg("%s", told_event->detail);
+        assert_int_equal(told_event->retry_ms >= 0, !rows[i].final);
+        assert_int_equal(rtm_poll(bot, 0), rows[i].final ? RTM_E_AUTH : 0);
+        end_bot();
+    }
+}
+
+static void hello_is_delivered_each_time_and_tells_of_connections(void **state) {
+    (void)state;
+    open_app();
+    say_hello();
+    assert_null(strstr(told, "1 connections"));
+    server_send_text(&slack, "{\"type\":\"hello\",\"num_connections\":3}");
+    next_event("hello");
+    assert_non_null(strstr(told, "3 connections"));
+    expect_life();
+}
+
+/* What is delivered ---------------------------------------------------------------------------- */
+
+static char kept[128], kept_data[512], kept_envelope[512];
+static int keeps;
+
+static void keep(rtm_client *client, const rtm_event *event, void *user) {
+    size_t size = 0;
+    const char *raw = rtm_json_raw(event->data, &size);
+    (void)client, (void)user;
+    keeps++;
+    snprintf(kept, sizeof kept, "%s", event->type);
+    snprintf(kept_data, sizeof kept_data, "%.*s", (int)size, raw ? raw : "");
+    size = 0;
+    raw = rtm_json_raw(event->envelope, &size);
+    snprintf(kept_envelope, sizeof kept_envelope, "%.*s", (int)size, raw ? raw : "");
+}
+
+static void each_kind_of_envelope_arrives_as_its_event(void **state) {
+#define PAYLOAD(payload) "\"payload\":" payload
+    static const struct {
+        const char *type, *members, *heard_as, *handler, *data;
+    } rows[] = {
+        { "events_api", EVENT("Ev1", "{\"type\":\"message\",\"text\":\"a\"}"), "message",
+          "message", "{\"type\":\"message\",\"text\":\"a\"}" },
+        { "events_api", EVENT("Ev2", "{\"type\":\"message\",\"subtype\":\"bot_message\"}"),
+          "message", "message::bot_message", "{\"type\":\"message\",\"subtype\":\"bot_message\"}" },
+        { "events_api", EVENT("Ev3", "{\"type\":\"new\\/\\u0041\"}"), "new/A", "new/A",
+          "{\"type\":\"new\\/\\u0041\"}" },
+        { "events_api", PAYLOAD("{\"type\":\"app_rate_limited\",\"minute\":5}"),
+          "app_rate_limited", "app_rate_limited", "{\"type\":\"app_rate_limited\",\"minute\":5}" },
+        { "events_api", EVENT("Ev4", "{\"type\":\"open\"}"), "Unknown", "Unknown",
+          "{\"type\":\"open\"}" },
+        { "events_api", EVENT("Ev5", "{\"type\":\"close\"}"), "Unknown", "Unknown",
+          "{\"type\":\"close\"}" },
+        { "events_api", EVENT("Ev6", "{\"type\":\"Unknown\"}"), "Unknown", "Unknown",
+          "{\"type\":\"Unknown\"}" },
+        { "events_api", EVENT("Ev7", "{\"text\":\"no type\"}"), "Unknown", "Unknown",
+          "{\"text\":\"no type\"}" },
+        { "events_api", EVENT("Ev8", "{\"type\":\"disconnect\",\"reason\":\"warning\"}"),
+          "disconnect", "disconnect", "{\"type\":\"disconnect\",\"reason\":\"warning\"}" },
+        { "events_api", EVENT("Ev9", "{\"type\":\"goodbye\"}"), "goodbye", "goodbye",
+          "{\"type\":\"goodbye\"}" },
+        { "events_api", EVENT("Ev10", "{\"type\":\"team_migration_started\"}"),
+          "team_migration_started", "team_migration_started",
+          "{\"type\":\"team_migration_started\"}" },
+        { "events_api", EVENT("Ev11", "{\"type\":\"hello\"}"), "hello", "hello",
+          "{\"type\":\"hello\"}" },
+        { "slash_commands", COMMAND("/weather"), "slash_commands", "slash_commands::/weather",
+          "{\"command\":\"/weather\"}" },
+        { "slash_commands", COMMAND("\\/weather"), "slash_commands", "slash_commands::/weather",
+          "{\"command\":\"\\/weather\"}" },
+        { "slash_commands", COMMAND("/w"), "slash_commands", "slash_commands",
+          "{\"command\":\"/w\"}" },
+        { "interactive", PAYLOAD("{\"type\":\"block_actions\"}"), "interactive",
+          "interactive::block_actions", "{\"type\":\"block_actions\"}" },
+        { "interactive", PAYLOAD("{\"type\":\"view_submission\"}"), "interactive", "interactive",
+          "{\"type\":\"view_submission\"}" },
+        { "options", PAYLOAD("{\"type\":\"new\"}"), "options", "options", "{\"type\":\"new\"}" },
+        { "open", PAYLOAD("{\"a\":1}"), "Unknown", "Unknown", "{\"a\":1}" },
+        { "close", PAYLOAD("{\"a\":1}"), "Unknown", "Unknown", "{\"a\":1}" },
+        { "Unknown", PAYLOAD("{\"a\":1}"), "Unknown", "Unknown", "{\"a\":1}" },
+    };
+    char id[16], envelope[512];
+    (void)state;
+    open_app();
+    say_hello();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        keeps = 0;
+        assert_int_equal(rtm_on(bot, rows[i].handler, keep, NULL), RTM_OK);
+        snprintf(id, sizeof id, "E%zu", i);
+        server_send_envelope(&slack, id, rows[i].type, rows[i].members);
+        record *heard_event = next_event(rows[i].heard_as);
+        if (strcmp(heard_event->data, rows[i].data))
+            fail_msg("row %zu: %s", i, heard_event->data);
+        assert_int_equal(heard_event->result, RTM_OK);
+        assert_int_equal(keeps, 1); /* heard by name, and once by "*" */
+        assert_string_equal(kept_data, rows[i].data);
+        snprintf(envelope, sizeof envelope, "{\"envelope_id\":\"%s\",\"type\":\"%s\",%s}", id,
+                 rows[i].type, rows[i].members);
+        assert_string_equal(kept_envelope, envelope);
+        server_expect_ack(&slack, id);
+        rtm_off(bot, rows[i].handler, keep, NULL);
+    }
+    no_event();
+    expect_life();
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN); /* no inner event ends a session */
+}
+
+static void an_event_of_rtm_has_no_envelope(void **state) {
+    (void)state;
+    make_bot(NULL);
+    open_session();
+    rtm_on(bot, "slash_commands", keep, NULL);
+    keeps = 0;
+    server_send_envelope(&slack, "E1", "slash_commands", COMMAND("/x"));
+    next_event("slash_commands");
+    assert_int_equal(keeps, 1);
+    assert_string_equal(kept_envelope, "");
+    expect_nothing();
+}
+
+static void an_event_that_nobody_listens_to_is_acknowledged(void **state) {
+    static const char *const types[] = { "events_api", "slash_commands", "strange" };
+    (void)state;
+    open_app();
+    rtm_off(bot, "*", record_event, NULL);
+    for (size_t i = 0; i < COUNT(types); i++) {
+        char id[8];
+        snprintf(id, sizeof id, "E%zu", i);
+        server_send_envelope(&slack, id, types[i], COMMAND("/x"));
+        server_expect_ack(&slack, id);
+    }
+    expect_nothing();
+}
+
+/* Acknowledgements ----------------------------------------------------------------------------- */
+
+/* What a callback of a test does, and what the server has got when it begins and ends. */
+static const char *reply_json;
+static rtm_result replied[3];
+static int ack_before, ack_after;
+static bool calls_api;
+
+static int count_acks(void) {
+    frame got;
+    int count = 0;
+    while (server_try_frame(&slack, &got)) count += strstr(got.payload, "envelope_id") != NULL;
+    return count;
+}
+
+static int answer_other(int timeout_ms) {
+    request got;
+    (void)timeout_ms;
+    server_try_accept(&other);
+    if (other.fd < 0 || !server_try_request(&other, &got)) return 0;
+    ack_before = count_acks();
+    server_answer(&other, "200 OK", "", "{\"ok\":true}");
+    return 0;
+}
+
+static void react(rtm_client *client, const rtm_event *event, void *user) {
+    (void)user;
+    ack_before = count_acks();
+    if (calls_api) assert_int_equal(rtm_call(client, NULL, "auth.test", NULL), RTM_OK);
+    if (reply_json)
+        for (int i = 0; i < 3; i++) replied[i] = rtm_reply(client, event, i ? "{}" : reply_json);
+    ack_after = count_acks();
+}
+
+/* Three replies, the first with the text of the row. */
+static int replies;
+static void reply(rtm_client *client, const rtm_event *event, void *user) {
+    (void)user;
+    for (replies = 0; replies < 3; replies++)
+        replied[replies] = rtm_reply(client, event, replies ? "{}" : reply_json);
+}
+
+static rtm_event late;
+static void reply_late(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client, (void)user;
+    late = *event;
+}
+
+static void pass_2_s(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client, (void)event, (void)user;
+    test_now_ms += 2000;
+}
+
+static void end_by_program(rtm_client *client, const rtm_event *event, void *user) {
+    if (*(bool *)user) rtm_stop(client);
+    else assert_int_equal(rtm_disconnect(client), RTM_OK);
+    if (reply_json) assert_int_equal(rtm_reply(client, event, reply_json), RTM_OK);
+}
+
+static void answer_message(rtm_client *client, const rtm_event *event, void *user) {
+    (void)user;
+    if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))
+        assert_int_equal(rtm_send_message(client, "C1", "pong"), 1);
+}
+
+static void begin_reactions(void) {
+    open_app();
+    say_hello();
+    server_share(&other, &slack);
+    rtm_on(bot, "message", react, NULL);
+    rtm_on(bot, "slash_commands", react, NULL);
+    rtm_on(bot, "interactive", react, NULL);
+    rtm_on(bot, "strange", react, NULL);
+    rtm_on(bot, "hello", react, NULL);
+    reply_json = NULL;
+    calls_api = false;
+    ack_before = ack_after = -1;
+    server_idle = answer_other;
+}
+
+static void each_envelope_is_acknowledged_once_and_in_time(void **state) {
+    static const struct {
+        const char *type, *members, *reply;
+        bool calls;
+        int before, after, later; /* acknowledgements that the server has by then */
+    } rows[] = {
+        { "events_api", EVENT("Ev1", "{\"type\":\"message\"}"), NULL, false, 1, 0, 0 },
+        { "strange", "\"payload\":{}", NULL, false, 1, 0, 0 },
+        { "slash_commands", COMMAND("/x"), NULL, false, 0, 0, 1 },
+        { "slash_commands", COMMAND("/x"), "{\"text\":\"a\"}", false, 0, 1, 0 },
+        { "slash_commands", COMMAND("/x"), NULL, true, 1, 0, 0 },
+        { "slash_commands", COMMAND("/x"), "{\"text\":\"a\"}", true, 1, 0, 0 },
+        { "interactive", "\"accepts_response_payload\":true,\"payload\":{}", NULL, false, 0, 0, 1 },
+        { "interactive", "\"accepts_response_payload\":true,\"payload\":{}", "{}", false, 0, 1, 0 },
+        { "interactive", "\"accepts_response_payload\":false,\"payload\":{}", NULL, false, 1, 0,
+          0 },
+        { "interactive", "\"payload\":{}", NULL, false, 1, 0, 0 },
+    };
+    (void)state;
+    begin_reactions();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char id[8];
+        snprintf(id, sizeof id, "E%zu", i);
+        reply_json = rows[i].reply;
+        calls_api = rows[i].calls;
+        ack_before = ack_after = -1;
+        server_send_envelope(&slack, id, rows[i].type, rows[i].members);
+        WAIT_FOR(ack_after >= 0);
+        if (ack_before != rows[i].before || ack_after != rows[i].after)
+            fail_msg("row %zu: %d before, %d within", i, ack_before, ack_after);
+        if (rows[i].later) server_expect_ack(&slack, id);
+        expect_life(); /* nothing else came */
+    }
+    server_free(&other);
+}
+
+static void a_reply_has_its_result_and_travels_in_the_acknowledgement(void **state) {
+    static char fits[20481], over[20482];
+    static const struct {
+        const char *type, *members, *json;
+        rtm_result first, second, third; /* the second and third replies are "{}" */
+        const char *sent; /* payload of the acknowledgement, "" without one, NULL not looked at */
+    } rows[] = {
+        { "slash_commands", COMMAND("/x"), "{\"text\":\"\\u00e4 \xc3\xa4\"}", RTM_OK, RTM_E_BUSY,
+          RTM_E_BUSY, "{\"text\":\"\\u00e4 \xc3\xa4\"}" },
+        { "slash_commands", COMMAND("/x"), "{}", RTM_OK, RTM_E_BUSY, RTM_E_BUSY, "{}" },
+        { "interactive", "\"accepts_response_payload\":true,\"payload\":{}",
+          "{\"response_action\":\"clear\"}", RTM_OK, RTM_E_BUSY, RTM_E_BUSY,
+          "{\"response_action\":\"clear\"}" },
+        { "strange", "\"accepts_response_payload\":true,\"payload\":{}", "{\"a\":1}", RTM_OK,
+          RTM_E_BUSY, RTM_E_BUSY, "{\"a\":1}" },
+        { "events_api", EVENT("Ev1", "{\"type\":\"message\"}"), "{}", RTM_E_UNSUPPORTED,
+          RTM_E_UNSUPPORTED, RTM_E_UNSUPPORTED, "" },
+        { "interactive", "\"accepts_response_payload\":\"true\",\"payload\":{}", "{}",
+          RTM_E_UNSUPPORTED, RTM_E_UNSUPPORTED, RTM_E_UNSUPPORTED, "" },
+        { "slash_commands", COMMAND("/x"), "[]", RTM_E_JSON, RTM_OK, RTM_E_BUSY, "{}" },
+        { "slash_commands", COMMAND("/x"), "\"text\"", RTM_E_JSON, RTM_OK, RTM_E_BUSY, "{}" },
+        { "slash_commands", COMMAND("/x"), "{\"a\":", RTM_E_JSON, RTM_OK, RTM_E_BUSY, "{}" },
+        { "slash_commands", COMMAND("/x"), "{} {}", RTM_E_JSON, RTM_OK, RTM_E_BUSY, "{}" },
+        { "slash_commands", COMMAND("/x"), "{\"a\":\"\xff\"}", RTM_E_JSON, RTM_OK, RTM_E_BUSY,
+          "{}" },
+        { "slash_commands", COMMAND("/x"), over, RTM_E_TOO_BIG, RTM_OK, RTM_E_BUSY, "{}" },
+        { "slash_commands", COMMAND("/x"), fits, RTM_OK, RTM_E_BUSY, RTM_E_BUSY, fits },
+    };
+    static frame got;
+    static char sent[20600];
+    char id[8];
+    (void)state;
+    /* The frame may have 20,480 bytes; {"envelope_id":"E00","payload":} are 32 of them. */
+    snprintf(fits, sizeof fits, "{\"a\":\"%0*d\"}", 20480 - 32 - 8, 0);
+    snprintf(over, sizeof over, "{\"a\":\"%0*d\"}", 20480 - 32 - 7, 0);
+    begin_reactions();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(id, sizeof id, "E%02zu", i);
+        reply_json = rows[i].json;
+        rtm_off(bot, rows[i].type, react, NULL);
+        rtm_off(bot, "message", react, NULL);
+        rtm_on(bot, strcmp(rows[i].type, "events_api") ? rows[i].type : "message", reply, NULL);
+        replies = 0;
+        server_send_envelope(&slack, id, rows[i].type, rows[i].members);
+        server_read_frame(&slack, &got);
+        WAIT_FOR(replies == 3);
+        if (replied[0] != rows[i].first || replied[1] != rows[i].second ||
+            replied[2] != rows[i].third)
+            fail_msg("row %zu: %d, %d, %d", i, replied[0], replied[1], replied[2]);
+        snprintf(sent, sizeof sent, "{\"envelope_id\":\"%s\"%s%s}", id,
+                 *rows[i].sent ? ",\"payload\":" : "", rows[i].sent);
+        assert_string_equal(got.payload, sent);
+        expect_life();
+    }
+    server_free(&other);
+}
+
+static void nothing_else_takes_a_reply(void **state) {
+    (void)state;
+    begin_reactions();
+    reply_json = "{}";
+    server_send_text(&slack, "{\"type\":\"hello\"}");
+    next_event("hello");
+    WAIT_FOR(ack_after >= 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(replied[i], RTM_E_UNSUPPORTED);
+    assert_true(strlen(rtm_error_detail(bot)) > 10);
+    reply_json = NULL;
+    rtm_on(bot, "slash_commands", reply_late, NULL);
+    server_send_envelope(&slack, "E1", "slash_commands", COMMAND("/x"));
+    server_expect_ack(&slack, "E1");
+    assert_int_not_equal(rtm_reply(bot, &late, "{}"), RTM_OK); /* its callback has returned */
+    assert_int_equal(rtm_reply(NULL, &late, "{}"), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_reply(bot, NULL, "{}"), RTM_E_ARGUMENT);
+    expect_nothing();
+    server_free(&other);
+}
+
+static void a_reply_on_a_connection_that_ended_is_not_connected(void **state) {
+    (void)state;
+    open_app();
+    say_hello();
+    reply_json = "{}";
+    rtm_on(bot, "message", pass_2_s, NULL);
+    rtm_on(bot, "slash_commands", reply, NULL);
+    server_send_envelope(&slack, "E1", "events_api", EVENT("Ev1", "{\"type\":\"message\"}"));
+    server_send_envelope(&slack, "E2", "slash_commands", COMMAND("/x"));
+    next_event("message");
+    assert_int_equal(heard_count, heard_next); /* the command waits */
+    server_reset(&slack);
+    next_event("slash_commands");
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    assert_int_equal(replied[0], RTM_E_NOT_CONNECTED);
+}
+
+/* Whatever the callback does to the session, its command is not left without an answer. */
+static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void **state) {
+    (void)state;
+    for (int row = 0; row < 4; row++) {
+        begin_reactions();
+        rtm_off(bot, "slash_commands", react, NULL);
+        bool stop = row & 1;
+        rtm_on(bot, "slash_commands", end_by_program, &stop);
+        reply_json = row & 2 ? "{}" : NULL;
+        server_send_envelope(&slack, "E1", "slash_commands", COMMAND("/x"));
+        server_expect(&slack, RTMI_WS_TEXT, reply_json ? "{\"envelope_id\":\"E1\",\"payload\":{}}"
+                                                       : "{\"envelope_id\":\"E1\"}");
+        server_expect_close(&slack, 1000);
+        server_free(&other);
+        end_bot();
+        heard_count = heard_next = 0;
+    }
+}
+
+/* Repeated envelopes --------------------------------------------------------------------------- */
+
+static void what_comes_again_is_acknowledged_again_and_delivered_once(void **state) {
+    static const struct {
+        const char *what, *id, *type, *members;
+        int after_ms;
+        bool new_session;  /* it comes on another session than what came before */
+        const char *heard; /* NULL: not delivered */
+    } rows[] = {
+#define MESSAGE(event_id, more) EVENT(event_id, "{\"type\":\"message\"}") more
+        { "the first time", "E1", "events_api", MESSAGE("Ev1", ""), 0, false, "message" },
+        { "the same at once", "E1", "events_api", MESSAGE("Ev1", ""), 0, false, NULL },
+        { "a retry after 4 s", "E2", "events_api",
+          MESSAGE("Ev1", ",\"retry_attempt\":1,\"retry_reason\":\"timeout\""), 4000, false, NULL },
+        { "the same after 15 s", "E1", "events_api", MESSAGE("Ev1", ",\"retry_attempt\":0"), 11000,
+          false, NULL },
+        { "a retry of what never came", "E3", "events_api", MESSAGE("Ev2", ",\"retry_attempt\":1"),
+          0, false, "message" },
+        { "a second retry of it", "E4", "events_api", MESSAGE("Ev2", ",\"retry_attempt\":2"), 0,
+          false, NULL },
+        { "the same text, another event", "E5", "events_api", MESSAGE("Ev3", ""), 0, false,
+          "message" },
+        { "a command", "E7", "slash_commands", COMMAND("/x"), 0, false, "slash_commands" },
+        { "the same command", "E7", "slash_commands", COMMAND("/x"), 0, false, NULL },
+        { "a like command", "E8", "slash_commands", COMMAND("/x"), 0, false, "slash_commands" },
+        { "a strange one", "E9", "strange", "\"payload\":{\"event_id\":\"S1\"}", 0, false,
+          "strange" },
+        { "the same strange one", "E9", "strange", "\"payload\":{\"event_id\":\"S1\"}", 0, false,
+          NULL },
+        { "on a new session", "E1", "events_api", MESSAGE("Ev1", ""), 0, true, NULL },
+        { "a retry on a new session", "E10", "events_api", MESSAGE("Ev3", ",\"retry_attempt\":1"),
+          0, true, NULL },
+        { "a new one on a new session", "E11", "events_api", MESSAGE("Ev9", ""), 0, false,
+          "message" },
+    };
+    (void)state;
+    open_app();
+    say_hello();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        test_now_ms += rows[i].after_ms;
+        if (rows[i].new_session) {
+            server_send_close(&slack, 1001, "");
+            next_event("close");
+            test_now_ms += rtm_timeout_ms(bot);
+            open_session();
+            say_hello();
+        }
+        server_send_envelope(&slack, rows[i].id, rows[i].type, rows[i].members);
+        server_expect_ack(&slack, rows[i].id);
+        expect_life();
+        bool delivered = heard_count > heard_next;
+        if (delivered != (rows[i].heard != NULL))
+            fail_msg("%s: %s", rows[i].what, delivered ? "delivered" : "not delivered");
+        if (delivered) next_event(rows[i].heard);
+    }
+}
+
+static void ids_are_remembered_for_256_events(void **state) {
+    char id[16], members[128];
+    (void)state;
+    open_app();
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 256; i++) {
+            snprintf(id, sizeof id, "E%d", i);
+            snprintf(members, sizeof members, EVENT("Ev%d", "{\"type\":\"message\"}"), i);
+            server_send_envelope(&slack, id, "events_api", members);
+            server_expect_ack(&slack, id);
+        }
+    expect_life();
+    assert_int_equal(heard_count - heard_next, 256);
+}
+
+/* Bad input ------------------------------------------------------------------------------------ */
+
+static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **state) {
+    static char long_id[10001], huge_id[30001], big[4096];
+    static char with_long_id[11000], with_huge_id[31000], large[6000], large_without[6000];
+    static const struct {
+        const char *text;
+        const char *id;   /* acknowledged with it; NULL: not acknowledged */
+        const char *told; /* this event; NULL: none */
+        rtm_result result;
+    } rows[] = {
+        { "{\"type\":\"events_api\",\"payload\":{\"event\":{\"type\":\"message\"}}}", NULL,
+          "events_api", RTM_OK },
+        { "{\"type\":\"slash_commands\",\"payload\":{}}", NULL, "slash_commands", RTM_OK },
+        { "{\"envelope_id\":7,\"type\":\"strange\"}", NULL, "strange", RTM_OK },
+        { "{\"envelope_id\":null,\"type\":\"strange\"}", NULL, "strange", RTM_OK },
+        { "{\"envelope_id\":\"N1\"}", "N1", "Unknown", RTM_OK },
+        { "{\"envelope_id\":\"N2\",\"type\":7}", "N2", "Unknown", RTM_OK },
+        { "{\"envelope_id\":\"N3\",\"type\":\"strange\"}", "N3", "strange", RTM_OK },
+        { "{\"envelope_id\":\"a\\\"b\\/\\u00e4\",\"type\":\"strange\"}", "a\\\"b\\/\\u00e4",
+          "strange", RTM_OK },
+        { "{\"payload\":{\"envelope_id\":\"inner\"},\"type\":\"strange\","
+          "\"envelope_id\":\"outer\"}", "outer", "strange", RTM_OK },
+        { with_long_id, long_id, "strange", RTM_OK },
+        { with_huge_id, NULL, "strange", RTM_OK },
+        { "{\"envelope_id\":\"P1\",\"type\":\"events_api\",\"payload\":7}", "P1", "Unknown",
+          RTM_OK },
+        { "{\"envelope_id\":\"P2\",\"type\":\"events_api\",\"payload\":[{\"event\":1}]}", "P2",
+          "Unknown", RTM_OK },
+        { "{\"envelope_id\":\"P3\",\"type\":\"events_api\"}", "P3", "events_api", RTM_OK },
+        { "{\"envelope_id\":\"P4\",\"type\":\"events_api\",\"payload\":{\"type\":\"x\","
+          "\"event\":7}}", "P4", "x", RTM_OK },
+        { "{\"envelope_id\":\"P5\",\"type\":\"slash_commands\",\"payload\":\"/x\"}", "P5",
+          "slash_commands", RTM_OK },
+        { "{\"envelope_id\":\"J1\",\"type\":\"events_api\",\"payload\":", "J1", "error",
+          RTM_E_JSON },
+        { "{\"envelope_id\":\"J2\",\"type\":\"events_api\"} x", "J2", "error", RTM_E_JSON },
+        { "{\"type\":\"events_api\",\"envelope_id\":\"J3\",\"payload\":tru}", "J3", "error",
+          RTM_E_JSON },
+        { "no JSON at all", NULL, "error", RTM_E_JSON },
+        { "", NULL, "error", RTM_E_JSON },
+        { "[\"envelope_id\"]", NULL, "Unknown", RTM_OK },
+        { large, "B1", "error", RTM_E_TOO_BIG },
+        { large_without, NULL, "error", RTM_E_TOO_BIG },
+        { "{\"type\":\"disconnect\"", NULL, "error", RTM_E_JSON },
+    };
+    static char ack[11000], was[11000];
+    static frame got;
+    rtm_config config = app_config();
+    (void)state;
+    snprintf(long_id, sizeof long_id, "%010000d", 1);
+    snprintf(huge_id, sizeof huge_id, "%030000d", 1);
+    snprintf(big, sizeof big, "%04000d", 1);
+    snprintf(with_long_id, sizeof with_long_id, "{\"envelope_id\":\"%s\",\"type\":\"strange\"}",
+             long_id);
+    snprintf(with_huge_id, sizeof with_huge_id, "{\"envelope_id\":\"%s\",\"type\":\"strange\"}",
+             huge_id);
+    snprintf(large, sizeof large, "{\"envelope_id\":\"B1\",\"payload\":\"%0*d\"}", LIMIT, 1);
+    snprintf(large_without, sizeof large_without,
+             "{\"payload\":\"%0*d\",\"envelope_id\":\"B2\"}", LIMIT, 1);
+    for (int limit = 0; limit < 2; limit++) {
+        if (limit) config.max_message = LIMIT;
+        make_bot(&config);
+        open_session();
+        say_hello();
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            bool is_large = rows[i].text == large || rows[i].text == large_without;
+            if (is_large != (limit == 1)) continue;
+            test_now_ms += 2000; /* errors are told once a second */
+            server_send_text(&slack, rows[i].text);
+            server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
+            *was = '\0';
+            for (;;) {
+                server_read_frame(&slack, &got);
+                if (got.opcode == RTMI_WS_PONG) break;
+                if (*was) fail_msg("row %zu: also %s", i, got.payload);
+                snprintf(was, sizeof was, "%.10900s", got.payload);
+            }
+            for (int n = 0; !*was && rows[i].id && n < 5; n++) { /* perhaps behind its callbacks */
+                server_round(n);
+                if (server_try_frame(&slack, &got))
+                    snprintf(was, sizeof was, "%.10900s", got.payload);
+            }
+            snprintf(ack, sizeof ack, "{\"envelope_id\":\"%s\"}", rows[i].id ? rows[i].id : "");
+            if (strcmp(was, rows[i].id ? ack : "")) fail_msg("row %zu: %.200s", i, was);
+            for (int n = 0; n < 5; n++) server_round(n);
+            if (heard_count - heard_next != 1)
+                fail_msg("row %zu: %d events", i, heard_count - heard_next);
+            record *got_event = next_event(rows[i].told);
+            if (got_event->result != rows[i].result)
+                fail_msg("row %zu: %d %s", i, got_event->result, got_event->detail);
+        }
+        assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
+        end_bot();
+        heard_count = heard_next = 0;
+    }
+}
+
+static void unreadable_texts_are_told_once_a_second_and_acknowledged_each(void **state) {
+    char text[64], id[16];
+    (void)state;
+    open_app();
+    for (int i = 0; i < 100; i++) {
+        snprintf(text, sizeof text, "{\"envelope_id\":\"E%d\",\"type\":", i);
+        snprintf(id, sizeof id, "E%d", i);
+        server_send_text(&slack, text);
+        server_expect_ack(&slack, id);
+    }
+    next_error(RTM_E_JSON);
+    no_event();
+    test_now_ms += 1000;
+    assert_non_null(strstr(next_error(RTM_E_JSON)->detail, "98 more"));
+}
+
+/* Floods --------------------------------------------------------------------------------------- */
+
+enum { FLOOD = 5000 };
+static long long sent_at[FLOOD], worst_ms;
+static int flood_sent, flood_acked, flood_heard, flood_text; /* text: bytes of one's text */
+
+static void hear_flood(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client, (void)user;
+    if (rtm_json_int(rtm_json_get(event->data, "n"), -1) != flood_heard)
+        fail_msg("not event %d", flood_heard);
+    flood_heard++;
+    test_now_ms++;
+}
+
+static void take_flood_acks(void) {
+    frame got;
+    while (server_try_frame(&slack, &got)) {
+        char expected[48];
+        snprintf(expected, sizeof expected, "{\"envelope_id\":\"E%d\"}", flood_acked);
+        assert_string_equal(got.payload, expected);
+        if (test_now_ms - sent_at[flood_acked] > worst_ms)
+            worst_ms = test_now_ms - sent_at[flood_acked];
+        flood_acked++;
+    }
+}
+
+static void begin_flood_with(const rtm_config *config) {
+    make_bot(config);
+    open_session();
+    say_hello();
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "message", hear_flood, NULL);
+    flood_sent = flood_acked = flood_heard = 0;
+    flood_text = 1;
+    worst_ms = 0;
+}
+
+static void begin_flood(void) {
+    rtm_config config = app_config();
+    begin_flood_with(&config);
+}
+
+/* In one piece: the kernel takes little of a flood in small ones. */
+static void send_flood(int count) {
+    static char flood[FLOOD * 600];
+    size_t size = 0;
+    for (int i = 0; i < count; i++, flood_sent++) {
+        int length = snprintf(flood + size + 4, 596, "{\"envelope_id\":\"E%d\",\"type\":"
+                              "\"events_api\"," EVENT("Ev%d", "{\"type\":\"message\",\"n\":%d,"
+                              "\"text\":\"%0*d\"}") "}", flood_sent, flood_sent, flood_sent,
+                              flood_text, 0);
+        assert_in_range(length, 126, 595);
+        memcpy(flood + size, (char[]){ (char)0x81, 126, (char)(length >> 8), (char)length }, 4);
+        size += 4 + (size_t)length;
+        sent_at[flood_sent] = test_now_ms;
+    }
+    server_send_bytes(&slack, flood, size);
+}
+
+static void a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order(void **state) {
+    (void)state;
+    begin_flood();
+    flood_text = 400; /* a usual size */
+    long long began = test_now_ms;
+    send_flood(FLOOD);
+    while (flood_acked < FLOOD) {
+        assert_true(test_now_ms - began <= 3000);
+        rtm_poll(bot, 0);
+        take_flood_acks();
+        poll(NULL, 0, 2); /* a moment for the kernel */
+    }
+    assert_true(worst_ms <= 3000);
+    assert_true(flood_heard < FLOOD); /* or this has shown nothing */
+    WAIT_FOR(flood_heard == FLOOD);
+    expect_nothing();
+}
+
+static void a_step_runs_callbacks_for_50_ms_and_is_wanted_again(void **state) {
+    (void)state;
+    begin_flood();
+    send_flood(2000);
+    WAIT_FOR((take_flood_acks(), flood_acked == 2000));
+    assert_true(flood_heard < 1900);
+    while (flood_heard < 2000) {
+        long long before = test_now_ms;
+        int heard_before = flood_heard;
+        assert_int_equal(rtm_timeout_ms(bot), 0);
+        int told_of = rtm_poll(bot, 1000);
+        assert_int_equal(told_of, flood_heard - heard_before);
+        assert_in_range(test_now_ms - before, flood_heard < 2000 ? 50 : 1, 51);
+    }
+    assert_true(rtm_timeout_ms(bot) > 0);
+    assert_int_equal(server_waited_ms, 0);
+}
+
+static void what_waits_for_callbacks_takes_4_times_max_message_at_most(void **state) {
+    rtm_config config = app_config();
+    (void)state;
+    config.max_message = LIMIT;
+    begin_flood_with(&config);
+    long before = test_bytes;
+    test_most = 0;
+    send_flood(2000);
+    WAIT_FOR((take_flood_acks(), flood_acked == 2000 && flood_heard == 2000));
+    assert_true(test_most - before > 2 * LIMIT); /* some did wait */
+    assert_true(test_most - before < 4 * LIMIT + 32768 + 10000); /* and acknowledgements */
+}
+
+static void the_inbox_is_delivered_before_the_close(void **state) {
+    (void)state;
+    for (int row = 0; row < 3; row++) {
+        begin_flood();
+        rtm_on(bot, "close", record_event, NULL);
+        send_flood(1500);
+        if (row == 0) server_send_close(&slack, 1001, "");
+        if (row == 1) WAIT_FOR((take_flood_acks(), flood_acked == 1500));
+        if (row == 1) server_reset(&slack);
+        if (row == 2) server_close(&slack);
+        next_event("close");
+        if (row != 2) assert_int_equal(flood_heard, 1500);
+        end_bot();
+    }
+}
+
+static void what_waits_at_a_stop_is_told_by_its_number(void **state) {
+    (void)state;
+    begin_flood();
+    rtm_on(bot, "error", record_event, NULL);
+    send_flood(1500);
+    WAIT_FOR((take_flood_acks(), flood_acked == 1500));
+    int before = flood_heard;
+    char number[16];
+    assert_in_range(before, 1, 1400);
+    snprintf(number, sizeof number, "%d", 1500 - before);
+    rtm_stop(bot);
+    record *told_event = next_error(RTM_E_STOPPED);
+    if (!strstr(told_event->detail, number)) fail_msg("%s: %s", number, told_event->detail);
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
+    assert_int_equal(flood_heard, before);
+    no_event();
+}
+
+/* Else its envelopes would fill the memory with acknowledgements that nobody takes. */
+static void a_server_that_reads_nothing_is_not_read_and_then_given_up(void **state) {
+    int small = 4096;
+    char id[16];
+    (void)state;
+    assert_int_equal(setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    open_app();
+    assert_int_equal(setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "close", record_event, NULL);
+    long before = test_bytes;
+    static char flood[400000];
+    size_t size = 0, at = 0;
+    for (int i = 0; size < sizeof flood - 100; i++) {
+        char text[100];
+        snprintf(id, sizeof id, "E%d", i);
+        int length = snprintf(text, sizeof text, "{\"envelope_id\":\"%s\",\"type\":\"x\"}", id);
+        flood[size++] = (char)0x81;
+        flood[size++] = (char)length;
+        memcpy(flood + size, text, (size_t)length);
+        size += (size_t)length;
+    }
+    client_taken = 0;
+    for (int round = 0; round < 200; round++) { /* as much as it takes */
+        ssize_t n = send(slack.fd, flood + at, size - at, MSG_NOSIGNAL);
+        if (n > 0) at += (size_t)n;
+        rtm_poll(bot, 0);
+    }
+    assert_in_range(client_taken, 20000, sizeof flood / 2);
+    long long taken = client_taken;
+    assert_true(test_bytes - before < 256 * 1024);
+    rtm_poll(bot, 0);
+    assert_int_equal(client_taken, taken);
+    assert_false(has_something_to_do()); /* it does not go round and round meanwhile */
+    assert_true(rtm_timeout_ms(bot) > 1000);
+    for (int i = 0; i < 2; i++) {
+        test_now_ms += rtm_timeout_ms(bot);
+        rtm_poll(bot, 0);
+    }
+    assert_int_equal(next_event("close")->result, RTM_E_TIMEOUT);
+    assert_int_equal(client_taken, taken);
+}
+
+/* In RTM a server that reads nothing harms nobody: what is sent is the program's. Here the client
+   goes on as soon as the server does. */
+static void a_server_that_reads_late_gets_every_acknowledgement(void **state) {
+    int small = 4096;
+    (void)state;
+    assert_int_equal(setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    begin_flood();
+    assert_int_equal(setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    send_flood(1200);
+    for (int i = 0; i < 100; i++) rtm_poll(bot, 0);
+    WAIT_FOR((take_flood_acks(), flood_acked == 1200 && flood_heard == 1200));
+}
+
+/* Ends ----------------------------------------------------------------------------------------- */
+
+static void some_disconnects_end_the_session(void **state) {
+    static const struct {
+        const char *reason;
+        bool hello;
+        int lasts_ms, lo, hi;
+        const char *sentence;
+    } rows[] = {
+        { "too_many_websockets", false, 0, 1000, 1999, "too_many_websockets" },
+        { "too_many_websockets", true, 0, 1000, 1999, "too_many_websockets" },
+        { "too_many_websockets", true, 20000, 1000, 1999, "too_many_websockets" },
+        { "link_disabled", false, 0, 300000, 300999, "link_disabled" },
+        { "link_disabled", true, 20000, 300000, 300999, "link_disabled" },
+    };
+    char text[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        open_app();
+        if (rows[i].hello) say_hello();
+        test_now_ms += rows[i].lasts_ms;
+        snprintf(text, sizeof text, "{\"type\":\"disconnect\",\"reason\":\"%s\"}", rows[i].reason);
+        server_send_text(&slack, text);
+        server_expect_close(&slack, 1000);
+        server_ends(&slack);
+        for (int n = 0; n < 5; n++) server_round(n);
+        assert_false(server_pending(&slack));
+        bool told_why = false, closed = false;
+        int wait = -1;
+        while (heard_next < heard_count) {
+            record *next = &heard[heard_next++];
+            if (!strcmp(next->type, "close")) closed = true, wait = next->retry_ms;
+            else if (strcmp(next->type, "error")) fail_msg("row %zu: %s", i, next->type);
+            else told_why = strlen(next->detail) > strlen(rows[i].sentence) + 10;
+        }
+        if (!told_why || !closed || wait < rows[i].lo || wait > rows[i].hi)
+            fail_msg("row %zu: told %d, closed %d, wait %d", i, told_why, closed, wait);
+        expect_wait(rows[i].lo, rows[i].hi);
+        end_bot();
+        heard_count = heard_next = 0;
+    }
+}
+
+static void too_many_websockets_again_and_again_is_waited_for_longer(void **state) {
+    (void)state;
+    rtm_config config = app_config();
+    make_bot(&config);
+    for (int i = 0; i < 6; i++) {
+        open_session();
+        say_hello();
+        test_now_ms += 15000;
+        server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"too_many_websockets\"}");
+        await_event("close");
+        expect_wait((1 << i) * 1000, (1 << i) * 1000 + 999);
+        heard_next = heard_count;
+    }
+}
+
+/* Sending -------------------------------------------------------------------------------------- */
+
+static void what_is_of_rtm_alone_is_unsupported(void **state) {
+    (void)state;
+    open_app();
+    assert_int_equal(rtm_send(bot, "{\"type\":\"message\"}"), RTM_E_UNSUPPORTED);
+    assert_non_null(strstr(rtm_error_detail(bot), "rtm_"));
+    assert_int_equal(rtm_send_typing(bot, "C1"), RTM_E_UNSUPPORTED);
+    assert_int_equal(rtm_send_ping(bot), RTM_E_UNSUPPORTED);
+    assert_true(strlen(rtm_error_detail(bot)) > 20);
+    expect_nothing();
+}
+
+static void a_message_without_a_token_is_refused_with_a_sentence(void **state) {
+    rtm_config config = app_config();
+    config.token = NULL;
+    (void)state;
+    make_bot(&config);
+    open_session();
+    assert_int_equal(rtm_send_message(bot, "C1", "a"), RTM_E_ARGUMENT);
+    assert_non_null(strstr(rtm_error_detail(bot), "token"));
+    assert_int_equal(rtm_send_message(bot, NULL, "a"), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_set_token(bot, TOKEN), RTM_OK);
+    assert_true(rtm_send_message(bot, "C1", "a") > 0);
+}
+
+static void a_message_is_posted_and_answered_as_in_rtm(void **state) {
+    static const struct {
+        const char *status, *body;
+        const char *heard;
+        rtm_result result;
+    } rows[] = {
+        { "200 OK", "{\"ok\":true,\"ts\":\"1.2\",\"channel\":\"C1\"}", "Unknown", RTM_OK },
+        { "200 OK", "{\"ok\":false,\"error\":\"channel_not_found\"}", "error", RTM_E_SLACK },
+        { "200 OK", "{\"ok\":false,\"error\":\"not_in_channel\"}", "error", RTM_E_SLACK },
+        { "500 Oops", "", "error", RTM_E_HTTP },
+        { "200 OK", "no JSON", "error", RTM_E_JSON },
+    };
+    request got;
+    (void)state;
+    for (int session = 0; session < 2; session++) {
+        rtm_config config = app_config();
+        make_bot(&config);
+        if (session) open_session();
+        else take_call(&got); /* an attempt under way: no session is needed */
+        server_share(&other, &slack);
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            int id = rtm_send_message(bot, "C1", "a & b");
+            assert_int_equal(id, (int)i + 1);
+            if (!i || other.ended) server_accept(&other);
+            server_read_request(&other, &got);
+            expect_line(&got, "POST /api/chat.postMessage HTTP/1.1");
+            assert_string_equal(header(&got, "Authorization"), "Bearer " TOKEN);
+            assert_non_null(strstr(got.body, "C1"));
+            server_answer(&other, rows[i].status, "", rows[i].body);
+            record *answer = next_event(rows[i].heard);
+            assert_int_equal(answer->id, id);
+            assert_int_equal(answer->result, rows[i].result);
+            if (rows[i].result == RTM_OK) assert_string_equal(answer->data, rows[i].body);
+            else assert_true(strlen(answer->detail) > 10);
+        }
+        no_event();
+        server_free(&other);
+        end_bot();
+        heard_count = heard_next = 0;
+    }
+}
+
+/* Memory --------------------------------------------------------------------------------------- */
+
+static void an_envelope_costs_no_allocation(void **state) {
+    static const char *const types[] = { "events_api", "slash_commands", "interactive", "strange" };
+    long before = 0;
+    char id[16], members[160];
+    (void)state;
+    open_app();
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "message", keep, NULL);
+    rtm_on(bot, "slash_commands", keep, NULL);
+    for (int i = 0; i < 400; i++) {
+        if (i == 20) before = test_allocations;
+        snprintf(id, sizeof id, "E%d", i);
+        snprintf(members, sizeof members, EVENT("Ev%d", "{\"type\":\"message\"}"), i);
+        server_send_envelope(&slack, id, types[i % 4], i % 4 ? COMMAND("/x") : members);
+        server_expect_ack(&slack, id);
+    }
+    assert_int_equal(test_allocations, before);
+}
+
+/* With no memory for it an envelope must not be acknowledged and lost. */
+static void no_memory_loses_no_event_that_was_acknowledged(void **state) {
+    bool hit = true;
+    (void)state;
+    for (long fail = 1; hit; fail++) {
+        char id[16], members[1200], acked[20] = { 0 };
+        frame got;
+        rtm_config config = app_config();
+        make_bot(&config);
+        open_session();
+        say_hello();
+        keeps = 0;
+        rtm_on(bot, "big", keep, NULL);
+        test_fail_at = test_allocations + fail;
+        for (int i = 0; i < 20; i++) {
+            snprintf(id, sizeof id, "E%d", i);
+            snprintf(members, sizeof members,
+                     EVENT("Ev%d", "{\"type\":\"big\",\"text\":\"%0*d\"}"), i, 50 * i, i);
+            server_send_envelope(&slack, id, "events_api", members);
+            for (int n = 0; n < 5; n++) server_round(n);
+            if (slack.fd < 0) break;
+        }
+        int acks = 0;
+        for (int n = 0; n < 20; n++) {
+            server_round(n);
+            while (server_try_frame(&slack, &got)) {
+                int number;
+                if (sscanf(got.payload, "{\"envelope_id\":\"E%d\"", &number) != 1) continue;
+                acks += !acked[number];
+                acked[number] = 1;
+            }
+        }
+        hit = test_allocations >= test_fail_at;
+        test_fail_at = 0;
+        if (acks > keeps) fail_msg("allocation %ld: %d of %d", fail, keeps, acks);
+        end_bot();
+        heard_count = heard_next = 0;
+        assert_true(fail < 100);
+    }
+}
+
+static void one_bot_runs_in_both_worlds(void **state) {
+    (void)state;
+    for (int app = 0; app < 2; app++) {
+        rtm_config config = app ? app_config() : usual_config();
+        make_bot(&config);
+        open_session();
+        say_hello();
+        rtm_on(bot, "message", answer_message, NULL);
+        if (app) server_send_envelope(&slack, "E1", "events_api",
+                                      EVENT("Ev1", "{\"type\":\"message\",\"text\":\"ping\"}"));
+        else server_send_text(&slack, "{\"type\":\"message\",\"text\":\"ping\"}");
+        assert_string_equal(next_event("message")->data,
+                            "{\"type\":\"message\",\"text\":\"ping\"}");
+        request got;
+        if (app) {
+            server_expect_ack(&slack, "E1");
+            server_share(&other, &slack);
+            server_accept(&other);
+            server_read_request(&other, &got);
+            server_answer(&other, "200 OK", "", "{\"ok\":true,\"ts\":\"1.2\"}");
+        } else {
+            frame sent;
+            server_read_frame(&slack, &sent);
+            assert_non_null(strstr(sent.payload, "\"pong\""));
+            server_send_text(&slack, "{\"ok\":true,\"reply_to\":1,\"ts\":\"1.2\"}");
+        }
+        assert_int_equal(next_event("Unknown")->id, 1);
+        server_free(&other);
+        end_bot();
+        heard_count = heard_next = 0;
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_app_token_is_for_the_opening_call_alone),
+        TEST(each_token_has_its_place),
+        TEST(a_call_that_fails_is_judged_as_that_of_rtm),
+        TEST(hello_is_delivered_each_time_and_tells_of_connections),
+        TEST(each_kind_of_envelope_arrives_as_its_event),
+        TEST(an_event_of_rtm_has_no_envelope),
+        TEST(an_event_that_nobody_listens_to_is_acknowledged),
+        TEST(each_envelope_is_acknowledged_once_and_in_time),
+        TEST(a_reply_has_its_result_and_travels_in_the_acknowledgement),
+        TEST(nothing_else_takes_a_reply),
+        TEST(a_reply_on_a_connection_that_ended_is_not_connected),
+        TEST(an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement),
+        TEST(what_comes_again_is_acknowledged_again_and_delivered_once),
+        TEST(ids_are_remembered_for_256_events),
+        TEST(bad_envelopes_are_told_and_acknowledged_where_they_can_be),
+        TEST(unreadable_texts_are_told_once_a_second_and_acknowledged_each),
+        TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order),
+        TEST(a_step_runs_callbacks_for_50_ms_and_is_wanted_again),
+        TEST(what_waits_for_callbacks_takes_4_times_max_message_at_most),
+        TEST(the_inbox_is_delivered_before_the_close),
+        TEST(what_waits_at_a_stop_is_told_by_its_number),
+        TEST(a_server_that_reads_nothing_is_not_read_and_then_given_up),
+        TEST(a_server_that_reads_late_gets_every_acknowledgement),
+        TEST(some_disconnects_end_the_session),
+        TEST(too_many_websockets_again_and_again_is_waited_for_longer),
+        TEST(what_is_of_rtm_alone_is_unsupported),
+        TEST(a_message_without_a_token_is_refused_with_a_sentence),
+        TEST(a_message_is_posted_and_answered_as_in_rtm),
+        TEST(an_envelope_costs_no_allocation),
+        TEST(no_memory_loses_no_event_that_was_acknowledged),
+        TEST(one_bot_runs_in_both_worlds)
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
