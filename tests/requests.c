@@ -589,6 +589,19 @@ static void only_a_request_that_is_there_can_be_cancelled(void **state) {
     assert_string_equal(order, "a");
 }
 
+/* Also where no other request takes its place: its server may stop working on it. */
+static void the_connection_of_a_cancelled_request_is_closed_at_once(void **state) {
+    (void)state;
+    start_open();
+    PLAY({ NULL, KEEP });
+    int id = submit("test.a", 1);
+    WAIT_FOR(asked_count);
+    assert_int_equal(rtm_cancel(bot, id), RTM_OK);
+    int closed = hung_up;
+    drive();
+    assert_int_equal(hung_up, closed + 1);
+}
+
 /* The end of the client ------------------------------------------------------------------------ */
 
 static void poll_to_the_end(void) {
@@ -2054,6 +2067,7 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_requests_time_begins_when_its_turn_has_come),
     REQUEST(a_cancelled_request_is_told_so_once_and_the_others_go_on),
     REQUEST(only_a_request_that_is_there_can_be_cancelled),
+    REQUEST(the_connection_of_a_cancelled_request_is_closed_at_once),
     REQUEST(stop_ends_all_requests_in_each_state),
     REQUEST(a_request_under_way_may_finish_while_the_session_closes),
     REQUEST(stop_in_the_callback_of_a_request_ends_the_others),
