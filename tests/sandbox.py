@@ -200,6 +200,9 @@ def a_body_is_a_form_json_or_in_parts():
     text = request('/api/auth.test', f'token={BOT}',
                    {'Content-Type': 'application/x-www-form-urlencoded'})[1]
     check(json.loads(text)['ok'], f'the token as a field: {text}')
+    text = request('/api/auth.test', '', {'Content-Type': 'application/json',
+                                          'Authorization': f'Bearer {BOT}'})[1]
+    check(json.loads(text)['ok'], f'no JSON at all: {text}')
 
 
 def what_was_said_is_kept_and_read_by_pages():

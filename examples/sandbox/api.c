@@ -122,7 +122,7 @@ static void add_parts(cJSON *args, char *body, const char *boundary) {
 static cJSON *parse_arguments(struct conn *conn, const char *type) {
     char pair[4096], *rest = conn->in;
     const char *boundary = strstr(type, "boundary=");
-    if (!strncmp(type, "application/json", 16) && rest) {
+    if (!strncmp(type, "application/json", 16) && rest && *rest) { /* slack-go sends it empty */
         cJSON *args = cJSON_ParseWithOpts(rest, NULL, true);
         if (cJSON_IsObject(args)) return args;
         cJSON_Delete(args);
