@@ -2930,6 +2930,7 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
             rtmi_wipe(conn->out.data, conn->out.size); /* a request holds the token */
             rtmi_buf_clear(&conn->out);
             conn->out_at = 0;
+            conn->paused = false;
         }
     }
     if (conn->tls) rtmi_tls_run(conn, 0);
@@ -4024,8 +4025,9 @@ static bool rtmi_inbox_reserve(rtm_client *client, size_t size) {
 /* `disconnect`: Slack tells why it will end the session, or wants it ended. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtm_json reason = rtm_json_get(root, "reason");
-    char text[32];
-    rtm_json_string(reason, text, sizeof text);
+    char text[64];
+    bool cut = rtm_json_string(reason, text, sizeof text) >= sizeof text;
+    rtmi_redact(text, cut, rtmi_secrets(&session->error)); /* where it was cut */
     rtmi_log(client, "disconnect: %s", text);
     if (rtm_json_equals(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
@@ -4092,6 +4094,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     letter.accepts = envelope.accepts;
     rtmi_buf_add(&client->inbox, &letter, sizeof letter);
     rtmi_buf_add(&client->inbox, text, size);
+    if (client->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
 static rtmi_session *rtmi_find_session(const rtm_client *client, unsigned number) {
@@ -4788,7 +4791,7 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
         rtmi_end_handover(client);
     first = client->session[0];
-    if (first->leaving && first->state == RTM_STATE_OPEN && !client->session[1] &&
+    if (first->leaving && !first->last && first->state == RTM_STATE_OPEN && !client->session[1] &&
         !rtmi_is_stopped(client)) rtmi_begin_handover(client);
 }
 
@@ -5349,7 +5352,8 @@ static void rtmi_queue_free(rtm_client *client) {
     rtmi_request *request = queue->current;
     if (!queue->stopped) rtmi_queue_stop(client);
     queue->current = NULL;
-    if (request) rtmi_queue_give_up(queue, request, RTM_E_STOPPED);
+    if (request)
+        rtmi_queue_give_up(queue, request, request->result ? request->result : RTM_E_STOPPED);
     while ((request = rtmi_list_take(&queue->ended, 0)) != NULL) rtmi_request_drop(client, request);
     rtmi_exchange_delete(queue->exchange);
 }
@@ -5598,8 +5602,10 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     client->polling = false;
     if (!rtmi_is_finished(client)) return client->dispatched;
     rtm_result cause = client->session[0]->cause;
-    if (cause == RTM_OK) cause = RTM_E_CLOSED;
-    return cause == RTM_E_CLOSED && rtmi_is_stopped(client) ? RTM_E_STOPPED : cause;
+    client->error = client->session[0]->error; /* so that rtm_error_detail explains it */
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    return cause == RTM_OK ? RTM_E_CLOSED : cause;
 }
 
 int rtm_fd(const rtm_client *client) {

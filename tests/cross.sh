@@ -4,7 +4,9 @@
 # The sandbox itself stays native: it is the peer, not what is tested.
 set -eu
 machines="arm-linux-gnueabihf:armhf:arm s390x-linux-gnu:s390x:s390x"
-programs="json http ws session reconnect webapi sandbox proxy faults json_peer"
+programs="json http ws session reconnect webapi requests socket_mode handover sandbox proxy faults
+    json_peer"
+export FAULTS_FEW=1
 out=build/cross
 
 packages=
@@ -47,6 +49,7 @@ fetch() { # ARCHITECTURE
 for header in jsmn.h bearssl.h bearssl cmocka.h; do
     ln -sfn /usr/include/$header $out/include/$header
 done
+coverage() { [ "$1" != requests ] || echo -fsanitize-coverage=trace-pc; } # it counts blocks
 warn="-Wall -Wextra -Wpedantic -Wconversion -Wshadow"
 for machine in $machines; do
     gcc=${machine%%:*} rest=${machine#*:}
@@ -56,7 +59,7 @@ for machine in $machines; do
     libraries=$PWD/$out/root-$architecture/usr/lib/$gcc
     for program in $programs; do
         # shellcheck disable=SC2086 # a list of words
-        "$gcc-gcc" -std=c99 $warn -O1 -g -I. -I$out/include tests/$program.c \
+        "$gcc-gcc" -std=c99 $warn -O1 -g -I. -I$out/include $(coverage $program) tests/$program.c \
             -o $out/$program.$architecture -L"$libraries" -lcmocka -lbearssl
         printf '#!/bin/sh\nexec %s -L %s -E LD_LIBRARY_PATH=%s %s "$@"\n' $qemu "/usr/$gcc" \
             "$libraries" $out/$program.$architecture >$out/$architecture-$program
