@@ -95,7 +95,7 @@
                 closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
                 first until none has come for a minute, and their own bytes (max_queue); a handover
                 a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
-                callbacks, up to 4 times max_message.
+                callbacks, up to 4 times max_message and what one read adds.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -176,12 +176,12 @@
    ERRORS (result, cause, what the client does, what you can do)
      ARGUMENT        a bad argument or config         nothing         rtm_error_detail says which
      MEMORY          no memory                        retries         -
-     BUSY            called in a callback             nothing         call it outside
+     BUSY            in a callback, or done already   nothing         call it outside, or once
      UNSUPPORTED     not for this event or mode       nothing         rtm_error_detail says what is
      AGAIN           send buffer or queue full        nothing         send later
      NOT_CONNECTED   no open session                  nothing         send after "open"
-     TOO_BIG         over 16,384 bytes out, or over   skips it        send less; raise max_message
-                     max_message in
+     TOO_BIG         over a limit of Slack's, or      skips it        send less; raise the limit
+                     max_message, max_queue
      STOPPED         rtm_stop was called              is finished     rtm_destroy
      RESOLVE         host name not found              retries         check base_url, DNS
      CONNECT         no address answered              retries         check the network
@@ -247,9 +247,9 @@ extern "C" {
     X(RTM_OK, 0, "success")                                                       \
     X(RTM_E_ARGUMENT, -1, "invalid argument or configuration")                    \
     X(RTM_E_MEMORY, -2, "out of memory")                                          \
-    X(RTM_E_BUSY, -3, "not allowed inside a callback")                            \
-    X(RTM_E_UNSUPPORTED, -4, "not supported")                                     \
-    X(RTM_E_AGAIN, -5, "send buffer full, try again later")                       \
+    X(RTM_E_BUSY, -3, "not allowed now: in a callback, or done already")          \
+    X(RTM_E_UNSUPPORTED, -4, "not supported for this event or mode")              \
+    X(RTM_E_AGAIN, -5, "send buffer or queue full, try again later")              \
     X(RTM_E_NOT_CONNECTED, -6, "not connected")                                   \
     X(RTM_E_TOO_BIG, -7, "message too big")                                       \
     X(RTM_E_STOPPED, -8, "stopped")                                               \
@@ -406,9 +406,9 @@ typedef struct rtm_config {
 rtm_result rtm_create(const rtm_config *config, rtm_client **client);
 
 /* Frees a client; NULL is fine. An open session is told goodbye as far as the socket takes it at
-   once. The callbacks of requests that are still there run, with RTM_E_STOPPED, and may call no
-   function of the client that could wait or begin something: all such fail with RTM_E_STOPPED. No
-   other callback runs: use rtm_stop first to hear `close`. Not in a callback. */
+   once. The callbacks of requests that are still there run, with RTM_E_STOPPED (RTM_E_CANCELLED
+   where rtm_cancel was called). Functions that would wait or begin something then return
+   RTM_E_STOPPED. No other callback runs: use rtm_stop first to hear `close`. Not in a callback. */
 void rtm_destroy(rtm_client *client);
 
 /* Ends the session for good: CLOSE 1000 is sent, its answer awaited for at most a second in later
@@ -525,7 +525,8 @@ int rtm_send_ping(rtm_client *client);
    Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (this event takes no answer: RTM, or
    accepts_response_payload is not true in its envelope), RTM_E_BUSY (it is acknowledged already),
    RTM_E_JSON (not an object, not UTF-8), RTM_E_TOO_BIG (a frame of more than 20,480 bytes),
-   RTM_E_NOT_CONNECTED (its connection has ended), RTM_E_MEMORY, RTM_E_TLS. */
+   RTM_E_NOT_CONNECTED (its connection has ended), RTM_E_AGAIN (64 KiB wait for the socket),
+   RTM_E_MEMORY, RTM_E_TLS. */
 rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
 /* The Web API --------------------------------------------------------------------------------- */
@@ -3757,7 +3758,7 @@ static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
                      "message of %zu bytes or more: Slack takes 16384", size);
 }
 
-static rtm_result rtmi_rtm_alone(rtm_client *client) {
+static rtm_result rtmi_rtm_only(rtm_client *client) {
     return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "Socket Mode takes no messages: post them "
                      "by rtm_send_message, or rtm_call_async of chat.postMessage");
 }
@@ -3789,7 +3790,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     for (int i = 0; i < fields; i++)
         if (!value[i])
             return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s without a channel or text", type);
-    if (client->kind->socket_mode) return rtmi_rtm_alone(client);
+    if (client->kind->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     rtmi_buf *out = &client->compose;
     int id = rtmi_next_id(client);
@@ -3990,8 +3991,8 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
     rtmi_flush(session);
 }
 
-/* Whether so much waits for the socket that nothing more may be read, as each text read adds an
-   acknowledgement. A broken connection is read to its end. */
+/* Whether so much waits for the socket that no more may be read: each text that is read adds an
+   acknowledgement. A connection that cannot send any more is read to its end. */
 static bool rtmi_is_congested(rtmi_conn *conn) {
     if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
     conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
@@ -4139,7 +4140,8 @@ static void rtmi_deliver_inbox(rtm_client *client, bool all) {
     rtmi_letter letter;
     rtmi_session *session;
     while ((session = rtmi_inbox_next(client, &letter)) != NULL) {
-        bool stuck = letter.accepts && rtmi_is_congested(&session->exchange.conn);
+        bool stuck = letter.accepts && !client->session[1] &&
+                     rtmi_is_congested(&session->exchange.conn);
         if (!all && (client->now >= until || stuck)) return;
         const char *text = client->inbox.data + client->inbox_at + sizeof letter;
         client->inbox_at += sizeof letter + letter.size;
@@ -4339,8 +4341,8 @@ static rtm_state rtmi_end_exchange(rtm_client *client, rtmi_session *session, rt
     return rtmi_end_session(client, session, cause);
 }
 
-/* A session or an attempt has ended: everything that is to be told of it, in this order. Of one
-   that another has taken over from, or has not, its end is not. */
+/* A session or an attempt has ended: tells everything about it, in this order. The end of a retired
+   session is not told, nor a `close` of one that never took over. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0];
     if (was_open) rtmi_report_held_back(client, session, true);
@@ -4371,8 +4373,8 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->opened_at = client->now;
     session->retry_after = -1;
     session->cause = RTM_OK;
-    session->said_hello = session->drop = session->leaving = session->pong_due = false;
-    session->last = false;
+    session->said_hello = session->drop = session->leaving = session->last = false;
+    session->pong_due = false;
     session->dropped = RTM_OK;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
@@ -4563,7 +4565,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
-        if (client->kind->socket_mode && ws->buffer.size)
+        if (client->kind->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
             rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
         rtmi_skip_message(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_SKIP_TOO_BIG
                                                                      : RTMI_SKIP_MEMORY);
@@ -4755,8 +4757,8 @@ static void rtmi_begin_handover(rtm_client *client) {
     if (!second || !client->seen) { /* the end will come, and the next attempt after it */
         rtmi_error error = { .secrets = client->error.secrets };
         rtmi_session_free(client, second);
-        rtmi_report(client, &error,
-                    (rtm_event){ .result = rtmi_out_of_memory(&error) });
+        rtm_result result = rtmi_out_of_memory(&error);
+        rtmi_report(client, &error, (rtm_event){ .result = result, .retry_ms = -1 });
         return;
     }
     second->number = first->number + 1;
@@ -4800,7 +4802,7 @@ static long long rtmi_sessions_due(const rtm_client *client) {
     long long due = LLONG_MAX;
     rtmi_letter letter;
     const rtmi_session *next = rtmi_inbox_next(client, &letter);
-    if (next && !(letter.accepts && next->exchange.conn.paused)) return 0;
+    if (next && !(letter.accepts && !client->session[1] && next->exchange.conn.paused)) return 0;
     for (int i = 0; i < 2; i++) {
         long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
         if (its < due) due = its;
@@ -5228,7 +5230,7 @@ static void rtmi_request_drop(rtm_client *client, rtmi_request *request) {
 }
 
 /* Puts a request among those whose callback is due. */
-static void rtmi_queue_give_up(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
+static void rtmi_queue_end(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
     request->result = result;
     rtmi_list_add(&queue->ended, request);
 }
@@ -5240,7 +5242,7 @@ static void rtmi_queue_stop(rtm_client *client) {
     queue->stopped = true;
     while (queue->holds) rtmi_queue_release(queue);
     while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
-        rtmi_queue_give_up(queue, request, RTM_E_STOPPED);
+        rtmi_queue_end(queue, request, RTM_E_STOPPED);
     if (!queue->current) return;
     long long *deadline = &queue->exchange->conn.deadline;
     if (*deadline > client->now + RTMI_CLOSING_MS) *deadline = client->now + RTMI_CLOSING_MS;
@@ -5282,7 +5284,7 @@ static void rtmi_queue_begin(rtm_client *client) {
     if (!request) return;
     if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
     if (!queue->exchange) {
-        rtmi_queue_give_up(queue, request, RTM_E_MEMORY);
+        rtmi_queue_end(queue, request, RTM_E_MEMORY);
         return;
     }
     queue->current = request;
@@ -5353,7 +5355,7 @@ static void rtmi_queue_free(rtm_client *client) {
     if (!queue->stopped) rtmi_queue_stop(client);
     queue->current = NULL;
     if (request)
-        rtmi_queue_give_up(queue, request, request->result ? request->result : RTM_E_STOPPED);
+        rtmi_queue_end(queue, request, request->result ? request->result : RTM_E_STOPPED);
     while ((request = rtmi_list_take(&queue->ended, 0)) != NULL) rtmi_request_drop(client, request);
     rtmi_exchange_delete(queue->exchange);
 }
@@ -5698,7 +5700,7 @@ rtm_state rtm_get_state(const rtm_client *client) {
     return client ? client->session[0]->state : RTM_STATE_FINISHED;
 }
 
-/* What these three were registered as; NULL when they were not. */
+/* The handler registered with these three; NULL when there is none. */
 static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *type,
                                        rtm_callback callback, const void *user) {
     for (size_t i = 0; i < client->handler_count; i++) {
@@ -5744,7 +5746,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "there is nothing to send");
-    if (client->kind->socket_mode) return rtmi_rtm_alone(client);
+    if (client->kind->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     size_t length = strlen(json);
     rtmi_document document = { 0 };
@@ -5847,7 +5849,7 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     }
     request = id > 0 ? rtmi_queue_take(queue, id) : NULL;
     if (!request) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "no request has this id");
-    rtmi_queue_give_up(queue, request, RTM_E_CANCELLED);
+    rtmi_queue_end(queue, request, RTM_E_CANCELLED);
     return RTM_OK;
 }
 

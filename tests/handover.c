@@ -392,6 +392,7 @@ static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
+        say_goodbye(&slack); /* again, while the second is on its way */
         fail_with("200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
         record *told_event = next_error(RTM_E_AUTH);
         assert_int_equal(told_event->retry_ms, -1);

@@ -1106,6 +1106,95 @@ static void one_bot_runs_in_both_worlds(void **state) {
     }
 }
 
+/* Bursts, and what they leave ----------------------------------------------------------------- */
+
+/* Takes what the client has sent, while it is about to send more. */
+static void take_all_when_paused(char call) {
+    static char waste[65536];
+    if (call != 's' || !bot->session[0]->exchange.conn.paused) return;
+    for (int i = 0; i < 20; i++) {
+        while (recv(slack.fd, waste, sizeof waste, 0) > 0) continue;
+        poll(NULL, 0, 1);
+    }
+}
+
+static void a_session_is_read_again_once_its_acknowledgements_have_left(void **state) {
+    static char flood[400000];
+    size_t size = 0, at = 0;
+    int small = 4096;
+    (void)state;
+    setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    open_app();
+    setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    rtm_off(bot, "*", record_event, NULL);
+    for (int i = 0; size < sizeof flood - 100; i++) {
+        int length = snprintf(flood + size + 2, 98, "{\"envelope_id\":\"E%d\",\"type\":\"x\"}",
+                              i);
+        flood[size] = (char)0x81;
+        flood[size + 1] = (char)length;
+        size += 2 + (size_t)length;
+    }
+    client_before = take_all_when_paused;
+    for (int round = 0; round < 200; round++) {
+        ssize_t n = send(slack.fd, flood + at, size - at, MSG_NOSIGNAL);
+        if (n > 0) at += (size_t)n;
+        rtm_poll(bot, 0);
+        const rtmi_conn *conn = &bot->session[0]->exchange.conn;
+        assert_false(conn->paused && conn->out_at == conn->out.size);
+    }
+    client_before = NULL;
+}
+
+static void quiet_minutes(int minutes) {
+    static char waste[65536];
+    for (int i = 0; i < 3 * minutes; i++) {
+        while (recv(slack.fd, waste, sizeof waste, 0) > 0) continue;
+        test_now_ms += 20000;
+        server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+        for (int k = 0; k < 5; k++) server_round(k);
+    }
+}
+
+static int burst_heard;
+static void hear_burst(rtm_client *client, const rtm_event *event, void *user) {
+    (void)client, (void)event, (void)user;
+    burst_heard++;
+}
+
+static void the_inbox_gives_back_what_a_burst_took(void **state) {
+    static char flood[3000 * 400];
+    size_t size = 0;
+    (void)state;
+    open_app();
+    rtm_off(bot, "*", record_event, NULL);
+    rtm_on(bot, "message", hear_burst, NULL);
+    quiet_minutes(2);
+    for (int i = 0; i < 3000; i++) {
+        int length = snprintf(flood + size + 4, 396,
+                              "{\"envelope_id\":\"E%d\",\"type\":\"events_api\",\"payload\":"
+                              "{\"event\":{\"type\":\"message\",\"text\":\"%0200d\"}}}", i, i);
+        char header[] = { (char)0x81, 126, (char)(length >> 8), (char)length };
+        memcpy(flood + size, header, sizeof header);
+        size += sizeof header + (size_t)length;
+    }
+    burst_heard = 0;
+    server_send_bytes(&slack, flood, size);
+    WAIT_FOR(burst_heard == 3000);
+    assert_true(bot->inbox.capacity > RTMI_KEPT);
+    quiet_minutes(2);
+    assert_true(bot->inbox.capacity <= RTMI_KEPT);
+}
+
+static void a_reason_that_is_cut_tells_no_secret(void **state) {
+    (void)state;
+    open_app();
+    server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":"
+                             "\"and a token behind words, so that it is cut: " APP_TOKEN "\"}");
+    for (int k = 0; k < 5; k++) server_round(k);
+    assert_non_null(strstr(told, "disconnect: and a token"));
+    assert_null(strstr(told, "xapp-1"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_app_token_is_for_the_opening_call_alone),
@@ -1138,6 +1227,9 @@ int main(void) {
         TEST(a_message_is_posted_and_answered_as_in_rtm),
         TEST(an_envelope_costs_no_allocation),
         TEST(no_memory_loses_no_event_that_was_acknowledged),
+        TEST(a_session_is_read_again_once_its_acknowledgements_have_left),
+        TEST(the_inbox_gives_back_what_a_burst_took),
+        TEST(a_reason_that_is_cut_tells_no_secret),
         TEST(one_bot_runs_in_both_worlds)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1037,6 +1037,68 @@ static void no_memory_makes_no_client(void **state) {
 
 #define WEB(function) cmocka_unit_test_setup_teardown(function, begin_web, end_web)
 
+/* Requests behind the end --------------------------------------------------------------------- */
+
+static server requests;
+static rtm_result request_result;
+
+static void hear_response(rtm_client *client, const rtm_response *response, void *user) {
+    (void)client, (void)user;
+    request_result = response->result;
+}
+
+/* The session's call waits at `slack`, a submitted request at `requests`; its id. */
+static int submit_beside_a_call(void) {
+    request got;
+    make_bot(NULL);
+    take_call(&got);
+    int id = rtm_call_async(bot, hear_response, NULL, "auth.test", NULL);
+    server_share(&requests, &slack);
+    server_accept(&requests);
+    server_read_request(&requests, &got);
+    return id;
+}
+
+static int last_result(void) {
+    int result = 0;
+    for (int i = 0; i < 50 && (result = rtm_poll(bot, 0)) >= 0; i++) poll(NULL, 0, 1);
+    return result;
+}
+
+static void a_stop_behind_a_final_end_is_told_as_one(void **state) {
+    (void)state;
+    submit_beside_a_call();
+    server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
+    next_error(RTM_E_AUTH);
+    rtm_stop(bot);
+    rtm_poll(bot, 0);
+    test_now_ms += 2000;
+    assert_int_equal(last_result(), RTM_E_STOPPED);
+    assert_int_equal(request_result, RTM_E_STOPPED);
+    server_free(&requests);
+}
+
+static void a_request_cancelled_before_the_destroy_is_told_as_cancelled(void **state) {
+    (void)state;
+    int id = submit_beside_a_call();
+    assert_int_equal(rtm_cancel(bot, id), RTM_OK);
+    end_bot();
+    assert_int_equal(request_result, RTM_E_CANCELLED);
+    server_free(&requests);
+}
+
+static void the_detail_is_of_the_result_and_not_of_a_request(void **state) {
+    (void)state;
+    submit_beside_a_call();
+    server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"account_inactive\"}");
+    next_error(RTM_E_AUTH);
+    server_answer(&requests, "500 Oops", "", "x");
+    assert_int_equal(last_result(), RTM_E_AUTH);
+    assert_int_equal(request_result, RTM_E_HTTP);
+    assert_non_null(strstr(rtm_error_detail(bot), "account_inactive"));
+    server_free(&requests);
+}
+
 static const struct CMUnitTest tests[] = {
     WEB(a_call_is_a_form_with_the_token_in_the_header),
     WEB(form_fields_are_encoded),
@@ -1083,6 +1145,9 @@ static const struct CMUnitTest tests[] = {
     WEB(the_limits_themselves_are_accepted),
     WEB(a_ca_bundle_without_a_certificate_is_refused_by_its_name),
     WEB(no_memory_makes_no_client),
+    TEST(a_stop_behind_a_final_end_is_told_as_one),
+    TEST(a_request_cancelled_before_the_destroy_is_told_as_cancelled),
+    TEST(the_detail_is_of_the_result_and_not_of_a_request),
 };
 
 int main(void) {
