@@ -100,6 +100,7 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 	@$(MAKE) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
+	@python3 tests/sandbox.py build
 	@CC='$(CC)' sh tests/compile/run.sh
 	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh

@@ -5,7 +5,7 @@
 #   ca.pem, ca.key                   the authority to trust
 #   server.pem, server.key           ECDSA P-256, signed by it
 #   server-rsa.pem, server-rsa.key   RSA-2048, signed by it
-# The names are localhost, files.localhost, sandbox.test and 127.0.0.1. Everything expires in 30 days.
+# The names are localhost, files.localhost, sandbox.test and 127.0.0.1. All expires in 30 days.
 set -eu
 
 if [ $# -ne 1 ]; then

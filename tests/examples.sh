@@ -62,7 +62,7 @@ seq 400000 >"$dir/file"
 "$build/post" -t 1.2 -f "$dir/file" C0SANDBOX >"$dir/out" 2>&1 || fail 'post -f'
 sees "uploaded file: $(wc -c <"$dir/file") bytes, SHA-256 $(sha256sum "$dir/file" | cut -c1-8)"
 sees 'shared the file file'
-sees 'posted in thread 1.2: (a file)'
+sees 'posted in thread 1.2: [files] file'
 
 start
 repeat() { awk -v n="$1" -v c="$2" 'BEGIN { while (n-- > 0) printf "%s", c }'; }

@@ -18,6 +18,7 @@ sed 1,2d LICENSE | tr -s ' \n' ' ' >"$out/b"
     { echo "FAIL licence: rtm.h and LICENSE differ"; exit 1; }
 echo "PASS the licence is one text"
 
-long=$(awk 'length > 100 { print FILENAME ":" FNR }' rtm.h examples/*.c tests/*.[ch] tests/*/*.c)
+long=$(awk 'length > 100 { print FILENAME ":" FNR }' rtm.h examples/*.c \
+    examples/*/*.[ch] tests/*.[ch] tests/*/*.c)
 [ -z "$long" ] || { echo "FAIL lines over 100 columns: $long"; exit 1; }
 echo "PASS no line is over 100 columns"

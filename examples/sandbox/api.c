@@ -12,7 +12,7 @@ static struct limit {
 void limit_method(const char *name, long seconds) {
     struct limit *limit = need(calloc(1, sizeof *limit + strlen(name) + 1));
     memcpy(limit->name, name, strlen(name));
-    limit->until = lws_now_usecs() + seconds * LWS_US_PER_SEC;
+    limit->until = now() + seconds * LWS_US_PER_SEC;
     limit->next = limits; /* the latest word counts */
     limits = limit;
 }
@@ -21,7 +21,7 @@ void limit_method(const char *name, long seconds) {
 static int limited_for(const char *name) {
     struct limit *limit = limits;
     while (limit && strcmp(limit->name, name) != 0) limit = limit->next;
-    lws_usec_t left = limit ? limit->until - lws_now_usecs() : 0;
+    lws_usec_t left = limit ? limit->until - now() : 0;
     return left > 0 ? (int)((left + LWS_US_PER_SEC - 1) / LWS_US_PER_SEC) : 0;
 }
 
@@ -70,12 +70,17 @@ static enum token token_kind(const char *token) {
     return NO_TOKEN;
 }
 
+/* The token in the header, which `header` has afterwards, or among the arguments. */
+static const char *find_token(struct conn *conn, const cJSON *args, char *header, int size) {
+    get_header(conn, WSI_TOKEN_HTTP_AUTHORIZATION, header, size);
+    return !strncasecmp(header, "Bearer ", 7) ? header + 7 : member(args, "token");
+}
+
 /* NULL if the caller may pass, Slack's error code if not. The token is never printed. */
 static const char *check_token(struct conn *conn, const cJSON *args, enum token wanted) {
     char header[512];
-    get_header(conn, WSI_TOKEN_HTTP_AUTHORIZATION, header, sizeof header);
-    bool bearer = !strncasecmp(header, "Bearer ", 7);
-    const char *token = bearer ? header + 7 : member(args, "token");
+    const char *token = find_token(conn, args, header, sizeof header);
+    bool bearer = token == header + 7;
     if (wanted == NO_TOKEN) return NULL;
     if (!*header && !*token) return "not_authed";
     enum token kind = token_kind(token);
@@ -97,24 +102,19 @@ static void add_argument(cJSON *args, char *pair, bool encoded) {
 
 /* multipart/form-data: the parts that have a name, but not the contents of files. */
 static void add_parts(cJSON *args, char *body, const char *boundary) {
-    char *part = strstr(body, boundary);
-    while (part) {
-        char *head = part + strlen(boundary), *name = strstr(head, "name=\"");
-        char *value = strstr(head, "\r\n\r\n"), *next = strstr(head, boundary);
-        if (!next) return;
-        if (name && value && name < value && value < next) {
-            name += 6;
-            char *name_end = strchr(name, '"'), *end = next;
-            value += 4;
-            while (end > value && strchr("\r\n-", end[-1])) end--;
-            if (!name_end || name_end > value) return;
-            char *key = need(strndup(name, (size_t)(name_end - name)));
-            char *text = need(strndup(value, (size_t)(end - value)));
-            cJSON_AddStringToObject(args, key, text);
-            free(key);
-            free(text);
+    char mark[80];
+    boundary += *boundary == '"';
+    snprintf(mark, sizeof mark, "\r\n--%.*s", (int)strcspn(boundary, "\";"), boundary);
+    char *part = strstr(body, mark + 2), *next; /* no line stands before the first */
+    for (; part && (next = strstr(part + 2, mark)); part = next + 2) {
+        char *name = strstr(part, " name=\""), *value = strstr(part, "\r\n\r\n");
+        if (!name || !value || name > value || value + 4 > next) continue;
+        *value = *next = '\0';
+        if (!strstr(part, "filename")) {
+            name += 7;
+            name[strcspn(name, "\"")] = '\0';
+            cJSON_AddStringToObject(args, name, value + 4);
         }
-        part = next;
     }
 }
 
@@ -130,7 +130,7 @@ static cJSON *parse_arguments(struct conn *conn, const char *type) {
     }
     cJSON *args = need(cJSON_CreateObject());
     if (!strncmp(type, "multipart/form-data", 19) && boundary && rest) {
-        add_parts(args, rest, boundary + 9 + (boundary[9] == '"'));
+        add_parts(args, rest, boundary + 9);
         rest = NULL;
     }
     while (rest && *rest) add_argument(args, strsep(&rest, "&"), true);
@@ -140,23 +140,23 @@ static cJSON *parse_arguments(struct conn *conn, const char *type) {
     return args;
 }
 
-/* A line of --log: what was asked for, by whom and in which form; names of arguments alone. */
+/* A line of --log: what was asked for, by whom and in which form; names of arguments alone. A URL
+   that is not of the Web API is written by its beginning. */
 static void log_call(struct conn *conn, const char *name, const char *type, const cJSON *args) {
     static const char *const kinds[] = { "any", "bot", "app", "none" };
-    static FILE *file;
     char header[512];
     const cJSON *item;
     const char *comma = "";
-    if (!options.log || (!file && !(file = fopen(options.log, "w")))) return;
-    get_header(conn, WSI_TOKEN_HTTP_AUTHORIZATION, header, sizeof header);
-    fprintf(file, "%s token=%s type=%.*s args=", name,
-            kinds[token_kind(strlen(header) > 7 ? header + 7 : "")], (int)strcspn(type, ";"), type);
+    if (!options.log) return;
+    enum token kind = token_kind(find_token(conn, args, header, sizeof header));
+    fprintf(options.log, "%s token=%s type=%.*s args=", name, kinds[kind],
+            (int)strcspn(type, ";"), type);
     cJSON_ArrayForEach(item, args) {
-        fprintf(file, "%s%s", comma, item->string);
+        fprintf(options.log, "%s%s", comma, item->string);
         comma = ",";
     }
-    putc('\n', file);
-    fflush(file);
+    putc('\n', options.log);
+    fflush(options.log);
 }
 
 /* The error for the first argument that is missing, or NULL. */
@@ -172,14 +172,10 @@ static const char *missing(const struct method *method, const cJSON *args) {
     return NULL;
 }
 
-static char *call_method(struct conn *conn, const char *name) {
-    char type[256];
-    get_header(conn, WSI_TOKEN_HTTP_CONTENT_TYPE, type, sizeof type);
+static char *call_method(struct conn *conn, const char *name, const cJSON *args) {
     const struct method *method = find_method(name);
-    cJSON *args = parse_arguments(conn, type);
     struct call call = { conn, args, NULL };
     char *body = NULL;
-    log_call(conn, name, type, args);
     if (!method) call.error = "unknown_method";
     else if (!args) call.error = "invalid_json";
     if (!call.error) call.error = check_token(conn, args, method->token);
@@ -188,13 +184,12 @@ static char *call_method(struct conn *conn, const char *name) {
     if (call.error) body = json("{'ok':false,'error':'%s'}", call.error);
     const char *report = call.error ? call.error : method->report;
     if (report) say("slack", "%s: %s", name, report);
-    cJSON_Delete(args);
     return body;
 }
 
 /* A request is complete: answer it. */
 int on_call(struct conn *conn) {
-    char *uri = NULL, path[256];
+    char *uri = NULL, path[256], kind[256];
     int size = 0;
     take_input();
     if (conn->head || conn->late || conn->deaf) return -1; /* pipelined: lws gets lost in them */
@@ -204,6 +199,9 @@ int on_call(struct conn *conn) {
     const struct route *route = find_route(path);
     int wait = limited_for(name), status = 200;
     const char *type = JSON_TYPE;
+    get_header(conn, WSI_TOKEN_HTTP_CONTENT_TYPE, kind, sizeof kind);
+    cJSON *args = route ? NULL : parse_arguments(conn, kind);
+    log_call(conn, route ? route->prefix : name, kind, args);
 
     if (orders.muted) {
         say("slack", "%s: no answer", name);
@@ -220,10 +218,12 @@ int on_call(struct conn *conn) {
         bool empty = orders.http_status == 204 || orders.http_status == 304;
         respond(conn, orders.http_status, TEXT_TYPE, empty ? "" : "This was ordered.\n", -1);
     } else {
-        char *body = route ? route->answer(conn, name, &status, &type) : call_method(conn, name);
+        char *body = route ? route->answer(conn, name, &status, &type)
+                           : call_method(conn, name, args);
         respond(conn, status, type, body, -1);
         free(body);
     }
+    cJSON_Delete(args);
     forget_input(conn);
     return 0;
 }

@@ -29,6 +29,8 @@ void forget_input(struct conn *conn) {
     free(conn->in);
     conn->in = NULL;
     conn->in_size = 0;
+    EVP_MD_CTX_free(conn->upload);
+    conn->upload = NULL;
 }
 
 void forget(struct conn *conn) {
@@ -39,7 +41,6 @@ void forget(struct conn *conn) {
     forget_input(conn);
     lws_sul_schedule(box.context, 0, &conn->slow, NULL, LWS_SET_TIMER_USEC_CANCEL);
     free(conn->late);
-    EVP_MD_CTX_free(conn->upload);
     free(conn);
 }
 
@@ -75,6 +76,7 @@ void push(struct conn *conn, struct frame *frame) {
 void cut(struct conn *conn, enum action how) {
     if (orders.muted) clear_queue(conn);
     conn->leaving = conn->cut = true;
+    conn->ends = 0;
     push(conn, new_frame(how, "", 0));
 }
 
@@ -82,6 +84,7 @@ void send_close(struct conn *conn, int code, const char *reason) {
     struct frame *frame = new_frame(SEND_CLOSE, reason, strlen(reason));
     frame->code = code;
     conn->leaving = true;
+    conn->ends = 0;
     push(conn, frame);
 }
 

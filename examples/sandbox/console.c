@@ -55,17 +55,20 @@ static enum verdict human(const char *text) {
     if (!*text) return DONE;
     if (!ready()) return AGAIN;
     say("human", "%s", text);
-    broadcast_and_free(json("{'type':'message','channel':'C0SANDBOX','user':'U0HUMAN',"
-                            "'text':'%s','ts':'%s','team':'T0SANDBOX'}", text, new_ts()));
+    char *event = json("{'type':'message','channel':'C0SANDBOX','user':'U0HUMAN','text':'%s',"
+                       "'ts':'%s','team':'T0SANDBOX'}", text, new_ts());
+    keep("C0SANDBOX", event);
+    broadcast_and_free(event);
     return DONE;
 }
 
 COMMAND(cmd_goodbye) {
     say("slack", "/goodbye: sent");
     for EACH_BOT(conn) {
+        if (conn->is_app) continue;
         send_text(conn, "{\"type\":\"goodbye\"}");
         conn->leaving = true; /* what follows is for the connection that replaces it */
-        lws_set_timer_usecs(conn->wsi, (lws_usec_t)GOODBYE_SECONDS * LWS_US_PER_SEC);
+        end_later(conn, SEND_CLOSE);
     }
     return DONE;
 }
@@ -225,14 +228,14 @@ COMMAND(cmd_submit) {
                          "'modal','callback_id':'%s','state':{'values':{}}}}", new_ts(), args));
 }
 
-COMMAND(cmd_refresh) { return disconnect_apps("refresh_requested", GOODBYE_SECONDS), DONE; }
-COMMAND(cmd_warning) { return disconnect_apps("warning", GOODBYE_SECONDS), DONE; }
-COMMAND(cmd_toomany) { return disconnect_apps("too_many_websockets", 0), DONE; }
+COMMAND(cmd_refresh) { return disconnect_apps("refresh_requested", true, SEND_CLOSE), DONE; }
+COMMAND(cmd_warning) { return disconnect_apps("warning", true, CUT_FIN), DONE; }
+COMMAND(cmd_toomany) { return disconnect_apps("too_many_websockets", false, SEND_CLOSE), DONE; }
 
 COMMAND(cmd_link) {
     orders.link_off = !strcmp(args, "off");
     if (!orders.link_off && strcmp(args, "on") != 0) return WRONG;
-    if (orders.link_off) disconnect_apps("link_disabled", 0);
+    if (orders.link_off) disconnect_apps("link_disabled", false, SEND_CLOSE);
     else say("slack", "/link: Socket Mode is on again");
     return DONE;
 }
@@ -308,6 +311,15 @@ COMMAND(cmd_sleep) {
     return still_time(ms) ? AGAIN : DONE;
 }
 
+COMMAND(cmd_later) {
+    long seconds;
+    if (!last_number(args, 1, 1000000, &seconds)) return WRONG;
+    box.skipped += seconds * LWS_US_PER_SEC;
+    say("slack", "/later: %ld s have passed", seconds);
+    tick();
+    return DONE;
+}
+
 COMMAND(cmd_quit) {
     bool busy = false;
     for (struct conn *conn = box.conns; conn; conn = conn->next) busy |= conn->head != NULL;
@@ -351,6 +363,7 @@ static const struct command {
     { "wait", "", "wait until a bot is connected", true, cmd_wait },
     { "expect", "TEXT", "wait for TEXT from the bot, or exit 1 after 10 s", false, cmd_expect },
     { "sleep", "MS", "wait so many milliseconds", false, cmd_sleep },
+    { "later", "SECONDS", "let Slack's clock jump: limits, retries, PINGs", false, cmd_later },
     { "help", "", "this list", false, cmd_help },
     { "quit", "", "exit 0", false, cmd_quit },
 };
@@ -359,6 +372,7 @@ COMMAND(cmd_help) {
     say("sandbox", "A line is a message to the bot, or a command:");
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++)
         say("sandbox", "  /%s %-*s %s", c->name, 22 - (int)strlen(c->name), c->args, c->help);
+    say("sandbox", "An incoming webhook is any URL below %s", own_url("services", ""));
     return DONE;
 }
 

@@ -40,7 +40,7 @@ const char *own_url(const char *place, const char *id) {
 char *new_response_url(const char *about) {
     struct thing *thing = new_thing('R', about);
     thing->uses = RESPONSE_USES;
-    thing->expires = lws_now_usecs() + (lws_usec_t)RESPONSE_SECONDS * LWS_US_PER_SEC;
+    thing->expires = now() + (lws_usec_t)RESPONSE_SECONDS * LWS_US_PER_SEC;
     return need(strdup(own_url("response", thing->id)));
 }
 
@@ -70,18 +70,20 @@ char *complete_upload(struct call *call) {
             break;
         }
         char *head = list;
+        const char *title = *member(entry, "title") ? member(entry, "title") : file->about;
         list = json("%j%j{'id':'%s','name':'%s','title':'%s'}", head, *head ? "," : "", file->id,
-                    file->about, member(entry, "title"));
+                    file->about, title);
         free(head);
         say("bot/api", "shared the file %s", file->about);
     }
     if (!call->error && !*list) call->error = "invalid_arguments";
     if (!call->error) {
         body = json("{'ok':true,'files':[%j]}", list);
+        char *more = json(",'files':[%j]", list);
         if (*channel)
-            free(post(channel, *member(call->args, "initial_comment")
-                                   ? member(call->args, "initial_comment") : "(a file)", "",
+            free(post(channel, member(call->args, "initial_comment"), more,
                       member(call->args, "thread_ts")));
+        free(more);
     }
     free(list);
     cJSON_Delete(files);
@@ -95,21 +97,19 @@ static bool has_token(struct conn *conn) {
 static char *on_upload(struct conn *conn, const char *id, int *status, const char **type) {
     struct thing *file = find_thing(id);
     unsigned char hash[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
     unsigned size = 0;
     *type = TEXT_TYPE;
     *status = 400;
     if (conn->upload) EVP_DigestFinal_ex(conn->upload, hash, &size);
-    EVP_MD_CTX_free(conn->upload);
-    conn->upload = NULL;
+    for (unsigned i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
     size_t got = conn->in_size;
-    conn->in_size = 0;
     if (has_token(conn)) {
         say("slack", "upload: a token came along: refused");
     } else if (!file || (long)got != file->length) {
         say("slack", "upload: %zu bytes, %ld were announced", got, file ? file->length : 0);
     } else {
-        say("bot/api", "uploaded %s: %zu bytes, SHA-256 %02x%02x%02x%02x...", file->about, got,
-            hash[0], hash[1], hash[2], hash[3]);
+        say("bot/api", "uploaded %s: %zu bytes, SHA-256 %s", file->about, got, hex);
         file->uploaded = true;
         *status = 200;
     }
@@ -122,16 +122,17 @@ static char *on_response(struct conn *conn, const char *id, int *status, const c
     struct thing *thing = find_thing(id);
     cJSON *answer = conn->in ? cJSON_Parse(conn->in) : NULL;
     const char *error = NULL;
+    *status = 404;
     if (has_token(conn)) error = "a token came along";
-    else if (!thing || thing->expires < lws_now_usecs() || thing->uses == 0) error = "used_url";
-    else if (!cJSON_IsObject(answer)) error = "invalid_payload";
+    else if (!thing || thing->expires < now() || thing->uses == 0) error = "expired_url";
+    else if (!cJSON_IsObject(answer)) *status = 400, error = "invalid_payload";
     if (error) {
         say("slack", "response_url: %s", error);
-        *status = thing && !has_token(conn) && thing->uses ? 400 : 404;
         cJSON_Delete(answer);
         return json("{'ok':false,'error':'%s'}", error);
     }
     thing->uses--;
+    *status = 200;
     char *text = message_text(answer);
     bool all = !strcmp(member(answer, "response_type"), "in_channel");
     say("bot", "answers %s%s: %s", thing->about, all ? "" : " (for you alone)", text);

@@ -1,9 +1,10 @@
 /*
  * main.c - a local imitation of Slack, to develop a bot without a workspace or a network.
  *
- * It answers the few Web API methods that a real-time bot needs and serves the WebSocket, both
- * on one loopback port. What you type becomes a message from a person, what the bot sends is
- * printed. Lines that begin with '/' are commands that make Slack misbehave; /help lists them.
+ * It answers the Web API methods that a bot needs, takes uploads and webhooks, and serves the
+ * WebSocket of RTM and of Socket Mode, all on one loopback port. What you type becomes a message
+ * from a person, what the bot sends is printed. Lines that begin with "/" are commands that make
+ * Slack misbehave; /help lists them.
  *
  *     make examples
  *     build/sandbox
@@ -35,6 +36,12 @@ static const char *files_host(void) {
     return name;
 }
 
+static bool open_output(const char *name, FILE **file) {
+    *file = fopen(name, "w");
+    if (!*file) warn("cannot write %s: %s", name, strerror(errno));
+    return *file;
+}
+
 static int usage(FILE *to) {
     fputs("usage: sandbox [OPTION]...\n"
           "A local imitation of Slack. Type messages to the bot, or /help.\n"
@@ -45,7 +52,7 @@ static int usage(FILE *to) {
           "  --plain           http and ws, without TLS\n"
           "  --script FILE     take the lines from FILE, not from stdin\n"
           "  --quiet           print warnings only\n"
-          "  --log FILE        write a line there for each Web API call\n"
+          "  --log FILE        write a line there for each request\n"
           "  --transcript FILE write there what the terminal shows\n"
           "  --seed N          of what is left to chance: which connection gets an event\n"
           "  --files-host NAME the host of uploads and response URLs\n"
@@ -71,8 +78,8 @@ int main(int argc, char **argv) {
         case 'c': options.cert = optarg; break;
         case 'k': options.key = optarg; break;
         case 's': options.script = optarg; break;
-        case 'l': options.log = optarg; break;
-        case 't': options.transcript = optarg; break;
+        case 'l': if (!open_output(optarg, &options.log)) return 1; break;
+        case 't': if (!open_output(optarg, &options.transcript)) return 1; break;
         case 'd': if (!last_number(optarg, 0, 1L << 31, &seed)) return usage(stderr); break;
         case 'o': options.files_host = optarg; break;
         case 'n': options.plain = true; break;

@@ -15,14 +15,18 @@ static cJSON *messages_of(const char *channel) {
     return messages ? messages : need(cJSON_AddArrayToObject(channels, channel));
 }
 
+static bool is_known(const char *channel) {
+    return !strcmp(channel, "C0SANDBOX") || cJSON_GetObjectItemCaseSensitive(channels, channel);
+}
+
 static cJSON *find_message(const char *channel, const char *ts) {
-    cJSON *message;
-    cJSON_ArrayForEach(message, messages_of(channel))
+    cJSON *messages = is_known(channel) ? messages_of(channel) : NULL, *message;
+    cJSON_ArrayForEach(message, messages)
         if (!strcmp(member(message, "ts"), ts)) return message;
     return NULL;
 }
 
-static void keep(const char *channel, const char *event) {
+void keep(const char *channel, const char *event) {
     cJSON *messages = messages_of(channel);
     cJSON_AddItemToArray(messages, need(cJSON_Parse(event)));
     if (cJSON_GetArraySize(messages) > MAX_MESSAGES) cJSON_DeleteItemFromArray(messages, 0);
@@ -39,28 +43,35 @@ static char *json_argument(const cJSON *args, const char *name) {
 }
 
 static void add_texts(FILE *to, const cJSON *item) {
-    if (cJSON_IsString(item) && item->string && !strcmp(item->string, "text"))
+    const char *name = item->string ? item->string : "";
+    if (cJSON_IsString(item) && (!strcmp(name, "text") || !strcmp(name, "title")))
         fprintf(to, " %s", item->valuestring);
     for (const cJSON *child = cJSON_IsString(item) ? NULL : item->child; child; child = child->next)
         add_texts(to, child);
 }
 
 char *message_text(const cJSON *message) {
+    static const char *const parts[] = { "blocks", "attachments", "files" };
     char *text = NULL;
     size_t size;
-    if (*member(message, "text")) return need(strdup(member(message, "text")));
     FILE *to = need(open_memstream(&text, &size));
-    fputs("[blocks]", to);
-    add_texts(to, cJSON_GetObjectItemCaseSensitive(message, "blocks"));
+    fputs(member(message, "text"), to);
+    for (size_t i = 0; i < LWS_ARRAY_SIZE(parts); i++) {
+        char *part = json_argument(message, parts[i]);
+        cJSON *parsed = cJSON_Parse(part);
+        if (parsed) fprintf(to, "%s[%s]", ftell(to) ? " " : "", parts[i]);
+        if (parsed) add_texts(to, parsed);
+        cJSON_Delete(parsed);
+        free(part);
+    }
     fclose(to);
     return need(text);
 }
 
-/* A message of the bot, told to all; its event, to be freed. */
-char *post(const char *channel, const char *text, const char *blocks, const char *thread) {
+/* A message of the bot, with `more` members, told to all; its event, to be freed. */
+char *post(const char *channel, const char *text, const char *more, const char *thread) {
     const char *ts = new_ts();
     char *tail = json(*thread ? ",'thread_ts':'%s'" : "", thread);
-    char *more = json(*blocks ? ",'blocks':%j" : "", blocks);
     char *event = json("{'type':'message','subtype':'bot_message','channel':'%s','text':'%s',"
                        "'ts':'%s','username':'sandbox-bot','bot_id':'B0BOT','team':'T0SANDBOX'"
                        "%j%j}", channel, text, ts, tail, more);
@@ -73,22 +84,22 @@ char *post(const char *channel, const char *text, const char *blocks, const char
     cJSON_Delete(parsed);
     free(shown);
     free(tail);
-    free(more);
     return event;
 }
 
-/* One page of an array, the newest first: {"ok":true,NAME:[...],"has_more":...,...}. The cursor is
-   the time stamp (or id) of the last item of the page before. */
-static char *page(struct call *call, const char *name, const cJSON *items, const char *key) {
+/* One page of an array: {"ok":true,NAME:[...],"has_more":...,...}. The cursor is the time stamp (or
+   id) of the last item of the page before. */
+static char *page(struct call *call, const char *name, const cJSON *items, const char *key,
+                  bool newest_first) {
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(call->args, "limit"), *last = NULL;
     int limit = cJSON_IsNumber(number) ? number->valueint : atoi(ARG("limit"));
     const char *cursor = ARG("cursor");
     bool skipping = *cursor != '\0';
     if (limit < 1 || limit > 1000) limit = 100;
     cJSON *some = need(cJSON_CreateArray());
-    int left = 0;
-    for (int i = cJSON_GetArraySize(items) - 1; i >= 0; i--) {
-        const cJSON *item = cJSON_GetArrayItem(items, i);
+    int left = 0, count = cJSON_GetArraySize(items);
+    for (int i = 0; i < count; i++) {
+        const cJSON *item = cJSON_GetArrayItem(items, newest_first ? count - 1 - i : i);
         if (skipping) {
             skipping = strcmp(member(item, key), cursor) != 0;
         } else if (cJSON_GetArraySize(some) < limit) {
@@ -100,7 +111,7 @@ static char *page(struct call *call, const char *name, const cJSON *items, const
     }
     char *list = need(cJSON_PrintUnformatted(some));
     cJSON_Delete(some);
-    if (skipping) call->error = "invalid_cursor";
+    if (skipping) return free(list), call->error = "invalid_cursor", NULL;
     char *body = json("{'ok':true,'%s':%j,'has_more':%j,'response_metadata':{'next_cursor':'%s'}}",
                       name, list, left ? "true" : "false", left ? member(last, key) : "");
     free(list);
@@ -109,25 +120,35 @@ static char *page(struct call *call, const char *name, const cJSON *items, const
 
 /* ---- chat --------------------------------------------------------------------------- */
 
+/* Is there anything in a message to come? Else that is the call's error. */
+static bool has_content(struct call *call) {
+    char *text = message_text(call->args);
+    if (!*text) call->error = "no_text";
+    free(text);
+    return !call->error;
+}
+
 METHOD(post_message) {
+    if (!has_content(call)) return NULL;
     char *blocks = json_argument(call->args, "blocks");
-    char *attachments = json_argument(call->args, "attachments"), *body = NULL;
-    if (!*ARG("text") && !*blocks && !*attachments) {
-        call->error = "no_text";
-    } else {
-        char *event = post(ARG("channel"), ARG("text"), blocks, ARG("thread_ts"));
-        cJSON *parsed = need(cJSON_Parse(event));
-        body = json("{'ok':true,'channel':'%s','ts':'%s','message':%j}", ARG("channel"),
-                    member(parsed, "ts"), event);
-        cJSON_Delete(parsed);
-        free(event);
-    }
+    char *attachments = json_argument(call->args, "attachments");
+    char *head = json(*blocks ? ",'blocks':%j" : "", blocks);
+    char *more = json(*attachments ? "%j,'attachments':%j" : "%j", head, attachments);
+    char *event = post(ARG("channel"), ARG("text"), more, ARG("thread_ts"));
+    cJSON *parsed = need(cJSON_Parse(event));
+    char *body = json("{'ok':true,'channel':'%s','ts':'%s','message':%j}", ARG("channel"),
+                      member(parsed, "ts"), event);
+    cJSON_Delete(parsed);
+    free(event);
+    free(more);
+    free(head);
     free(blocks);
     free(attachments);
     return body;
 }
 
 METHOD(post_ephemeral) {
+    if (!has_content(call)) return NULL;
     char *text = message_text(call->args);
     say("bot/api", "posted, for %s alone: %s", ARG("user"), text);
     note_seen(text);
@@ -137,10 +158,20 @@ METHOD(post_ephemeral) {
 
 METHOD(update_message) {
     cJSON *message = find_message(ARG("channel"), ARG("ts"));
-    if (!message) return call->error = "message_not_found", NULL;
-    cJSON_ReplaceItemInObjectCaseSensitive(message, "text", cJSON_CreateString(ARG("text")));
-    say("bot/api", "changed: %s", ARG("text"));
-    note_seen(ARG("text"));
+    char *blocks = json_argument(call->args, "blocks");
+    if (has_content(call) && message) {
+        char *text = message_text(call->args);
+        cJSON_ReplaceItemInObjectCaseSensitive(message, "text", cJSON_CreateString(ARG("text")));
+        cJSON_DeleteItemFromObjectCaseSensitive(message, "blocks");
+        if (*blocks) cJSON_AddItemToObject(message, "blocks", cJSON_Parse(blocks));
+        say("bot/api", "changed: %s", text);
+        note_seen(text);
+        free(text);
+    } else if (!message && !call->error) {
+        call->error = "message_not_found";
+    }
+    free(blocks);
+    if (call->error) return NULL;
     char *changed = need(cJSON_PrintUnformatted(message));
     broadcast_and_free(json("{'type':'message','subtype':'message_changed','channel':'%s',"
                             "'message':%j,'ts':'%s'}", ARG("channel"), changed, new_ts()));
@@ -194,7 +225,7 @@ METHOD(users_info) {
 
 METHOD(users_list) {
     cJSON *all = need(cJSON_Parse(people));
-    char *body = page(call, "members", all, "id");
+    char *body = page(call, "members", all, "id", false);
     cJSON_Delete(all);
     return body;
 }
@@ -211,29 +242,37 @@ METHOD(conversations_list) {
         cJSON_AddBoolToObject(item, "is_member", true);
         cJSON_AddItemToArray(all, item);
     }
-    char *body = page(call, "channels", all, "id");
+    char *body = page(call, "channels", all, "id", false);
     cJSON_Delete(all);
     return body;
 }
 
-METHOD(conversations_history) {
-    return page(call, "messages", messages_of(ARG("channel")), "ts");
-}
-
-METHOD(conversations_replies) {
+/* The messages of a thread; without one those that are not below another, the newest first. */
+static char *page_of(struct call *call, const char *thread) {
     const cJSON *message;
-    cJSON *thread = need(cJSON_CreateArray());
-    if (!find_message(ARG("channel"), ARG("ts"))) call->error = "thread_not_found";
-    cJSON_ArrayForEach(message, messages_of(ARG("channel")))
-        if (!strcmp(member(message, "ts"), ARG("ts")) ||
-            !strcmp(member(message, "thread_ts"), ARG("ts")))
-            cJSON_AddItemToArray(thread, need(cJSON_Duplicate(message, true)));
-    char *body = page(call, "messages", thread, "ts");
-    cJSON_Delete(thread);
+    if (!is_known(ARG("channel"))) return call->error = "channel_not_found", NULL;
+    if (thread && !find_message(ARG("channel"), thread))
+        return call->error = "thread_not_found", NULL;
+    cJSON *some = need(cJSON_CreateArray());
+    cJSON_ArrayForEach(message, messages_of(ARG("channel"))) {
+        const char *ts = member(message, "ts"), *top = member(message, "thread_ts");
+        if (thread ? !strcmp(ts, thread) || !strcmp(top, thread) : !*top || !strcmp(ts, top))
+            cJSON_AddItemReferenceToArray(some, (cJSON *)(uintptr_t)message);
+    }
+    char *body = page(call, "messages", some, "ts", !thread);
+    cJSON_Delete(some);
     return body;
 }
 
-METHOD(conversations_open) { return json("{'ok':true,'channel':{'id':'D%s'}}", ARG("users")); }
+METHOD(conversations_history) { return page_of(call, NULL); }
+METHOD(conversations_replies) { return page_of(call, ARG("ts")); }
+
+METHOD(conversations_open) {
+    char id[64];
+    snprintf(id, sizeof id, "D%.62s", ARG("users"));
+    messages_of(id);
+    return json("{'ok':true,'channel':{'id':'%s'}}", id);
+}
 
 /* ---- The rest ----------------------------------------------------------------------- */
 
@@ -323,8 +362,7 @@ static const struct method methods[] = {
     { "chat.delete", delete_message, CHANNEL " ts:invalid_arguments", NULL, BOT_TOKEN },
     { "chat.postEphemeral", post_ephemeral, CHANNEL " user:user_not_in_channel", NULL, BOT_TOKEN },
     { "chat.postMessage", post_message, CHANNEL, NULL, BOT_TOKEN },
-    { "chat.update", update_message, CHANNEL " ts:invalid_arguments text:no_text", NULL,
-      BOT_TOKEN },
+    { "chat.update", update_message, CHANNEL " ts:invalid_arguments", NULL, BOT_TOKEN },
     { "conversations.history", conversations_history, CHANNEL, NULL, BOT_TOKEN },
     { "conversations.list", conversations_list, NULL, NULL, BOT_TOKEN },
     { "conversations.open", conversations_open, "users:users_list_not_supplied", NULL, BOT_TOKEN },

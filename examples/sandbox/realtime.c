@@ -10,7 +10,7 @@ const char *new_url(struct conn *conn, bool is_app) {
     lws_hdr_copy(conn->wsi, host, sizeof host, WSI_TOKEN_HOST);
     if ((colon = strrchr(host, ':')) && !strchr(colon, ']')) *colon = '\0';
     lws_get_random(box.context, &ticket->id, sizeof ticket->id);
-    ticket->expires = lws_now_usecs() + (lws_usec_t)TICKET_SECONDS * LWS_US_PER_SEC;
+    ticket->expires = now() + (lws_usec_t)TICKET_SECONDS * LWS_US_PER_SEC;
     ticket->used = false;
     ticket->is_app = is_app;
     snprintf(url, sizeof url, is_app ? "%s://%s:%d/link/?ticket=%llu&app_id=A0SANDBOX"
@@ -46,6 +46,32 @@ void broadcast_and_free(char *event) {
     free(event);
 }
 
+static void on_tick(UNUSED lws_sorted_usec_list_t *timer) { tick(); }
+
+/* What is due: ends of connections, PINGs, envelopes that come again. */
+void tick(void) {
+    static lws_sorted_usec_list_t timer;
+    bool any = resend();
+    for (struct conn *conn = box.conns; conn; conn = conn->next) {
+        if (!conn->is_ws) continue;
+        any = true;
+        if (conn->ends && now() >= conn->ends) {
+            if (conn->end_how == CUT_FIN) say("slack", "connection cut");
+            if (conn->end_how == CUT_FIN) cut(conn, CUT_FIN);
+            else send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
+        } else if (conn->is_app) {
+            ping(conn);
+        }
+    }
+    lws_sul_schedule(box.context, 0, &timer, on_tick,
+                     any ? 200 * LWS_US_PER_MS : LWS_SET_TIMER_USEC_CANCEL);
+}
+
+void end_later(struct conn *conn, enum action how) {
+    conn->end_how = how;
+    conn->ends = now() + (lws_usec_t)GOODBYE_SECONDS * LWS_US_PER_SEC;
+}
+
 /* Why the ticket is no good, with the status to refuse it with; NULL and 0 if it is. */
 static const char *use_ticket(struct conn *conn, int *status) {
     char text[32], path[64] = "", *slash;
@@ -57,7 +83,7 @@ static const char *use_ticket(struct conn *conn, int *status) {
     while (ticket < end && ticket->id != id) ticket++;
     if (!id || ticket == end) return *status = 409, "unknown url";
     if (ticket->used) return *status = 404, "url used before";
-    if (ticket->expires < lws_now_usecs()) return *status = 408, "url expired";
+    if (ticket->expires < now()) return *status = 408, "url expired";
     ticket->used = true;
     conn->is_app = ticket->is_app;
     return *status = 0, NULL;
@@ -81,6 +107,7 @@ void on_open(struct conn *conn) {
     say("slack", "bot connected%s", conn->is_app ? " (Socket Mode)" : "");
     if (conn->is_app) open_app(conn);
     else send_text(conn, "{\"type\":\"hello\"}");
+    tick();
 }
 
 void on_closed(struct conn *conn) {
@@ -89,16 +116,24 @@ void on_closed(struct conn *conn) {
     else say("slack", "bot disconnected (no CLOSE)");
 }
 
-static void on_bot_message(struct conn *conn, const char *id, const char *text) {
+static void on_bot_message(struct conn *conn, const char *id, const cJSON *message) {
+    const char *text = member(message, "text"), *thread = member(message, "thread_ts");
+    const char *channel = member(message, "channel"), *ts = new_ts();
     if (!*text) {
         say("slack", "message refused: its text is missing");
         reply(conn, json("{'ok':false,'reply_to':%j,'error':{'code':2,"
                          "'msg':'message text is missing'}}", id));
         return;
     }
-    say("bot", "%s", text);
+    say("bot", "%s%s%s%s", *thread ? "in thread " : "", thread, *thread ? ": " : "", text);
     note_seen(text);
-    reply(conn, json("{'ok':true,'reply_to':%j,'ts':'%s','text':'%s'}", id, new_ts(), text));
+    char *tail = json(*thread ? ",'thread_ts':'%s'" : "", thread);
+    char *event = json("{'type':'message','channel':'%s','user':'U0BOT','bot_id':'B0BOT',"
+                       "'text':'%s','ts':'%s','team':'T0SANDBOX'%j}", channel, text, ts, tail);
+    if (*channel) keep(channel, event);
+    free(event);
+    free(tail);
+    reply(conn, json("{'ok':true,'reply_to':%j,'ts':'%s','text':'%s'}", id, ts, text));
 }
 
 /* The pong is the ping, less what is not flat. */
@@ -128,12 +163,12 @@ static void on_message(struct conn *conn) {
     if (!cJSON_IsObject(message)) {
         say("slack", "not JSON: %.60s", conn->in);
         reply(conn, json("{'type':'error','error':{'code':3,'msg':'not a JSON object'}}"));
-    } else if (*member(message, "envelope_id")) {
+    } else if (conn->is_app && *member(message, "envelope_id")) {
         on_acknowledged(message);
     } else if (conn->is_app) {
         say("slack", "Socket Mode takes acknowledgements alone: %.60s", conn->in);
     } else if (!strcmp(type, "message")) {
-        on_bot_message(conn, need(id), member(message, "text"));
+        on_bot_message(conn, need(id), message);
     } else if (!strcmp(type, "ping")) {
         on_bot_ping(conn, need(id), message);
     } else if (!strcmp(type, "typing")) {

@@ -77,6 +77,8 @@ struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
     bool deaf;          /* not read from, by back-pressure or /mute */
     bool last;          /* close after the response */
     bool pinged;        /* a PING is out */
+    lws_usec_t next_ping, ends; /* when; 0: never */
+    enum action end_how;
     int close_code;
     struct frame *head, **tail;
     size_t queued;
@@ -88,7 +90,8 @@ struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
 };
 
 struct options {
-    const char *cert, *key, *script, *port_file, *log, *transcript, *files_host;
+    const char *cert, *key, *script, *port_file, *files_host;
+    FILE *log, *transcript;
     int port;
     unsigned seed;
     bool plain, quiet;
@@ -100,6 +103,7 @@ struct box {
     struct conn *conns;
     struct ticket tickets[TICKETS];
     unsigned issued;
+    lws_usec_t skipped; /* by /later */
     bool done;
     int status; /* of the program */
 };
@@ -141,6 +145,7 @@ void *need(void *memory);
 char *json(const char *format, ...); /* ' stands for ", %s is escaped, %d is an int, %j is JSON */
 const char *member(const cJSON *object, const char *name);
 const char *new_ts(void);
+lws_usec_t now(void);
 void note_seen(const char *text);
 void drop_seen(void);
 
@@ -181,7 +186,8 @@ struct method {
 };
 const struct method *find_method(const char *name);
 const char *accept_bot_token(const char *token); /* NULL, or Slack's error code */
-char *post(const char *channel, const char *text, const char *blocks, const char *thread);
+char *post(const char *channel, const char *text, const char *more, const char *thread);
+void keep(const char *channel, const char *event);
 char *message_text(const cJSON *message); /* what a person would read in it; to be freed */
 
 /* files.c: what is not under /api/ */
@@ -200,6 +206,8 @@ const char *new_url(struct conn *conn, bool is_app);
 void broadcast(const char *text);
 void broadcast_event(const char *event);
 void broadcast_and_free(char *event);
+void tick(void);
+void end_later(struct conn *conn, enum action how);
 int on_upgrade(struct conn *conn, const char *protocol);
 void on_open(struct conn *conn);
 void on_closed(struct conn *conn);
@@ -210,7 +218,9 @@ int app_connections(void);
 void open_app(struct conn *conn);
 void send_envelope(const char *type, const char *label, const char *payload, bool accepts);
 void on_acknowledged(const cJSON *acknowledgement);
-void disconnect_apps(const char *reason, int seconds); /* seconds until the close; < 0: none */
+void disconnect_apps(const char *reason, bool later, enum action how);
+void ping(struct conn *conn);
+bool resend(void);
 void forget_envelopes(void);
 
 /* console.c */

@@ -17,9 +17,9 @@ static int on_server(struct lws *wsi, enum lws_callback_reasons reason, UNUSED v
     case LWS_CALLBACK_RECEIVE: return on_receive(conn, in, size);
     case LWS_CALLBACK_HTTP_WRITEABLE:
     case LWS_CALLBACK_SERVER_WRITEABLE: return on_writeable(conn);
-    case LWS_CALLBACK_TIMER: send_close(conn, LWS_CLOSE_STATUS_NORMAL, ""); break; /* goodbye */
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         conn->close_code = size >= 2 ? bytes[0] << 8 | bytes[1] : LWS_CLOSE_STATUS_NO_STATUS;
+        conn->leaving = true;
         break;
     case LWS_CALLBACK_RECEIVE_PONG: conn->pinged = false; break;
     case LWS_CALLBACK_CLOSED: on_closed(conn); break;

@@ -3,27 +3,27 @@
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-enum { ANSWER_SECONDS = 3, ACKNOWLEDGED = 256 };
+#define ID_PREFIX "00000000-0000-4000-8000-"
+
+enum { ANSWER_SECONDS = 3, FORGET_SECONDS = 600, ACKNOWLEDGED = 256 };
 
 /* When an event comes again, in seconds after it was first sent, and how: the retry of 4 s is an
    envelope of its own, the one of 15 s the first once more. */
-static const struct { int seconds, attempt; } again[] = {
+enum { AGAIN = 4 };
+static const struct { int seconds, attempt; } again[AGAIN] = {
     { 4, 1 }, { 15, 0 }, { 60, 2 }, { 300, 3 } };
 
 static struct envelope { /* not acknowledged yet */
     struct envelope *next;
     char *type, *label, *payload;
     bool accepts, sent;
-    size_t times; /* that it came again */
+    int times; /* that it came again */
     lws_usec_t since;
-    unsigned id, retry_id; /* of the first, and of the latest retry */
+    unsigned ids[1 + AGAIN]; /* its own, and those of retries; 0: none */
 } *first, **last = &first;
 
 static unsigned acknowledged[ACKNOWLEDGED], acknowledged_count;
-static unsigned ids;
-
-static void look_after(lws_sorted_usec_list_t *timer);
-static lws_sorted_usec_list_t retry_timer, ping_timer;
+static unsigned last_id;
 
 static bool is_app(const struct conn *conn) { return is_bot(conn) && conn->is_app; }
 
@@ -44,13 +44,13 @@ static struct conn *any_app(void) {
 static void send_once(struct envelope *envelope, unsigned id, int attempt) {
     struct conn *conn = any_app();
     if (!conn) return;
-    char number[16], *retry;
-    snprintf(number, sizeof number, "%012u", id);
+    char name[40], *retry;
+    snprintf(name, sizeof name, ID_PREFIX "%012u", id);
     retry = json(attempt ? ",'retry_attempt':%d,'retry_reason':'timeout'"
                          : !strcmp(envelope->type, "events_api") ? ",'retry_attempt':%d" : "",
                  attempt);
-    reply(conn, json("{'envelope_id':'00000000-0000-4000-8000-%s','payload':%j,'type':'%s',"
-                     "'accepts_response_payload':%j%j}", number, envelope->payload, envelope->type,
+    reply(conn, json("{'envelope_id':'%s','payload':%j,'type':'%s',"
+                     "'accepts_response_payload':%j%j}", name, envelope->payload, envelope->type,
                      envelope->accepts ? "true" : "false", retry));
     free(retry);
     envelope->sent = true;
@@ -66,20 +66,15 @@ static void remove_envelope(struct envelope **link) {
     free(envelope);
 }
 
-static void set_timer(void) {
-    lws_sul_schedule(box.context, 0, &retry_timer, look_after,
-                     first ? 200 * LWS_US_PER_MS : LWS_SET_TIMER_USEC_CANCEL);
-}
-
-/* Sends again what is due. A person does not wait longer than 3 s for an answer. */
-static void look_after(UNUSED lws_sorted_usec_list_t *timer) {
+/* Sends again what is due. A person does not wait longer than 3 s for an answer. Is any left? */
+bool resend(void) {
     for (struct envelope **link = &first; *link;) {
         struct envelope *envelope = *link;
-        lws_usec_t age = lws_now_usecs() - envelope->since;
+        lws_usec_t age = now() - envelope->since;
         if (!envelope->sent && !app_connections()) {
-            envelope->since = lws_now_usecs(); /* it waits for a connection */
+            envelope->since = now(); /* it waits for a connection */
         } else if (!envelope->sent) {
-            send_once(envelope, envelope->id, 0);
+            send_once(envelope, envelope->ids[0], 0);
         } else if (strcmp(envelope->type, "events_api") != 0) {
             if (age >= ANSWER_SECONDS * LWS_US_PER_SEC) {
                 say("slack", "%s: no acknowledgement within 3 s, the person sees a failure",
@@ -87,20 +82,22 @@ static void look_after(UNUSED lws_sorted_usec_list_t *timer) {
                 remove_envelope(link);
                 continue;
             }
-        } else if (envelope->times == LWS_ARRAY_SIZE(again)) {
-            remove_envelope(link);
-            continue;
-        } else if (age >= again[envelope->times].seconds * LWS_US_PER_SEC) {
+        } else if (envelope->times < AGAIN && app_connections() &&
+                   age >= again[envelope->times].seconds * LWS_US_PER_SEC) {
             int attempt = again[envelope->times].attempt;
             say("slack", "%s: not acknowledged for %d s, sent again", envelope->label,
                 again[envelope->times].seconds);
-            if (attempt) envelope->retry_id = ++ids;
-            send_once(envelope, attempt ? envelope->retry_id : envelope->id, attempt);
+            unsigned *id = &envelope->ids[attempt];
+            if (!*id) *id = ++last_id;
+            send_once(envelope, *id, attempt);
             envelope->times++;
+        } else if (age >= FORGET_SECONDS * LWS_US_PER_SEC) {
+            remove_envelope(link);
+            continue;
         }
         link = &envelope->next;
     }
-    set_timer();
+    return first;
 }
 
 void send_envelope(const char *type, const char *label, const char *payload, bool accepts) {
@@ -109,50 +106,48 @@ void send_envelope(const char *type, const char *label, const char *payload, boo
     envelope->label = need(strdup(label));
     envelope->payload = need(strdup(payload));
     envelope->accepts = accepts;
-    envelope->since = lws_now_usecs();
-    envelope->id = ++ids;
+    envelope->since = now();
+    envelope->ids[0] = ++last_id;
     *last = envelope;
     last = &envelope->next;
-    send_once(envelope, envelope->id, 0);
-    if (envelope == first) set_timer();
+    send_once(envelope, envelope->ids[0], 0);
 }
 
 /* What an acknowledgement carries: shown, and what a person would see of it done. */
 static void apply(const struct envelope *envelope, const cJSON *payload) {
-    char *all = need(cJSON_PrintUnformatted(payload));
-    if (!envelope->accepts && !payload->child) {
-        free(all); /* Node's clients send an empty one with every acknowledgement */
-        return;
-    }
+    char *all = need(cJSON_PrintUnformatted(payload)), *text = message_text(payload);
     if (!envelope->accepts) {
         say("slack", "%s: a payload that is not accepted: %s", envelope->label, all);
     } else if (*member(payload, "response_action")) {
         say("bot", "answers %s: %s", envelope->label, member(payload, "response_action"));
-    } else if (*member(payload, "text") ||
-               cJSON_GetObjectItemCaseSensitive(payload, "blocks")) {
-        char *text = message_text(payload);
+    } else if (*text) {
         bool to_all = !strcmp(member(payload, "response_type"), "in_channel");
         say("bot", "answers %s%s: %s", envelope->label, to_all ? "" : " (for you alone)", text);
-        free(text);
     } else {
         say("bot", "answers %s: %s", envelope->label, all);
     }
-    note_seen(all);
+    note_seen(*text ? text : all);
+    free(text);
     free(all);
 }
 
 void on_acknowledged(const cJSON *acknowledgement) {
-    const char *text = member(acknowledgement, "envelope_id"), *dash = strrchr(text, '-');
+    const char *text = member(acknowledgement, "envelope_id");
     const cJSON *payload = cJSON_GetObjectItemCaseSensitive(acknowledgement, "payload");
-    unsigned id = dash ? (unsigned)strtoul(dash + 1, NULL, 10) : 0;
-    for (struct envelope **link = &first; *link; link = &(*link)->next) {
+    unsigned id = 0;
+    int size = 0;
+    if (sscanf(text, ID_PREFIX "%12u%n", &id, &size) != 1 || text[size]) id = 0;
+    for (struct envelope **link = &first; id && *link; link = &(*link)->next) {
         struct envelope *envelope = *link;
-        if (envelope->id != id && envelope->retry_id != id) continue;
+        int n = 0;
+        while (n <= AGAIN && envelope->ids[n] != id) n++;
+        if (n > AGAIN) continue;
         say("bot", "acknowledged %s", envelope->label);
-        if (payload) apply(envelope, payload);
-        acknowledged[acknowledged_count++ % ACKNOWLEDGED] = envelope->id;
-        if (envelope->retry_id)
-            acknowledged[acknowledged_count++ % ACKNOWLEDGED] = envelope->retry_id;
+        /* Node's clients send an empty one with every acknowledgement. */
+        if (payload && (envelope->accepts || payload->child)) apply(envelope, payload);
+        for (n = 0; n <= AGAIN; n++)
+            if (envelope->ids[n])
+                acknowledged[acknowledged_count++ % ACKNOWLEDGED] = envelope->ids[n];
         remove_envelope(link);
         return;
     }
@@ -165,46 +160,46 @@ void on_acknowledged(const cJSON *acknowledgement) {
 }
 
 /* Who does not answer a PING before the next is due is cut. */
-static void ping(UNUSED lws_sorted_usec_list_t *timer) {
-    for (struct conn *conn = box.conns; conn; conn = conn->next) {
-        if (!is_app(conn) || orders.muted) continue;
-        if (conn->pinged) {
-            say("slack", "no answer to a PING: connection cut");
-            cut(conn, CUT_FIN);
-        } else {
-            conn->pinged = true;
-            push(conn, new_frame(SEND_PING, "Ping from the sandbox", 21));
-        }
+void ping(struct conn *conn) {
+    if (now() < conn->next_ping || conn->leaving || conn->deaf || orders.muted) return;
+    conn->next_ping = now() + PING_SECONDS * LWS_US_PER_SEC;
+    if (conn->pinged) {
+        say("slack", "no answer to a PING: connection cut");
+        cut(conn, CUT_FIN);
+    } else {
+        conn->pinged = true;
+        push(conn, new_frame(SEND_PING, "Ping from the sandbox", 21));
     }
-    lws_sul_schedule(box.context, 0, &ping_timer, ping,
-                     app_connections() ? PING_SECONDS * LWS_US_PER_SEC : LWS_SET_TIMER_USEC_CANCEL);
 }
 
-static void disconnect(struct conn *conn, const char *reason, int seconds) {
+static void disconnect(struct conn *conn, const char *reason) {
     say("slack", "disconnect: %s", reason);
     reply(conn, json("{'type':'disconnect','reason':'%s','debug_info':{'host':'sandbox'}}",
                      reason));
-    if (seconds > 0) lws_set_timer_usecs(conn->wsi, (lws_usec_t)seconds * LWS_US_PER_SEC);
-    if (seconds == 0) send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
 }
 
-void disconnect_apps(const char *reason, int seconds) {
-    for EACH_BOT(conn)
-        if (conn->is_app) disconnect(conn, reason, seconds);
+/* Tells every connection of the app; ends it at once, or later in this way. */
+void disconnect_apps(const char *reason, bool later, enum action how) {
+    for EACH_BOT(conn) {
+        if (!conn->is_app) continue;
+        disconnect(conn, reason);
+        if (later) end_later(conn, how);
+        else send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
+    }
 }
 
 /* A WebSocket of an app is open. */
 void open_app(struct conn *conn) {
     int count = app_connections();
     if (orders.link_off || count > MAX_CONNECTIONS) {
-        disconnect(conn, orders.link_off ? "link_disabled" : "too_many_websockets", 0);
+        disconnect(conn, orders.link_off ? "link_disabled" : "too_many_websockets");
+        send_close(conn, LWS_CLOSE_STATUS_NORMAL, "");
         return;
     }
     reply(conn, json("{'type':'hello','num_connections':%d,'connection_info':"
                      "{'app_id':'A0SANDBOX'},'debug_info':{'host':'sandbox','build_number':1,"
                      "'approximate_connection_time':18060}}", count));
-    if (count == 1)
-        lws_sul_schedule(box.context, 0, &ping_timer, ping, PING_SECONDS * LWS_US_PER_SEC);
+    conn->next_ping = now() + PING_SECONDS * LWS_US_PER_SEC;
 }
 
 void forget_envelopes(void) {

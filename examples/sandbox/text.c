@@ -38,7 +38,6 @@ static void put_escaped(FILE *to, const char *text, bool json) {
 void put_line(FILE *to, const char *actor, const char *format, ...) {
     char *line;
     va_list values;
-    static FILE *transcript;
     if (to == stdout && options.quiet) return;
     va_start(values, format);
     if (vasprintf(&line, format, values) < 0) abort();
@@ -46,12 +45,11 @@ void put_line(FILE *to, const char *actor, const char *format, ...) {
     fprintf(to, "%-7s | ", actor);
     put_escaped(to, line, false);
     putc('\n', to);
-    if (options.transcript && !transcript) transcript = fopen(options.transcript, "w");
-    if (transcript) {
-        fprintf(transcript, "%-7s | ", actor);
-        put_escaped(transcript, line, false);
-        putc('\n', transcript);
-        fflush(transcript);
+    if (options.transcript) {
+        fprintf(options.transcript, "%-7s | ", actor);
+        put_escaped(options.transcript, line, false);
+        putc('\n', options.transcript);
+        fflush(options.transcript);
     }
     free(line);
 }
@@ -100,6 +98,9 @@ const char *new_ts(void) {
     snprintf(text, sizeof text, "%lld.%06lld", last / 1000000, last % 1000000);
     return text;
 }
+
+/* The time by which Slack's limits and waits are measured. */
+lws_usec_t now(void) { return lws_now_usecs() + box.skipped; }
 
 void drop_seen(void) {
     struct seen *entry = seen_first;

@@ -1,0 +1,515 @@
+#!/usr/bin/env python3
+"""The sandbox as other clients see it: its Web API, uploads, response URLs and Socket Mode.
+
+    python3 tests/sandbox.py BUILD
+
+Nothing here waits for real time to pass: /later moves the sandbox's clock.
+"""
+import base64
+import hashlib
+import http.client
+import json
+import os
+import queue
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+build = sys.argv[1]
+TLS = ssl.create_default_context(cafile=f'{build}/certs/ca.pem')
+BOT, APP = 'xoxb-test', 'xapp-test'
+
+
+def check(good, why):
+    if not good:
+        sys.exit(f'FAIL sandbox.py: {why}\n{"".join(box.told)[-3000:]}')
+
+
+class Box:
+    """The sandbox, what it prints, and one line after the other to it."""
+
+    def __init__(self, *arguments):
+        self.told, self.lines = [], queue.Queue()
+        self.program = subprocess.Popen(
+            [f'{build}/sandbox', '--port', '0', '--seed', '1', '--cert',
+             f'{build}/certs/server.pem', '--key', f'{build}/certs/server.key', *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.program.stdout:
+            self.told.append(line)
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def type(self, *lines):
+        for line in lines:
+            self.program.stdin.write(line + '\n')
+        self.program.stdin.flush()
+
+    def shows(self, text):
+        """It has printed this, or will; what stands before is passed over."""
+        while True:
+            try:
+                line = self.lines.get(timeout=20)
+            except queue.Empty:
+                line = None
+            check(line is not None, f'the sandbox has not shown: {text}')
+            if text in line:
+                return line
+
+
+def request(path, body=None, headers=None):
+    connection = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
+    connection.request('POST', path, body, headers or {})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response, text
+
+
+def api(method, token=BOT, **arguments):
+    """A call with its arguments as JSON."""
+    headers = {'Content-Type': 'application/json; charset=utf-8'}
+    if token:
+        headers['Authorization'] = f'Bearer {token}'
+    return json.loads(request(f'/api/{method}', json.dumps(arguments), headers)[1])
+
+
+def path_of(url):
+    """Of a URL whose host may have a name that only the sandbox's own machine knows."""
+    return re.fullmatch(r'https://[a-z.]+:\d+(/.*)', url)[1]
+
+
+class Socket:
+    """A WebSocket that hears text, PING, CLOSE and the end (None); it answers no PING by itself."""
+
+    def __init__(self, url):
+        path = re.fullmatch(r'wss://localhost:\d+(/.*)', url)[1]
+        self.tls = TLS.wrap_socket(socket.create_connection(('localhost', port), 20),
+                                   server_hostname='localhost')
+        self.tls.sendall(f'GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n'
+                         'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: '
+                         f'{base64.b64encode(os.urandom(16)).decode()}\r\n\r\n'.encode())
+        self.file = self.tls.makefile('rb')
+        self.status = int(self.file.readline().split()[1])
+        while self.file.readline().strip():
+            pass
+
+    def send(self, opcode, payload):
+        size = (bytes([0x80 | len(payload)]) if len(payload) < 126
+                else b'\xfe' + struct.pack('>H', len(payload)))
+        self.tls.sendall(bytes([0x80 | opcode]) + size + bytes(4) + payload) # a mask of zeros
+
+    def send_json(self, value):
+        self.send(1, json.dumps(value).encode())
+
+    def hears(self):
+        """(opcode, payload) of the next frame, or None at the end."""
+        try:
+            head = self.file.read(2)
+            if len(head) < 2:
+                return None
+            size = head[1]
+            if size == 126:
+                size, = struct.unpack('>H', self.file.read(2))
+            return head[0] & 15, self.file.read(size)
+        except ssl.SSLEOFError:
+            return None
+
+    def hears_json(self):
+        while True:
+            frame = self.hears()
+            check(frame and frame[0] in (1, 9), f'a frame of text was to come, not {frame}')
+            if frame[0] == 1:
+                return json.loads(frame[1])
+
+    def acknowledge(self, envelope, payload=None):
+        answer = {'envelope_id': envelope['envelope_id']}
+        if payload is not None:
+            answer['payload'] = payload
+        self.send_json(answer)
+
+    def leave(self):
+        self.send(8, struct.pack('>H', 1000))
+        while self.hears()[0] != 8:
+            pass
+        self.end()
+
+    def end(self):
+        self.file.close()
+        self.tls.close()
+
+
+def open_app():
+    app = Socket(api('apps.connections.open', APP)['url'])
+    hello = app.hears_json()
+    check(hello['type'] == 'hello' and hello['debug_info']['approximate_connection_time'] > 0
+          and hello['connection_info']['app_id'], f'hello: {hello}')
+    return app, hello['num_connections']
+
+
+# The Web API ----------------------------------------------------------------------------------
+
+def errors_are_those_of_slack():
+    C, T = {'channel': 'C0SANDBOX'}, {'channel': 'C0SANDBOX', 'ts': '1.2'}
+    for method, token, arguments, error in [
+            ('auth.test', None, {}, 'not_authed'), ('auth.test', 'nonsense', {}, 'invalid_auth'),
+            ('rtm.connect', APP, {}, 'not_allowed_token_type'),
+            ('apps.connections.open', BOT, {}, 'not_allowed_token_type'),
+            ('no.such', BOT, {}, 'unknown_method'), ('api.test', None, {'error': 'mine'}, 'mine'),
+            ('chat.postMessage', BOT, {'text': 'x'}, 'channel_not_found'),
+            ('chat.postMessage', BOT, {'channel': '', 'text': 'x'}, 'channel_not_found'),
+            ('chat.postMessage', BOT, C, 'no_text'), ('chat.update', BOT, T, 'no_text'),
+            ('chat.update', BOT, {**T, 'text': 'x'}, 'message_not_found'),
+            ('chat.postEphemeral', BOT, {**C, 'user': 'U0HUMAN'}, 'no_text'),
+            ('chat.delete', BOT, T, 'message_not_found'),
+            ('reactions.add', BOT, {**C, 'timestamp': '1.2', 'name': 'a'}, 'message_not_found'),
+            ('users.info', BOT, {'user': 'U9'}, 'user_not_found'),
+            ('conversations.history', BOT, {'channel': 'C9'}, 'channel_not_found'),
+            ('conversations.history', BOT, {**C, 'cursor': 'x'}, 'invalid_cursor'),
+            ('conversations.replies', BOT, T, 'thread_not_found'),
+            ('views.open', BOT, {'view': {}}, 'invalid_arguments'),
+            ('files.getUploadURLExternal', BOT, {'filename': 'a', 'length': 0},
+             'invalid_arguments')]:
+        answer = api(method, token, **arguments)
+        check(answer == {'ok': False, 'error': error}, f'{method} {arguments}: {answer}')
+    check('channel_not_found' not in [c['id'] for c in api('conversations.list')['channels']]
+          and 'C9' not in [c['id'] for c in api('conversations.list')['channels']],
+          'to ask for a channel makes one')
+
+
+def a_body_is_a_form_json_or_in_parts():
+    for value in ['a&b=c +%', 'ends so --', ' spaces ', 'Grüße']:
+        part = (f'--XyZ\r\nContent-Disposition: form-data; name="value"\r\n\r\n{value}\r\n--XyZ\r\n'
+                'Content-Disposition: form-data; name="file"; filename="f"\r\n\r\nthe file\r\n'
+                '--XyZ--\r\n')
+        form = 'value=' + ''.join(f'%{byte:02x}' for byte in value.encode())
+        for body, kind, others in [
+                (form, 'application/x-www-form-urlencoded', {}),
+                (json.dumps({'value': value}), 'application/json', {}),
+                (part, 'multipart/form-data; boundary=XyZ', {}),
+                (part, 'multipart/form-data; boundary="XyZ"', {})]:
+            text = request('/api/api.test', body.encode(), {'Content-Type': kind})[1]
+            check(json.loads(text)['args'] == {'value': value, **others}, f'{kind}: {text}')
+    text = request('/api/auth.test', f'token={BOT}',
+                   {'Content-Type': 'application/x-www-form-urlencoded'})[1]
+    check(json.loads(text)['ok'], f'the token as a field: {text}')
+
+
+def what_was_said_is_kept_and_read_by_pages():
+    session = Socket(api('rtm.connect')['url'])
+    check(session.hears_json() == {'type': 'hello'}, 'no hello')
+    box.type('from a person')
+    first = session.hears_json()
+    session.send_json({'id': 1, 'type': 'message', 'channel': 'C0SANDBOX', 'text': 'by RTM',
+                       'thread_ts': first['ts']})
+    box.shows(f'in thread {first["ts"]}: by RTM')
+    check(session.hears_json()['reply_to'] == 1, 'no answer by RTM')
+    C = {'channel': 'C0SANDBOX'}
+    blocks = [{'type': 'section', 'text': {'type': 'mrkdwn', 'text': 'only blocks'}}]
+    ts = [first['ts']]
+    for more in [{'text': 'two'}, {'blocks': blocks}, {'text': 'four', 'blocks': blocks}]:
+        answer = api('chat.postMessage', **C, **more)
+        check(answer['message'].get('blocks') == more.get('blocks'), f'blocks: {answer}')
+        check(session.hears_json()['ts'] == answer['ts'], 'the post is no event')
+        ts.append(answer['ts'])
+        box.shows(' '.join(['posted:', *([more['text']] if 'text' in more else []),
+                            *(['[blocks] only blocks'] if 'blocks' in more else [])]))
+    reply = api('chat.postMessage', **C, text='below', thread_ts=first['ts'])['ts']
+    box.shows(f'posted in thread {first["ts"]}: below')
+    api('chat.update', **C, ts=ts[1], text='two!')
+    api('chat.update', **C, ts=ts[2], blocks=blocks * 2)
+    api('chat.delete', **C, ts=ts[3])
+    check(api('reactions.add', **C, timestamp=first['ts'], name='eyes')['ok'],
+          'no reaction to what a person said')
+    seen, cursor = [], ''
+    while True:
+        page = api('conversations.history', **C, limit=2, cursor=cursor)
+        seen += page['messages']
+        cursor = page['response_metadata']['next_cursor']
+        check(page['has_more'] == bool(cursor), f'has_more: {page}')
+        if not cursor:
+            break
+    check([m['ts'] for m in seen] == [ts[2], ts[1], ts[0]], f'the history: {seen}')
+    check(len(seen[0]['blocks']) == 2 and seen[1]['text'] == 'two!', f'changed: {seen}')
+    thread = api('conversations.replies', **C, ts=first['ts'])['messages']
+    check([m['text'] for m in thread] == ['from a person', 'by RTM', 'below']
+          and thread[2]['ts'] == reply, f'the thread: {thread}')
+    check([u['id'] for u in api('users.list', limit=1)['members']] == ['U0BOT'], 'users.list')
+    check(api('chat.postEphemeral', **C, user='U0HUMAN', text='psst')['message_ts'], 'ephemeral')
+    box.shows('posted, for U0HUMAN alone: psst')
+    channel = api('conversations.open', users='U0HUMAN')['channel']['id']
+    check(api('conversations.history', channel=channel)['messages'] == [], 'a new conversation')
+    session.leave()
+
+
+def a_method_is_limited_and_answers_come_late():
+    box.type('/ratelimit users.list 100')
+    box.shows('/ratelimit: users.list')
+    for method, status in ('users.list', 429), ('team.info', 200), ('users.list', 429):
+        response, _ = request(f'/api/{method}', '', {'Authorization': f'Bearer {BOT}'})
+        check(response.status == status, f'{method}: HTTP {response.status}')
+        check((response.headers['Retry-After'] is not None) == (status == 429), 'Retry-After')
+    box.type('/later 100')
+    check(api('users.list')['ok'], 'the limit passes')
+    box.type('/slow 300000')
+    box.shows('/slow')
+    late = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
+    late.request('POST', '/api/api.test', 'a=1')
+    box.type('/slow 0')
+    box.shows('/slow')
+    check(api('api.test')['ok'], 'a late answer holds back another')
+    late.close()
+
+
+def tokens_rotate():
+    arguments = {'client_id': '1', 'client_secret': 's', 'grant_type': 'refresh_token'}
+    first = api('oauth.v2.access', None, **arguments, refresh_token='xoxe-1')
+    check(first['access_token'].startswith('xoxe.xoxb-') and first['expires_in'] == 43200,
+          f'oauth.v2.access: {first}')
+    check(api('auth.test', first['access_token'])['ok'], 'the new token')
+    check(api('auth.test')['error'] == 'token_expired', 'the old token')
+    check(api('oauth.v2.access', None, **arguments, refresh_token='xoxe-1')['error']
+          == 'invalid_refresh_token', 'a refresh token is good for one use')
+
+
+def files_are_uploaded_without_a_token():
+    data = os.urandom(700000)
+    start = api('files.getUploadURLExternal', filename='noise', length=len(data))
+    path, ids = path_of(start['upload_url']), [{'id': start['file_id'], 'title': 'Noise'}]
+    check(api('files.completeUploadExternal', files=ids)['error'] == 'file_not_found', 'too early')
+    for body, headers, status in [(data, {'Authorization': f'Bearer {BOT}'}, 400),
+                                  (data[1:], {}, 400), (data, {}, 200)]:
+        check(request(path, body, headers)[0].status == status, f'upload: not HTTP {status}')
+    box.shows(f'uploaded noise: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}')
+    answer = api('files.completeUploadExternal', files=ids, channel_id='C0SANDBOX',
+                 initial_comment='listen')
+    check(answer['files'][0]['title'] == 'Noise', f'complete: {answer}')
+    message = api('conversations.history', channel='C0SANDBOX', limit=1)['messages'][0]
+    check(message['text'] == 'listen' and message['files'][0]['id'] == start['file_id'],
+          f'the message with the file: {message}')
+    # An upload that is refused leaves nothing behind for the next request of its connection.
+    box.type('/http 503')
+    kept = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
+    kept.request('POST', path, data[:10])
+    response = kept.getresponse()
+    response.read()
+    check(response.status == 503, f'/http 503: {response.status}')
+    kept.request('POST', '/api/api.test', '{"a":1}', {'Content-Type': 'application/json'})
+    check(json.loads(kept.getresponse().read())['args'] == {'a': 1}, 'a call after an upload')
+
+
+def webhooks_answer_ok():
+    for body, headers, status, answer in [('{"text":"hooked"}', {}, 200, 'ok'),
+                                          ('nonsense', {}, 400, 'invalid_payload'),
+                                          ('{"text":"a"}', {'Authorization': 'x'}, 400,
+                                           'invalid_payload')]:
+        response, text = request('/services/T1/B1/x', body, headers)
+        check((response.status, text) == (status, answer), f'webhook {body}: {text}')
+    box.shows('hooked')
+
+
+# Socket Mode ----------------------------------------------------------------------------------
+
+def an_envelope_comes_again_until_it_is_acknowledged():
+    app, count = open_app()
+    check(count == 1, f'{count} connections')
+    box.type('hello')
+    first = app.hears_json()
+    event = first['payload']['event']
+    check(first['type'] == 'events_api' and first['accepts_response_payload'] is False
+          and (event['type'], event['text']) == ('message', 'hello'), f'an envelope: {first}')
+    heard = [first]
+    for seconds in 4, 11, 45, 240:
+        box.type(f'/later {seconds}')
+        box.shows('not acknowledged for')
+        heard.append(app.hears_json())
+        app.send(10, b'so that it is not cut')
+        app.send_json({'envelope_id': f'no such {seconds}'})
+        box.shows(f'nobody sent: no such {seconds}')
+    check([(e['retry_attempt'], e.get('retry_reason')) for e in heard]
+          == [(0, None), (1, 'timeout'), (0, None), (2, 'timeout'), (3, 'timeout')],
+          f'retries: {heard}')
+    check([e['envelope_id'] == first['envelope_id'] for e in heard]
+          == [True, False, True, False, False], 'the ids of retries')
+    check({e['payload']['event_id'] for e in heard} == {first['payload']['event_id']}, 'event_id')
+    app.acknowledge(heard[1])
+    box.shows('acknowledged message ')
+    app.acknowledge(first)
+    box.shows('again')
+    app.acknowledge({'envelope_id': 'x-000000000001'})
+    box.shows('nobody sent: x-000000000001')
+    # Nobody connected: nothing is lost, and it comes when somebody is.
+    box.type('while away')
+    app.hears_json()
+    app.leave()
+    box.shows('bot disconnected')
+    box.type('/later 4')
+    app, _ = open_app()
+    again = app.hears_json()
+    check((again['payload']['event']['text'], again['retry_attempt']) == ('while away', 1),
+          f'after an absence: {again}')
+    app.acknowledge(again)
+    box.shows('acknowledged message ')
+    app.leave()
+    box.shows('bot disconnected')
+
+
+def commands_are_answered_in_time_and_by_their_url():
+    app, _ = open_app()
+    box.type('/slash /weather Berlin')
+    command = app.hears_json()
+    payload = command['payload']
+    check((command['type'], payload['command'], payload['text'],
+           command['accepts_response_payload'], 'retry_attempt' in command)
+          == ('slash_commands', '/weather', 'Berlin', True, False), f'a command: {command}')
+    app.acknowledge(command, {'text': 'it "rains"\n'})
+    box.type('/expect it "rains"')
+    box.shows('answers /weather (for you alone): it "rains"')
+    box.shows('seen')
+    path = path_of(payload['response_url'])
+    kind = {'Content-Type': 'application/json'}
+    for body, headers, status in [('{"text":"a"}', {**kind, 'Authorization': 'Bearer x'}, 404),
+                                  ('nonsense', kind, 400)] + [
+                                      ('{"text":"later"}', kind, 200)] * 5 + [
+                                      ('{"text":"late"}', kind, 404)]:
+        response, text = request(path, body, headers)
+        check(response.status == status, f'response_url: HTTP {response.status}')
+    check(json.loads(text) == {'ok': False, 'error': 'expired_url'}, f'a used one: {text}')
+    box.shows('answers /weather (for you alone): later')
+    box.type('/click approve 7', '/submit form')
+    click, view = app.hears_json(), app.hears_json()
+    action = click['payload']['actions'][0]
+    check((click['payload']['type'], action['action_id'], action['value'])
+          == ('block_actions', 'approve', '7'), f'a click: {click}')
+    check((view['payload']['type'], view['payload']['view']['callback_id'])
+          == ('view_submission', 'form'), f'a view: {view}')
+    app.acknowledge(click)
+    app.acknowledge(view, {'response_action': 'clear'})
+    box.shows('acknowledged approve')
+    box.shows('answers form: clear')
+    box.type('/slash /late', '/later 3')
+    check(app.hears_json()['payload']['command'] == '/late', 'a command')
+    box.shows('/late: no acknowledgement within 3 s')
+    box.type('/later 300', 'an event')
+    late = app.hears_json()
+    check(late['type'] == 'events_api', f'a command came again: {late}')
+    app.acknowledge(late, {'text': 'x'})
+    box.shows('a payload that is not accepted')
+    app.leave()
+    box.shows('bot disconnected')
+
+
+def a_session_ends_as_slack_ends_it():
+    for line, reason, end in [('/refresh', 'refresh_requested', 1000),
+                              ('/warning', 'warning', None),
+                              ('/toomany', 'too_many_websockets', 1000),
+                              ('/link off', 'link_disabled', 1000)]:
+        app, _ = open_app()
+        box.type(line)
+        told = app.hears_json()
+        check((told['type'], told['reason']) == ('disconnect', reason), f'{line}: {told}')
+        if line in ('/refresh', '/warning'):
+            box.type('still here')
+            app.acknowledge(app.hears_json())
+            box.shows('acknowledged message ')
+            box.type('/later 10')
+        frame = app.hears()
+        while frame and frame[0] == 9:
+            frame = app.hears()
+        check((frame and struct.unpack('>H', frame[1][:2])[0]) == end, f'{line}: {frame}')
+        app.end()
+        box.shows('disconnected' if end else 'connection cut')
+    refused = Socket(api('apps.connections.open', APP)['url'])
+    check(refused.hears_json()['reason'] == 'link_disabled', 'Socket Mode is off')
+    box.type('/link on', '/fail internal_error')
+    box.shows('on again')
+    check(api('apps.connections.open', APP)['error'] == 'internal_error', '/fail')
+    apps = [open_app() for _ in range(10)]
+    check([count for _, count in apps] == list(range(1, 11)), 'num_connections')
+    more = Socket(api('apps.connections.open', APP)['url'])
+    check(more.hears_json()['reason'] == 'too_many_websockets' and more.hears()[0] == 8,
+          'more than ten')
+    # Who answers no PING is cut, and who does is not.
+    quiet, lively = apps[0][0], apps[1][0]
+    for app, _ in apps[2:]:
+        app.leave()
+    box.type('/later 10')
+    check(lively.hears()[0] == 9, 'no PING')
+    lively.send(10, b'here')
+    lively.send_json({'envelope_id': 'after the PONG'})
+    box.shows('after the PONG')
+    box.type('/later 10')
+    box.shows('no answer to a PING')
+    while quiet.hears():
+        pass
+    check(lively.hears()[0] == 9, 'no second PING')
+    lively.send(1, b'{"envelope_id":"x"' + b' ' * 20000 + b'}')
+    box.shows('nobody sent: x')
+    lively.send(1, b' ' * 20481)
+    check(struct.unpack('>H', lively.hears()[1][:2])[0] == 1009, 'a frame of 20,481 bytes')
+
+
+def both_worlds_hear_what_is_said():
+    session, (app, _) = Socket(api('rtm.connect')['url']), open_app()
+    check(session.hears_json() == {'type': 'hello'}, 'no hello')
+    box.type('to both')
+    check(session.hears_json()['text'] == 'to both', 'RTM')
+    check(app.hears_json()['payload']['event']['text'] == 'to both', 'Socket Mode')
+    # Each event goes to one connection of the app alone.
+    other, _ = open_app()
+    for i in range(20):
+        api('chat.postMessage', channel='C0SANDBOX', text=str(i))
+        check(session.hears_json()['text'] == str(i), 'RTM misses what was posted')
+    box.type('/expect 19')
+    box.shows('seen')
+    box.type('/refresh')
+    got = []
+    for each in app, other:
+        mine = []
+        while (frame := each.hears_json())['type'] != 'disconnect':
+            mine.append(int(frame['payload']['event']['text']))
+        check(mine, 'one connection gets all events')
+        got += mine
+    check(sorted(set(got)) == list(range(20)), f'events: {sorted(got)}')
+    session.send_json({'envelope_id': '00000000-0000-4000-8000-000000000001'})
+    box.shows('sent a')
+
+
+def each_request_is_logged():
+    with open(log) as file:
+        lines = set(file.read().splitlines())
+    for line in ['apps.connections.open token=app type=application/json args=',
+                 'auth.test token=bot type=application/x-www-form-urlencoded args=token',
+                 'auth.test token=none type=application/json args=',
+                 'api.test token=none type=multipart/form-data args=value',
+                 'users.list token=bot type= args=', # refused with 429
+                 '/upload/ token=none type= args=', '/services/ token=none type= args=',
+                 '/response/ token=none type=application/json args=']:
+        check(line in lines, f'not in the log: {line}\n' + '\n'.join(sorted(lines)))
+
+
+with tempfile.TemporaryDirectory() as directory:
+    log = f'{directory}/log'
+    box = Box('--log', log)
+    try:
+        port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
+        tests = [errors_are_those_of_slack, a_body_is_a_form_json_or_in_parts,
+                 what_was_said_is_kept_and_read_by_pages,
+                 a_method_is_limited_and_answers_come_late, files_are_uploaded_without_a_token,
+                 webhooks_answer_ok, an_envelope_comes_again_until_it_is_acknowledged,
+                 commands_are_answered_in_time_and_by_their_url, a_session_ends_as_slack_ends_it,
+                 both_worlds_hear_what_is_said, each_request_is_logged, tokens_rotate]
+        for test in tests:
+            test()
+        box.type('/quit')
+        check(box.program.wait(20) == 0, 'the sandbox does not exit well')
+        print(f'PASS sandbox.py ({len(tests)} tests)')
+    finally:
+        box.program.kill()
