@@ -13,10 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-static struct { /* the one thing that may be under way */
-    char answer_to[512]; /* a response_url; "" = nothing is */
-    time_t due;
-} job;
+static char answer_to[512]; /* the response_url of the backup that is under way; "" = none is */
+static time_t due;
 
 static bool is_allowed(const rtm_event *event) {
     char id[32], ids[1024];
@@ -32,10 +30,8 @@ static bool is_allowed(const rtm_event *event) {
 static void answer_load(rtm_client *bot, const rtm_event *event) {
     char load[32] = "unknown", answer[512];
     FILE *file = fopen("/proc/loadavg", "r");
-    if (file) {
-        if (fscanf(file, "%31s", load) != 1) strcpy(load, "unknown");
-        fclose(file);
-    }
+    if (file && fscanf(file, "%31s", load) != 1) strcpy(load, "unknown");
+    if (file) fclose(file);
     snprintf(answer, sizeof answer,
              "{\"blocks\":[{\"type\":\"section\","
              "\"text\":{\"type\":\"mrkdwn\",\"text\":\"load *%s*\"},\"accessory\":{"
@@ -45,13 +41,12 @@ static void answer_load(rtm_client *bot, const rtm_event *event) {
 }
 
 static void begin_backup(rtm_client *bot, const rtm_event *event) {
-    bool busy = *job.answer_to != '\0';
+    bool busy = *answer_to != '\0';
     rtm_reply(bot, event, busy ? "{\"text\":\"one is under way\"}"
                                : "{\"text\":\"backing up ...\"}");
     if (busy) return;
-    rtm_json url = rtm_json_get(event->data, "response_url");
-    rtm_json_string(url, job.answer_to, sizeof job.answer_to);
-    job.due = time(NULL) + 2;
+    rtm_json_string(rtm_json_get(event->data, "response_url"), answer_to, sizeof answer_to);
+    due = time(NULL) + 2;
 }
 
 static const struct command {
@@ -62,14 +57,16 @@ static const struct command {
 };
 
 static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
-    const char *path = user; /* where the name is */
-    if (!is_allowed(event)) {
-        rtm_reply(bot, event, "{\"text\":\"this is not for you\"}");
-        return;
-    }
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (rtm_json_equals(rtm_json_get(event->data, path), commands[i].name))
+    bool allowed = is_allowed(event);
+    if (!allowed) rtm_reply(bot, event, "{\"text\":\"this is not for you\"}");
+    for (size_t i = 0; allowed && i < sizeof commands / sizeof *commands; i++)
+        if (rtm_json_equals(rtm_json_get(event->data, user), commands[i].name))
             commands[i].run(bot, event);
+}
+
+static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
+    (void)bot, (void)user;
+    fprintf(stderr, "commands: %s\n", event->result ? event->detail : "Slack reports an error");
 }
 
 static void on_told(rtm_client *bot, const rtm_response *response, void *user) {
@@ -78,9 +75,10 @@ static void on_told(rtm_client *bot, const rtm_response *response, void *user) {
 }
 
 static void end_backup(rtm_client *bot) {
-    rtm_submit(bot, &(rtm_request){ .url = job.answer_to, .callback = on_told,
-                                    .json = "{\"text\":\"backed up\",\"replace_original\":true}" });
-    *job.answer_to = '\0';
+    rtm_request request = { .url = answer_to, .callback = on_told,
+                            .json = "{\"text\":\"backed up\",\"replace_original\":true}" };
+    if (rtm_submit(bot, &request) < 0) fprintf(stderr, "commands: %s\n", rtm_error_detail(bot));
+    *answer_to = '\0';
 }
 
 int main(void) {
@@ -88,10 +86,12 @@ int main(void) {
     rtm_config config = { .app_token = getenv("SLACK_APP_TOKEN"),
                           .base_url = getenv("SLACK_API_URL") };
     if (rtm_create(&config, &bot) == RTM_OK) {
+        /* the last argument says where in the event the name is */
         rtm_on(bot, "slash_commands", on_command, "command");
         rtm_on(bot, "interactive::block_actions", on_command, "actions.0.action_id");
+        rtm_on(bot, "error", on_error, NULL);
         while (rtm_poll(bot, 1000) >= 0)
-            if (*job.answer_to && time(NULL) >= job.due) end_backup(bot);
+            if (*answer_to && time(NULL) >= due) end_backup(bot);
     }
     fprintf(stderr, "commands: %s\n", rtm_error_detail(bot));
     rtm_destroy(bot);

@@ -29,33 +29,32 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
     (void)user;
     if (rtm_json_raw(rtm_json_get(event->data, "bot_id"), NULL)) return; /* never answer a bot */
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
-    rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
-    if (!strncmp(text, "post ", 5)) {
-        rtm_call_async(bot, on_posted, NULL, "chat.postMessage", "channel", channel,
-                       "text", text + 5, NULL);
-        return;
-    }
+    if (!rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text)) return; /* edits */
     if (!strcmp(text, "stop")) {
         rtm_stop(bot);
-        return;
+    } else if (!strncmp(text, "post ", 5)) {
+        rtm_call_async(bot, on_posted, NULL, "chat.postMessage", "channel", channel,
+                       "text", text + 5, NULL);
+    } else {
+        snprintf(answer, sizeof answer, "you said: %s", text);
+        rtm_send_typing(bot, channel); /* which Socket Mode has not: no harm */
+        if (rtm_send_message(bot, channel, answer) < 0)
+            printf("echo_bot: not sent: %s\n", rtm_error_detail(bot));
     }
-    snprintf(answer, sizeof answer, "you said: %s", text);
-    rtm_send_typing(bot, channel); /* which Socket Mode has not: no harm */
-    if (rtm_send_message(bot, channel, answer) < 0)
-        printf("echo_bot: not sent: %s\n", rtm_error_detail(bot));
 }
 
 /* /echo TEXT: the answer goes back in the acknowledgement, with a button under it. */
 static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
     size_t size;
     char answer[16384];
-    const char *text = rtm_json_raw(rtm_json_get(event->data, "text"), &size); /* JSON already */
+    const char *text = rtm_json_raw(rtm_json_get(event->data, "text"), &size); /* with its quotes */
     (void)user;
+    if (!text) return;
     snprintf(answer, sizeof answer,
-             "{\"text\":%.*s,\"blocks\":[{\"type\":\"section\",\"text\":{\"type\":\"plain_text\","
-             "\"text\":%.*s}},{\"type\":\"actions\",\"elements\":[{\"type\":\"button\","
+             "{\"blocks\":[{\"type\":\"section\",\"text\":{\"type\":\"plain_text\","
+             "\"text\":\"you said: %.*s}},{\"type\":\"actions\",\"elements\":[{\"type\":\"button\","
              "\"action_id\":\"again\",\"text\":{\"type\":\"plain_text\",\"text\":\"Again\"}}]}]}",
-             (int)size, text ? text : "", (int)size, text ? text : "");
+             (int)size - 1, text + 1);
     if (rtm_reply(bot, event, answer) != RTM_OK)
         printf("echo_bot: not answered: %s\n", rtm_error_detail(bot));
 }
@@ -85,16 +84,13 @@ int main(void) {
                                             { "close", on_close, NULL },
                                             { "error", on_error, NULL },
                                             { NULL, NULL, NULL } };
-    rtm_client *bot;
     rtm_config config = { .token = getenv("SLACK_API_TOKEN"),
                           .app_token = getenv("SLACK_APP_TOKEN"),
                           .base_url = getenv("SLACK_API_URL"), .handlers = handlers };
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (rtm_create(&config, &bot) != RTM_OK) {
-        fprintf(stderr, "echo_bot: %s\n", rtm_error_detail(NULL));
-        return 1;
-    }
-    rtm_result result = rtm_run(bot);
+    rtm_client *bot = NULL;
+    rtm_result result = rtm_create(&config, &bot);
+    if (result == RTM_OK) result = rtm_run(bot);
     if (result == RTM_OK) printf("echo_bot: stopped\n");
     else fprintf(stderr, "echo_bot: %s\n", rtm_error_detail(bot));
     rtm_destroy(bot);

@@ -3,8 +3,8 @@
 set -eu
 build=$1
 dir=$(mktemp -d)
-sandbox=
-trap '[ -z "$sandbox" ] || kill "$sandbox" 2>/dev/null || :; rm -rf "$dir"' EXIT
+sandbox= bot=
+trap 'for p in $sandbox $bot; do kill "$p" 2>/dev/null || :; done; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM HUP
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy SLACK_APP_TOKEN
 export SLACK_API_TOKEN=xoxb-sandbox SSL_CERT_FILE="$build/certs/ca.pem"
@@ -41,7 +41,7 @@ sees() { # TEXT: the sandbox has printed it, or will within 5 s
 ends() { # CODE TEXT COMMAND...: it exits with CODE and says TEXT
     code=$1 text=$2 ended=0
     shift 2
-    "$@" >"$dir/out" 2>&1 || ended=$?
+    timeout 30 "$@" >"$dir/out" 2>&1 || ended=$?
     [ $ended = "$code" ] || fail "$* exits with $ended"
     grep -qF -- "$text" "$dir/out" || fail "$* does not say: $text"
 }
@@ -111,22 +111,33 @@ ends 1 'channel_not_found' "$build/pages" ''
 start
 SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1,U0HUMAN "$build/commands" >"$dir/out" 2>&1 &
 bot=$!
-printf '%s\n' /wait '/slash /load' '/slash /backup' '/click backup' >&3
+printf '%s\n' /wait '/slash /unknown' '/slash /load' '/slash /backup' '/click backup' >&3
+sees 'acknowledged /unknown'
 sees 'answers /load (for you alone): [blocks] load *'
 sees 'answers /backup (for you alone): backing up ...'
 sees 'answers backup (for you alone): one is under way'
 sees 'answers /backup (for you alone): backed up'
-kill $bot
+kill $bot; bot=
 start
-SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1 "$build/commands" >"$dir/out" 2>&1 &
+printf '%s\n' '/http 500' '/link on' >&3
+sees '/link: Socket Mode is on'
+SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS="U0HUMA U0HUMANS" "$build/commands" >"$dir/out" 2>&1 &
 bot=$!
-printf '%s\n' /wait '/slash /load' >&3
+printf '%s\n' /wait '/slash /load' '/click backup' >&3
 sees 'answers /load (for you alone): this is not for you'
-kill $bot
+sees 'answers backup (for you alone): this is not for you'
+grep -q 'HTTP status 500' "$dir/out" || fail 'commands tells of an attempt that failed'
+kill $bot; bot=
+ends 1 'app_token' env SLACK_APP_TOKEN="" "$build/commands"
 
 # quick_start: says what is wrong, and answers in both worlds
-! SLACK_API_TOKEN="" "$build/quick_start" >"$dir/out" 2>&1 || fail 'no token'
-grep -q 'token: it is empty' "$dir/out" || fail 'quick_start says that there is no token'
+start
+ends 1 'token: it is empty' env SLACK_API_TOKEN="" "$build/quick_start"
+ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/quick_start"
+printf '%s\n' '/fail invalid_auth' '/link on' >&3
+sees '/link: Socket Mode is on'
+ends 1 'invalid_auth: check the token' env SLACK_APP_TOKEN=xapp-refused "$build/quick_start"
+ends 1 "this is a bot's" env SLACK_APP_TOKEN=xoxb-sandbox "$build/quick_start"
 for app in '' xapp-sandbox; do
     start
     if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
@@ -134,7 +145,12 @@ for app in '' xapp-sandbox; do
     bot=$!
     printf '%s\n' /wait ping '/expect pong' >&3
     sees '/expect pong: seen'
-    kill $bot
+    kill $bot; bot=
 done
 stop
-echo 'PASS examples: post, pages, commands, quick_start'
+
+# echo_bot in both worlds; a refresh is no end to it
+unset SLACK_APP_TOKEN SLACK_API_URL
+sh examples/demo.sh "$build" >"$dir/out" 2>&1 || fail 'the demo'
+[ "$(grep -c 'connected, in Socket Mode' "$dir/out")" = 1 ] || fail 'a refresh ends no session'
+echo 'PASS examples: post, pages, commands, quick_start, echo_bot'

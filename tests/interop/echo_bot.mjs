@@ -29,8 +29,8 @@ async function interact(type, payload, answer) {
 // A command, answered with a button; a click on it, answered by a message.
 async function echo(text) {
     const plain = text => ({ type: 'plain_text', text });
-    await interact('slash_commands', { command: '/echo', text, channel_id: 'C1' }, { text, blocks: [
-        { type: 'section', text: plain(text) },
+    await interact('slash_commands', { command: '/echo', text, channel_id: 'C1' }, { blocks: [
+        { type: 'section', text: plain(`you said: ${text}`) },
         { type: 'actions', elements:
             [{ type: 'button', action_id: 'again', text: plain('Again') }] },
     ] });
