@@ -37,26 +37,36 @@ help:
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
 	@echo 'make interop    bots, Web API and sandbox against Node.js: https, ws, libraries by Slack'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
-	@echo 'make deps       installs the Debian packages that all of these need'
+	@echo 'make deps       installs the packages that all of these need (a target asks for its own)'
 	@echo 'make docs       the manual in rtm.h as one HTML page'
 	@echo 'make dist       the tarball of a release'
 	@echo 'make install    rtm.h, rtm.pc, CMake files to $$DESTDIR$$PREFIX; uninstall removes them'
 	@echo 'make clean      removes build/'
 
-deps:
-	@mkdir -p build
-	@sh tests/deps.sh build sandbox test interop valgrind strace
+# A target with a name installs what it needs, and says so first; a file's rule only names what is
+# missing and the command that installs it.
+INSTALL = CC='$(CC)' sh tests/deps.sh
+FILES = $(MAKE) --no-print-directory
 
-build/.deps: tests/deps.sh
+deps:
+	@$(INSTALL) $(THINGS)
+	@echo 'all there is'
+
+THINGS = build sandbox test install docs size interop valgrind strace bench fuzz lint cross
+build/.build build/.sandbox build/.test: tests/deps.sh
 	@mkdir -p build
-	@CC='$(CC)' sh tests/deps.sh build sandbox test
+	@thing=$(@F); CC='$(CC)' sh tests/deps.sh --check $${thing#.}
 	@touch $@
 
 # Examples ----------------------------------------------------------------------------------------
 
-examples: $(BOTS) build/sandbox build/certs/ca.pem
+EXAMPLES = $(BOTS) build/sandbox build/certs/ca.pem
 
-$(BOTS): rtm.h build/.deps
+examples:
+	@$(INSTALL) build sandbox
+	@$(FILES) $(EXAMPLES)
+
+$(BOTS): rtm.h build/.build
 	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/$(@F).c -o $@ $(LIBS)
 build/quick_start: examples/quick_start.c
 build/echo_bot: examples/echo_bot.c
@@ -69,17 +79,20 @@ SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/con
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c
 
-build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.deps
+build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.sandbox
 	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)
 
-build/certs/ca.pem: tests/certs.sh build/.deps
+build/certs/ca.pem: tests/certs.sh build/.sandbox
 	@sh tests/certs.sh build/certs
 
-demo: examples
+demo:
+	@$(INSTALL) build sandbox
+	@$(FILES) build/echo_bot build/sandbox build/certs/ca.pem
 	@sh examples/demo.sh build
 
-valgrind: examples
-	@sh tests/deps.sh valgrind
+valgrind:
+	@$(INSTALL) build sandbox test valgrind
+	@$(FILES) build/echo_bot build/sandbox build/certs/ca.pem
 	@BOT='valgrind -q --leak-check=full --show-leak-kinds=all --error-exitcode=9' \
 		sh examples/demo.sh build
 	@mkdir -p build/test
@@ -95,9 +108,11 @@ valgrind: examples
 
 FUZZ = http ws json walk redact url config pem session
 
-test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
+test:
+	@$(INSTALL) build sandbox test install docs
+	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
 	@sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
-	@$(MAKE) -s replay
+	@$(FILES) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
 	@python3 tests/sandbox.py build
@@ -106,10 +121,10 @@ test: build/.deps examples $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer bu
 	@sh tests/parity.sh
 	@sh tests/examples.sh build
 	@sh tests/texts.sh
+	@sh tests/missing.sh
 	@python3 tests/states.py
-	@sh tests/deps.sh install docs
 	@sh tests/install.sh
-	@$(MAKE) -s docs
+	@$(FILES) -s docs
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
@@ -119,7 +134,7 @@ TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
 # tests/requests.c counts the basic blocks that are run.
-$(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.deps
+$(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
@@ -142,72 +157,81 @@ build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
 
 # The thread sanitizer goes with no other.
-$(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.deps
+$(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
 $(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h \
-		build/.deps
+		build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *) set -- -DRTM_NO_THREADS ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
 
 # The fuzzing corpora, with any compiler.
-replay: build/.deps
+replay:
+	@$(INSTALL) build test
 	@mkdir -p build/test
 	@for t in $(FUZZ); do \
 		$(TEST_CC) tests/fuzz/$$t.c tests/fuzz/replay.c -o build/test/replay-$$t $(LIBS) && \
 		build/test/replay-$$t tests/fuzz/corpus/$$t 2>build/test/replay.log && \
 		echo "PASS replay $$t" || { cat build/test/replay.log; exit 1; }; done
 
-fuzz: build/.deps
-	@sh tests/deps.sh lint fuzz
+fuzz:
+	@$(INSTALL) build fuzz
 	@sh tests/fuzz/run.sh
 
-build/ws_echo: tests/ws_echo.c rtm.h build/.deps
+build/ws_echo: tests/ws_echo.c rtm.h build/.build
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/ws_echo.c -o $@ $(LIBS)
 
-faults: build/test/faults build/certs/ca.pem
+faults:
+	@$(INSTALL) build sandbox test
+	@$(FILES) build/test/faults build/sandbox build/certs/ca.pem
 	@FAULTS_ALL=1 sh tests/run.sh build/test/faults
 
-soak: build/test/soak build/test/idle build/sandbox build/certs/ca.pem
+soak:
+	@$(INSTALL) build sandbox test strace
+	@$(FILES) build/test/soak build/test/idle build/sandbox build/certs/ca.pem
 	@build/test/soak
-	@sh tests/deps.sh strace
 	@sh tests/strace.sh
 
-build/test/soak build/test/idle: tests/soak.c tests/idle.c $(HEADERS) rtm.h build/.deps
+build/test/soak build/test/idle: tests/soak.c tests/idle.c $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/$(@F).c -o $@ -lcmocka $(LIBS)
 
-cross: examples
-	@sh tests/deps.sh test
+cross:
+	@$(INSTALL) build sandbox test cross
+	@$(FILES) build/sandbox build/certs/ca.pem
 	@sh tests/cross.sh
 
-bench: build/.deps
-	@sh tests/deps.sh bench
+bench:
+	@$(INSTALL) build sandbox bench
 	@sh tests/bench/run.sh
 
-size: build/.deps
+size:
+	@$(INSTALL) build size
 	@mkdir -p build/size
 	@sh tests/size.sh
 
-lint: build/.deps
-	@sh tests/deps.sh lint
+lint:
+	@$(INSTALL) build sandbox test lint
+	@mkdir -p build
 	@sh tests/lint.sh
 
-interop: $(BOTS) build/interop/bodies build/interop/calls build/interop/socket_mode \
+interop:
+	@$(INSTALL) build sandbox interop
+	@$(FILES) $(BOTS) build/interop/bodies build/interop/calls build/interop/socket_mode \
 		build/sandbox build/certs/ca.pem
 	@sh tests/interop/run.sh
 
 build/interop/bodies build/interop/calls build/interop/socket_mode: tests/interop/bodies.c \
-		tests/interop/calls.c tests/interop/socket_mode.c rtm.h build/.deps
+		tests/interop/calls.c tests/interop/socket_mode.c rtm.h build/.build
 	@mkdir -p build/interop
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 
 docs:
 	@mkdir -p build/docs
-	@sh tests/deps.sh docs
+	@$(INSTALL) docs
 	@python3 tests/docs.py build/docs/rtm.html
 
 # Install -----------------------------------------------------------------------------------------

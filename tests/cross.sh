@@ -9,22 +9,7 @@ programs="json http ws session reconnect webapi requests socket_mode handover sa
 export FAULTS_FEW=1
 out=build/cross
 
-packages=
-for machine in $machines; do
-    gcc=${machine%%:*} rest=${machine#*:}
-    command -v "$gcc-gcc" >/dev/null ||
-        packages="$packages gcc-$gcc libc6-dev-${rest%%:*}-cross"
-done
-command -v qemu-arm >/dev/null || packages="$packages qemu-user"
-command -v musl-gcc >/dev/null || packages="$packages musl-tools"
 mkdir -p $out/include
-if [ -n "$packages" ]; then
-    echo "Installing missing packages with apt-get:$packages"
-    # shellcheck disable=SC2086 # a list of words
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-        --no-install-recommends $packages; } >$out/deps.log 2>&1 || { cat $out/deps.log; exit 1; }
-fi
-
 # The libraries of a foreign architecture, into a folder here: as packages of this system they would
 # need that architecture added to it, and one index that cannot be had breaks apt-get for good.
 fetch() { # ARCHITECTURE
