@@ -122,6 +122,7 @@ test:
 	@sh tests/examples.sh build
 	@sh tests/texts.sh
 	@sh tests/missing.sh
+	@python3 tests/readme.py build
 	@python3 tests/states.py
 	@sh tests/install.sh
 	@$(FILES) -s docs
