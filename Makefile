@@ -12,7 +12,9 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
-BOTS = build/quick_start build/echo_bot build/commands build/post build/pages
+BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/loops/epoll
+# These need a library more.
+GUESTS = build/loops/libuv build/loops/glib
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
@@ -52,27 +54,38 @@ deps:
 	@$(INSTALL) $(THINGS)
 	@echo 'all there is'
 
-THINGS = build sandbox test install docs size interop valgrind strace bench fuzz lint cross
-build/.build build/.sandbox build/.test: tests/deps.sh
+THINGS = build libuv glib sandbox test install docs size interop valgrind strace bench fuzz lint cross
+build/.build build/.libuv build/.glib build/.sandbox build/.test: tests/deps.sh
 	@mkdir -p build
 	@thing=$(@F); CC='$(CC)' sh tests/deps.sh --check $${thing#.}
 	@touch $@
 
 # Examples ----------------------------------------------------------------------------------------
 
-EXAMPLES = $(BOTS) build/sandbox build/certs/ca.pem
+EXAMPLES = $(BOTS) $(GUESTS) build/sandbox build/certs/ca.pem
 
 examples:
-	@$(INSTALL) build sandbox
+	@$(INSTALL) build libuv glib sandbox
 	@$(FILES) $(EXAMPLES)
 
 $(BOTS): rtm.h build/.build
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/$(@F).c -o $@ $(LIBS)
+	@mkdir -p build/loops
+	$(CC) -std=c99 $(WARN) $(CFLAGS) $(@:build/%=examples/%).c -o $@ $(LIBS)
 build/quick_start: examples/quick_start.c
 build/echo_bot: examples/echo_bot.c
 build/commands: examples/commands.c
 build/post: examples/post.c
 build/pages: examples/pages.c
+build/loops/epoll: examples/loops/epoll.c
+
+build/loops/libuv: examples/loops/libuv.c rtm.h build/.libuv
+	@mkdir -p build/loops
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/loops/libuv.c -o $@ $(LIBS) -luv
+
+build/loops/glib: examples/loops/glib.c rtm.h build/.glib
+	@mkdir -p build/loops
+	$(CC) -std=c99 $(WARN) $(CFLAGS) $$(pkg-config --cflags glib-2.0) examples/loops/glib.c -o $@ \
+		$(LIBS) $$(pkg-config --libs glib-2.0)
 
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
@@ -109,7 +122,7 @@ valgrind:
 FUZZ = http ws json walk redact url config pem session
 
 test:
-	@$(INSTALL) build sandbox test install docs
+	@$(INSTALL) build libuv glib sandbox test install docs
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
 	@sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
 	@$(FILES) -s replay

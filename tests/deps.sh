@@ -11,6 +11,9 @@ build     command ${CC:-cc}          $compiler         gcc         gcc          
 build     header stdio.h             libc6-dev         musl-dev    glibc-devel       glibc      -
 build     header bearssl.h           libbearssl-dev    bearssl-dev -                 bearssl    -
 build     header jsmn.h              libjsmn-dev       -           jsmn-devel        jsmn       jsmn
+libuv     header uv.h                libuv1-dev        libuv-dev   libuv-devel       libuv      libuv
+glib      package glib-2.0           libglib2.0-dev    glib-dev    glib2-devel       glib2      glib
+glib      command pkg-config         pkg-config        pkgconf     pkgconf-pkg-config pkgconf   pkgconf
 sandbox   header libwebsockets.h     libwebsockets-dev libwebsockets-dev libwebsockets-devel libwebsockets libwebsockets
 sandbox   header openssl/ssl.h       libssl-dev        openssl-dev openssl-devel     openssl    openssl
 sandbox   header cjson/cJSON.h       libcjson-dev      cjson-dev   cjson-devel       cjson      cjson
@@ -63,6 +66,7 @@ there() { # PROBE...
     case $1 in
     command) command -v "$2" ;;
     header) printf '#include <%s>\n' "$2" | ${CC:-cc} -E - ;;
+    package) pkg-config --exists "$2" ;;
     file) [ -e "$2" ] ;;
     sanitizer) echo 'int main(void) { return 0; }' |
         ${CC:-cc} -fsanitize=address,undefined -x c -o /dev/null - ;;

@@ -32,14 +32,16 @@ stop() {
     wait "$sandbox" || :
     sandbox=
 }
-sees() { # TEXT: the sandbox has printed it, or will within 5 s
+said() { # FILE TEXT [COUNT]: it stands in the file, or will within 5 s; on so many lines
     n=0
-    until grep -qF -- "$1" "$dir/sandbox"; do
+    until [ "$(grep -cF -- "$2" "$dir/$1")" -ge "${3:-1}" ]; do
         n=$((n + 1))
-        [ $n -lt 50 ] || fail "the sandbox has not seen: $1"
+        [ $n -lt 50 ] || fail "$1 does not say: $2"
         sleep 0.1
     done
 }
+sees() { said sandbox "$@"; }   # the sandbox prints it
+prints() { said out "$@"; }     # the example does
 ends() { # CODE TEXT COMMAND...: it exits with CODE and says TEXT
     code=$1 text=$2 ended=0
     shift 2

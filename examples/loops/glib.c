@@ -1,0 +1,85 @@
+/* A bot in GLib's main loop, as GTK programs and system services have one: a source of its own. It
+ * answers "uptime"; Ctrl-C ends it.
+ *
+ * Build:  cc examples/loops/glib.c -o gbot -lbearssl $(pkg-config --cflags --libs glib-2.0)
+ * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./gbot
+ */
+#define RTM_IMPLEMENTATION
+#include "../rtm.h"
+#include <glib-unix.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct bot_source {
+    GSource source;
+    rtm_client *bot;
+    gpointer descriptor;
+    GMainLoop *loop;
+    int result; /* why it has ended */
+} bot_source;
+
+/* Before each wait of the loop: how long it may be. */
+static gboolean bot_prepare(GSource *source, gint *timeout) {
+    *timeout = rtm_timeout_ms(((bot_source *)source)->bot);
+    return *timeout == 0;
+}
+
+/* After it: whether there is something to do. */
+static gboolean bot_check(GSource *source) {
+    bot_source *it = (bot_source *)source;
+    return g_source_query_unix_fd(source, it->descriptor) || rtm_timeout_ms(it->bot) == 0;
+}
+
+static gboolean bot_dispatch(GSource *source, GSourceFunc callback, gpointer data) {
+    bot_source *it = (bot_source *)source;
+    (void)callback, (void)data;
+    it->result = rtm_poll(it->bot, 0);
+    if (it->result >= 0) return G_SOURCE_CONTINUE;
+    g_main_loop_quit(it->loop); /* a program with more in its loop would go on without the bot */
+    return G_SOURCE_REMOVE;
+}
+
+static GSourceFuncs functions = { bot_prepare, bot_check, bot_dispatch, NULL, NULL, NULL };
+
+static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+    char channel[32], answer[64];
+    (void)user;
+    if (!rtm_json_equals(rtm_json_get(event->data, "text"), "uptime")) return;
+    rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
+    snprintf(answer, sizeof answer, "up %d minutes", (int)(g_get_monotonic_time() / 60000000));
+    rtm_send_message(bot, channel, answer);
+}
+
+static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
+    (void)bot, (void)user;
+    g_printerr("gbot: %s\n", event->detail);
+}
+
+static gboolean on_signal(gpointer bot) {
+    rtm_stop(bot); /* makes its descriptor readable */
+    return G_SOURCE_CONTINUE;
+}
+
+int main(void) {
+    static const rtm_handler handlers[] = { { "message", on_message, NULL },
+                                            { "error", on_error, NULL }, { NULL, NULL, NULL } };
+    rtm_config config = { .token = getenv("SLACK_API_TOKEN"),
+                          .app_token = getenv("SLACK_APP_TOKEN"),
+                          .base_url = getenv("SLACK_API_URL"), .handlers = handlers };
+    GSource *source = g_source_new(&functions, sizeof(bot_source));
+    bot_source *it = (bot_source *)source;
+    it->loop = g_main_loop_new(NULL, FALSE);
+    it->result = rtm_create(&config, &it->bot);
+    if (it->result == RTM_OK) {
+        it->descriptor = g_source_add_unix_fd(source, rtm_fd(it->bot), G_IO_IN);
+        g_source_attach(source, NULL);
+        g_unix_signal_add(SIGINT, on_signal, it->bot);
+        g_main_loop_run(it->loop);
+    }
+    int stopped = it->result == RTM_E_STOPPED;
+    if (!stopped) g_printerr("gbot: %s\n", rtm_error_detail(it->bot));
+    rtm_destroy(it->bot);
+    g_main_loop_unref(it->loop);
+    g_source_unref(source);
+    return !stopped;
+}
