@@ -1,11 +1,11 @@
 # loops: each answers in its loop, comes back after a drop, and says why where it is refused; a signal
 # is a clean end
-for name in libuv glib; do
-    case $name in
+for library in libuv glib; do
+    case $library in
     libuv) asks=ticks answers='ticks so far' ;;
     glib) asks=uptime answers=minutes ;;
     esac
-    program=$build/loops/$name
+    program=$build/loops/$library
     start
     "$program" >"$dir/out" 2>&1 &
     bot=$!
