@@ -11,7 +11,7 @@ DESTDIR =
 WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
-SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson
+SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
 BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/loops/epoll
 # These need a library more.
 GUESTS = build/loops/libuv build/loops/glib
@@ -90,7 +90,7 @@ build/loops/glib: examples/loops/glib.c rtm.h build/.glib
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
-	examples/sandbox/text.c
+	examples/sandbox/text.c examples/sandbox/terminal.c
 
 build/sandbox: $(SANDBOX) examples/sandbox/sandbox.h build/.sandbox
 	$(CC) -std=gnu99 $(WARN) $(CFLAGS) $(SANDBOX) -o $@ $(SANDBOX_LIBS)
@@ -129,6 +129,7 @@ test:
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
 	@python3 tests/sandbox.py build
+	@sh tests/terminal.sh build
 	@CC='$(CC)' sh tests/compile/run.sh
 	@python3 tests/stack.py $(STACK_CC)
 	@sh tests/parity.sh

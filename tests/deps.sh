@@ -17,6 +17,7 @@ glib      command pkg-config         pkg-config        pkgconf     pkgconf-pkg-c
 sandbox   header libwebsockets.h     libwebsockets-dev libwebsockets-dev libwebsockets-devel libwebsockets libwebsockets
 sandbox   header openssl/ssl.h       libssl-dev        openssl-dev openssl-devel     openssl    openssl
 sandbox   header cjson/cJSON.h       libcjson-dev      cjson-dev   cjson-devel       cjson      cjson
+sandbox   header histedit.h          libedit-dev       libedit-dev libedit-devel     libedit    libedit
 sandbox   command openssl            openssl           openssl     openssl           openssl    openssl
 test      header cmocka.h            libcmocka-dev     cmocka-dev  libcmocka-devel   cmocka     cmocka
 test      header uv.h                libuv1-dev        libuv-dev   libuv-devel       libuv      libuv
@@ -24,6 +25,7 @@ test      header openssl/ssl.h       libssl-dev        openssl-dev openssl-devel
 test      command g++                g++               g++         gcc-c++           gcc        gcc
 test      command tinyproxy          tinyproxy-bin     tinyproxy   tinyproxy         tinyproxy  tinyproxy
 test      command python3            python3           python3     python3           python     python
+test      command tmux               tmux              tmux        tmux              tmux       tmux
 test      sanitizer                  $runtime          -           libasan           -          -
 size      command python3            python3           python3     python3           python     python
 install   command pkg-config         pkg-config        pkgconf     pkgconf-pkg-config pkgconf   pkgconf

@@ -300,6 +300,7 @@ COMMAND(cmd_expect) {
         return DONE;
     }
     warn("/expect %s: the bot has not said this within %d s", args, EXPECT_SECONDS);
+    if (input.is_person) return DONE;
     box.status = 1;
     box.done = true;
     return DONE;
@@ -361,7 +362,7 @@ static const struct command {
     { "mute", "", "read and answer nothing, not even PINGs", false, cmd_mute },
     { "unmute", "", "undo /mute", false, cmd_unmute },
     { "wait", "", "wait until a bot is connected", true, cmd_wait },
-    { "expect", "TEXT", "wait for TEXT from the bot, or exit 1 after 10 s", false, cmd_expect },
+    { "expect", "TEXT", "wait 10 s for TEXT from the bot; else a script exits with 1", false, cmd_expect },
     { "sleep", "MS", "wait so many milliseconds", false, cmd_sleep },
     { "later", "SECONDS", "let Slack's clock jump: limits, retries, PINGs", false, cmd_later },
     { "help", "", "this list", false, cmd_help },
@@ -374,6 +375,19 @@ COMMAND(cmd_help) {
         say("sandbox", "  /%s %-*s %s", c->name, 22 - (int)strlen(c->name), c->args, c->help);
     say("sandbox", "An incoming webhook is any URL below %s", own_url("services", ""));
     return DONE;
+}
+
+/* What all commands that begin so have in common behind it. */
+void complete_command(const char *start, size_t size, char *rest, size_t room) {
+    const char *first = NULL;
+    for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++) {
+        size_t same = 0;
+        if (strncmp(c->name, start, size) != 0) continue;
+        if (!first) snprintf(rest, room, "%s", c->name + size);
+        while (rest[same] && rest[same] == c->name[size + same]) same++;
+        rest[same] = '\0';
+        first = c->name;
+    }
 }
 
 static enum verdict execute(const char *line) {
@@ -404,6 +418,21 @@ int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *use
     return 0;
 }
 
+/* As read(): from the file, or where a person types a key's worth, and the line when it is whole. */
+static ssize_t take(char *to, size_t size) {
+    bool end;
+    if (!input.by_hand) return read(input.fd, to, size);
+    char *line = edit_line(&end);
+    errno = EAGAIN;
+    if (!line) return end ? 0 : -1;
+    size_t length = strlen(line);
+    if (length > size) length = size;
+    memcpy(to, line, length);
+    to[length - 1] = '\n';
+    free(line);
+    return (ssize_t)length;
+}
+
 static void read_more(void) {
     enum { PIECE = 16384 };
     if (input.start) memmove(input.data, input.data + input.start, input.size);
@@ -412,7 +441,7 @@ static void read_more(void) {
         input.room = 2 * input.room + PIECE;
         input.data = need(realloc(input.data, input.room));
     }
-    ssize_t got = read(input.fd, input.data + input.size, PIECE);
+    ssize_t got = take(input.data + input.size, PIECE);
     if (got > 0) input.size += (size_t)got;
     else if (got == 0 || (errno != EAGAIN && errno != EINTR)) input.eof = true;
     input.readable = false;
@@ -445,6 +474,7 @@ void finish_line(void) {
 
 /* Carries out as many lines as can be; called after every turn of the event loop. */
 void advance(void) {
+    if (input.by_hand && input.readable) read_more(); /* also while a line waits */
     while (!box.done && (work.line || (work.line = next_line()))) {
         enum verdict verdict = execute(work.line);
         if (verdict == AGAIN) break;
@@ -475,8 +505,9 @@ bool open_input(void) {
         warn("cannot read %s: %s", options.script ? options.script : "stdin", strerror(errno));
         return false;
     }
+    input.is_person = !options.script && isatty(input.fd);
     input.hangs_up = !options.script && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) ||
-                                         isatty(input.fd));
+                                         input.is_person);
     return true;
 }
 
@@ -485,6 +516,7 @@ void watch_input(void) {
     lws_sock_file_fd_type copy = { .filefd = dup(input.fd) };
     input.wsi = lws_adopt_descriptor_vhost(box.vhost, LWS_ADOPT_RAW_FILE_DESC, copy, "input", NULL);
     input.gone = !input.wsi;
+    input.by_hand = input.is_person && open_terminal();
     /* lws has made it non-blocking, and with it the terminal, which stdout shares. */
     fcntl(input.fd, F_SETFL, flags);
 }

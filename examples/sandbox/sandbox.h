@@ -122,6 +122,7 @@ struct input { /* stdin or the script */
     char *data;
     size_t start, size, room;
     bool readable, eof, gone, hangs_up;
+    bool is_person, by_hand; /* at a terminal; with the line editor */
 };
 
 struct seen { /* a message of the bot, for /expect */
@@ -148,6 +149,14 @@ const char *new_ts(void);
 lws_usec_t now(void);
 void note_seen(const char *text);
 void drop_seen(void);
+
+/* terminal.c */
+const char *colour_of(FILE *to, const char *actor);
+void hide_line(void);
+void show_line(void);
+bool open_terminal(void);
+char *edit_line(bool *eof);
+void close_terminal(void);
 
 /* conn.c */
 #define EACH_BOT(conn) (struct conn *conn = box.conns; conn; conn = conn->next) if (is_bot(conn))
@@ -230,6 +239,7 @@ bool last_number(char *args, long least, long most, long *result);
 bool open_input(void);
 void watch_input(void);
 void finish_line(void);
+void complete_command(const char *start, size_t size, char *rest, size_t room);
 int on_input(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size);
 
 /* server.c */

@@ -126,6 +126,7 @@ int serve(void) {
     }
     signal(SIGINT, SIG_IGN); /* on_signal() would use the context */
     signal(SIGTERM, SIG_IGN);
+    close_terminal();
     finish_line();
     options.quiet = true; /* the connections that end now are no news */
     lws_context_destroy(box.context);

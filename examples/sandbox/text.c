@@ -42,9 +42,12 @@ void put_line(FILE *to, const char *actor, const char *format, ...) {
     va_start(values, format);
     if (vasprintf(&line, format, values) < 0) abort();
     va_end(values);
-    fprintf(to, "%-7s | ", actor);
+    const char *colour = colour_of(to, actor);
+    hide_line();
+    fprintf(to, "%s%-7s |%s ", colour, actor, *colour ? "\033[0m" : "");
     put_escaped(to, line, false);
     putc('\n', to);
+    show_line();
     if (options.transcript) {
         fprintf(options.transcript, "%-7s | ", actor);
         put_escaped(options.transcript, line, false);
