@@ -36,6 +36,8 @@ docs      command doxygen            doxygen           doxygen     doxygen      
 docs      command python3            python3           python3     python3           python     python
 interop   command node               nodejs            nodejs      nodejs            nodejs     node
 interop   command npm                npm               npm         npm               npm        node
+interop   command go                 golang-go         go          golang            go         go
+interop   file $go/slack-go/slack    golang-github-slack-go-slack-dev - -            -          -
 valgrind  command valgrind           valgrind          valgrind    valgrind          valgrind   -
 strace    command strace             strace            strace      strace            strace     -
 bench     command valgrind           valgrind          valgrind    valgrind          valgrind   -

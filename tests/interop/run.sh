@@ -7,15 +7,9 @@
 #           hear the same, and the sandbox's log says the same of both. Headers may differ: listed
 #   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
 #           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
-#   peers   Slack's own libraries against the sandbox: they find it to be Slack
+#   peers   Slack's own libraries and slack-go against the sandbox: they find it to be Slack
 set -eu
 here=$(dirname "$0") build=build out=build/interop
-for program in node npm; do
-    command -v $program >/dev/null || {
-        echo "interop: $program is missing; install it (Debian: apt install nodejs npm)" >&2
-        exit 1
-    }
-done
 mkdir -p $out
 cp "$here"/*.js "$here"/*.mjs "$here/calls.txt" $out/
 # What is current of Slack's libraries wants Node 20.
@@ -24,6 +18,8 @@ else mode=2 bolt=4; fi
 [ -d $out/node_modules/@slack/bolt ] && [ -d $out/node_modules/@slack/rtm-api ] ||
     (cd $out && npm install --silent --no-save --no-audit --no-fund --prefix . ws@8 \
         @slack/web-api@7 @slack/rtm-api@7 @slack/socket-mode@$mode @slack/bolt@$bolt)
+(cd "$here/slack_go" && GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode \
+    GOCACHE="$OLDPWD/$out/gocache" go build -o "$OLDPWD/$out/slack_go" .)
 
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy
 export SSL_CERT_FILE=$build/certs/ca.pem NODE_EXTRA_CA_CERTS=$build/certs/ca.pem
@@ -142,4 +138,5 @@ pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
     node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
     node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
     node $out/sandbox_peers.mjs $pair $build/sandbox || fail "the sandbox and Slack's libraries"
+    $out/slack_go $pair $build/sandbox || fail "the sandbox and slack-go"
 }
