@@ -137,6 +137,7 @@ test:
 	@sh tests/texts.sh
 	@sh tests/missing.sh
 	@python3 tests/readme.py build
+	@python3 tests/picture.py build
 	@python3 tests/states.py
 	@sh tests/install.sh
 	@$(FILES) -s docs
