@@ -12,7 +12,8 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
-BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/loops/epoll
+BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/tail \
+	build/loops/epoll
 # These need a library more.
 GUESTS = build/loops/libuv build/loops/glib
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
@@ -76,6 +77,7 @@ build/echo_bot: examples/echo_bot.c
 build/commands: examples/commands.c
 build/post: examples/post.c
 build/pages: examples/pages.c
+build/tail: examples/tail.c
 build/loops/epoll: examples/loops/epoll.c
 
 build/loops/libuv: examples/loops/libuv.c rtm.h build/.libuv

@@ -256,6 +256,7 @@ static char *page_of(struct call *call, const char *thread) {
     cJSON *some = need(cJSON_CreateArray());
     cJSON_ArrayForEach(message, messages_of(ARG("channel"))) {
         const char *ts = member(message, "ts"), *top = member(message, "thread_ts");
+        if (strcmp(ts, ARG("oldest")) <= 0) continue; /* time stamps are of one length */
         if (thread ? !strcmp(ts, thread) || !strcmp(top, thread) : !*top || !strcmp(ts, top))
             cJSON_AddItemReferenceToArray(some, (cJSON *)(uintptr_t)message);
     }
