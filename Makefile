@@ -12,7 +12,7 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
-BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/tail \
+BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/tail build/alert \
 	build/loops/epoll
 # These need a library more.
 GUESTS = build/loops/libuv build/loops/glib
@@ -78,6 +78,7 @@ build/commands: examples/commands.c
 build/post: examples/post.c
 build/pages: examples/pages.c
 build/tail: examples/tail.c
+build/alert: examples/alert.c
 build/loops/epoll: examples/loops/epoll.c
 
 build/loops/libuv: examples/loops/libuv.c rtm.h build/.libuv
