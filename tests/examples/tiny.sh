@@ -1,0 +1,60 @@
+# tiny: no heap of rtm.h's, however often sessions end; what is too long is skipped; a pool that is too
+# small is an error and no more; the clock; the roots
+sed -n 's/^"\(.*\)\\n"$/\1/p' examples/tiny_roots.h >"$dir/roots.pem"
+grep -q CERTIFICATE "$dir/roots.pem" || fail 'tiny: there are roots'
+mozilla=/usr/share/ca-certificates/mozilla # where ca-certificates is installed
+[ ! -d $mozilla ] || cat $mozilla/ISRG_Root_X1.crt $mozilla/DigiCert_Global_Root_G2.crt |
+    cmp -s - "$dir/roots.pem" || fail 'tiny: the roots are those of Mozilla'
+sed 's/^/"/; s/$/\\n"/' "$build/certs/ca.pem" >"$dir/roots.h"
+issued=$(date -d "$(openssl x509 -in "$build/certs/server.pem" -noout -startdate | cut -d= -f2)" +%s)
+# The clock stands in 1970. What rtm.h takes by malloc() or realloc() ends the program; calloc() is
+# there for a lookup alone.
+cat >"$dir/wrap.c" <<'END'
+#include <stdlib.h>
+#include <time.h>
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size) {
+    if (count != 1 || size > 508) abort();
+    return __real_calloc(count, size);
+}
+void *__wrap_malloc(size_t size) { (void)size; abort(); }
+void *__wrap_realloc(void *block, size_t size) { (void)block; (void)size; abort(); }
+time_t __wrap_time(time_t *now) { (void)now; return 1000; }
+END
+tiny() { # NAME OPTION...
+    variant=$1
+    shift
+    ${CC:-cc} -std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I. \
+        -DROOTS="\"$dir/roots.h\"" -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=time "$@" \
+        examples/tiny.c "$dir/wrap.c" -o "$dir/$variant" -lbearssl || fail "tiny $*"
+}
+tiny tiny -DBUILD_TIME="$issued"
+tiny old -DBUILD_TIME="($issued - 1)"
+tiny small -DBUILD_TIME="$issued" -DPOOL=24576
+tiny none -DBUILD_TIME="$issued" -DPOOL=2048
+
+for app in '' xapp-sandbox; do
+    start
+    if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
+    "$dir/tiny" >"$dir/out" 2>&1 &
+    bot=$!
+    long=$(repeat 9000 a)
+    printf '%s\n' /wait status '/expect bytes in use' "$long" /drop status '/expect bytes in use' \
+        /drop status '/expect bytes in use' >&3
+    sees '/expect bytes in use: seen' 3
+    kill $bot
+    wait $bot || fail "tiny ends with $?"
+    bot=
+    prints '8192' # it says what it skipped
+    grep -E '^tiny: [0-9]+ of 81920 bytes were in use at most$' "$dir/out" >/dev/null || fail 'tiny: the most'
+done
+for variant in old small; do
+    start
+    "$dir/$variant" >"$dir/out" 2>&1 &
+    bot=$!
+    case $variant in old) prints 'certificate outside its dates' ;; small) prints 'out of memory' ;; esac
+    kill $bot
+    wait $bot || fail "tiny $variant ends with $?"
+    bot=
+done
+ends 1 'of 2048 bytes were in use at most' "$dir/none"
