@@ -3,6 +3,7 @@
 .SUFFIXES:
 
 CC = cc
+CXX = c++
 CFLAGS = -O2 -g
 PREFIX = /usr/local
 DESTDIR =
@@ -13,9 +14,9 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fram
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
 BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/tail build/alert \
-	build/loops/epoll
-# These need a library more.
-GUESTS = build/loops/libuv build/loops/glib
+	build/tiny build/loops/epoll
+# These need a library or a compiler more.
+GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/bot
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
@@ -48,15 +49,15 @@ help:
 
 # A target with a name installs what it needs, and says so first; a file's rule only names what is
 # missing and the command that installs it.
-INSTALL = CC='$(CC)' sh tests/deps.sh
+INSTALL = CC='$(CC)' CXX='$(CXX)' sh tests/deps.sh
 FILES = $(MAKE) --no-print-directory
 
 deps:
 	@$(INSTALL) $(THINGS)
 	@echo 'all there is'
 
-THINGS = build libuv glib sandbox test install docs size interop valgrind strace bench fuzz lint cross
-build/.build build/.libuv build/.glib build/.sandbox build/.test: tests/deps.sh
+THINGS = build libuv glib mqtt c++ sandbox test install docs size interop valgrind strace bench fuzz lint cross
+build/.build build/.libuv build/.glib build/.mqtt build/.c++ build/.sandbox build/.test: tests/deps.sh
 	@mkdir -p build
 	@thing=$(@F); CC='$(CC)' sh tests/deps.sh --check $${thing#.}
 	@touch $@
@@ -66,7 +67,7 @@ build/.build build/.libuv build/.glib build/.sandbox build/.test: tests/deps.sh
 EXAMPLES = $(BOTS) $(GUESTS) build/sandbox build/certs/ca.pem
 
 examples:
-	@$(INSTALL) build libuv glib sandbox
+	@$(INSTALL) build libuv glib mqtt c++ sandbox
 	@$(FILES) $(EXAMPLES)
 
 $(BOTS): rtm.h build/.build
@@ -79,6 +80,7 @@ build/post: examples/post.c
 build/pages: examples/pages.c
 build/tail: examples/tail.c
 build/alert: examples/alert.c
+build/tiny: examples/tiny.c examples/tiny_roots.h
 build/loops/epoll: examples/loops/epoll.c
 
 build/loops/libuv: examples/loops/libuv.c rtm.h build/.libuv
@@ -89,6 +91,13 @@ build/loops/glib: examples/loops/glib.c rtm.h build/.glib
 	@mkdir -p build/loops
 	$(CC) -std=c99 $(WARN) $(CFLAGS) $$(pkg-config --cflags glib-2.0) examples/loops/glib.c -o $@ \
 		$(LIBS) $$(pkg-config --libs glib-2.0)
+
+build/mqtt_bridge: examples/mqtt_bridge.c rtm.h build/.mqtt
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/mqtt_bridge.c -o $@ $(LIBS) -lmosquitto
+
+build/bot: examples/bot.cc rtm.h build/.build build/.c++
+	$(CC) -std=c99 $(WARN) $(CFLAGS) -c -x c -DRTM_IMPLEMENTATION rtm.h -o build/rtm.o
+	$(CXX) -std=c++17 $(WARN) $(CFLAGS) -I. examples/bot.cc build/rtm.o -o $@ $(LIBS)
 
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
@@ -125,7 +134,7 @@ valgrind:
 FUZZ = http ws json walk redact url config pem session
 
 test:
-	@$(INSTALL) build libuv glib sandbox test install docs
+	@$(INSTALL) build libuv glib mqtt c++ sandbox test install docs
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
 	@sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
 	@$(FILES) -s replay

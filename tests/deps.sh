@@ -4,6 +4,7 @@
 # names what is missing and the command that installs it, and fails. What is there already is left
 # alone, whoever installed it.
 set -eu
+PATH=$PATH:/usr/sbin # where Debian has some, and not everybody looks
 
 # thing   probe                      apt               apk         dnf               pacman     brew
 packages() { cat <<END
@@ -14,6 +15,8 @@ build     header jsmn.h              libjsmn-dev       -           jsmn-devel   
 libuv     header uv.h                libuv1-dev        libuv-dev   libuv-devel       libuv      libuv
 glib      package glib-2.0           libglib2.0-dev    glib-dev    glib2-devel       glib2      glib
 glib      command pkg-config         pkg-config        pkgconf     pkgconf-pkg-config pkgconf   pkgconf
+mqtt      header mosquitto.h         libmosquitto-dev  mosquitto-dev mosquitto-devel mosquitto  mosquitto
+c++       command ${CXX:-c++}        g++               g++         gcc-c++           gcc        gcc
 sandbox   header libwebsockets.h     libwebsockets-dev libwebsockets-dev libwebsockets-devel libwebsockets libwebsockets
 sandbox   header openssl/ssl.h       libssl-dev        openssl-dev openssl-devel     openssl    openssl
 sandbox   header cjson/cJSON.h       libcjson-dev      cjson-dev   cjson-devel       cjson      cjson
@@ -25,6 +28,8 @@ test      header openssl/ssl.h       libssl-dev        openssl-dev openssl-devel
 test      command g++                g++               g++         gcc-c++           gcc        gcc
 test      command tinyproxy          tinyproxy-bin     tinyproxy   tinyproxy         tinyproxy  tinyproxy
 test      command python3            python3           python3     python3           python     python
+test      command mosquitto          mosquitto         mosquitto   mosquitto         mosquitto  mosquitto
+test      command mosquitto_pub      mosquitto-clients mosquitto-clients mosquitto   mosquitto  mosquitto
 test      command tmux               tmux              tmux        tmux              tmux       tmux
 test      sanitizer                  $runtime          -           libasan           -          -
 size      command python3            python3           python3     python3           python     python
