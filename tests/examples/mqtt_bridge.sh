@@ -1,0 +1,106 @@
+# mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle, and
+# nothing is lost while Slack or the broker is away
+PATH=$PATH:/usr/sbin # mosquitto is there
+broker= listener=
+trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done; rm -rf "$dir"' EXIT
+port=$(python3 -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
+mkdir "$dir/kept"
+printf '%s\n' "listener $port 127.0.0.1" 'persistence true' "persistence_location $dir/kept/" \
+    'allow_anonymous false' "password_file $dir/passwords" "user $(id -un)" >"$dir/conf"
+mosquitto_passwd -b -c "$dir/passwords" user secret 2>/dev/null
+chmod 600 "$dir/passwords"
+listens() { # until the broker takes connections
+    n=0
+    until mosquitto_pub -p "$port" -u user -P secret -t up -m 1 2>/dev/null; do
+        n=$((n + 1))
+        [ $n -lt 50 ] || fail "mosquitto: $(tail -n 3 "$dir/broker")"
+        sleep 0.1
+    done
+}
+broker() { # starts
+    mosquitto -c "$dir/conf" >>"$dir/broker" 2>&1 &
+    broker=$!
+    listens
+}
+away() { kill "$broker"; wait "$broker" || :; broker=; }
+publish() { mosquitto_pub -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
+broker
+# It comes back by itself, as the bridge does, and the broker remembers it.
+mosquitto_sub -p "$port" -u user -P secret -i listener -c -q 1 -t said >>"$dir/said" 2>&1 &
+listener=$!
+export MQTT_PORT="$port" MQTT_USER=user MQTT_PASSWORD=secret
+publish -r -t alarm/old -m retained
+for app in '' xapp-sandbox; do
+    start
+    if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
+    : >"$dir/said"
+    "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+    bot=$!
+    printf '%s\n' /wait 'first & <b> é' 'a &amp;lt; &lt;b&gt; &amp &quot;' >&3
+    said said 'first & <b> é'
+    said said 'a &lt; <b> &amp &quot;'
+    publish -t alarm/door -m '1 & 2 < 3 é'
+    sees 'posted: alarm/door: 1 &amp; 2 &lt; 3 é'
+    publish -t other -m elsewhere
+    printf '\377' | publish -t alarm/bytes -s
+    publish -t alarm/long -m "$(repeat 4000 x)"
+    prints 'not UTF-8'
+    prints 'too long'
+    printf '%s\n' '/ratelimit chat.postMessage 1' >&3 # they wait, in their order
+    sees '/ratelimit: chat.postMessage'
+    seq 40 | sed 's/.*/number &./' | publish -t alarm/many -l
+    sees 'posted: alarm/many: number 40.'
+    grep -o 'number [0-9]*' "$dir/sandbox" >"$dir/order"
+    seq 40 | sed 's/.*/number &/' | cmp -s - "$dir/order" || fail 'mqtt_bridge: the order'
+
+    # the broker is away, and then back
+    away
+    printf 'nobody listens\n' >&3
+    sees 'human   | nobody listens'
+    broker
+    said said 'nobody listens'
+    publish -t alarm/door -m 'after the broker'
+    sees 'posted: alarm/door: after the broker'
+
+    # Slack is away: the broker keeps what comes
+    printf '%s\n' '/refuse 503 1' /drop >&3
+    prints 'HTTP status 503'
+    publish -t alarm/door -m 'after the drop'
+    sleep 2 # until the next attempt
+    sees 'posted: alarm/door: after the drop'
+
+    # the Web API alone fails: once more
+    printf '%s\n' '/http 500' 'it fails' >&3
+    said said 'it fails'
+    publish -t alarm/door -m 'after the failure'
+    prints 'HTTP status 500'
+    sleep 2 # the example's pause
+    sees 'posted: alarm/door: after the failure'
+
+    kill $bot
+    wait $bot || fail "mqtt_bridge ends with $?"
+    bot=
+    grep -q 'retained\|elsewhere' "$dir/sandbox" && fail 'mqtt_bridge: what is not for Slack'
+    [ "$(wc -l <"$dir/said")" = 4 ] || fail 'mqtt_bridge: each once, and no circle'
+done
+publish -t alarm/door -m 'before the start' # it has subscribed: the broker remembers
+start
+unset SLACK_APP_TOKEN
+"$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+bot=$!
+sees 'posted: alarm/door: before the start'
+kill $bot
+wait $bot || fail "mqtt_bridge ends with $?"
+bot=
+MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+bot=$!
+prints 'Connection Refused'
+kill $bot
+wait $bot || fail "mqtt_bridge ends with $?"
+bot=
+ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#'
+ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#' alarm/said
+ends 1 'token: it is empty' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a b
+ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/mqtt_bridge" C1 a b
+kill $listener
+away
