@@ -136,7 +136,9 @@ FUZZ = http ws json walk redact url config pem session
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install docs
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
-	@sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
+	@rm -f build/test/sentences
+	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
+	@python3 tests/errors.py build/test/sentences
 	@$(FILES) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
@@ -157,7 +159,7 @@ test:
 # gcc alone can draw its call graph.
 STACK_CC = gcc
 HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
-	tests/sockets.h tests/states.h tests/ca.h
+	tests/sockets.h tests/states.h tests/ca.h tests/sentences.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.

@@ -3302,8 +3302,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
                 if (conn->http.body_size > exchange->limit - exchange->body.size)
-                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "response of %s is larger than "
-                                     "max_message", conn->peer.host);
+                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "the response of %s is larger "
+                                     "than max_message: raise it", conn->peer.host);
                 rtmi_buf_add(&exchange->body, conn->http.body, conn->http.body_size);
                 if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
@@ -3693,7 +3693,7 @@ static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, in
     size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
     if (session->ws.close_sent) return RTM_OK;
     if (conn->out.size - conn->out_at + size > limit)
-        return rtmi_fail(&client->error, RTM_E_AGAIN, "the send buffer is full");
+        return rtmi_fail(&client->error, RTM_E_AGAIN, "64 KiB wait for the socket: send later");
     if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
     rtmi_conn_compact(conn);
     if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
@@ -3724,7 +3724,7 @@ static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code)
 
 static rtm_result rtmi_unanswered_add(rtm_client *client, rtmi_session *session, int id) {
     if (session->unanswered_count == RTMI_UNANSWERED)
-        return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages await an answer",
+        return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages await an answer: send later",
                          RTMI_UNANSWERED);
     void *grown = rtmi_grow(session->unanswered, session->unanswered_count,
                             &session->unanswered_capacity, sizeof *session->unanswered);
@@ -3750,7 +3750,8 @@ static int rtmi_next_id(const rtm_client *client) {
 }
 
 static rtm_result rtmi_not_connected(rtm_client *client) {
-    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "not connected");
+    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
+                     "no session is open: send after the `open` event");
 }
 
 static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
@@ -5494,7 +5495,8 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, int message
     if (result != RTM_OK) return result;
     if (request->size > most) result = rtmi_request_too_big(client, request->size);
     else if (queue->size > most - request->size)
-        result = rtmi_fail(&client->error, RTM_E_AGAIN, "max_queue bytes of requests wait already");
+        result = rtmi_fail(&client->error, RTM_E_AGAIN,
+                           "max_queue bytes of requests wait already: submit later, or raise it");
     if (result != RTM_OK) {
         rtmi_free(request, request->size);
         return result;
@@ -5736,7 +5738,8 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
     if (!client) return RTM_E_ARGUMENT;
     rtmi_handler *handler = NULL;
     if (type && callback) handler = rtmi_find_handler(client, type, callback, user);
-    if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "no such handler");
+    if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT,
+                                   "no handler has this type, callback and user");
     handler->callback = NULL;
     client->handlers_removed = true;
     if (!client->polling) rtmi_sweep_handlers(client);

@@ -33,8 +33,10 @@ static inline int resolve(const char *host, const char *port, const struct addri
 #define RTM_TIME() (time(NULL) + clock_offset_s)
 #define RTM_GETADDRINFO(host, port, hints, list) resolve(host, port, hints, list)
 
+#include "sentences.h"
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
+#undef vsnprintf
 
 /* The names that were looked up, a space behind each. Not kept where lookups run in threads, which
    would write it at the same time. */

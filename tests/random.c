@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "sentences.h"
+
 /* The kernel, by script: negative = fails with that errno, else at most so many bytes of '.' */
 static const int *script;
 static int calls, devices;
@@ -35,6 +37,7 @@ static FILE *fake_fopen(const char *path, const char *mode) {
 #define fopen(path, mode) fake_fopen(path, mode)
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
+#undef vsnprintf
 
 static void random_numbers_come_from_the_kernel(void **state) {
     static const struct { int script[8]; const char *got; int devices; } rows[] = {
@@ -57,9 +60,21 @@ static void random_numbers_come_from_the_kernel(void **state) {
     }
 }
 
+static void without_them_no_handshake_begins(void **state) {
+    static const int none[] = { -EAGAIN };
+    rtmi_conn conn = { .fd = -1, .peer = { .host = "slack.test", .tls = true } };
+    (void)state;
+    script = none;
+    calls = 0;
+    assert_int_equal(rtmi_conn_start_tls(&conn), RTM_E_TLS);
+    assert_string_equal(conn.error.text, "no source of random numbers");
+    rtmi_conn_shutdown(&conn);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_numbers_come_from_the_kernel),
+        cmocka_unit_test(without_them_no_handshake_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

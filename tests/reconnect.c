@@ -411,7 +411,14 @@ static void a_bad_url_is_tried_again(void **state) {
         expect_seconds(1);
         end_bot();
     }
-    assert_int_equal(server_resolves, COUNT(urls) * 2); /* none of these hosts was asked for */
+    char long_url[RTMI_HEAD + 100];
+    make_bot(NULL);
+    snprintf(long_url, sizeof long_url, "{\"ok\":true,\"url\":\"ws://h/%0*d\"}", RTMI_HEAD, 0);
+    fail_call("200 OK", "", long_url, RTM_E_SLACK);
+    expect_seconds(1);
+    end_bot();
+    /* None of these hosts was asked for. */
+    assert_int_equal(server_resolves, (COUNT(urls) + 1) * 2);
 }
 
 static void a_ws_url_from_an_https_api_is_not_followed(void **state) {

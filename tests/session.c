@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 static int calls; /* of the callback that a test watches */
 
@@ -36,6 +37,22 @@ static void create_opens_no_connection(void **state) {
     assert_string_equal(rtm_error_detail(bot), "");
     assert_false(server_pending(&slack));
     assert_int_equal(heard_count, 0);
+}
+
+static void without_a_descriptor_there_is_no_client(void **state) {
+    rtm_config config = usual_config();
+    rtm_client *other;
+    struct rlimit limit, none;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rtm_result result = rtm_create(&config, &other);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(result, RTM_E_MEMORY);
+    assert_null(other);
+    assert_non_null(strstr(rtm_error_detail(NULL), "no file descriptor"));
 }
 
 static void everything_in_the_config_is_copied(void **state) {
@@ -1843,7 +1860,8 @@ static void nothing_is_sent_without_a_session(void **state) {
         assert_int_equal(rtm_send_message(bot, "C1", "a"), RTM_E_NOT_CONNECTED);
         assert_int_equal(rtm_send_typing(bot, "C1"), RTM_E_NOT_CONNECTED);
         assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
-        assert_string_equal(rtm_error_detail(bot), "not connected");
+        assert_string_equal(rtm_error_detail(bot),
+                            "no session is open: send after the `open` event");
         end_bot();
         heard_next = heard_count;
     }
@@ -2384,6 +2402,7 @@ static void every_transition_of_the_diagram_has_happened_by_now(void **state) {
 
 static const struct CMUnitTest tests[] = {
     TEST(create_opens_no_connection),
+    TEST(without_a_descriptor_there_is_no_client),
     TEST(everything_in_the_config_is_copied),
     TEST(no_client_is_an_argument_error),
     TEST(every_result_has_words_of_its_own),

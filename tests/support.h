@@ -14,8 +14,10 @@
 
 #include <cmocka.h>
 
+#include "sentences.h"
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
+#undef vsnprintf
 #include "ca.h"
 
 /* A copy of `data` whose last byte is the last of its page; the next page cannot be read, so that

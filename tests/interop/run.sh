@@ -8,18 +8,22 @@
 #   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
 #           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
 #   peers   Slack's own libraries and slack-go against the sandbox: they find it to be Slack
+#   compare rtm.h beside them in the same bad days: the table in README.md
 set -eu
 here=$(dirname "$0") build=build out=build/interop
 mkdir -p $out
-cp "$here"/*.js "$here"/*.mjs "$here/calls.txt" $out/
+cp "$here"/*.js "$here"/*.mjs "$here"/listen/*.mjs "$here/calls.txt" $out/
 # What is current of Slack's libraries wants Node 20.
 if [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; then mode=3 bolt=5
 else mode=2 bolt=4; fi
 [ -d $out/node_modules/@slack/bolt ] && [ -d $out/node_modules/@slack/rtm-api ] ||
     (cd $out && npm install --silent --no-save --no-audit --no-fund --prefix . ws@8 \
         @slack/web-api@7 @slack/rtm-api@7 @slack/socket-mode@$mode @slack/bolt@$bolt)
-(cd "$here/slack_go" && GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode \
-    GOCACHE="$OLDPWD/$out/gocache" go build -o "$OLDPWD/$out/slack_go" .)
+for program in slack_go listen; do
+    (cd "$here/$program" && GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode \
+        GOCACHE="$OLDPWD/$out/gocache" go build -o "$OLDPWD/$out/$program.go" main.go)
+done
+${CC:-cc} -std=c99 -O2 -I. "$here/listen/listen.c" -o $out/listen -lbearssl
 
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy
 export SSL_CERT_FILE=$build/certs/ca.pem NODE_EXTRA_CA_CERTS=$build/certs/ca.pem
@@ -138,5 +142,6 @@ pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
     node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
     node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
     node $out/sandbox_peers.mjs $pair $build/sandbox || fail "the sandbox and Slack's libraries"
-    $out/slack_go $pair $build/sandbox || fail "the sandbox and slack-go"
+    $out/slack_go.go $pair $build/sandbox || fail "the sandbox and slack-go"
+    python3 "$here/compare.py" $build || fail "rtm.h beside other clients"
 }
