@@ -48,10 +48,10 @@ for app in '' xapp-sandbox; do
     prints 'too long'
     printf '%s\n' '/ratelimit chat.postMessage 1' >&3 # they wait, in their order
     sees '/ratelimit: chat.postMessage'
-    seq 40 | sed 's/.*/number &./' | publish -t alarm/many -l
-    sees 'posted: alarm/many: number 40.'
+    seq 100 | sed 's/.*/number &./' | publish -t alarm/many -l
+    sees 'posted: alarm/many: number 100.'
     grep -o 'number [0-9]*' "$dir/sandbox" >"$dir/order"
-    seq 40 | sed 's/.*/number &/' | cmp -s - "$dir/order" || fail 'mqtt_bridge: the order'
+    seq 100 | sed 's/.*/number &/' | cmp -s - "$dir/order" || fail 'mqtt_bridge: the order'
 
     # the broker is away, and then back
     away
@@ -68,6 +68,8 @@ for app in '' xapp-sandbox; do
     publish -t alarm/door -m 'after the drop'
     sleep 2 # until the next attempt
     sees 'posted: alarm/door: after the drop'
+    awk '/connection cut/ { away = 1 } /bot connected/ { away = 0 } away && /posted/ { exit 1 }' \
+        "$dir/sandbox" || fail 'mqtt_bridge: it is read while Slack is away'
 
     # the Web API alone fails: once more
     printf '%s\n' '/http 500' 'it fails' >&3

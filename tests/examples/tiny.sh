@@ -33,6 +33,43 @@ tiny old -DBUILD_TIME="($issued - 1)"
 tiny small -DBUILD_TIME="$issued" -DPOOL=24576
 tiny none -DBUILD_TIME="$issued" -DPOOL=2048
 
+# The pool by itself: blocks keep what is in them, and when all are free they are one again.
+cat >"$dir/blocks.c" <<'END'
+#define main tiny_main
+#include "examples/tiny.c"
+#undef main
+enum { BLOCKS = 40 };
+int main(void) {
+    static unsigned char *block[BLOCKS];
+    size_t size[BLOCKS] = { 0 }, refused = 0;
+    unsigned long dice = 1;
+    for (int turn = 0; turn < 20000; turn++) {
+        dice = (dice * 1103515245 + 12345) & 0x7fffffff;
+        size_t i = dice / 65536 % BLOCKS, new_size = dice / 7 % 6000;
+        for (size_t at = 0; at < size[i]; at++)
+            if (block[i][at] != (unsigned char)(i + at)) return 1;
+        if (dice % 3) {
+            void *moved = pool_realloc(block[i], new_size);
+            for (size_t at = 0; moved && at < size[i] && at < new_size; at++)
+                if (((unsigned char *)moved)[at] != (unsigned char)(i + at)) return 2;
+            if (!moved && ++refused) continue;
+            block[i] = moved;
+        } else {
+            pool_free(block[i]);
+            block[i] = NULL, new_size = 0;
+        }
+        size[i] = new_size;
+        for (size_t at = 0; at < new_size; at++) block[i][at] = (unsigned char)(i + at);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) pool_free(block[i]);
+    if (!refused || in_use) return 3;
+    return pool_realloc(NULL, POOL - 2 * sizeof(head)) ? 0 : 4;
+}
+END
+${CC:-cc} -std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I. "$dir/blocks.c" \
+    -o "$dir/blocks" -lbearssl
+"$dir/blocks" || fail "tiny: the pool: $?"
+
 for app in '' xapp-sandbox; do
     start
     if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
