@@ -1,8 +1,9 @@
-# mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle, and
-# nothing is lost while Slack or the broker is away
+# mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle,
+# and nothing is lost while Slack or the broker is away
 PATH=$PATH:/usr/sbin # mosquitto is there
 broker= listener=
-trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done; rm -rf "$dir"' EXIT
+trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done
+    rm -rf "$dir"' EXIT
 port=$(python3 -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
 mkdir "$dir/kept"
 printf '%s\n' "listener $port 127.0.0.1" 'persistence true' "persistence_location $dir/kept/" \
