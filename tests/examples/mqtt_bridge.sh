@@ -1,7 +1,7 @@
 # mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle,
 # and nothing is lost while Slack or the broker is away
 PATH=$PATH:/usr/sbin # mosquitto is there
-broker= listener=
+broker='' listener='' tls=''
 trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done
     rm -rf "$dir"' EXIT
 port=$(python3 -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
@@ -12,7 +12,7 @@ mosquitto_passwd -b -c "$dir/passwords" user secret 2>/dev/null
 chmod 600 "$dir/passwords"
 listens() { # until the broker takes connections
     n=0
-    until mosquitto_pub -p "$port" -u user -P secret -t up -m 1 2>/dev/null; do
+    until mosquitto_pub $tls -p "$port" -u user -P secret -t up -m 1 2>/dev/null; do
         n=$((n + 1))
         [ $n -lt 50 ] || fail "mosquitto: $(tail -n 3 "$dir/broker")"
         sleep 0.1
@@ -24,12 +24,12 @@ broker() { # starts
     listens
 }
 away() { kill "$broker"; wait "$broker" || :; broker=; }
-publish() { mosquitto_pub -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
+publish() { mosquitto_pub $tls -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
 broker
 # It comes back by itself, as the bridge does, and the broker remembers it.
 mosquitto_sub -p "$port" -u user -P secret -i listener -c -q 1 -t said >>"$dir/said" 2>&1 &
 listener=$!
-export MQTT_PORT="$port" MQTT_USER=user MQTT_PASSWORD=secret
+export MQTT_HOST=localhost MQTT_PORT="$port" MQTT_USER=user MQTT_PASSWORD=secret
 publish -r -t alarm/old -m retained
 for app in '' xapp-sandbox; do
     start
@@ -95,6 +95,11 @@ sees 'posted: alarm/door: before the start'
 kill $bot
 wait $bot || fail "mqtt_bridge ends with $?"
 bot=
+MQTT_HOST='' "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+bot=$!
+prints 'no broker at MQTT_HOST'
+kill $bot
+wait $bot || fail "mqtt_bridge ends with $?"
 MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
 bot=$!
 prints 'Connection Refused'
@@ -106,4 +111,29 @@ ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#' alarm/said
 ends 1 'token: it is empty' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a b
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/mqtt_bridge" C1 a b
 kill $listener
+away
+
+# TLS: a handshake that is cut short is begun anew
+start
+python3 -c 'import socket, sys
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+s.accept()[0].recv(1)' "$port" >"$dir/cut" &
+listener=$!
+said cut listening
+MQTT_CA="$build/certs/ca.pem" "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+bot=$!
+wait $listener || fail 'mqtt_bridge: the handshake'
+cp "$build/certs/server.pem" "$build/certs/server.key" "$dir"
+printf '%s\n' "certfile $dir/server.pem" "keyfile $dir/server.key" >>"$dir/conf"
+tls="--cafile $build/certs/ca.pem -h localhost"
+broker
+sleep 7 # the example's limit for a handshake
+said broker 'as C0SANDBOX'
+publish -t alarm/door -m 'over TLS'
+sees 'posted: alarm/door: over TLS'
+kill $bot
+wait $bot || fail "mqtt_bridge ends with $?"
+bot=
+ends 1 'MQTT_CA?' env MQTT_CA=/no/such/file "$build/mqtt_bridge" C1 a b
 away
