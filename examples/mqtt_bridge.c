@@ -2,9 +2,9 @@
  * channel, what people write there is published under another.
  *
  * Build:  cc examples/mqtt_bridge.c -o mqtt_bridge -lbearssl -lmosquitto
- * Run:    SLACK_API_TOKEN=xoxb-... ./mqtt_bridge C0123456789 'home/+/alarm' home/said
+ * Run:    MQTT_HOST=localhost SLACK_API_TOKEN=xoxb-... ./mqtt_bridge C0123 'home/+/alarm' home/said
  *
- * SLACK_APP_TOKEN, SLACK_API_URL, MQTT_HOST, MQTT_PORT, MQTT_USER, MQTT_PASSWORD, MQTT_CA (a file:
+ * SLACK_APP_TOKEN, SLACK_API_URL, MQTT_PORT, MQTT_USER, MQTT_PASSWORD, MQTT_CA (a file:
  * TLS) as needed. While Slack is away the broker keeps the messages, while the broker is away
  * libmosquitto does. A post that the network lost is sent again, and may be seen twice.
  */
@@ -16,8 +16,8 @@ enum { ROOM = 64, MOST = 16, SIZE = 4000, PAUSE = 3 /* s until the next try */ }
 static rtm_client *slack;
 static const char *channel, *from, *to;
 static char posts[ROOM][5 * SIZE]; /* a ring: what Slack has not taken yet; "&" takes 5 bytes */
-static int first, count, posting;  /* posting: the request of the first one, or 0 */
-static time_t again, dial;         /* when the next post, or connection to the broker, may begin */
+static int first, count, posting, up; /* posting: the first one's request, or 0; up: MQTT is */
+static time_t again, dial; /* when the next post, or connection to the broker, may begin */
 
 static void say(const char *line, void *user) { (void)user, fprintf(stderr, "%s\n", line); }
 static void on_signal(int number) { (void)number, rtm_stop(slack); }
@@ -40,7 +40,7 @@ static void on_published(struct mosquitto *mqtt, void *user, const struct mosqui
 
 static void on_broker(struct mosquitto *mqtt, void *user, int refused) {
     if (refused) say(mosquitto_connack_string(refused), user);
-    else mosquitto_subscribe(mqtt, NULL, from, 1);
+    else up = 1, mosquitto_subscribe(mqtt, NULL, from, 1);
 }
 
 static void on_message(rtm_client *bot, const rtm_event *event, void *mqtt) {
@@ -64,7 +64,6 @@ int main(int argc, char **argv) {
     bool circle = true;
     if (argc == 4) mosquitto_topic_matches_sub(from = argv[2], to = argv[3], &circle);
     if (circle) return say("usage: mqtt_bridge CHANNEL FROM TO, where TO is not in FROM", NULL), 2;
-    if (!host) host = "localhost";
     mosquitto_lib_init();
     struct mosquitto *mqtt = mosquitto_new(channel = argv[1], false, NULL); /* it will be back */
     mosquitto_username_pw_set(mqtt, getenv("MQTT_USER"), getenv("MQTT_PASSWORD"));
@@ -75,25 +74,26 @@ int main(int argc, char **argv) {
     rtm_on(slack, "message", on_message, mqtt);
     signal(SIGINT, on_signal), signal(SIGTERM, on_signal), signal(SIGPIPE, SIG_IGN);
     for (; ended >= 0; ended = rtm_poll(slack, 0)) {
-        if (mosquitto_socket(mqtt) < 0 && time(NULL) >= dial) {
-            if (mosquitto_connect_async(mqtt, host, port, 60)) say("no broker there", NULL);
-            dial = time(NULL) + PAUSE;
+        time_t late = mosquitto_socket(mqtt) < 0 ? dial : up ? time(NULL) + 1 : dial + 2 * PAUSE;
+        if (time(NULL) >= late) { /* the connection is lost, or does not come about */
+            up = 0, dial = time(NULL) + PAUSE;
+            if (mosquitto_connect_async(mqtt, host, port, 60)) say("no broker at MQTT_HOST", NULL);
         }
         if (count && !posting && time(NULL) >= again)
             posting = rtm_call_async(slack, on_posted, NULL, "chat.postMessage", "channel", channel,
                                      "text", posts[first], NULL);
         if (posting < 0) say(rtm_error_detail(slack), NULL); /* not UTF-8 */
         if (posting < 0) posting = 0, first = (first + 1) % ROOM, count--;
-        int wait = rtm_timeout_ms(slack), read = rtm_is_connected(slack) && count < MOST;
+        int wait = rtm_timeout_ms(slack), read = !up || (rtm_is_connected(slack) && count < MOST);
         struct pollfd fds[] = { { rtm_fd(slack), POLLIN, 0 }, { mosquitto_socket(mqtt), 0, 0 } };
         fds[1].events = (short)((read ? POLLIN : 0) | (mosquitto_want_write(mqtt) ? POLLOUT : 0));
-        poll(fds, 2, wait < 0 || wait > 1000 ? 1000 : wait); /* libmosquitto has timers, too */
+        int most = up ? 1000 : 100; /* libmosquitto has timers, and no end to a broken handshake */
+        poll(fds, up ? 2 : 1, wait < 0 || wait > most ? most : wait);
+        if (!up) poll(fds + 1, 1, 0);
         if (fds[1].revents & ~POLLOUT) mosquitto_loop_read(mqtt, 1);
         if (fds[1].revents & POLLOUT) mosquitto_loop_write(mqtt, 1);
         mosquitto_loop_misc(mqtt);
     }
-    mosquitto_disconnect(mqtt);
-    mosquitto_destroy(mqtt);
-    rtm_destroy(slack);
+    mosquitto_disconnect(mqtt), mosquitto_destroy(mqtt), rtm_destroy(slack);
     return ended != RTM_E_STOPPED;
 }

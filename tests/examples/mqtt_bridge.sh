@@ -1,8 +1,9 @@
-# mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle, and
-# nothing is lost while Slack or the broker is away
+# mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle,
+# and nothing is lost while Slack or the broker is away
 PATH=$PATH:/usr/sbin # mosquitto is there
-broker= listener=
-trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done; rm -rf "$dir"' EXIT
+broker='' listener='' tls=''
+trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done
+    rm -rf "$dir"' EXIT
 port=$(python3 -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
 mkdir "$dir/kept"
 printf '%s\n' "listener $port 127.0.0.1" 'persistence true' "persistence_location $dir/kept/" \
@@ -11,7 +12,7 @@ mosquitto_passwd -b -c "$dir/passwords" user secret 2>/dev/null
 chmod 600 "$dir/passwords"
 listens() { # until the broker takes connections
     n=0
-    until mosquitto_pub -p "$port" -u user -P secret -t up -m 1 2>/dev/null; do
+    until mosquitto_pub $tls -p "$port" -u user -P secret -t up -m 1 2>/dev/null; do
         n=$((n + 1))
         [ $n -lt 50 ] || fail "mosquitto: $(tail -n 3 "$dir/broker")"
         sleep 0.1
@@ -23,12 +24,12 @@ broker() { # starts
     listens
 }
 away() { kill "$broker"; wait "$broker" || :; broker=; }
-publish() { mosquitto_pub -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
+publish() { mosquitto_pub $tls -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
 broker
 # It comes back by itself, as the bridge does, and the broker remembers it.
 mosquitto_sub -p "$port" -u user -P secret -i listener -c -q 1 -t said >>"$dir/said" 2>&1 &
 listener=$!
-export MQTT_PORT="$port" MQTT_USER=user MQTT_PASSWORD=secret
+export MQTT_HOST=localhost MQTT_PORT="$port" MQTT_USER=user MQTT_PASSWORD=secret
 publish -r -t alarm/old -m retained
 for app in '' xapp-sandbox; do
     start
@@ -48,10 +49,10 @@ for app in '' xapp-sandbox; do
     prints 'too long'
     printf '%s\n' '/ratelimit chat.postMessage 1' >&3 # they wait, in their order
     sees '/ratelimit: chat.postMessage'
-    seq 40 | sed 's/.*/number &./' | publish -t alarm/many -l
-    sees 'posted: alarm/many: number 40.'
+    seq 100 | sed 's/.*/number &./' | publish -t alarm/many -l
+    sees 'posted: alarm/many: number 100.'
     grep -o 'number [0-9]*' "$dir/sandbox" >"$dir/order"
-    seq 40 | sed 's/.*/number &/' | cmp -s - "$dir/order" || fail 'mqtt_bridge: the order'
+    seq 100 | sed 's/.*/number &/' | cmp -s - "$dir/order" || fail 'mqtt_bridge: the order'
 
     # the broker is away, and then back
     away
@@ -68,6 +69,8 @@ for app in '' xapp-sandbox; do
     publish -t alarm/door -m 'after the drop'
     sleep 2 # until the next attempt
     sees 'posted: alarm/door: after the drop'
+    awk '/connection cut/ { away = 1 } /bot connected/ { away = 0 } away && /posted/ { exit 1 }' \
+        "$dir/sandbox" || fail 'mqtt_bridge: it is read while Slack is away'
 
     # the Web API alone fails: once more
     printf '%s\n' '/http 500' 'it fails' >&3
@@ -92,6 +95,11 @@ sees 'posted: alarm/door: before the start'
 kill $bot
 wait $bot || fail "mqtt_bridge ends with $?"
 bot=
+MQTT_HOST='' "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+bot=$!
+prints 'no broker at MQTT_HOST'
+kill $bot
+wait $bot || fail "mqtt_bridge ends with $?"
 MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
 bot=$!
 prints 'Connection Refused'
@@ -103,4 +111,30 @@ ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#' alarm/said
 ends 1 'token: it is empty' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a b
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/mqtt_bridge" C1 a b
 kill $listener
+away
+
+# TLS: a handshake that does not come about is given up, and begun anew
+start
+timeout 30 python3 -c 'import socket, sys
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+c = s.accept()[0]
+while c.recv(4096): pass' "$port" >"$dir/cut" &
+listener=$!
+said cut listening
+MQTT_CA="$build/certs/ca.pem" "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
+bot=$!
+wait $listener || fail 'mqtt_bridge: the handshake is not given up'
+cp "$build/certs/server.pem" "$build/certs/server.key" "$dir"
+printf '%s\n' "certfile $dir/server.pem" "keyfile $dir/server.key" >>"$dir/conf"
+tls="--cafile $build/certs/ca.pem -h localhost"
+broker
+sleep 2 # the example's pause
+said broker 'as C0SANDBOX'
+publish -t alarm/door -m 'over TLS'
+sees 'posted: alarm/door: over TLS'
+kill $bot
+wait $bot || fail "mqtt_bridge ends with $?"
+bot=
+ends 1 'MQTT_CA?' env MQTT_CA=/no/such/file "$build/mqtt_bridge" C1 a b
 away
