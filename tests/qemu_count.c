@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 struct qemu_plugin_tb;
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
-                                           void (*callback)(uint64_t id, struct qemu_plugin_tb *tb));
+typedef void on_block_cb(uint64_t id, struct qemu_plugin_tb *tb);
+void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, on_block_cb *callback);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int add, void *to,
                                               uint64_t number);

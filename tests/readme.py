@@ -238,6 +238,13 @@ def from_python(block):
     box.stop()
 
 
+def from_source(block):
+    """`make cross` and `make size` do this, by foreign.sh."""
+    does = open('tests/foreign.sh').read()
+    for words in ('source --download-only bearssl', 'tar xf', '/bearssl-0.6 lib CC=', 'AR='):
+        check(words in does and words.lstrip('/') in block, f'not what foreign.sh does: {words}')
+
+
 def by_hand(block):
     box, bot = block.replace('\\\n', ' ').splitlines()
     try: # somebody's own sandbox may have its port
@@ -260,7 +267,8 @@ KNOWN = [
     ('c', 'struct pollfd', own_loop), ('c', 'on_posted', without_waiting),
     ('c', 'users.info', with_waiting), ('sh', 's_client', certificates),
     ('sh', 'HTTPS_PROXY', through_a_proxy), ('python', 'RTMClient', python),
-    ('c', 'say_hello(rtm_client *client', from_python), ('sh', 'build/sandbox', by_hand),
+    ('c', 'say_hello(rtm_client *client', from_python), ('sh', 'bearssl-0.6', from_source),
+    ('sh', 'build/sandbox', by_hand),
 ]
 
 with tempfile.TemporaryDirectory() as where:

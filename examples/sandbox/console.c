@@ -362,7 +362,8 @@ static const struct command {
     { "mute", "", "read and answer nothing, not even PINGs", false, cmd_mute },
     { "unmute", "", "undo /mute", false, cmd_unmute },
     { "wait", "", "wait until a bot is connected", true, cmd_wait },
-    { "expect", "TEXT", "wait 10 s for TEXT from the bot; else a script exits with 1", false, cmd_expect },
+    { "expect", "TEXT", "wait 10 s for TEXT from the bot; a script then exits with 1", false,
+      cmd_expect },
     { "sleep", "MS", "wait so many milliseconds", false, cmd_sleep },
     { "later", "SECONDS", "let Slack's clock jump: limits, retries, PINGs", false, cmd_later },
     { "help", "", "this list", false, cmd_help },
@@ -418,7 +419,7 @@ int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *use
     return 0;
 }
 
-/* As read(): from the file, or where a person types a key's worth, and the line when it is whole. */
+/* As read(): from the file; where a person types, each key, and the line when it is whole. */
 static ssize_t take(char *to, size_t size) {
     bool end;
     if (!input.by_hand) return read(input.fd, to, size);

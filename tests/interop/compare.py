@@ -120,7 +120,7 @@ SITUATIONS = {
     'comes back when the WebSocket is refused': (after('/refuse 500 2', '/drop'), BOTH),
     'waits as `Retry-After` says while it connects': (rate_limit, BOTH),
     'hears all that is said while Slack replaces its connection, once and in order': (refresh, BOTH),
-    'an event that Slack sends twice is heard once': (twice, APP),
+    'an event that Slack sends twice is heard once (Socket Mode)': (twice, APP),
     'goes on after a frame that is not JSON': (after('/raw {"type":'), BOTH),
     'no storm where each session is cut at once (under 12 in 10 s)': (storm, BOTH),
     'ends where the token is refused, and says so': (refused, BOTH),
@@ -161,7 +161,8 @@ try_all(everything)
 readme = open('README.md', encoding='utf-8').read()
 before, told, behind = re.fullmatch(f'(.*{BEGIN})(.*)({END}.*)', readme, re.S).groups()
 if sys.argv[2:] == ['--write']:
-    open('README.md', 'w', encoding='utf-8').write(before + table() + behind)
+    whole = before + table() + behind
+    open('README.md', 'w', encoding='utf-8').write(whole)
     sys.exit()
 for _ in range(2):  # a slow machine may spoil a mark
     if table() != told:
