@@ -28,7 +28,6 @@ test      header openssl/ssl.h       libssl-dev        openssl-dev openssl-devel
 test      command g++                g++               g++         gcc-c++           gcc        gcc
 test      command tinyproxy          tinyproxy-bin     tinyproxy   tinyproxy         tinyproxy  tinyproxy
 test      command python3            python3           python3     python3           python     python
-test      file /usr/sbin/mosquitto   mosquitto         mosquitto   mosquitto         mosquitto  -
 test      command mosquitto_pub      mosquitto-clients mosquitto-clients mosquitto   mosquitto  mosquitto
 test      command tmux               tmux              tmux        tmux              tmux       tmux
 test      sanitizer                  $runtime          -           libasan           -          -

@@ -1,6 +1,20 @@
 # mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle,
 # and nothing is lost while Slack or the broker is away
-PATH=$PATH:/usr/sbin # mosquitto is there
+# Debian's package would start a broker on this machine, for good: where it is not installed, the
+# programs in it are run from a folder.
+if [ ! -x /usr/sbin/mosquitto ] && command -v dpkg >/dev/null; then
+    if [ ! -x build/mosquitto/usr/sbin/mosquitto ]; then
+        . tests/foreign.sh
+        own=$(dpkg --print-architecture)
+        private build/mosquitto "$own" deb update
+        private build/mosquitto "$own" deb download mosquitto libdlt2 libwrap0 libcap2 libcjson1
+        for package in build/mosquitto/*.deb; do dpkg -x "$package" build/mosquitto; done
+    fi
+    PATH=$PWD/build/mosquitto/usr/sbin:$PWD/build/mosquitto/usr/bin:$PATH
+    LD_LIBRARY_PATH=$(echo "$PWD"/build/mosquitto/usr/lib/*-linux-gnu*)
+    export LD_LIBRARY_PATH
+fi
+PATH=$PATH:/usr/sbin
 broker='' listener='' tls=''
 trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done
     rm -rf "$dir"' EXIT
@@ -138,3 +152,4 @@ wait $bot || fail "mqtt_bridge ends with $?"
 bot=
 ends 1 'MQTT_CA?' env MQTT_CA=/no/such/file "$build/mqtt_bridge" C1 a b
 away
+unset LD_LIBRARY_PATH
