@@ -80,7 +80,7 @@
                   the client and its session           4,936   and 3 descriptors, with its socket
                   Socket Mode: ids of events           2,048
                   a host's addresses, TLS session        600   of the last 4 hosts
-                  a lookup, by malloc                    508   while it lasts, and a descriptor
+                  a lookup, by malloc with threads       508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
@@ -2498,12 +2498,21 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (!lookup->count) lookup->error = EAI_NONAME;
 }
 
-#ifndef RTM_NO_THREADS
+/* The thread or the client frees a lookup, whichever has done with it last; RTM_FREE need not be made
+   for threads. */
+#ifdef RTM_NO_THREADS
+#define RTMI_LOOKUP_NEW() rtmi_alloc(sizeof(rtmi_lookup))
+#define RTMI_LOOKUP_FREE(lookup) RTM_FREE(lookup)
+#else
+#define RTMI_LOOKUP_NEW() calloc(1, sizeof(rtmi_lookup))
+#define RTMI_LOOKUP_FREE(lookup) free(lookup)
+
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
     int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
     rtmi_lookup_run(lookup);
-    if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED) free(lookup);
+    if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED)
+        RTMI_LOOKUP_FREE(lookup);
     rtmi_wake_up(wake_fd);
     close(wake_fd);
     return NULL;
@@ -2539,7 +2548,7 @@ static bool rtmi_lookup_start(rtmi_lookup *lookup) {
 
 static void rtmi_lookup_abandon(rtmi_lookup *lookup) {
     if (lookup && RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_ABANDONED) == RTMI_LOOKUP_DONE)
-        free(lookup);
+        RTMI_LOOKUP_FREE(lookup);
 }
 
 static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
@@ -2576,16 +2585,16 @@ static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
     bool done = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
     if (lookup && (done ? !lookup->error : lookup->owner == getpid())) return true;
-    if (done) free(lookup);
+    if (done) RTMI_LOOKUP_FREE(lookup);
     host->lookup = NULL;
-    lookup = calloc(1, sizeof *lookup);
+    lookup = RTMI_LOOKUP_NEW();
     if (!lookup) return false;
     lookup->owner = getpid();
     lookup->wake_fd = wake_fd;
     memcpy(lookup->host, host->peer.host, sizeof lookup->host);
     memcpy(lookup->port, host->peer.port, sizeof lookup->port);
     if (rtmi_lookup_start(lookup)) host->lookup = lookup;
-    else free(lookup);
+    else RTMI_LOOKUP_FREE(lookup);
     return host->lookup != NULL;
 }
 
@@ -3030,7 +3039,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
             host->count = lookup->count;
             memcpy(host->address, lookup->address, sizeof host->address);
         }
-        free(lookup);
+        RTMI_LOOKUP_FREE(lookup);
         host->lookup = NULL;
     } else if (lookup && (!host->count || now < conn->step_deadline)) {
         return RTM_E_AGAIN;
