@@ -9,7 +9,8 @@ cannot() { echo "SKIP a fresh machine: $1"; exit 77; }
 [ "$(id -u)" = 0 ] || cannot 'only root can make one'
 command -v debootstrap >/dev/null || cannot 'there is no debootstrap'
 # All that is mounted below is mounted for these commands alone.
-unshare --mount true 2>/dev/null || cannot 'mounting is not allowed here'
+unshare --mount --pid --fork mount -t proc proc /proc 2>/dev/null ||
+    cannot 'mounting is not allowed here'
 
 root=$PWD/build/fresh
 rm -rf "$root"
@@ -20,7 +21,10 @@ trap 'exit 1' INT TERM HUP
 repository=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
     head -1)
 debootstrap --variant=minbase --include=make,gcc,git,sudo "${repository#* }" "$root/base" \
-    "${repository%% *}" >build/fresh.log 2>&1 || { cat build/fresh.log; exit 1; }
+    "${repository%% *}" >build/fresh.log 2>&1 || {
+    tail -5 build/fresh.log
+    cannot 'debootstrap fails'
+}
 
 for user in root dev; do
     machine=$root/$user
