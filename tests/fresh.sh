@@ -8,6 +8,7 @@ set -eu
 cannot() { echo "SKIP a fresh machine: $1"; exit 77; }
 [ "$(id -u)" = 0 ] || cannot 'only root can make one'
 command -v debootstrap >/dev/null || cannot 'there is no debootstrap'
+git rev-parse HEAD >/dev/null 2>&1 || cannot 'this is no clone'
 # All that is mounted below is mounted for these commands alone.
 unshare --mount --pid --fork mount -t proc proc /proc 2>/dev/null ||
     cannot 'mounting is not allowed here'
