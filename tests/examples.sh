@@ -32,11 +32,11 @@ stop() {
     wait "$sandbox" || :
     sandbox=
 }
-said() { # FILE TEXT [COUNT]: it stands in the file, or will within 5 s; on so many lines
+said() { # FILE TEXT [COUNT]: it stands in the file, or will within 30 s; on so many lines
     n=0
     until [ "$(grep -cF -- "$2" "$dir/$1")" -ge "${3:-1}" ]; do
         n=$((n + 1))
-        [ $n -lt 50 ] || fail "$1 does not say: $2"
+        [ $n -lt 300 ] || fail "$1 does not say: $2"
         sleep 0.1
     done
 }
