@@ -2498,8 +2498,8 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (!lookup->count) lookup->error = EAI_NONAME;
 }
 
-/* The thread or the client frees a lookup, whichever has done with it last; RTM_FREE need not be made
-   for threads. */
+/* The thread or the client frees a lookup, whichever has done with it last; RTM_FREE need not be
+   made for threads. */
 #ifdef RTM_NO_THREADS
 #define RTMI_LOOKUP_NEW() rtmi_alloc(sizeof(rtmi_lookup))
 #define RTMI_LOOKUP_FREE(lookup) RTM_FREE(lookup)

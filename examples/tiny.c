@@ -4,8 +4,8 @@
  * Build:  cc -Os examples/tiny.c -o tiny -DBUILD_TIME=$(date +%s) -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./tiny     without the first over RTM
  *
- * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library takes while a name is looked
- * up does not. The end tells how much was in use at most.
+ * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library takes while a name is
+ * looked up does not. The end tells how much was in use at most.
  * Time: that of the build where the clock is behind it, so that a new machine connects before its
  * clock is set. Until it is, a certificate that expired after the build is accepted, and one issued
  * after it refused and tried again. Slack's are new every few weeks: NTP is needed all the same.
