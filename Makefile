@@ -13,10 +13,10 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
-BOTS = build/quick_start build/echo_bot build/commands build/post build/pages build/tail build/alert \
-	build/tiny build/loops/epoll
+BOTS = build/quick_start build/echo_bot build/slash_commands build/post build/history build/follow \
+	build/alert build/tiny build/loops/epoll
 # These need a library or a compiler more.
-GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/bot
+GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
@@ -31,6 +31,7 @@ all: $(BOTS) build/ws_echo
 help:
 	@echo 'make demo       a bot at work against a local Slack, from nothing'
 	@echo 'make test       all that a change must pass, under address and undefined sanitizers'
+	@echo 'make check      the same as make test'
 	@echo 'make examples   the bots, and the sandbox that they can be tried against'
 	@echo 'make faults     a session cut, reset, stalled and delayed after its every byte'
 	@echo 'make soak       1,000 sessions of RTM and of Socket Mode, ended by force: nothing is missed'
@@ -42,7 +43,6 @@ help:
 	@echo 'make interop    bots, Web API and sandbox against Node.js and Go; the three side by side'
 	@echo 'make valgrind   the demo, its bot under valgrind; lookups; loops over JSON are linear'
 	@echo 'make deps       installs the packages that all of these need (a target asks for its own)'
-	@echo 'make docs       the manual in rtm.h as one HTML page'
 	@echo 'make dist       the tarball of a release'
 	@echo 'make install    rtm.h, rtm.pc, CMake files to $$DESTDIR$$PREFIX; uninstall removes them'
 	@echo 'make clean      removes build/'
@@ -56,7 +56,7 @@ deps:
 	@$(INSTALL) $(THINGS)
 	@echo 'all there is'
 
-THINGS = build libuv glib mqtt c++ sandbox test install docs size interop valgrind strace bench fuzz lint cross
+THINGS = build libuv glib mqtt c++ sandbox test install size interop valgrind strace bench fuzz lint cross
 build/.build build/.libuv build/.glib build/.mqtt build/.c++ build/.sandbox build/.test: tests/deps.sh
 	@mkdir -p build
 	@thing=$(@F); CC='$(CC)' sh tests/deps.sh --check $${thing#.}
@@ -75,10 +75,10 @@ $(BOTS): rtm.h build/.build
 	$(CC) -std=c99 $(WARN) $(CFLAGS) $(@:build/%=examples/%).c -o $@ $(LIBS)
 build/quick_start: examples/quick_start.c
 build/echo_bot: examples/echo_bot.c
-build/commands: examples/commands.c
+build/slash_commands: examples/slash_commands.c
 build/post: examples/post.c
-build/pages: examples/pages.c
-build/tail: examples/tail.c
+build/history: examples/history.c
+build/follow: examples/follow.c
 build/alert: examples/alert.c
 build/tiny: examples/tiny.c examples/tiny_roots.h
 build/loops/epoll: examples/loops/epoll.c
@@ -95,9 +95,9 @@ build/loops/glib: examples/loops/glib.c rtm.h build/.glib
 build/mqtt_bridge: examples/mqtt_bridge.c rtm.h build/.mqtt
 	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/mqtt_bridge.c -o $@ $(LIBS) -lmosquitto
 
-build/bot: examples/bot.cc rtm.h build/.build build/.c++
+build/karma: examples/karma.cc rtm.h build/.build build/.c++
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -c -x c -DRTM_IMPLEMENTATION rtm.h -o build/rtm.o
-	$(CXX) -std=c++17 $(WARN) $(CFLAGS) -I. examples/bot.cc build/rtm.o -o $@ $(LIBS)
+	$(CXX) -std=c++17 $(WARN) $(CFLAGS) -I. examples/karma.cc build/rtm.o -o $@ $(LIBS)
 
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
 	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
@@ -134,7 +134,7 @@ valgrind:
 FUZZ = http ws json walk redact url config pem session
 
 test:
-	@$(INSTALL) build libuv glib mqtt c++ sandbox test install docs
+	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
 	@rm -f build/test/sentences
 	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
@@ -154,7 +154,8 @@ test:
 	@python3 tests/picture.py build
 	@python3 tests/states.py
 	@sh tests/install.sh
-	@$(FILES) -s docs
+
+check: test
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
@@ -259,11 +260,6 @@ build/interop/bodies build/interop/calls build/interop/socket_mode: tests/intero
 	@mkdir -p build/interop
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 
-docs:
-	@mkdir -p build/docs
-	@$(INSTALL) docs
-	@python3 tests/docs.py build/docs/rtm.html
-
 # Install -----------------------------------------------------------------------------------------
 
 VERSION_OF = sed -n 's/^\#define RTM_VERSION "\(.*\)"/\1/p' rtm.h
@@ -304,4 +300,4 @@ dist:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test replay fuzz faults soak cross bench size lint interop docs dist install uninstall clean
+.PHONY: all help deps examples demo valgrind test check replay fuzz faults soak cross bench size lint interop dist install uninstall clean

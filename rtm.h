@@ -29,8 +29,8 @@
   #include <stdio.h>
   #include <stdlib.h>
 
-  static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
-      (void)user;
+  static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
+      (void)user_data;
       char channel[32];
       rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
       if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))
@@ -85,7 +85,7 @@
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
-                  event buffer     up to max_message, grown on demand, kept
+                  event buffer     up to max_message_size, grown on demand, kept
                   to be sent       up to 64 KiB, grown on demand, while connected
                   JSON tokens      24 per value and name of an event or response of which
                                    rtm_json_at, _name or _size was asked; kept
@@ -93,27 +93,27 @@
                 of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
                 Blocking calls take a second connection's worth, kept until the next one finds it
                 closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
-                first until none has come for a minute, and their own bytes (max_queue); a handover
+                first until none has come for a minute, and their own bytes (max_queue_size); a handover
                 a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
-                callbacks, up to 4 times max_message and what one read adds.
+                callbacks, up to 4 times max_message_size and what one read adds.
                 No event costs an allocation once the buffers have grown.
 
    STATES
-     IDLE -----> CALLING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
+     IDLE -----> CONNECTING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
                  ^     |            |              |
                  |     v            v              v
-                 WAITING <----------+--------------+
-     IDLE, CALLING, UPGRADING and WAITING go to FINISHED when rtm_stop is called, OPEN by CLOSING;
-     CALLING, UPGRADING and OPEN also when their end is final.
+                 BACKOFF <----------+--------------+
+     IDLE, CONNECTING, UPGRADING and BACKOFF go to FINISHED when rtm_stop is called, OPEN by CLOSING;
+     CONNECTING, UPGRADING and OPEN also when their end is final.
 
      state       entered                   rtm_poll                        deadline
      IDLE        by rtm_create, to take    begins                          none, the backoff
                  over
-     CALLING     to get a URL              connects, calls the Web API     timeout_ms
+     CONNECTING     to get a URL              connects, calls the Web API     timeout_ms
      UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
      OPEN        after HTTP 101            dispatches events               ping_interval_ms
      CLOSING     by rtm_stop, taken over   waits for Slack's CLOSE         1 s
-     WAITING     after an end, to retry    waits                           the backoff
+     BACKOFF     after an end, to retry    waits                           the backoff
      FINISHED    stopped, or fatal         returns the result (behind the  none
                                            last submitted request)
 
@@ -158,7 +158,7 @@
      open          data: the whole response of rtm.connect or apps.connections.open.
      close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
                    when it had none, 1006 when no CLOSE frame came, not even after ours; 1000 after
-                   rtm_disconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
+                   rtm_reconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
                    result: RTM_OK, or what went wrong.
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
@@ -181,7 +181,7 @@
      AGAIN           send buffer or queue full        nothing         send later
      NOT_CONNECTED   no open session                  nothing         send after "open"
      TOO_BIG         over a limit of Slack's, or      skips it        send less; raise the limit
-                     max_message, max_queue
+                     max_message_size, max_queue_size
      STOPPED         rtm_stop was called              is finished     rtm_destroy
      RESOLVE         host name not found              retries         check base_url, DNS
      CONNECT         no address answered              retries         check the network
@@ -206,9 +206,9 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only (an Authorization of your own in `headers` goes where they go); it is
-     wiped from memory by rtm_destroy, and no log line or error text holds it, the proxy's password,
-     or the value of a header that is secret by its name or value (rtm_config.headers), from 4 bytes
-     on. Every length is checked before it is believed, every buffer has a limit, every wait a
+     wiped from memory by rtm_destroy. What a server writes stands in log lines, error texts,
+     `reason` and a response's `error` only as far as it is plain words of small letters, "?" for
+     each byte of any other: no token, password or cookie that it echoes is told. Every length is checked before it is believed, every buffer has a limit, every wait a
      deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
@@ -276,7 +276,7 @@ typedef enum rtm_result {
 } rtm_result;
 
 /* The states of a session, in order; table STATES above. */
-#define RTM_STATES(X) X(IDLE) X(CALLING) X(UPGRADING) X(OPEN) X(CLOSING) X(WAITING) X(FINISHED)
+#define RTM_STATES(X) X(IDLE) X(CONNECTING) X(UPGRADING) X(OPEN) X(CLOSING) X(BACKOFF) X(FINISHED)
 
 typedef enum rtm_state {
 #define RTMI_ENUM(NAME) RTM_STATE_##NAME,
@@ -310,13 +310,13 @@ typedef struct rtm_event {
 } rtm_event;
 
 /* `user` is the pointer given with the callback. */
-typedef void (*rtm_callback)(rtm_client *client, const rtm_event *event, void *user);
+typedef void (*rtm_callback)(rtm_client *client, const rtm_event *event, void *user_data);
 
 /* A row of config.handlers; the last row has a NULL type. */
 typedef struct rtm_handler {
     const char *type;
     rtm_callback callback;
-    void *user;
+    void *user_data;
 } rtm_handler;
 
 /* What became of a request; valid until its callback returns, or the next rtm_call or rtm_perform
@@ -335,7 +335,7 @@ typedef struct rtm_response {
 } rtm_response;
 
 /* Hears what became of a request, with the `user` that was given with it. */
-typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *response, void *user);
+typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *response, void *user_data);
 
 /* A request: all that is not set is zero. */
 typedef struct rtm_request {
@@ -349,7 +349,7 @@ typedef struct rtm_request {
     const void *body;   /* in place of both: body_size bytes ... */
     size_t body_size;
     const char *content_type; /* ... of this type; default application/octet-stream */
-    size_t (*read)(void *buf, size_t size, void *user); /* in place of body: puts 1 to `size` of
+    size_t (*read_body)(void *buf, size_t size, void *user_data); /* in place of body: puts 1 to `size` of
                            the body_size bytes into buf and returns their number; 0 = it cannot.
                            Called while the request is sent; may call nothing but rtm_stop and
                            rtm_wake. Such a request is sent once, and its 429 is a result */
@@ -358,7 +358,7 @@ typedef struct rtm_request {
                            apart; 0 = config.timeout_ms */
     bool no_retry;      /* rtm_submit: a 429 is a result at once */
     rtm_request_callback callback; /* of rtm_submit; rtm_perform has no use for it */
-    void *user;         /* for callback and read */
+    void *user_data;         /* for callback and read */
 } rtm_request;
 
 /* How to make a client. All zero but the token is a good configuration. */
@@ -385,15 +385,15 @@ typedef struct rtm_config {
                                    30000; -1 = never */
     bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
     bool no_signals;            /* rtm_run leaves signal handlers alone */
-    size_t max_message;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
-    size_t max_queue;           /* bytes that submitted requests may take; default 64 KiB, at most
+    size_t max_message_size;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
+    size_t max_queue_size;           /* bytes that submitted requests may take; default 64 KiB, at most
                                    1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
-    void (*log)(const char *line, void *user); /* gets one line without its end; no secrets in it */
-    void *log_user;
-    void (*tls_setup)(void *tls, void *user);  /* may change the br_ssl_client_context before each
+    void (*log)(const char *line, void *user_data); /* gets one line without its end; no secrets in it */
+    void *log_user_data;
+    void (*tls_setup)(void *tls, void *user_data);  /* may change the br_ssl_client_context before each
                                                   handshake: client certificates, own anchors */
-    void *tls_user;
+    void *tls_user_data;
 } rtm_config;
 
 /* Life ---------------------------------------------------------------------------------------- */
@@ -425,7 +425,7 @@ void rtm_wake(rtm_client *client);
 /* Drops the open session at the next rtm_poll, behind the events that have come by then; then the
    reconnect rules decide, as if Slack had closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs
    no callback itself. */
-rtm_result rtm_disconnect(rtm_client *client);
+rtm_result rtm_reconnect(rtm_client *client);
 
 /* Whether a session is open, so that a message can be sent. */
 bool rtm_is_connected(const rtm_client *client);
@@ -434,7 +434,7 @@ bool rtm_is_connected(const rtm_client *client);
 rtm_state rtm_get_state(const rtm_client *client);
 
 /* Changes the token, as its rotation asks for, from the next request on; those that wait in the
-   queue go out with the new one. The old one stays a secret. White space around it is cut; copied.
+   queue go out with the new one. White space around it is cut; copied.
    Returns RTM_OK; RTM_E_ARGUMENT where the text is no token, RTM_E_MEMORY: the old one stays. */
 rtm_result rtm_set_token(rtm_client *client, const char *token);
 
@@ -486,11 +486,11 @@ rtm_result rtm_run(rtm_client *client);
    type      an event type of less than 128 bytes, "type::subtype", or "*"; copied
    callback  not NULL
    Returns RTM_OK, RTM_E_ARGUMENT or RTM_E_MEMORY. In a callback: heard from the next event on. */
-rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user);
+rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user_data);
 
 /* Removes what rtm_on registered: RTM_OK, or RTM_E_ARGUMENT when it was not there. In a callback:
    not heard any more, from now on. */
-rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user);
+rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user_data);
 
 /* Sending ------------------------------------------------------------------------------------- */
 
@@ -541,8 +541,8 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
    Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
-   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (it alone is more than max_queue),
-   RTM_E_AGAIN (max_queue bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
+   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (it alone is more than max_queue_size),
+   RTM_E_AGAIN (max_queue_size bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
    RTM_E_MEMORY. The callback hears what rtm_perform would return, or RTM_E_CANCELLED, or
    RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. Where the end of the session is final,
    requests still go out; rtm_poll returns that cause behind the last of them. Without a callback a
@@ -575,7 +575,7 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
 /* rtm_submit of a method with pairs of texts, name and value, ended by NULL: the form's fields. A
    pair with a NULL value is left out. */
 RTM_SENTINEL
-int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user,
+int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user_data,
                    const char *method, ...);
 
 /* rtm_perform of a method with such pairs. */
@@ -599,10 +599,10 @@ rtm_json rtm_json_get(rtm_json json, const char *path);
 rtm_json rtm_json_at(rtm_json json, size_t index);
 
 /* The name of member `index` of an object: a string, as rtm_json_string takes it. */
-rtm_json rtm_json_name(rtm_json json, size_t index);
+rtm_json rtm_json_key(rtm_json json, size_t index);
 
 /* The number of elements of an array, or of members of an object; else 0. */
-size_t rtm_json_size(rtm_json json);
+size_t rtm_json_count(rtm_json json);
 
 /* The text of a string, decoded to UTF-8, lone surrogates as U+FFFD. Anything but a string is "".
    out   receives the text, cut at a whole character to fit, always NUL-terminated; or NULL
@@ -654,7 +654,6 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #endif
 
-#include <arpa/inet.h>   /* inet_ntop, ntohs */
 #include <assert.h>      /* assert */
 #include <errno.h>       /* errno */
 #include <fcntl.h>       /* fcntl */
@@ -809,8 +808,8 @@ enum {
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
-    RTMI_MIN_MESSAGE = 4096,   /* what max_message must be at least: rtm.connect's answer fits in */
-    RTMI_MAX_MESSAGE = 1 << 30, /* what max_message may be at most: jsmn counts in int */
+    RTMI_MIN_MESSAGE = 4096,   /* what max_message_size must be at least: rtm.connect's answer fits in */
+    RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
     RTMI_ACKNOWLEDGEMENT = 20480, /* Slack refuses a larger frame in Socket Mode */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
@@ -827,7 +826,7 @@ enum {
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
-    RTMI_INBOX = 4,            /* times max_message: so much may be acknowledged and wait */
+    RTMI_INBOX = 4,            /* times max_message_size: so much may be acknowledged and wait */
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 256,           /* hashes of what was delivered */
@@ -835,7 +834,6 @@ enum {
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
-    RTMI_TOKENS = 32,          /* given after the configuration, that are kept secret */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
@@ -846,10 +844,10 @@ typedef struct rtmi_buf {
     bool failed; /* sticky: an append found no memory, and what is here is incomplete */
 } rtmi_buf;
 
-/* Why the last thing failed: a sentence, and what must never stand in it. */
+/* Why the last thing failed: a sentence. What a server wrote stands in it only as rtmi_tame lets
+   it, so it can hold no secret. */
 typedef struct rtmi_error {
     char text[256];
-    const rtmi_buf *secrets; /* texts, each with its NUL, an empty one at the end; or NULL */
 } rtmi_error;
 
 /* A plain memset before free may be optimized away; this one may not. */
@@ -879,6 +877,15 @@ static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_
     void *grown = RTM_REALLOC(array, doubled * item_size);
     if (grown) *capacity = doubled;
     return grown;
+}
+
+/* Copies data to where `at` stands in a block, behind it a NUL, and returns where that is. */
+static void *rtmi_pack(char **at, const void *data, size_t size) {
+    char *packed = *at;
+    if (size) memcpy(packed, data, size);
+    packed[size] = '\0';
+    *at += size + 1;
+    return packed;
 }
 
 static char *rtmi_copy(const char *text, size_t length) {
@@ -1042,62 +1049,34 @@ static bool rtmi_is_utf8(const char *text, size_t size) {
     return rtmi_utf8_check(&state, text, size) && !state.need;
 }
 
-/* Where the stars must end: behind the longest secret that begins at `at`, or at `stars_end` if
-   that is farther. In a cut text, the beginning of a secret at its end counts too. */
-static const char *rtmi_stars_end(const char *at, const char *end, bool cut, const char *secret,
-                                  const char *stars_end) {
-    for (size_t length; secret && *secret; secret += length + 1) {
-        length = strlen(secret);
-        size_t left = (size_t)(end - at), same = left < length ? left : length;
-        if ((cut || same == length) && at + same > stars_end && !memcmp(at, secret, same))
-            stars_end = at + same;
+/* Whether a run of letters and digits is a word or a short number. Tokens, keys and signed URLs are
+   made of longer runs, or of mixed ones. */
+static bool rtmi_is_word(const char *run, size_t length) {
+    size_t digits = 0, upper = 0;
+    for (size_t i = 0; i < length; i++) {
+        digits += rtmi_is_digit(run[i]);
+        upper += run[i] >= 'A' && run[i] <= 'Z';
     }
-    return stars_end;
+    if (digits) return length <= (digits == length ? 6 : 3);
+    bool capitalized = upper == 1 && *run < 'a';
+    return length <= 24 && (!upper || upper == length || capitalized);
 }
 
-/* What a terminal or a log viewer acts on: C0, DEL, C1, what ends a line or turns the direction of
-   text, and the byte order mark. */
-static bool rtmi_is_control(unsigned long code) {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
-           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
-}
-
-/* Makes a text fit for people to read: stars for every secret that a server managed to get into it,
-   by echoing it, say, and "?" for controls and for what is not UTF-8. `cut`: the text does not end
-   where it did, but perhaps within a secret or a character. It reads ahead of where it writes, so
-   that secrets are found in the original text; the result is never longer. True when there was a
-   secret. */
-static bool rtmi_redact(char *text, bool cut, const char *secrets) {
-    const char *p = text, *end = text + strlen(text), *stars_end = text;
-    bool starred = false;
-    for (size_t size; p < end; p += size) {
-        rtmi_utf8 state = { 0 };
-        unsigned long code = 0;
-        bool valid = true;
-        for (size = 0; p + size < end && (!size || state.need); size++) {
-            unsigned char c = (unsigned char)p[size];
-            stars_end = rtmi_stars_end(p + size, end, cut, secrets, stars_end);
-            valid = rtmi_utf8_check(&state, &c, 1);
-            if (!valid) break;
-            code = code << 6 | (c < 0x80 ? c : c < 0xc0 ? c & 0x3f : c & (0x3fu >> state.need));
-        }
-        bool stars = stars_end > p, whole = valid && !state.need;
-        if (cut && valid && !whole && !stars) break;
-        if (!size) size = 1; /* a byte that begins no character */
-        size_t kept = stars || (whole && !rtmi_is_control(code)) ? size : 0;
-        memmove(text, p, kept);
-        if (stars) memset(text, '*', kept);
-        text += kept;
-        if (!kept) *text++ = '?';
-        starred = starred || stars;
+/* Makes a server's text fit for a message or a log line, in place: words, short numbers and printable
+   ASCII between them stay, any other run or byte becomes "?". So 8 letters and digits of a mixed run
+   never pass, nor 7 digits, nor anything that a terminal acts on. */
+static void rtmi_tame(char *text) {
+    char *to = text;
+    for (size_t length; *text; text += length) {
+        bool word = rtmi_is_alnum(*text);
+        length = 1;
+        if (word) while (rtmi_is_alnum(text[length])) length++;
+        bool kept = word ? rtmi_is_word(text, length) : *text >= ' ' && *text < 0x7f;
+        if (kept) memmove(to, text, length);
+        else *to = '?';
+        to += kept ? length : 1;
     }
-    *text = '\0';
-    return starred;
-}
-
-static const char *rtmi_secrets(const rtmi_error *error) {
-    return error->secrets ? error->secrets->data : NULL;
+    *to = '\0';
 }
 
 /* Records why something failed, and returns `result`, so that a caller can return this. */
@@ -1105,9 +1084,8 @@ RTMI_PRINTF(3)
 static rtm_result rtmi_fail(rtmi_error *error, rtm_result result, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(error->text, sizeof error->text, format, arguments);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    rtmi_redact(error->text, length >= (int)sizeof error->text, rtmi_secrets(error));
     return result;
 }
 
@@ -1127,8 +1105,8 @@ enum { RTMI_MEMBERS = 24 };
 
 static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
-/* A document: where the members of its outermost object are, as the check came by them (without
-   this, each look-up is a scan: twice the time of an event); and, once an accessor asks by number,
+/* A document: where the members of one object are, as the check came by them (without this, each
+   look-up is a scan); and, once an accessor asks by number,
    the jsmn tokens of all of it, exactly as many as the check has counted. Behind the tokens stands
    the table of elements: those of the first array or object, then those of the second, and so on,
    each by the number of its token (in an object, its name's). `parent` of an array or object is no
@@ -1136,6 +1114,7 @@ static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 typedef struct rtmi_document {
     const char *text; /* one value, no white space around it */
     size_t size;
+    const char *noted; /* the object in it whose members are noted: the outermost, or an event */
     bool too_deep;     /* it was refused for its nesting */
     unsigned members;  /* noted; RTMI_MEMBERS = there may be more */
     size_t values;     /* all values and names */
@@ -1233,7 +1212,7 @@ static void rtmi_document_clear(rtmi_document *document) {
     document->values = 0;
 }
 
-/* Notes a member of the outermost object. */
+/* Notes a member of the object that is asked most. */
 static void rtmi_document_note(rtmi_document *document, const char *name, const char *value,
                                const char *value_end) {
     if (document->members == RTMI_MEMBERS) return;
@@ -1247,9 +1226,9 @@ static void rtmi_document_note(rtmi_document *document, const char *name, const 
    texts that are not, and is quadratic in depth: it only ever sees what has passed here. */
 static bool rtmi_document_check(rtmi_document *document) {
     const char *p = document->text, *end = p + document->size;
-    const char *name = NULL, *value = NULL; /* of the last member of the outermost object */
+    const char *name = NULL, *value = NULL; /* of the last member to be noted */
     char closer[RTMI_DEPTH];
-    size_t depth = 0, values = 0;
+    size_t depth = 0, values = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
     bool in_object = false; /* so that a name comes before the value */
     for (;;) {
         p = rtmi_json_space(p, end);
@@ -1259,7 +1238,7 @@ static bool rtmi_document_check(rtmi_document *document) {
             if (p) p = rtmi_json_colon(p, end);
             if (!p) return false;
             values++;
-            if (depth == 1) {
+            if (depth == noted) {
                 name = quote + 1;
                 value = p;
             }
@@ -1273,6 +1252,7 @@ static bool rtmi_document_check(rtmi_document *document) {
             if (document->too_deep) return false;
             in_object = *p == '{';
             closer[depth++] = in_object ? '}' : ']';
+            if (p == document->noted) noted = depth;
             p = rtmi_json_space(p + 1, end);
             if (p == end || *p != closer[depth - 1]) continue;
             p++; /* it is empty */
@@ -1282,10 +1262,11 @@ static bool rtmi_document_check(rtmi_document *document) {
         }
         if (!p) return false;
         while (depth) { /* values end here, as many as close */
-            if (depth == 1 && name) rtmi_document_note(document, name, value, p);
+            if (depth == noted && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
             if (p == end) return false;
             if (*p == ',') break;
+            if (depth == noted) noted = 0;
             if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
@@ -1308,16 +1289,23 @@ static void rtmi_document_free(rtmi_document *document) {
     document->capacity = 0;
 }
 
-/* The root of a text that is JSON, less the white space around it; false when it is not. */
-static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
-                               rtm_json *root) {
+/* The root of a text that is JSON, less the white space around it; false when it is not. `noted`:
+   the object whose members are noted, NULL = the outermost. */
+static bool rtmi_document_open_at(rtmi_document *document, const char *text, size_t size,
+                                  const char *noted, rtm_json *root) {
     const char *end = text + size, *start = rtmi_json_space(text, end);
     while (end > start && rtmi_json_space(end - 1, end) == end) end--;
     rtmi_document_clear(document);
     document->text = start;
     document->size = (size_t)(end - start);
+    document->noted = noted ? noted : start;
     *root = (rtm_json){ start, document->size, document };
     return rtmi_document_check(document);
+}
+
+static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
+                               rtm_json *root) {
+    return rtmi_document_open_at(document, text, size, NULL, root);
 }
 
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
@@ -1404,7 +1392,7 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
    text is. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
     const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    if (p == end || (*p != '{' && *p != ',')) return rtmi_json_none;
+    if (p == end || *p != '{') return rtmi_json_none;
     do {
         const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *value = NULL;
         if (quote < end && *quote == '"') value = rtmi_json_string_end(name, end);
@@ -1418,12 +1406,21 @@ static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length
     return rtmi_json_none;
 }
 
-/* Whether another member of its name stands behind this one. */
-static bool rtmi_json_again(rtm_json object, rtm_json member, const char *key) {
-    if (!member.size) return false;
-    const char *behind = member.text + member.size;
-    rtm_json rest = { behind, (size_t)(object.text + object.size - behind), NULL };
-    return rtmi_json_member(rest, key, strlen(key)).size != 0;
+/* Several members of an object in one pass; the same in all else. */
+static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *value, int count) {
+    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
+    for (int i = 0; i < count; i++) value[i] = rtmi_json_none;
+    while (p < end && (*p == '{' || *p == ',')) {
+        const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *at = NULL;
+        if (quote < end && *quote == '"') at = rtmi_json_string_end(name, end);
+        if (at) at = rtmi_json_colon(at, end);
+        p = at ? rtmi_json_skip(at, end) : NULL;
+        if (!p) return;
+        for (int i = 0; i < count; i++)
+            if (!value[i].size && *name == *key[i] && rtmi_json_says(name, key[i], strlen(key[i])))
+                value[i] = (rtm_json){ at, (size_t)(p - at), object.document };
+        p = rtmi_json_space(p, end);
+    }
 }
 
 /* Appends a text as a JSON string, quotes included. */
@@ -1702,20 +1699,13 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
     return NULL;
 }
 
-/* Repeated equal values are one (RFC 9110 section 8.6), different ones an attack or a fault. */
-static const char *rtmi_http_content_length(rtmi_http *http, char *value) {
-    for (;; value++) {
-        value += strspn(value, " \t");
-        uint64_t length = rtmi_is_digit(*value) ? strtoull(value, &value, 10) : UINT64_MAX;
-        value += strspn(value, " \t");
-        if (length > INT64_MAX || (*value && *value != ','))
-            return "Content-Length is not a number, or too large";
-        if (http->has_length && http->left != length)
-            return "Content-Length is given twice, and differs";
-        http->has_length = true;
-        http->left = length;
-        if (!*value) return NULL;
-    }
+static const char *rtmi_http_content_length(rtmi_http *http, const char *value) {
+    if (http->has_length) return "Content-Length is given twice";
+    http->left = strtoull(value, NULL, 10);
+    if (!*value || value[strspn(value, "0123456789")] || http->left > INT64_MAX)
+        return "Content-Length is not a number, or too large";
+    http->has_length = true;
+    return NULL;
 }
 
 /* The header fields that matter here; all others are skipped. */
@@ -2159,13 +2149,6 @@ static void rtmi_loader_certificate(void *context, const void *data, size_t size
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-static unsigned char *rtmi_place(unsigned char **at, const void *data, size_t size) {
-    unsigned char *placed = *at;
-    memcpy(placed, data, size);
-    *at += size;
-    return placed;
-}
-
 /* Keeps a decoded certificate's name and key, in one block. One that cannot be decoded is left out,
    as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
@@ -2176,18 +2159,18 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     trust->anchor = grown;
     bool rsa = key->key_type == BR_KEYTYPE_RSA;
     size_t size = rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
-    unsigned char *block = RTM_REALLOC(NULL, loader->name.size + size + 1);
+    char *block = RTM_REALLOC(NULL, loader->name.size + size + 3); /* each part with a NUL */
     if (!block) return false;
     br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
     anchor->dn.len = loader->name.size;
-    anchor->dn.data = rtmi_place(&block, loader->name.data, loader->name.size);
+    anchor->dn.data = rtmi_pack(&block, loader->name.data, loader->name.size);
     anchor->flags = br_x509_decoder_isCA(&loader->x509) ? BR_X509_TA_CA : 0;
     anchor->pkey = *key;
     if (rsa) {
-        anchor->pkey.key.rsa.n = rtmi_place(&block, key->key.rsa.n, key->key.rsa.nlen);
-        anchor->pkey.key.rsa.e = rtmi_place(&block, key->key.rsa.e, key->key.rsa.elen);
+        anchor->pkey.key.rsa.n = rtmi_pack(&block, key->key.rsa.n, key->key.rsa.nlen);
+        anchor->pkey.key.rsa.e = rtmi_pack(&block, key->key.rsa.e, key->key.rsa.elen);
     } else {
-        anchor->pkey.key.ec.q = rtmi_place(&block, key->key.ec.q, key->key.ec.qlen);
+        anchor->pkey.key.ec.q = rtmi_pack(&block, key->key.ec.q, key->key.ec.qlen);
     }
     return true;
 }
@@ -2336,11 +2319,14 @@ static const char *rtmi_tls_error(int error) {
  * >>conn   one connection: lookup, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
  * --------------------------------------------------------------------------------------------- */
 
-typedef union rtmi_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-} rtmi_address;
+typedef struct rtmi_addresses {
+    unsigned count;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at[RTMI_ADDRESSES];
+} rtmi_addresses;
 
 /* The one that is through with a lookup last, its thread or the client, frees it. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
@@ -2353,8 +2339,7 @@ typedef struct rtmi_lookup {
     pid_t owner;      /* the process that has the thread */
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
-    unsigned count;
-    rtmi_address address[RTMI_ADDRESSES];
+    rtmi_addresses found;
     char host[RTMI_HOST], port[6];
 } rtmi_lookup;
 
@@ -2364,8 +2349,7 @@ typedef struct rtmi_host {
     rtmi_peer peer;
     br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
     rtmi_lookup *lookup;               /* under way, or its answer not looked at; or NULL */
-    unsigned count;                    /* of the addresses that the last good lookup found */
-    rtmi_address address[RTMI_ADDRESSES];
+    rtmi_addresses known;              /* by the last good lookup */
     struct rtmi_host *next;
 } rtmi_host;
 
@@ -2375,8 +2359,8 @@ typedef struct rtmi_network {
     rtmi_peer proxy;  /* host "" = none */
     char *proxy_auth; /* the value of Proxy-Authorization, or NULL */
     char *no_proxy;   /* hosts that are reached directly, or NULL */
-    void (*tls_setup)(void *tls, void *user);
-    void *tls_user;
+    void (*tls_setup)(void *tls, void *user_data);
+    void *tls_user_data;
     rtmi_host *hosts; /* most recently used first */
     int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 elsewhere */
     int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
@@ -2411,7 +2395,7 @@ typedef struct rtmi_conn {
     bool more;        /* there is more to send than what waits in `out` */
     bool paused;      /* nothing is read until `out` has been sent */
     int send_error;   /* errno: nothing more can be sent; told when all has been read */
-    unsigned addresses, tried;
+    unsigned tried;   /* of the addresses */
     long long timeout_ms, deadline; /* of the connection and the response together */
     long long step_deadline;    /* of one address, or of a lookup with an earlier answer to use */
     long long used_at;          /* when the last response was complete */
@@ -2423,8 +2407,9 @@ typedef struct rtmi_conn {
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
     size_t out_at;
     rtmi_http http;             /* of the response that this connection is at */
+    const char *name;           /* of the peer, for sentences */
     rtmi_peer peer;
-    rtmi_address address[RTMI_ADDRESSES];
+    rtmi_addresses addresses;
 } rtmi_conn;
 
 /* Waking up ----------------------------------------------------------------------------------- */
@@ -2489,13 +2474,14 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
     lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
     if (lookup->error) return;
-    for (struct addrinfo *a = found; a && lookup->count < RTMI_ADDRESSES; a = a->ai_next) {
-        if (!a->ai_addr || a->ai_addrlen > sizeof *lookup->address) continue;
+    rtmi_addresses *to = &lookup->found;
+    for (struct addrinfo *a = found; a && to->count < RTMI_ADDRESSES; a = a->ai_next) {
+        if (!a->ai_addr || a->ai_addrlen > sizeof *to->at) continue;
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-        memcpy(&lookup->address[lookup->count++], a->ai_addr, a->ai_addrlen);
+        memcpy(&to->at[to->count++], a->ai_addr, a->ai_addrlen);
     }
     if (found) RTM_FREEADDRINFO(found);
-    if (!lookup->count) lookup->error = EAI_NONAME;
+    if (!to->count) lookup->error = EAI_NONAME;
 }
 
 /* The thread or the client frees a lookup, whichever has done with it last; RTM_FREE need not be
@@ -2641,12 +2627,12 @@ static bool rtmi_is_transient(int error) {
 }
 
 static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
-    return rtmi_fail(&conn->error, RTM_E_CLOSED, "connection to %s lost: %s", conn->peer.host,
+    return rtmi_fail(&conn->error, RTM_E_CLOSED, "connection to %s lost: %s", conn->name,
                      strerror(error));
 }
 
 static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
-    return rtmi_fail(&conn->error, RTM_E_CLOSED, "%s closed the connection", conn->peer.host);
+    return rtmi_fail(&conn->error, RTM_E_CLOSED, "%s closed the connection", conn->name);
 }
 
 /* Sends what the socket takes, perhaps nothing. A broken connection must not cost what has come
@@ -2712,9 +2698,13 @@ static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
     return conn->via_proxy ? &conn->network->proxy : &conn->peer;
 }
 
+static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
+    return conn->via_proxy ? conn->network->proxy.host : conn->name;
+}
+
 /* A non-blocking socket on its way to the next address; false with errno when that cannot be. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
-    struct sockaddr *address = &conn->address[conn->tried++].any;
+    struct sockaddr *address = &conn->addresses.at[conn->tried++].any;
     bool v6 = address->sa_family == AF_INET6;
     int one = 1;
     conn->fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
@@ -2733,10 +2723,10 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 /* Goes on to the next address. Each gets an equal share of the time that is left, and 2 s at most
    while there is another: several dead ones must not use up the time of one that answers. */
 static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int error) {
-    while (conn->tried < conn->addresses) {
+    while (conn->tried < conn->addresses.count) {
         rtmi_conn_close_fd(conn);
         if (rtmi_conn_try(conn)) {
-            long long others = conn->addresses - conn->tried;
+            long long others = conn->addresses.count - conn->tried;
             long long share = (conn->deadline - now) / (others + 1);
             if (others && share > RTMI_PATIENCE_MS) share = RTMI_PATIENCE_MS;
             conn->step_deadline = now + share;
@@ -2747,7 +2737,8 @@ static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int err
     }
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
     return rtmi_fail(&conn->error, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
-                     conn->via_proxy ? "the proxy " : "", hop->host, hop->port, strerror(error));
+                     conn->via_proxy ? "the proxy " : "", rtmi_conn_hop_name(conn), hop->port,
+                     strerror(error));
 }
 
 /* TLS ----------------------------------------------------------------------------------------- */
@@ -2811,7 +2802,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
         known->session.session_id_len = 0; /* until the handshake has gone well */
     }
     if (conn->network->tls_setup)
-        conn->network->tls_setup(&conn->tls->client, conn->network->tls_user);
+        conn->network->tls_setup(&conn->tls->client, conn->network->tls_user_data);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION); /* trust is freed after the first */
     const char *name = rtmi_is_address(conn->peer.host) ? NULL : conn->peer.host;
     if (!br_ssl_client_reset(&conn->tls->client, name, known != NULL))
@@ -2830,13 +2821,13 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     const char *file = conn->network->ca_file;
     if (conn->trust && conn->trust->no_memory) return rtmi_out_of_memory(&conn->error);
     if (x509 && conn->trust && conn->trust->error)
-        return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->peer.host,
+        return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->name,
                          conn->trust->error, file ? ": " : "", file ? file : "");
     if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
         return rtmi_fail(&conn->error, result, "TLS with %s: certificate is for another host name; "
                          "BearSSL does not look at an IP address in it: give the host by name",
-                         conn->peer.host);
-    return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->peer.host,
+                         conn->name);
+    return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->name,
                      rtmi_tls_error(error), error);
 }
 
@@ -2963,6 +2954,7 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
 static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
+    conn->name = conn->peer.host;
     conn->read_at = conn->read_end = conn->out_at = 0;
     conn->fin_received = conn->more = conn->paused = false;
     conn->send_error = 0;
@@ -3022,34 +3014,30 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     rtmi_host *host = rtmi_network_host(conn->network, hop);
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
-    if (!conn->step_deadline || (!host->lookup && !host->count)) {
-        if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->count)
+    if (!conn->step_deadline || (!host->lookup && !host->known.count)) {
+        if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: no thread, memory "
-                             "or file descriptor for it", hop->host);
+                             "or file descriptor for it", rtmi_conn_hop_name(conn));
         /* Without a thread it took as long as it liked, which is not charged. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
-        conn->step_deadline = host->count ? now + RTMI_PATIENCE_MS : conn->deadline;
+        conn->step_deadline = host->known.count ? now + RTMI_PATIENCE_MS : conn->deadline;
     }
     rtmi_lookup *lookup = host->lookup;
     int error = 0;
     if (lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE) {
         error = lookup->error;
-        if (!error) {
-            host->count = lookup->count;
-            memcpy(host->address, lookup->address, sizeof host->address);
-        }
+        if (!error) host->known = lookup->found;
         RTMI_LOOKUP_FREE(lookup);
         host->lookup = NULL;
-    } else if (lookup && (!host->count || now < conn->step_deadline)) {
+    } else if (lookup && (!host->known.count || now < conn->step_deadline)) {
         return RTM_E_AGAIN;
     }
-    if (!host->count)
-        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: %s", hop->host,
-                         gai_strerror(error));
-    conn->addresses = host->count;
+    if (!host->known.count)
+        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: %s",
+                         rtmi_conn_hop_name(conn), gai_strerror(error));
+    conn->addresses = host->known;
     conn->tried = 0;
-    memcpy(conn->address, host->address, sizeof conn->address);
     return rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
 }
 
@@ -3058,7 +3046,7 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     int error = 0;
     socklen_t size = sizeof error;
     if (!conn->readable) {
-        bool last = conn->tried == conn->addresses; /* it has until the deadline */
+        bool last = conn->tried == conn->addresses.count; /* it has until the deadline */
         if (last || now < conn->step_deadline) return RTM_E_AGAIN;
         return rtmi_conn_next_address(conn, now, ETIMEDOUT);
     }
@@ -3100,7 +3088,7 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
                          "them in its URL, http://user:password@host:port", proxy);
     if (conn->http.status / 100 != 2)
         return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s refused %s with status %d", proxy,
-                         conn->peer.host, conn->http.status);
+                         conn->name, conn->http.status);
     if (conn->read_at < conn->read_end)
         return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s sent more than an answer", proxy);
     return rtmi_conn_start_tls(conn);
@@ -3111,7 +3099,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
     if (result == RTM_E_AGAIN) return result;
     if (result == RTM_E_CLOSED)
         return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
-                         "insist on TLS 1.3 or the extended master secret?", conn->peer.host);
+                         "insist on TLS 1.3 or the extended master secret?", conn->name);
     if (result != RTM_OK) return result;
     rtmi_host *host = rtmi_network_host(conn->network, &conn->peer); /* to resume the next time */
     if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
@@ -3140,29 +3128,12 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
 
 /* The time is over: says what it was spent on. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
-    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    const rtmi_address *at = &conn->address[conn->tried ? conn->tried - 1 : 0];
-    bool v6 = at->any.sa_family == AF_INET6;
-    const void *ip = v6 ? (const void *)&at->v6.sin6_addr : (const void *)&at->v4.sin_addr;
-    char address[INET6_ADDRSTRLEN] = "";
-    const char *what = "answer of", *host = conn->peer.host;
-    switch (conn->phase) {
-    case RTMI_CONN_LOOKUP:
-        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "looking up %s took longer than %lld ms",
-                         hop->host, conn->timeout_ms);
-    case RTMI_CONN_TCP:
-        inet_ntop(at->any.sa_family, ip, address, sizeof address);
-        return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "connecting to %s port %d (%s) took longer "
-                         "than %lld ms", address, ntohs(v6 ? at->v6.sin6_port : at->v4.sin_port),
-                         hop->host, conn->timeout_ms);
-    case RTMI_CONN_PROXY:
-        what = "answer of the proxy";
-        host = hop->host;
-        break;
-    case RTMI_CONN_TLS: what = "TLS handshake with"; break;
-    default: break;
-    }
-    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "the %s %s took longer than %lld ms", what, host,
+    static const char *const what[] = { "", "looking up", "connecting to", "the answer of the proxy",
+                                        "the TLS handshake with", "the answer of" };
+    bool first_hop = conn->phase <= RTMI_CONN_PROXY, tcp = conn->phase == RTMI_CONN_TCP;
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s took longer than %lld ms",
+                     what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
+                     tcp ? " port " : "", tcp ? rtmi_conn_first_hop(conn)->port : "",
                      conn->timeout_ms);
 }
 
@@ -3173,15 +3144,14 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
 /* The body of a request: so many bytes of memory, or what `read` hands out. */
 typedef struct rtmi_payload {
     const char *data;
-    size_t (*read)(void *buf, size_t size, void *user);
-    void *user;
+    size_t (*read_body)(void *buf, size_t size, void *user_data);
+    void *user_data;
     size_t size;
 } rtmi_payload;
 
 typedef struct rtmi_exchange {
     rtmi_conn conn;
     rtmi_http_kind kind;
-    bool reused;            /* the connection was that of the exchange before */
     bool begun;             /* the head has been given to the connection */
     bool by_url;            /* the request is not one to the Web API */
     rtmi_buf head;          /* of the request, until it has been answered */
@@ -3197,7 +3167,6 @@ typedef struct rtmi_exchange {
 static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
                                rtmi_error *error) {
     exchange->conn.network = network;
-    exchange->conn.error.secrets = error->secrets;
     exchange->conn.fd = -1;
     exchange->document.error = error;
 }
@@ -3254,8 +3223,7 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->begun = false;
     exchange->payload_at = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
-    exchange->reused = rtmi_exchange_can_reuse(exchange, peer, now);
-    if (!exchange->reused) rtmi_conn_open(&exchange->conn, peer);
+    if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
     exchange->conn.deadline = now + timeout_ms;
 }
@@ -3268,7 +3236,7 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange, size_t size)
     if (!rtmi_buf_reserve(out, size)) return rtmi_out_of_memory(&exchange->conn.error);
     char *to = out->data + out->size;
     size_t got = size;
-    if (payload->read) got = (*payload->read)(to, size, payload->user);
+    if (payload->read_body) got = (*payload->read_body)(to, size, payload->user_data);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
         return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "`read` ended the body of %s after "
@@ -3312,7 +3280,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             if (what == RTMI_HTTP_BODY) {
                 if (conn->http.body_size > exchange->limit - exchange->body.size)
                     return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "the response of %s is larger "
-                                     "than max_message: raise it", conn->peer.host);
+                                     "than max_message_size: raise it", conn->name);
                 rtmi_buf_add(&exchange->body, conn->http.body, conn->http.body_size);
                 if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
@@ -3328,18 +3296,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
         if (what == RTMI_HTTP_DONE) return RTM_OK;
         if (what == RTMI_HTTP_BAD)
             return rtmi_fail(&conn->error, RTM_E_HTTP, "bad HTTP response from %s: %s",
-                             conn->peer.host, conn->http.error);
+                             conn->name, conn->http.error);
     }
-}
-
-/* Whether the server cannot have seen the whole request, because the kept connection that it was
-   sent over had died: it is then sent once more. One that may have reached the server is not:
-   nobody knows whether it was carried out (RFC 9110 section 9.2.2). */
-static bool rtmi_exchange_was_lost(const rtmi_exchange *exchange) {
-    const rtmi_conn *conn = &exchange->conn;
-    bool whole = conn->out_at == conn->out.size && exchange->payload_at == exchange->payload.size;
-    return exchange->reused && exchange->begun && !whole && !rtmi_http_has_begun(&conn->http) &&
-           !(exchange->payload.read && exchange->payload_at);
 }
 
 /* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. */
@@ -3359,14 +3317,6 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
         if (conn->out_at < conn->out.size || conn->more) conn->http.keep_alive = false;
         conn->used_at = now;
         rtmi_buf_free(&exchange->head);
-    }
-    if (result == RTM_E_CLOSED && rtmi_exchange_was_lost(exchange)) {
-        rtmi_peer peer = conn->peer;
-        rtmi_conn_close(conn);
-        rtmi_conn_open(conn, &peer);
-        exchange->reused = exchange->begun = false;
-        exchange->payload_at = 0;
-        result = rtmi_conn_step(conn, now); /* never ready at once: there is a connect() before */
     }
     if (result != RTM_E_AGAIN || now < conn->deadline) return result;
     return rtmi_conn_timeout(conn);
@@ -3389,7 +3339,7 @@ typedef enum rtmi_skip {
 
 static const struct { rtm_result result; const char *sentence; } rtmi_skips[RTMI_SKIP_KINDS] = {
     [RTMI_SKIP_BINARY] = { RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped" },
-    [RTMI_SKIP_TOO_BIG] = { RTM_E_TOO_BIG, "a message longer than max_message was skipped" },
+    [RTMI_SKIP_TOO_BIG] = { RTM_E_TOO_BIG, "a message longer than max_message_size was skipped" },
     [RTMI_SKIP_MEMORY] = { RTM_E_MEMORY, "a message was skipped: out of memory" },
     [RTMI_SKIP_JSON] = { RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped" },
     [RTMI_SKIP_DEEP] = { RTM_E_JSON, "an event nested deeper than 128 levels was skipped" },
@@ -3401,38 +3351,41 @@ typedef struct rtmi_handler {
     size_t length;       /* of the type in it */
     const char *subtype; /* behind "::", or NULL */
     rtm_callback callback; /* NULL = removed, swept when no callback runs */
-    void *user;
+    void *user_data;
 } rtmi_handler;
 
 /* What the configuration said; constant after rtm_create. */
 typedef struct rtmi_settings {
     long long timeout_ms, ping_interval_ms;
-    size_t max_message, max_queue;
+    size_t max_message_size, max_queue_size;
     bool no_auto_reconnect, no_signals;
     char *token, *app_token; /* either may be NULL, not both */
     char *headers;         /* lines "Name: value\r\n", or NULL */
     char *url_headers;     /* those that any server may see */
     char *base_path;       /* of base_url, with a slash at its end */
     rtmi_peer api;
-    rtmi_buf secrets;      /* see rtmi_error */
-    size_t secrets_fixed;  /* bytes of those of the configuration; behind them are tokens */
-    void (*log)(const char *line, void *user);
-    void *log_user;
+    void (*log)(const char *line, void *user_data);
+    void *log_user_data;
 } rtmi_settings;
+
+/* What is to become of an open session: it only gets worse, see rtmi_doom. */
+typedef enum rtmi_fate {
+    RTMI_STAYS,   /* as long as it lasts */
+    RTMI_LEAVING, /* Slack will end it: another is to take over */
+    RTMI_LAST,    /* the same, but another was refused for good: there will be none */
+    RTMI_DROPPED, /* to be ended by the next step: `cause` and `error` say why */
+    RTMI_RETIRED  /* another has taken over: its end is not told */
+} rtmi_fate;
 
 /* One session, from the attempt to open it to the wait for the next. Numbers and pointers first,
    arrays last: code for small machines reaches near fields in fewer bytes (500 in all on ARM). */
 typedef struct rtmi_session {
     rtm_state state;     /* written by rtmi_enter alone */
-    long long deadline;  /* of OPEN, CLOSING and WAITING; the exchange has its own */
-    rtm_result cause;    /* why it ended, or could not be opened; RTM_OK = in good order */
+    long long deadline;  /* of OPEN, CLOSING and BACKOFF; the exchange has its own */
+    rtm_result cause;    /* why it ended, is to be, or could not be opened; RTM_OK = in good order */
     int retry_after;     /* seconds that the last response asked for; -1 = none */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
-    bool drop;           /* to be ended: ... */
-    rtm_result dropped;  /* ... RTM_OK = because another is wanted, else `error` says why */
-    bool leaving;        /* Slack will end it: another is to take over ... */
-    bool last;           /* ... but that was refused for good: there will be none */
-    bool retired;        /* another has taken over: its end is not told */
+    rtmi_fate fate;
     bool said_hello;
     unsigned number;     /* differs in its lowest bit from that of the other session */
     int *unanswered;     /* ids of messages, oldest first */
@@ -3443,14 +3396,15 @@ typedef struct rtmi_session {
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
-    struct {
-        unsigned count;  /* not reported yet */
-        long long due;   /* no report before this time */
-    } skipped[RTMI_SKIP_KINDS];
+    rtmi_skip skip;      /* why the last skipped message was */
+    unsigned skips;      /* skipped messages that have not been reported */
+    long long skip_due;  /* no report before this time */
     int close_code;
     rtm_json greeting;   /* the answer with the URL: it stands in the exchange's body, which the
                             handshake leaves alone, until `open` has been dispatched */
     rtmi_error error;    /* the sentence on `cause` */
+    rtmi_buf inbox;      /* Socket Mode: texts that were acknowledged, and not delivered */
+    size_t inbox_at;     /* where the first of them is, an rtmi_letter before it */
     rtmi_ws ws;
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
@@ -3461,10 +3415,19 @@ typedef struct rtmi_session {
 /* How sessions are opened, and what their texts mean. */
 typedef struct rtmi_kind {
     const char *method;               /* of the Web API; its answer has the URL */
-    const struct rtmi_kind *fallback; /* where Slack has deprecated the method, or NULL */
     bool socket_mode;                 /* with the app-level token; only acknowledgements are sent */
     void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
 } rtmi_kind;
+
+/* An envelope of Socket Mode, or what comes without one, taken apart. */
+typedef struct rtmi_envelope {
+    rtm_json whole, id;    /* missing: it is none */
+    rtm_json event_id;     /* or its own id */
+    rtm_json type, data;   /* of its event; no data: it is the whole */
+    bool accepts;          /* an answer in its acknowledgement ... */
+    bool due;              /* ... which has not been sent yet ... */
+    rtmi_session *session; /* ... to this one; NULL when that is not open any more */
+} rtmi_envelope;
 
 /* A request, encoded: what it takes to send it, and to send it again after a 429. */
 typedef struct rtmi_request {
@@ -3475,7 +3438,7 @@ typedef struct rtmi_request {
     rtmi_payload payload;
     long long timeout_ms;
     rtm_request_callback callback;
-    void *user;
+    void *user_data;
     size_t size;              /* bytes of all this */
     int id;
     rtm_result result;        /* why it ended without being sent, or while it was */
@@ -3525,14 +3488,7 @@ struct rtm_client {
     bool had_short_session; /* one of them had said hello */
     int last_id;
     rtmi_document document; /* the event being read or dispatched */
-    rtmi_buf inbox;         /* Socket Mode: texts that were acknowledged, and not delivered */
-    size_t inbox_at;        /* where the first of them is, an rtmi_letter before it */
-    struct {                /* the envelope whose callbacks run */
-        rtmi_session *session; /* NULL when it is not open any more */
-        rtm_json envelope, id;
-        bool accepts;          /* an answer in its acknowledgement */
-        bool due;              /* to be acknowledged */
-    } pending;
+    rtmi_envelope pending;  /* Socket Mode: what is being delivered */
     uint64_t *seen;         /* the last RTMI_SEEN hashes; NULL where none are needed */
     unsigned seen_count;
     rtmi_handler *handlers;
@@ -3556,48 +3512,9 @@ static void rtmi_log(rtm_client *client, const char *format, ...) {
     va_list arguments;
     if (!client->settings.log) return;
     va_start(arguments, format);
-    bool cut = vsnprintf(line, sizeof line, format, arguments) >= (int)sizeof line;
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    rtmi_redact(line, cut, rtmi_secrets(&client->error));
-    client->settings.log(line, client->settings.log_user);
-}
-
-/* Keeps something that must not be read in a log line or an error text. Of less than four bytes it
-   is no secret, and would blot out words. The last NUL ends the list, until the next comes. */
-static void rtmi_add_secret(rtm_client *client, const char *text, size_t length) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    if (length < 4 || !rtmi_buf_reserve(secrets, length + 2)) return;
-    rtmi_buf_add(secrets, text, length);
-    rtmi_buf_add(secrets, "\0", 2);
-    secrets->size--;
-}
-
-/* The same for a token that may be there already. Of those that came after the configuration the
-   last RTMI_TOKENS are kept, and the one in use; false when there is no memory. */
-static bool rtmi_add_token(rtm_client *client, const char *token) {
-    rtmi_buf *secrets = &client->settings.secrets;
-    const char *in_use = client->settings.token ? client->settings.token : "";
-    size_t length = strlen(token), none = secrets->size, oldest = none, same = none, count = 0;
-    if (length < 4) return true;
-    for (size_t at = 0; at < secrets->size; at += strlen(secrets->data + at) + 1) {
-        bool fixed = at < client->settings.secrets_fixed;
-        if (!strcmp(secrets->data + at, token)) same = at;
-        if (fixed && same == at) return true;
-        if (!fixed && oldest == none && strcmp(secrets->data + at, in_use) != 0) oldest = at;
-        count += !fixed;
-    }
-    if (!rtmi_buf_reserve(secrets, length + 2)) {
-        secrets->failed = false;
-        return false;
-    }
-    size_t gone = same != none ? same : count >= RTMI_TOKENS ? oldest : none;
-    if (gone != none) {
-        size_t size = strlen(secrets->data + gone) + 1;
-        secrets->size -= size;
-        memmove(secrets->data + gone, secrets->data + gone + size, secrets->size + 1 - gone);
-    }
-    rtmi_add_secret(client, token, length);
-    return true;
+    client->settings.log(line, client->settings.log_user_data);
 }
 
 /* Dispatch ------------------------------------------------------------------------------------ */
@@ -3642,7 +3559,7 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
             !rtm_json_equals(rtm_json_get(event->data, rtmi_subtype_name(event)), handler.subtype))
             continue;
         if (!after_stop && rtmi_is_stopped(client)) break;
-        handler.callback(client, event, handler.user);
+        handler.callback(client, event, handler.user_data);
         ran = true;
     }
     if (ran) client->dispatched++;
@@ -3660,36 +3577,24 @@ static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event e
     rtmi_dispatch(client, &event, true);
 }
 
-/* Reports what was skipped of one kind since the last report. */
-static void rtmi_report_skipped(rtm_client *client, rtmi_session *session, rtmi_skip kind) {
-    rtmi_error error = { .secrets = client->error.secrets };
-    unsigned more = session->skipped[kind].count - 1;
+/* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
+static void rtmi_report_skips(rtm_client *client, rtmi_session *session) {
+    rtmi_error error;
     char also[32] = "";
-    if (more) snprintf(also, sizeof also, " (and %u more)", more);
-    session->skipped[kind].count = 0;
-    session->skipped[kind].due = client->now + RTMI_SKIP_MS;
-    rtmi_fail(&error, rtmi_skips[kind].result, "%s%s", rtmi_skips[kind].sentence, also);
-    rtmi_report(client, &error, (rtm_event){ .result = rtmi_skips[kind].result });
+    rtm_result result = rtmi_skips[session->skip].result;
+    if (session->skips > 1) snprintf(also, sizeof also, " (and %u more)", session->skips - 1);
+    session->skips = 0;
+    session->skip_due = client->now + RTMI_SKIP_MS;
+    rtmi_fail(&error, result, "%s%s", rtmi_skips[session->skip].sentence, also);
+    rtmi_report(client, &error, (rtm_event){ .result = result });
 }
 
-/* Counts a message that is skipped. Of each kind one `error` event a second is enough: a server can
-   send a hundred thousand of them in that time. */
+/* Counts a skipped message, and reports it unless one was reported within the last second: a server
+   can send a hundred thousand of them in that time. */
 static void rtmi_skip_message(rtm_client *client, rtmi_session *session, rtmi_skip kind) {
-    session->skipped[kind].count++;
-    if (client->now >= session->skipped[kind].due) rtmi_report_skipped(client, session, kind);
-}
-
-/* Reports what was held back and is due, or all of it; returns when the next report is due. */
-static long long rtmi_report_held_back(rtm_client *client, rtmi_session *session, bool all) {
-    long long due = LLONG_MAX;
-    for (int i = 0; i < RTMI_SKIP_KINDS; i++) {
-        if (!session->skipped[i].count) continue;
-        if (all || client->now >= session->skipped[i].due)
-            rtmi_report_skipped(client, session, (rtmi_skip)i);
-        else if (session->skipped[i].due < due)
-            due = session->skipped[i].due;
-    }
-    return due;
+    session->skip = kind;
+    session->skips++;
+    if (client->now >= session->skip_due) rtmi_report_skips(client, session);
 }
 
 /* Sends --------------------------------------------------------------------------------------- */
@@ -3826,7 +3731,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
    when Slack refused the message: that is an error, and says which. */
 static bool rtmi_on_reply(rtm_client *client, rtmi_session *session, rtm_event *event,
                           bool typed) {
-    rtmi_error error = { .secrets = client->error.secrets };
+    rtmi_error error;
     char text[128];
     long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
     if (id <= 0 || id > INT_MAX) return false;
@@ -3834,8 +3739,8 @@ static bool rtmi_on_reply(rtm_client *client, rtmi_session *session, rtm_event *
     bool awaited = rtmi_unanswered_remove(session, event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
-    bool cut = rtm_json_string(message, text, sizeof text) >= sizeof text;
-    rtmi_redact(text, cut, rtmi_secrets(&error)); /* where it was cut, not within a sentence */
+    rtm_json_string(message, text, sizeof text);
+    rtmi_tame(text);
     event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
                               event->id, text,
                               rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
@@ -3891,7 +3796,7 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
 static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, const char *text,
                                size_t size) {
     const rtmi_session *second = client->session[1];
-    if (!second || (!second->retired && second->state != RTM_STATE_UPGRADING &&
+    if (!second || (second->fate != RTMI_RETIRED && second->state != RTM_STATE_UPGRADING &&
                     second->state != RTM_STATE_OPEN)) return false;
     uint64_t hash = rtmi_hash(text, size), parity = session->number & 1;
     uint64_t *other = rtmi_find_seen(client, hash | (parity ^ 1));
@@ -3900,10 +3805,13 @@ static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, 
     return other != NULL;
 }
 
+static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
+    if (fate > session->fate) session->fate = fate;
+}
+
 /* Slack will end the session. Another takes over, unless its end is to be final. */
 static void rtmi_leave(const rtm_client *client, rtmi_session *session) {
-    if (client->settings.no_auto_reconnect) session->drop = true;
-    else session->leaving = !session->last;
+    rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPED : RTMI_LEAVING);
 }
 
 /* Delivers an event that stands in client->document. */
@@ -3911,6 +3819,15 @@ static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, const 
     if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtmi_dispatch(client, event, !strcmp(event->type, "error"));
     if (client->document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
+}
+
+/* Opens a text as client->document; one that is not JSON is skipped. */
+static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char *text, size_t size,
+                           const char *noted, rtm_json *root) {
+    rtmi_document *document = &client->document;
+    if (rtmi_document_open_at(document, text, size, noted, root)) return true;
+    rtmi_skip_message(client, session, document->too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
+    return false;
 }
 
 /* RTM: one text message. What nobody listens to is dropped after a look at its type. */
@@ -3924,16 +3841,12 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
     bool hello = typed && !strcmp(client->type, "hello");
     if (!end && !reply && !hello && !rtmi_has_handler(client, client->type, strlen(client->type)))
         return;
-    if (!rtmi_document_open(&client->document, text, size, &data)) {
-        rtmi_skip_message(client, session,
-                          client->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
-        return;
-    }
+    if (!rtmi_open_text(client, session, text, size, NULL, &data)) return;
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
                         .detail = "" };
     if (reply && rtmi_on_reply(client, session, &event, typed)) return;
     if (end && !strcmp(client->type, "goodbye")) rtmi_leave(client, session);
-    else if (end) session->drop = true;
+    else if (end) rtmi_doom(session, RTMI_DROPPED);
     if (hello) session->said_hello = true;
     if (!reply && !hello && !end && rtmi_other_brought(client, session, text, size)) return;
     rtmi_dispatch_text(client, session, &event);
@@ -3941,36 +3854,29 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
 
 /* Socket Mode ---------------------------------------------------------------------------------- */
 
-/* Before each text in the inbox. */
+/* Before each text in the inbox: where in it are the parts of its envelope. */
 typedef struct rtmi_letter {
-    size_t size;
-    unsigned session; /* the number of the one that brought it */
-    bool accepts;     /* it is an envelope that takes an answer: it must be possible to send one */
+    size_t size, id, id_size, type, type_size, data, data_size;
+    bool accepts;
 } rtmi_letter;
 
-/* An envelope, or what comes without one, taken apart. The type of its event is in client->type. */
-typedef struct rtmi_envelope {
-    rtm_json id; /* missing: it is none */
-    rtm_json data;
-    bool accepts; /* an answer in its acknowledgement */
-    bool typed;
-} rtmi_envelope;
-
-static rtmi_envelope rtmi_open_envelope(rtm_client *client, rtm_json root) {
-    rtmi_envelope envelope = { rtm_json_get(root, "envelope_id"), root, false, false };
-    rtm_json type = rtm_json_get(root, "type"), payload = rtm_json_get(root, "payload");
-    if (rtmi_json_is(envelope.id, '"')) {
-        envelope.accepts = rtm_json_bool(rtm_json_get(root, "accepts_response_payload"), false);
-        if (payload.size) envelope.data = payload;
-        if (rtm_json_equals(type, "events_api")) { /* its event is what counts */
-            rtm_json event = rtm_json_get(payload, "event");
-            if (rtmi_json_is(event, '{')) envelope.data = event;
-            type = rtm_json_get(envelope.data, "type");
-        }
-    } else {
-        envelope.id = rtmi_json_none;
-    }
-    envelope.typed = rtmi_take_type(client, type);
+/* Takes a text apart that was not checked. */
+static rtmi_envelope rtmi_open_envelope(rtm_json root) {
+    static const char *const outer[] = { "envelope_id", "type", "payload",
+                                         "accepts_response_payload" };
+    static const char *const inner[] = { "event", "event_id" };
+    rtm_json of[4], in[2];
+    rtmi_json_pick(root, outer, of, 4);
+    rtmi_envelope envelope = { .type = of[1] };
+    if (!rtmi_json_is(of[0], '"')) return envelope;
+    envelope.id = envelope.event_id = of[0];
+    envelope.accepts = rtm_json_bool(of[3], false);
+    envelope.data = of[2];
+    if (!rtm_json_equals(of[1], "events_api")) return envelope; /* else its event is what counts */
+    rtmi_json_pick(of[2], inner, in, 2);
+    if (rtmi_json_is(in[0], '{')) envelope.data = in[0];
+    if (in[1].size) envelope.event_id = in[1];
+    if (envelope.data.size) envelope.type = rtmi_event_type(envelope.data);
     return envelope;
 }
 
@@ -4011,9 +3917,7 @@ static bool rtmi_is_congested(rtmi_conn *conn) {
 
 /* Whether an envelope came before, or its event in another; if not, it is noted, by the id of the
    event where it has one. */
-static bool rtmi_is_repeated(rtm_client *client, rtm_json root, rtm_json id) {
-    rtm_json event_id = rtm_json_get(root, "payload.event_id");
-    if (event_id.size) id = event_id;
+static bool rtmi_is_repeated(rtm_client *client, rtm_json id) {
     uint64_t hash = rtmi_hash(id.text, id.size);
     bool repeated = rtmi_find_seen(client, hash) != NULL;
     if (!repeated) rtmi_add_seen(client, hash);
@@ -4021,12 +3925,12 @@ static bool rtmi_is_repeated(rtm_client *client, rtm_json root, rtm_json id) {
 }
 
 /* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. */
-static bool rtmi_inbox_reserve(rtm_client *client, size_t size) {
-    rtmi_buf *inbox = &client->inbox;
-    if (client->inbox_at > inbox->size / 2) {
-        inbox->size -= client->inbox_at;
-        memmove(inbox->data, inbox->data + client->inbox_at, inbox->size);
-        client->inbox_at = 0;
+static bool rtmi_inbox_reserve(rtmi_session *session, size_t size) {
+    rtmi_buf *inbox = &session->inbox;
+    if (session->inbox_at > inbox->size / 2) {
+        inbox->size -= session->inbox_at;
+        memmove(inbox->data, inbox->data + session->inbox_at, inbox->size);
+        session->inbox_at = 0;
     }
     if (rtmi_buf_reserve(inbox, sizeof(rtmi_letter) + size)) return true;
     inbox->failed = false;
@@ -4037,22 +3941,22 @@ static bool rtmi_inbox_reserve(rtm_client *client, size_t size) {
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtm_json reason = rtm_json_get(root, "reason");
     char text[64];
-    bool cut = rtm_json_string(reason, text, sizeof text) >= sizeof text;
-    rtmi_redact(text, cut, rtmi_secrets(&session->error)); /* where it was cut */
+    rtm_json_string(reason, text, sizeof text);
+    rtmi_tame(text);
     rtmi_log(client, "disconnect: %s", text);
     if (rtm_json_equals(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
-        session->dropped = rtmi_fail(&session->error, RTM_E_SLACK, "Socket Mode is switched off "
-                                     "for this app: switch it on at api.slack.com/apps");
+        session->cause = rtmi_fail(&session->error, RTM_E_SLACK, "Socket Mode is switched off "
+                                   "for this app: switch it on at api.slack.com/apps");
     } else if (rtm_json_equals(reason, "too_many_websockets")) {
         session->said_hello = false; /* so that it counts as a failure, however long it lasted */
         session->opened_at = client->now;
-        session->dropped = rtmi_fail(&session->error, RTM_E_SLACK, "Slack allows this app no more "
-                                     "connections: it has ten already");
+        session->cause = rtmi_fail(&session->error, RTM_E_SLACK, "Slack allows this app no more "
+                                   "connections: it has ten already");
     } else {
         rtmi_leave(client, session);
     }
-    if (session->dropped != RTM_OK) session->drop = true;
+    if (session->cause != RTM_OK) rtmi_doom(session, RTMI_DROPPED);
 }
 
 static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
@@ -4070,108 +3974,104 @@ static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, c
     rtmi_acknowledge(client, session, id, rtmi_json_none);
 }
 
+static void rtmi_fold(const char *text, rtm_json part, size_t *at, size_t *size) {
+    *at = part.size ? (size_t)(part.text - text) : 0;
+    *size = part.size;
+}
+
 /* Socket Mode: one text message. It is acknowledged before any callback runs, even those of what
    came earlier: Slack waits 3 s. One that takes an answer is acknowledged behind its callbacks. */
 static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
                                      size_t size) {
-    rtmi_letter letter = { size, session->number, false };
-    rtm_json root;
+    rtm_json root = { text, size, NULL };
     if (rtmi_is_stopped(client)) return; /* another connection will get it */
-    if (!rtmi_document_open(&client->document, text, size, &root)) {
-        rtmi_acknowledge_unread(client, session, text, size);
-        rtmi_skip_message(client, session,
-                          client->document.too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
-        return;
-    }
-    rtmi_envelope envelope = rtmi_open_envelope(client, root);
-    const char *type = envelope.typed ? client->type : "Unknown";
+    rtmi_envelope envelope = rtmi_open_envelope(root);
+    const char *type = rtmi_take_type(client, envelope.type) ? client->type : "Unknown";
     bool heard = rtmi_has_handler(client, type, strlen(type));
-    if (heard && !rtmi_inbox_reserve(client, size)) {
+    if (heard && !rtmi_inbox_reserve(session, size)) {
         rtmi_skip_message(client, session, RTMI_SKIP_MEMORY); /* and will come again */
         return;
     }
     if (envelope.id.size) {
-        bool repeated = rtmi_is_repeated(client, root, envelope.id);
+        bool repeated = rtmi_is_repeated(client, envelope.event_id);
         if (repeated || !heard || !envelope.accepts)
             rtmi_acknowledge(client, session, envelope.id, rtmi_json_none);
         if (repeated) return;
-    } else if (!strcmp(type, "hello")) {
-        rtmi_on_socket_mode_hello(client, session, root);
-    } else if (!strcmp(type, "disconnect")) {
-        rtmi_on_disconnect(client, session, root);
-        return;
+    } else if (!strcmp(type, "hello") || !strcmp(type, "disconnect")) {
+        if (!rtmi_open_text(client, session, text, size, NULL, &root)) return;
+        if (*type == 'h') rtmi_on_socket_mode_hello(client, session, root);
+        else rtmi_on_disconnect(client, session, root);
+        if (*type == 'd') return;
     }
     if (!heard) return;
-    letter.accepts = envelope.accepts;
-    rtmi_buf_add(&client->inbox, &letter, sizeof letter);
-    rtmi_buf_add(&client->inbox, text, size);
-    if (client->inbox.size > RTMI_KEPT) session->large_at = client->now;
+    rtmi_letter letter = { .size = size, .accepts = envelope.accepts };
+    rtmi_fold(text, envelope.id, &letter.id, &letter.id_size);
+    rtmi_fold(text, envelope.type, &letter.type, &letter.type_size);
+    rtmi_fold(text, envelope.data, &letter.data, &letter.data_size);
+    rtmi_buf_add(&session->inbox, &letter, sizeof letter);
+    rtmi_buf_add(&session->inbox, text, size);
+    if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
-static rtmi_session *rtmi_find_session(const rtm_client *client, unsigned number) {
-    rtmi_session *second = client->session[1];
-    return second && second->number == number ? second : client->session[0];
-}
-
-/* Delivers a text of the inbox. */
-static void rtmi_deliver(rtm_client *client, rtmi_session *session, const char *text, size_t size) {
+/* Checks and delivers a text of the inbox. */
+static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_letter *letter,
+                         const char *text) {
+    rtmi_document *document = &client->document;
+    rtmi_envelope *envelope = &client->pending;
     rtm_json root;
-    rtmi_document_open(&client->document, text, size, &root); /* it was checked when it came */
-    rtmi_envelope envelope = rtmi_open_envelope(client, root);
-    rtm_event event = { .type = envelope.typed ? client->type : "Unknown", .data = envelope.data,
-                        .reason = "", .detail = "" };
-    if (envelope.id.size) event.envelope = root;
-    client->pending.envelope = event.envelope;
-    client->pending.id = envelope.id;
-    client->pending.due = envelope.accepts;
-    client->pending.accepts = envelope.accepts;
-    client->pending.session = session->state == RTM_STATE_OPEN ? session : NULL;
+    if (!rtmi_open_text(client, session, text, letter->size,
+                        letter->data_size ? text + letter->data : NULL, &root)) {
+        if (letter->accepts) rtmi_acknowledge_unread(client, session, text, letter->size);
+        return;
+    }
+    *envelope = (rtmi_envelope){
+        .whole = letter->id_size ? root : rtmi_json_none,
+        .id = { text + letter->id, letter->id_size, document },
+        .type = { text + letter->type, letter->type_size, document },
+        .data = letter->data_size
+                    ? (rtm_json){ text + letter->data, letter->data_size, document } : root,
+        .accepts = letter->accepts, .due = letter->accepts,
+        .session = session->state == RTM_STATE_OPEN ? session : NULL
+    };
+    rtm_event event = { .type = rtmi_take_type(client, envelope->type) ? client->type : "Unknown",
+                        .data = envelope->data, .envelope = envelope->whole, .reason = "",
+                        .detail = "" };
     rtmi_dispatch_text(client, session, &event);
     rtmi_acknowledge_pending(client);
-    client->pending.envelope = rtmi_json_none;
+    envelope->whole = rtmi_json_none;
 }
 
-/* The session whose text is the next in the inbox; NULL when that is empty. */
-static rtmi_session *rtmi_inbox_next(const rtm_client *client, rtmi_letter *letter) {
-    if (client->inbox_at == client->inbox.size) return NULL;
-    memcpy(letter, client->inbox.data + client->inbox_at, sizeof *letter);
-    return rtmi_find_session(client, letter->session);
-}
-
-static bool rtmi_inbox_is_full(const rtm_client *client) {
-    return client->inbox.size - client->inbox_at >= RTMI_INBOX * client->settings.max_message;
+static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *session) {
+    return session->inbox.size - session->inbox_at >= RTMI_INBOX * client->settings.max_message_size;
 }
 
 /* Delivers what waits in the inbox: all, or what RTMI_SLICE_MS are enough for. After rtm_stop it is
    only counted. */
-static void rtmi_deliver_inbox(rtm_client *client, bool all) {
+static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session, bool all) {
     long long until = client->now + RTMI_SLICE_MS;
     unsigned lost = 0;
-    rtmi_letter letter;
-    rtmi_session *session;
-    while ((session = rtmi_inbox_next(client, &letter)) != NULL) {
-        bool stuck = letter.accepts && !client->session[1] &&
-                     rtmi_is_congested(&session->exchange.conn);
-        if (!all && (client->now >= until || stuck)) return;
-        const char *text = client->inbox.data + client->inbox_at + sizeof letter;
-        client->inbox_at += sizeof letter + letter.size;
+    while (session->inbox_at < session->inbox.size) {
+        rtmi_letter letter;
+        const char *at = session->inbox.data + session->inbox_at;
+        if (!all && client->now >= until) return;
+        memcpy(&letter, at, sizeof letter);
+        session->inbox_at += sizeof letter + letter.size;
         if (rtmi_is_stopped(client)) lost++;
-        else rtmi_deliver(client, session, text, letter.size);
+        else rtmi_deliver(client, session, &letter, at + sizeof letter);
         client->now = RTM_NOW_MS();
     }
-    rtmi_buf_clear(&client->inbox);
-    client->inbox_at = 0;
+    rtmi_buf_clear(&session->inbox);
+    session->inbox_at = 0;
     if (!lost) return;
-    rtmi_error error = { .secrets = client->error.secrets };
+    rtmi_error error;
     rtmi_fail(&error, RTM_E_STOPPED, "%u events that were acknowledged were not delivered: the "
               "client was stopped", lost);
     rtmi_report(client, &error, (rtm_event){ .result = RTM_E_STOPPED });
 }
 
-static const rtmi_kind rtmi_kind_rtm = { "rtm.connect", NULL, false, rtmi_on_rtm_text };
-static const rtmi_kind rtmi_kind_rtm_start = { "rtm.start", &rtmi_kind_rtm, false,
-                                               rtmi_on_rtm_text };
-static const rtmi_kind rtmi_kind_socket_mode = { "apps.connections.open", NULL, true,
+static const rtmi_kind rtmi_kind_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
+static const rtmi_kind rtmi_kind_rtm_start = { "rtm.start", false, rtmi_on_rtm_text };
+static const rtmi_kind rtmi_kind_socket_mode = { "apps.connections.open", true,
                                                  rtmi_on_socket_mode_text };
 
 static void rtmi_on_close(rtmi_session *session) {
@@ -4179,8 +4079,7 @@ static void rtmi_on_close(rtmi_session *session) {
     session->close_code = session->ws.code;
     memcpy(session->close_reason, session->ws.control + 2, size);
     session->close_reason[size] = '\0';
-    /* a reason has no room for more than 123 bytes */
-    rtmi_redact(session->close_reason, size == 123, rtmi_secrets(&session->error));
+    rtmi_tame(session->close_reason);
     rtmi_fail(&session->error, RTM_E_CLOSED,
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
@@ -4216,27 +4115,21 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
                              : ": a new-style app cannot use RTM; set app_token for Socket Mode";
     if (!strcmp(code, "missing_scope") && socket_mode)
         advice = ": the app-level token needs the scope connections:write";
+    if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_kind_rtm_start.method)
+        advice = ": set connect_method to rtm.connect";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
                      code, advice);
 }
 
-/* What the program may see of the error code: stars where it holds a secret, else as it came. */
-static void rtmi_star_code(rtmi_exchange *exchange) {
-    char starred[RTMI_CODE];
-    memcpy(starred, exchange->code, RTMI_CODE);
-    if (rtmi_redact(starred, false, rtmi_secrets(&exchange->conn.error)))
-        memcpy(exchange->code, starred, RTMI_CODE);
-}
-
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The error
-   code stays as it came: redaction must not decide what is retried. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. Taming alters
+   no error code that is known. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
     const char *body = exchange->body.data ? exchange->body.data : "";
-    const char *method = exchange->method, *host = exchange->conn.peer.host;
+    const char *method = exchange->method, *host = exchange->conn.name;
     rtmi_error *error = &exchange->conn.error;
     rtmi_document *document = &exchange->document;
     char *code = exchange->code;
@@ -4250,9 +4143,8 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (valid) response->data = root;
     response->ok = exchange->by_url ? http->status / 100 == 2
                                     : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok &&
-        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE) >= RTMI_CODE)
-        rtmi_redact(code, true, rtmi_secrets(error)); /* cut; no code that is known is so long */
+    if (!response->ok) rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
+    rtmi_tame(code);
     response->error = code;
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
     if (http->status == 429)
@@ -4294,7 +4186,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
         rtmi_buf_add(path, url_path, url_path_size);
     rtmi_buf_free(out);
     rtmi_write_request(out, "POST", path->data, path->size, &peer, headers);
-    if (path->failed || !rtmi_add_token(client, by_url ? "" : token)) out->failed = true;
+    if (path->failed) out->failed = true;
     if (!by_url && !rtmi_find_header(headers, "Authorization"))
         rtmi_buf_text(out, "Authorization: Bearer ", token, "\r\n");
     rtmi_write_header(out, headers, "Content-Type", request->content_type);
@@ -4305,7 +4197,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->method = rtmi_request_name(request);
     exchange->by_url = by_url;
     exchange->payload = request->payload;
-    exchange->limit = settings->max_message;
+    exchange->limit = settings->max_message_size;
     rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, request->timeout_ms);
 }
 
@@ -4340,9 +4232,9 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
         rtmi_fail(&session->error, RTM_E_STOPPED, "the client was stopped");
     }
     session->cause = cause;
-    bool final = stopped || session->retired || client->settings.no_auto_reconnect ||
+    bool final = stopped || session->fate == RTMI_RETIRED || client->settings.no_auto_reconnect ||
                  cause == RTM_E_AUTH;
-    return final ? RTM_STATE_FINISHED : RTM_STATE_WAITING;
+    return final ? RTM_STATE_FINISHED : RTM_STATE_BACKOFF;
 }
 
 /* The same where the exchange or its connection failed, and has the sentence. */
@@ -4355,14 +4247,15 @@ static rtm_state rtmi_end_exchange(rtm_client *client, rtmi_session *session, rt
    session is not told, nor a `close` of one that never took over. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0];
-    if (was_open) rtmi_report_held_back(client, session, true);
+    if (session->skips) rtmi_report_skips(client, session);
     rtm_result cause = session->cause;
     if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
-    if (cause != RTM_OK && !session->retired && !(rtmi_is_stopped(client) && !first))
+    bool retired = session->fate == RTMI_RETIRED;
+    if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
         rtmi_report(client, &session->error,
                     (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
     for (size_t i = 0; i < session->unanswered_count; i++) {
-        rtmi_error error = { .secrets = client->error.secrets };
+        rtmi_error error;
         int id = session->unanswered[i];
         rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
                   "message %d was not answered before the session ended", id);
@@ -4383,13 +4276,13 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->opened_at = client->now;
     session->retry_after = -1;
     session->cause = RTM_OK;
-    session->said_hello = session->drop = session->leaving = session->last = false;
-    session->pong_due = false;
-    session->dropped = RTM_OK;
+    session->fate = RTMI_STAYS;
+    session->said_hello = session->pong_due = false;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
-    memset(session->skipped, 0, sizeof session->skipped);
-    rtmi_ws_start(&session->ws, client->settings.max_message);
+    session->skips = 0;
+    session->skip_due = client->now;
+    rtmi_ws_start(&session->ws, client->settings.max_message_size);
     if (session == client->session[0]) rtmi_dispatch(client, &event, false);
     if (session->exchange.document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
     rtmi_document_free(&session->exchange.document);
@@ -4403,36 +4296,36 @@ static void rtmi_take_over(rtm_client *client) {
     rtmi_log(client, "another session takes over");
     client->session[0] = client->session[1];
     client->session[1] = old;
-    old->retired = true;
+    old->fate = RTMI_RETIRED;
     old->deadline = client->now + RTMI_CLOSING_MS;
 }
 
-/* WAITING or FINISHED: the old connection is closed first. Where another session was to take over,
+/* BACKOFF or FINISHED: the old connection is closed first. Where another session was to take over,
    it does so now: without a word if it is open already, else as the next attempt. */
 static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
     const rtmi_session *second = client->session[1];
     bool was_open = from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING;
     bool lasted = was_open && client->now - session->opened_at >= RTMI_LASTED_MS;
-    bool replaced = session == client->session[0] && session->state == RTM_STATE_WAITING &&
-                    second && !second->retired;
-    if (was_open) rtmi_deliver_inbox(client, true);
+    bool replaced = session == client->session[0] && session->state == RTM_STATE_BACKOFF &&
+                    second && second->fate != RTMI_RETIRED;
+    if (was_open) rtmi_deliver_inbox(client, session, true);
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.body);
-    session->drop = session->leaving = false;
+    if (session->fate != RTMI_RETIRED) session->fate = RTMI_STAYS;
     session->retry_ms = -1;
     if (replaced) {
-        bool waits = second->state == RTM_STATE_IDLE || second->state == RTM_STATE_WAITING;
+        bool waits = second->state == RTM_STATE_IDLE || second->state == RTM_STATE_BACKOFF;
         session->retry_ms = waits && second->deadline > client->now
                             ? (int)(second->deadline - client->now) : 0;
         if (second->state == RTM_STATE_OPEN) rtmi_take_over(client);
-    } else if (session->state == RTM_STATE_WAITING) {
+    } else if (session->state == RTM_STATE_BACKOFF) {
         session->retry_ms = rtmi_backoff(client, session, lasted);
         session->deadline = client->now + session->retry_ms;
         rtmi_log(client, "next attempt in %d ms", session->retry_ms);
     }
     if (session == client->session[0]) client->ended++;
     rtmi_report_end(client, session, was_open);
-    if (session->retired) return;
+    if (session->fate == RTMI_RETIRED) return;
     client->error = session->error; /* rtm_error_detail explains what rtm_poll returns */
     if (replaced) rtmi_take_over(client);
 }
@@ -4454,7 +4347,7 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
         session->deadline = client->now + RTMI_CLOSING_MS;
         rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
         break;
-    case RTM_STATE_WAITING:
+    case RTM_STATE_BACKOFF:
     case RTM_STATE_FINISHED: rtmi_enter_end(client, session, from); break;
     default: break;
     }
@@ -4463,7 +4356,7 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 /* The states, in the order of the table: each function does what can be done now, and returns the
    state that is next -------------------------------------------------------------------------- */
 
-static void rtmi_begin_calling(rtm_client *client, rtmi_session *session) {
+static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     const rtmi_settings *settings = &client->settings;
     const rtmi_request request = { .target = client->kind->method, .content_type = RTMI_FORM,
                                    .token = client->kind->socket_mode ? settings->app_token : NULL,
@@ -4473,10 +4366,11 @@ static void rtmi_begin_calling(rtm_client *client, rtmi_session *session) {
     rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
-static rtm_state rtmi_state_idle(rtm_client *client, rtmi_session *session) {
-    if (client->now < session->deadline) return RTM_STATE_IDLE;
-    rtmi_begin_calling(client, session);
-    return RTM_STATE_CALLING;
+/* IDLE and BACKOFF. */
+static rtm_state rtmi_state_backoff(rtm_client *client, rtmi_session *session) {
+    if (client->now < session->deadline || session->fate == RTMI_RETIRED) return session->state;
+    rtmi_begin_connecting(client, session);
+    return RTM_STATE_CONNECTING;
 }
 
 /* Begins the upgrade request (RFC 6455 section 4.1) to the URL in the greeting. */
@@ -4512,10 +4406,12 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     session->exchange.payload = (rtmi_payload){ .size = 0 };
     rtmi_exchange_start(&session->exchange, RTMI_HTTP_UPGRADE, &peer, client->now,
                         settings->timeout_ms);
+    if (peer.host[strcspn(peer.host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]) /* a token has some, say */
+        session->exchange.conn.name = "the host of Slack's url";
     return RTM_OK;
 }
 
-static rtm_state rtmi_state_calling(rtm_client *client, rtmi_session *session) {
+static rtm_state rtmi_state_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_exchange *exchange = &session->exchange;
     rtm_response response = { .error = "" };
     rtm_result result = rtmi_exchange_step(exchange, client->now);
@@ -4523,12 +4419,7 @@ static rtm_state rtmi_state_calling(rtm_client *client, rtmi_session *session) {
         result = rtmi_check_response(client, exchange, &response);
         if (result != RTM_OK) session->retry_after = exchange->conn.http.retry_after;
     }
-    if (client->kind->fallback && !strcmp(exchange->code, "method_deprecated")) {
-        client->kind = client->kind->fallback;
-        rtmi_begin_calling(client, session);
-        result = rtmi_exchange_step(exchange, client->now); /* there is no answer yet */
-    }
-    if (result == RTM_E_AGAIN) return RTM_STATE_CALLING;
+    if (result == RTM_E_AGAIN) return RTM_STATE_CONNECTING;
     /* In the call that opens a session there is nothing to mend by asking again. */
     if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
         result = RTM_E_AUTH;
@@ -4612,8 +4503,8 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     size_t size, used;
     const char *data;
     while (next == here && (closing || !rtmi_is_stopped(client))) {
-        if (client->kind->socket_mode && (rtmi_is_congested(conn) || rtmi_inbox_is_full(client)))
-            return here;
+        if (client->kind->socket_mode &&
+            (rtmi_is_congested(conn) || rtmi_inbox_is_full(client, session))) return here;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
         if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
@@ -4632,7 +4523,7 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
 static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (client->now - session->large_at < RTMI_KEPT_MS || session->ws.message) return;
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
-    if (client->inbox.capacity > RTMI_KEPT && !client->inbox.size) rtmi_buf_free(&client->inbox);
+    if (session->inbox.capacity > RTMI_KEPT && !session->inbox.size) rtmi_buf_free(&session->inbox);
     rtmi_document_free(&client->document);
     session->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
 }
@@ -4646,16 +4537,17 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     if (client->kind->socket_mode) {
         rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
         /* While more has come than one step may read, reading goes first. */
-        if (conn->budget || rtmi_inbox_is_full(client)) rtmi_deliver_inbox(client, false);
-        if (session->drop) rtmi_deliver_inbox(client, true);
+        if (conn->budget || rtmi_inbox_is_full(client, session))
+            rtmi_deliver_inbox(client, session, false);
+        if (session->fate == RTMI_DROPPED) rtmi_deliver_inbox(client, session, true);
     }
     if (rtmi_is_stopped(client)) return next;
-    if (session->drop) {
+    if (session->fate == RTMI_DROPPED) {
         rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
         session->close_code = RTMI_CLOSE_NORMAL;
-        if (session->dropped == RTM_OK)
+        if (session->cause == RTM_OK)
             rtmi_fail(&session->error, RTM_E_CLOSED, "the session was dropped, to begin another");
-        return rtmi_end_session(client, session, session->dropped);
+        return rtmi_end_session(client, session, session->cause);
     }
     if (conn->received) {
         conn->received = session->pinged = false;
@@ -4672,8 +4564,10 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
         rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
     }
     rtmi_shrink_buffers(client, session);
-    long long due = rtmi_report_held_back(client, session, false);
-    session->deadline = due < session->silent_at ? due : session->silent_at;
+    session->deadline = session->silent_at;
+    if (!session->skips) return RTM_STATE_OPEN;
+    if (client->now >= session->skip_due) rtmi_report_skips(client, session);
+    else if (session->skip_due < session->deadline) session->deadline = session->skip_due;
     return RTM_STATE_OPEN;
 }
 
@@ -4682,31 +4576,25 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
     rtmi_conn_flush(&session->exchange.conn);
     rtm_state next = rtmi_read_frames(client, session);
-    rtmi_deliver_inbox(client, false);
+    rtmi_deliver_inbox(client, session, false);
     if (next != RTM_STATE_CLOSING || client->now < session->deadline) return next;
     return rtmi_end_session(client, session, RTM_OK);
-}
-
-static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
-    if (client->now < session->deadline || session->retired) return RTM_STATE_WAITING;
-    rtmi_begin_calling(client, session);
-    return RTM_STATE_CALLING;
 }
 
 static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
     rtm_state state = session->state;
     if (rtmi_is_stopped(client)) {
         if (state == RTM_STATE_OPEN) return RTM_STATE_CLOSING;
-        if (state < RTM_STATE_OPEN || state == RTM_STATE_WAITING)
+        if (state < RTM_STATE_OPEN || state == RTM_STATE_BACKOFF)
             return rtmi_end_session(client, session, RTM_OK);
     }
     switch (state) {
-    case RTM_STATE_IDLE: return rtmi_state_idle(client, session);
-    case RTM_STATE_CALLING: return rtmi_state_calling(client, session);
+    case RTM_STATE_IDLE:
+    case RTM_STATE_BACKOFF: return rtmi_state_backoff(client, session);
+    case RTM_STATE_CONNECTING: return rtmi_state_connecting(client, session);
     case RTM_STATE_UPGRADING: return rtmi_state_upgrading(client, session);
     case RTM_STATE_OPEN: return rtmi_state_open(client, session);
     case RTM_STATE_CLOSING: return rtmi_state_closing(client, session);
-    case RTM_STATE_WAITING: return rtmi_state_waiting(client, session);
     default: return RTM_STATE_FINISHED;
     }
 }
@@ -4726,15 +4614,16 @@ static void rtmi_step(rtm_client *client, rtmi_session *session) {
 static long long rtmi_session_due(const rtm_client *client, const rtmi_session *session) {
     const rtmi_conn *conn = &session->exchange.conn;
     bool stopped = rtmi_is_stopped(client);
+    if (session->inbox.size) return 0;
     switch (session->state) {
-    case RTM_STATE_CALLING:
+    case RTM_STATE_CONNECTING:
     case RTM_STATE_UPGRADING: return stopped ? 0 : rtmi_conn_due(conn, conn->deadline);
     case RTM_STATE_OPEN:
-        return stopped || session->drop ? 0 : rtmi_conn_due(conn, session->deadline);
+        return stopped || session->fate == RTMI_DROPPED ? 0 : rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_CLOSING: return rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_IDLE:
-    case RTM_STATE_WAITING: return stopped ? 0 : session->deadline;
-    default: return session->retired ? session->deadline : LLONG_MAX;
+    case RTM_STATE_BACKOFF: return stopped ? 0 : session->deadline;
+    default: return session->fate == RTMI_RETIRED ? session->deadline : LLONG_MAX;
     }
 }
 
@@ -4744,7 +4633,6 @@ static rtmi_session *rtmi_session_new(rtm_client *client) {
     rtmi_session *session = rtmi_alloc(sizeof *session);
     if (!session) return NULL;
     rtmi_exchange_init(&session->exchange, &client->network, &client->error);
-    session->error.secrets = client->error.secrets;
     return session;
 }
 
@@ -4753,6 +4641,7 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
     if (session->state == RTM_STATE_OPEN) rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
     rtmi_exchange_free(&session->exchange);
     rtmi_buf_free(&session->ws.buffer);
+    rtmi_buf_free(&session->inbox);
     rtmi_free(session->unanswered, 0);
     rtmi_free(session, sizeof *session);
 }
@@ -4762,10 +4651,10 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
 static void rtmi_begin_handover(rtm_client *client) {
     rtmi_session *first = client->session[0], *second = rtmi_session_new(client);
     bool lasted = client->now - first->opened_at >= RTMI_LASTED_MS;
-    first->leaving = false;
+    first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
     if (!second || !client->seen) { /* the end will come, and the next attempt after it */
-        rtmi_error error = { .secrets = client->error.secrets };
+        rtmi_error error;
         rtmi_session_free(client, second);
         rtm_result result = rtmi_out_of_memory(&error);
         rtmi_report(client, &error, (rtm_event){ .result = result, .retry_ms = -1 });
@@ -4790,29 +4679,27 @@ static void rtmi_step_sessions(rtm_client *client) {
     rtmi_step(client, first); /* they may change places */
     if (second) rtmi_step(client, second);
     second = client->session[1];
-    if (second && second->state == RTM_STATE_OPEN && second->said_hello && !client->inbox.size &&
+    if (second && second->state == RTM_STATE_OPEN && second->said_hello &&
         !rtmi_is_stopped(client)) {
         rtmi_take_over(client);
         second = client->session[1];
         rtmi_enter(client, second, RTM_STATE_CLOSING);
     }
+    bool retired = second && second->fate == RTMI_RETIRED;
     bool ended = second && (second->state == RTM_STATE_FINISHED ||
-                            (second->retired && second->state == RTM_STATE_WAITING));
+                            (retired && second->state == RTM_STATE_BACKOFF));
+    if (ended && !retired) rtmi_doom(client->session[0], RTMI_LAST);
     /* A retired one stays for its second: what it brought may yet come from the other. */
-    client->session[0]->last |= ended && !second->retired;
-    if (ended && (!second->retired || client->now >= second->deadline || rtmi_is_stopped(client)))
+    if (ended && (!retired || client->now >= second->deadline || rtmi_is_stopped(client)))
         rtmi_end_handover(client);
     first = client->session[0];
-    if (first->leaving && !first->last && first->state == RTM_STATE_OPEN && !client->session[1] &&
+    if (first->fate == RTMI_LEAVING && first->state == RTM_STATE_OPEN && !client->session[1] &&
         !rtmi_is_stopped(client)) rtmi_begin_handover(client);
 }
 
 /* When the sessions must be stepped at the latest; 0 = now. */
 static long long rtmi_sessions_due(const rtm_client *client) {
     long long due = LLONG_MAX;
-    rtmi_letter letter;
-    const rtmi_session *next = rtmi_inbox_next(client, &letter);
-    if (next && !(letter.accepts && !client->session[1] && next->exchange.conn.paused)) return 0;
     for (int i = 0; i < 2; i++) {
         long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
         if (its < due) due = its;
@@ -4885,7 +4772,7 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
     size_t length = rtmi_strip(&text);
     char *copy = rtmi_copy(text, length);
     const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
-    if (fault || !copy || !rtmi_add_token(client, copy)) {
+    if (fault || !copy) {
         rtmi_free(copy, length);
         return fault ? rtmi_refuse(client, field, fault) : rtmi_out_of_memory(&client->error);
     }
@@ -4923,17 +4810,6 @@ static const char *const rtmi_own_headers[] = {
     "Sec-WebSocket-Protocol", NULL
 };
 
-/* Whether a header is one to keep secret: its name says so, or its value does. */
-static bool rtmi_is_secret_header(const char *header, size_t name_length) {
-    static const char *const words[] = { "token", "key", "secret", "password", "auth", NULL };
-    if (rtmi_same_word(header, name_length, "User-Agent")) return false;
-    if (rtmi_same_word(header, name_length, "Cookie")) return true;
-    for (size_t left = strlen(header); left; left--, header++)
-        for (const char *const *word = words; *word; word++)
-            if (left >= strlen(*word) && rtmi_same_word(header, strlen(*word), *word)) return true;
-    return false;
-}
-
 /* Whether a line "Name: value" can stand in a request: NULL, or why not. */
 static const char *rtmi_header_error(const char *header, size_t name_length) {
     if (!header[name_length] || !name_length) return "not of the form \"Name: value\"";
@@ -4947,26 +4823,15 @@ static const char *rtmi_header_error(const char *header, size_t name_length) {
                ? "Proxy-Authorization: set it in the proxy's URL" : NULL;
 }
 
-/* Keeps a line of a header. If its value is a secret, so are the parts of that, such as the token
-   behind "Bearer" or a cookie behind its name. */
+/* Keeps a line of a header; a request to a URL gets User-Agent only. */
 static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, rtmi_buf *url_lines,
                                      const char *header) {
-    static const char between[] = " \t;,=";
     size_t length = strcspn(header, ":");
-    const char *wrong = rtmi_header_error(header, length), *value = header + length + 1;
+    const char *wrong = rtmi_header_error(header, length);
     if (wrong) return rtmi_refuse(client, "header", wrong);
     rtmi_buf_text(lines, header, "\r\n");
-    if (!rtmi_is_secret_header(header, length)) {
-        if (!rtmi_same_word(header, length, "Host")) rtmi_buf_text(url_lines, header, "\r\n");
-        return RTM_OK;
-    }
-    length = rtmi_strip(&value);
-    rtmi_add_secret(client, value, length);
-    for (; *value; value += length) {
-        value += strspn(value, between);
-        length = strcspn(value, between);
-        if (length >= 8) rtmi_add_secret(client, value, length);
-    }
+    if (rtmi_same_word(header, length, "User-Agent"))
+        rtmi_buf_text(url_lines, header, "\r\n");
     return RTM_OK;
 }
 
@@ -5012,17 +4877,14 @@ static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) 
 /* user[:password] to the value of Proxy-Authorization; `from`: where they stand. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
-    rtmi_buf user = { 0 }, value = { 0 };
-    bool good = rtmi_percent_decode(&user, text, length);
-    if (!memchr(text, ':', length)) rtmi_buf_add(&user, ":", 1);
-    if (good && !user.failed) {
-        const char *colon = (const char *)memchr(user.data, ':', user.size) + 1;
-        rtmi_add_secret(client, colon, (size_t)(user.data + user.size - colon));
-        rtmi_base64(&value, user.data, user.size);
-        rtmi_add_secret(client, value.data, value.size);
+    rtmi_buf credentials = { 0 }, value = { 0 };
+    bool good = rtmi_percent_decode(&credentials, text, length);
+    if (!memchr(text, ':', length)) rtmi_buf_add(&credentials, ":", 1);
+    if (good && !credentials.failed) {
+        rtmi_base64(&value, credentials.data, credentials.size);
         if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
     }
-    rtmi_buf_free(&user);
+    rtmi_buf_free(&credentials);
     rtmi_buf_free(&value);
     if (!good) return rtmi_refuse(client, from, "the proxy's credentials are not well encoded");
     return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->error);
@@ -5071,22 +4933,22 @@ static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *conf
         method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms: it is negative"
         : config->ping_interval_ms < -1 ? "ping_interval_ms: it is negative, and not -1"
-        : config->max_message > RTMI_MAX_MESSAGE ? "max_message: it is more than 1 GiB"
-        : config->max_message && config->max_message < RTMI_MIN_MESSAGE
-            ? "max_message: it is less than 4 KiB"
-        : config->max_queue > RTMI_MAX_MESSAGE ? "max_queue: it is more than 1 GiB" : NULL;
+        : config->max_message_size > RTMI_MAX_MESSAGE ? "max_message_size: it is more than 1 GiB"
+        : config->max_message_size && config->max_message_size < RTMI_MIN_MESSAGE
+            ? "max_message_size: it is less than 4 KiB"
+        : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size: it is more than 1 GiB" : NULL;
     if (wrong) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", wrong);
     client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->settings.ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
-    client->settings.max_message = config->max_message ? config->max_message : 1048576;
-    client->settings.max_queue = config->max_queue ? config->max_queue : 65536;
+    client->settings.max_message_size = config->max_message_size ? config->max_message_size : 1048576;
+    client->settings.max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
     client->settings.no_auto_reconnect = config->no_auto_reconnect;
     client->settings.no_signals = config->no_signals;
     client->settings.log = config->log;
-    client->settings.log_user = config->log_user;
+    client->settings.log_user_data = config->log_user_data;
     client->network.tls_setup = config->tls_setup;
-    client->network.tls_user = config->tls_user;
+    client->network.tls_user_data = config->tls_user_data;
     return RTM_OK;
 }
 
@@ -5114,7 +4976,7 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
 
 static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *config) {
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
-        rtm_result result = rtm_on(client, h->type, h->callback, h->user);
+        rtm_result result = rtm_on(client, h->type, h->callback, h->user_data);
         if (result == RTM_E_ARGUMENT)
             return rtmi_refuse(client, "handlers", "one has no callback, or a bad type");
         if (result != RTM_OK) return result;
@@ -5129,12 +4991,8 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
         rtmi_config_proxy, rtmi_config_trust, rtmi_config_options
     };
     rtm_result result = RTM_OK;
-    client->error.secrets = &client->settings.secrets;
     for (size_t i = 0; result == RTM_OK && i < sizeof part / sizeof *part; i++)
         result = part[i](client, config);
-    if (result == RTM_OK && client->settings.secrets.failed)
-        result = rtmi_out_of_memory(&client->error);
-    client->settings.secrets_fixed = client->settings.secrets.size;
     return result;
 }
 
@@ -5217,7 +5075,7 @@ static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_resp
     client->queue.size -= request->size;
     if (response->result != RTM_OK) client->error = *error;
     if (request->callback) {
-        request->callback(client, response, request->user);
+        request->callback(client, response, request->user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
         rtmi_report(client, error, (rtm_event){ .result = response->result,
@@ -5233,7 +5091,7 @@ static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_resp
 /* Ends a request that has no response. */
 static void rtmi_request_drop(rtm_client *client, rtmi_request *request) {
     rtm_response response = { .result = request->result, .error = "", .body = "" };
-    rtmi_error error = { .secrets = client->error.secrets };
+    rtmi_error error;
     rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
               rtm_strerror(request->result));
     rtmi_request_end(client, request, &response, &error);
@@ -5277,12 +5135,11 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
     rtmi_hold *hold = NULL;
     if (result == RTM_E_RATE_LIMITED && !rtmi_is_stopped(client))
         hold = rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
-    if (hold && !request->no_retry && !request->payload.read) {
+    if (hold && !request->no_retry && !request->payload.read_body) {
         rtmi_list_add(&hold->held, request);
         rtmi_log(client, "%s", exchange->conn.error.text);
         return;
     }
-    rtmi_star_code(exchange);
     response.result = result;
     rtmi_request_end(client, request, &response, &exchange->conn.error);
 }
@@ -5389,7 +5246,7 @@ static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
 
 /* What is wrong with a request, or NULL. */
 static const char *rtmi_request_fault(const rtm_client *client, const rtm_request *given) {
-    const bool bodies[] = { given->fields, given->json, given->body, given->read };
+    const bool bodies[] = { given->fields, given->json, given->body, given->read_body };
     rtmi_peer peer;
     const char *path;
     size_t length;
@@ -5405,10 +5262,10 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
         return "its url is http, where base_url is https";
     if (given->url && given->token) return "a url never gets a token";
     if (count > 1) return "fields, json, body and read exclude each other";
-    if (given->body_size && !given->body && !given->read) return "body_size without body or read";
-    if (given->read && !given->body_size) return "read without body_size";
+    if (given->body_size && !given->body && !given->read_body) return "body_size without body or read";
+    if (given->read_body && !given->body_size) return "read without body_size";
     if (given->body_size > (size_t)-1 / 2) return "body_size is more than memory can hold";
-    if (given->content_type && !given->body && !given->read)
+    if (given->content_type && !given->body && !given->read_body)
         return "content_type without body or read";
     for (const char *p = given->content_type; p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f) return "a control character in content_type";
@@ -5417,15 +5274,6 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
         return "its token is empty, or has a character that no token has";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
-}
-
-/* Appends a text with its NUL and returns where it is. */
-static char *rtmi_pack(char **at, const char *text, size_t size) {
-    char *packed = *at;
-    if (size) memcpy(packed, text, size);
-    packed[size] = '\0';
-    *at += size + 1;
-    return packed;
 }
 
 /* Copies a request into one block of memory, `form` being its fields. */
@@ -5438,12 +5286,12 @@ static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *gi
         body = given->json;
         size = strlen(body);
         type = "application/json; charset=utf-8";
-    } else if (given->body || given->read) {
+    } else if (given->body || given->read_body) {
         body = given->body;
         size = given->body_size;
         type = given->content_type ? given->content_type : "application/octet-stream";
     }
-    size_t copied = given->read ? 0 : size;
+    size_t copied = given->read_body ? 0 : size;
     size_t texts = strlen(target) + strlen(type) + strlen(token) + 4; /* with their NULs */
     if (form->failed || copied > (size_t)-1 / 2) return NULL;
     rtmi_request *request = rtmi_alloc(sizeof *request + texts + copied);
@@ -5454,8 +5302,8 @@ static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *gi
     request->content_type = rtmi_pack(&at, type, strlen(type));
     request->token = given->token ? rtmi_pack(&at, token, strlen(token)) : NULL;
     request->payload.data = rtmi_pack(&at, body, copied);
-    request->payload.read = given->read;
-    request->payload.user = request->user = given->user;
+    request->payload.read_body = given->read_body;
+    request->payload.user_data = request->user_data = given->user_data;
     request->payload.size = size;
     request->timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms;
     request->callback = given->callback;
@@ -5480,21 +5328,19 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi
     *made = valid ? rtmi_copy_request(client, given, &form) : NULL;
     rtmi_buf_free(&form);
     if (!valid) return rtmi_refuse(client, "request", "a name or value is not UTF-8");
-    if (*made && rtmi_add_token(client, given->token ? given->token : "")) return RTM_OK;
-    if (*made) rtmi_free(*made, (*made)->size);
-    return rtmi_out_of_memory(&client->error);
+    return *made ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 static rtm_result rtmi_request_too_big(rtm_client *client, size_t size) {
     return rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
-                     "max_queue: give a large body by `read`", size);
+                     "max_queue_size: give a large body by `read`", size);
 }
 
 /* Checks and queues a request: its id, or what is wrong. */
 static int rtmi_submit(rtm_client *client, const rtm_request *given, int message_id) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
-    size_t most = client->settings.max_queue, body = 0;
+    size_t most = client->settings.max_queue_size, body = 0;
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (given && given->json) body = strlen(given->json);
@@ -5505,7 +5351,7 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, int message
     if (request->size > most) result = rtmi_request_too_big(client, request->size);
     else if (queue->size > most - request->size)
         result = rtmi_fail(&client->error, RTM_E_AGAIN,
-                           "max_queue bytes of requests wait already: submit later, or raise it");
+                           "max_queue_size bytes of requests wait already: submit later, or raise it");
     if (result != RTM_OK) {
         rtmi_free(request, request->size);
         return result;
@@ -5568,9 +5414,7 @@ void rtm_destroy(rtm_client *client) {
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
     rtmi_document_free(&client->document);
-    rtmi_buf_free(&client->inbox);
     rtmi_free(client->seen, 0);
-    rtmi_buf_free(&client->settings.secrets);
     const rtmi_settings *settings = &client->settings;
     const rtmi_network *network = &client->network;
     char *strings[] = { settings->token, settings->app_token, settings->headers,
@@ -5639,7 +5483,7 @@ rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
     /* An end that was asked for is no failure. */
-    unsigned ended = client->ended + client->session[0]->drop;
+    unsigned ended = client->ended + (client->session[0]->fate == RTMI_DROPPED);
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
         if (result < 0) return (rtm_result)result;
@@ -5694,17 +5538,17 @@ rtm_result rtm_set_token(rtm_client *client, const char *token) {
     return client ? rtmi_take_token(client, &client->settings.token, token) : RTM_E_ARGUMENT;
 }
 
-rtm_result rtm_disconnect(rtm_client *client) {
+rtm_result rtm_reconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtm_get_state(client) != RTM_STATE_OPEN || rtmi_is_stopped(client))
         return rtmi_not_connected(client);
-    client->session[0]->drop = true;
+    rtmi_doom(client->session[0], RTMI_DROPPED);
     return RTM_OK;
 }
 
 bool rtm_is_connected(const rtm_client *client) {
-    return rtm_get_state(client) == RTM_STATE_OPEN && !client->session[0]->drop &&
-           !rtmi_is_stopped(client);
+    return rtm_get_state(client) == RTM_STATE_OPEN &&
+           client->session[0]->fate != RTMI_DROPPED && !rtmi_is_stopped(client);
 }
 
 rtm_state rtm_get_state(const rtm_client *client) {
@@ -5713,16 +5557,17 @@ rtm_state rtm_get_state(const rtm_client *client) {
 
 /* The handler registered with these three; NULL when there is none. */
 static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *type,
-                                       rtm_callback callback, const void *user) {
+                                       rtm_callback callback, const void *user_data) {
     for (size_t i = 0; i < client->handler_count; i++) {
         rtmi_handler *handler = &client->handlers[i];
-        if (handler->callback == callback && handler->user == user && !strcmp(handler->type, type))
+        if (handler->callback == callback && handler->user_data == user_data &&
+            !strcmp(handler->type, type))
             return handler;
     }
     return NULL;
 }
 
-rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user) {
+rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user_data) {
     if (!client) return RTM_E_ARGUMENT;
     if (!type || !*type || !callback)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
@@ -5730,7 +5575,7 @@ rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, v
     size_t length = colons ? (size_t)(colons - type) : strlen(type);
     if (length >= RTMI_TYPE)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, "an event type of 128 bytes or more");
-    if (rtmi_find_handler(client, type, callback, user)) return RTM_OK;
+    if (rtmi_find_handler(client, type, callback, user_data)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
     if (grown) client->handlers = grown;
@@ -5738,15 +5583,15 @@ rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, v
     if (!copy) return rtmi_out_of_memory(&client->error);
     client->handlers[client->handler_count++] = (rtmi_handler){
         .type = copy, .length = length, .subtype = colons ? copy + length + 2 : NULL,
-        .callback = callback, .user = user
+        .callback = callback, .user_data = user_data
     };
     return RTM_OK;
 }
 
-rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user) {
+rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user_data) {
     if (!client) return RTM_E_ARGUMENT;
     rtmi_handler *handler = NULL;
-    if (type && callback) handler = rtmi_find_handler(client, type, callback, user);
+    if (type && callback) handler = rtmi_find_handler(client, type, callback, user_data);
     if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT,
                                    "no handler has this type, callback and user");
     handler->callback = NULL;
@@ -5770,9 +5615,6 @@ int rtm_send(rtm_client *client, const char *json) {
     object.size = (size_t)(json + length - object.text); /* white space behind it too: as it came */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
-    if (rtmi_json_again(object, type, "type") || rtmi_json_again(object, id, "id"))
-        return rtmi_fail(&client->error, RTM_E_JSON,
-                         "what is to be sent has two members \"id\" or \"type\"");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
     if (number <= 0 || number > INT_MAX)
         return rtmi_fail(&client->error, RTM_E_JSON, "the message's id is not a positive int");
@@ -5825,7 +5667,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     if (!event->envelope.size)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "this event came in no envelope of "
                          "Socket Mode, and takes no answer");
-    if (event->envelope.text != client->pending.envelope.text)
+    if (event->envelope.text != client->pending.whole.text)
         return rtmi_fail(&client->error, RTM_E_BUSY, "the event was acknowledged when its callback "
                          "returned");
     if (!client->pending.accepts)
@@ -5902,7 +5744,6 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     bool answered = result == RTM_OK;
     if (answered) result = rtmi_check_response(client, web, response);
     if (result != RTM_OK) client->error = web->conn.error;
-    rtmi_star_code(web);
     if (!answered) rtmi_conn_close(&web->conn);
     else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
@@ -5958,9 +5799,9 @@ static const char **rtmi_collect(va_list pairs) {
     return NULL;
 }
 
-int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user,
+int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user_data,
                    const char *method, ...) {
-    rtm_request request = { .method = method, .callback = callback, .user = user };
+    rtm_request request = { .method = method, .callback = callback, .user_data = user_data };
     va_list pairs;
     if (!client) return RTM_E_ARGUMENT;
     va_start(pairs, method);
@@ -5990,15 +5831,15 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
 
 /* The JSON accessors: on a value that rtmi_document_check has passed. */
 
-/* A member of an object: of the outermost one, where the check has noted it. */
+/* A member of an object, where the check has noted it if it is that one. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
     rtmi_document *document = json.document;
-    if (document && document->text == json.text) {
+    if (document && document->noted == json.text) {
         for (unsigned i = 0; i < document->members; i++) {
-            const char *name = json.text + document->member[i].name;
+            const char *name = document->text + document->member[i].name;
             if (*name != *key && *name != '\\' && length) continue; /* most of them */
             if (rtmi_json_says(name, key, length))
-                return (rtm_json){ json.text + document->member[i].value,
+                return (rtm_json){ document->text + document->member[i].value,
                                    document->member[i].value_size, document };
         }
         if (document->members < RTMI_MEMBERS) return rtmi_json_none;
@@ -6025,11 +5866,11 @@ rtm_json rtm_json_at(rtm_json json, size_t index) {
     return rtmi_json_element(json, index, rtmi_json_is(json, '{'));
 }
 
-rtm_json rtm_json_name(rtm_json json, size_t index) {
+rtm_json rtm_json_key(rtm_json json, size_t index) {
     return rtmi_json_is(json, '{') ? rtmi_json_element(json, index, false) : rtmi_json_none;
 }
 
-size_t rtm_json_size(rtm_json json) {
+size_t rtm_json_count(rtm_json json) {
     const jsmntok_t *token = rtmi_json_token(json);
     return token ? (size_t)token->size : 0;
 }

@@ -12,21 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void on_open(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_open(rtm_client *bot, const rtm_event *event, void *user_data) {
     char name[64];
-    (void)bot, (void)user;
+    (void)bot, (void)user_data;
     size_t length = rtm_json_string(rtm_json_get(event->data, "self.name"), name, sizeof name);
     printf("echo_bot: connected%s%s\n", length ? " as " : ", in Socket Mode", name);
 }
 
-static void on_posted(rtm_client *bot, const rtm_response *response, void *user) {
-    (void)bot, (void)user;
+static void on_posted(rtm_client *bot, const rtm_response *response, void *user_data) {
+    (void)bot, (void)user_data;
     printf("echo_bot: chat.postMessage: %s\n", rtm_strerror(response->result));
 }
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     char channel[32], text[512], answer[600];
-    (void)user;
+    (void)user_data;
     if (rtm_json_raw(rtm_json_get(event->data, "bot_id"), NULL)) return; /* never answer a bot */
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
     if (!rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text)) return; /* edits */
@@ -44,11 +44,11 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
 }
 
 /* /echo TEXT: the answer goes back in the acknowledgement, with a button under it. */
-static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_command(rtm_client *bot, const rtm_event *event, void *user_data) {
     size_t size;
     char answer[16384];
     const char *text = rtm_json_raw(rtm_json_get(event->data, "text"), &size); /* with its quotes */
-    (void)user;
+    (void)user_data;
     if (!text) return;
     snprintf(answer, sizeof answer,
              "{\"blocks\":[{\"type\":\"section\",\"text\":{\"type\":\"plain_text\","
@@ -59,20 +59,20 @@ static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
         printf("echo_bot: not answered: %s\n", rtm_error_detail(bot));
 }
 
-static void on_click(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_click(rtm_client *bot, const rtm_event *event, void *user_data) {
     char channel[32];
-    (void)user;
+    (void)user_data;
     rtm_json_string(rtm_json_get(event->data, "channel.id"), channel, sizeof channel);
     rtm_send_message(bot, channel, "you clicked it");
 }
 
-static void on_close(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)bot, (void)user;
+static void on_close(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)bot, (void)user_data;
     printf("echo_bot: closed (%d) %s\n", event->code, event->reason);
 }
 
-static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)bot, (void)user;
+static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)bot, (void)user_data;
     printf("echo_bot: %s\n", event->result ? event->detail : "Slack reports an error");
 }
 

@@ -19,27 +19,27 @@ static char posts[ROOM][5 * SIZE]; /* a ring: what Slack has not taken yet; "&" 
 static int first, count, posting, up; /* posting: the first one's request, or 0; up: MQTT is */
 static time_t again, dial; /* when the next post, or connection to the broker, may begin */
 
-static void say(const char *line, void *user) { (void)user, fprintf(stderr, "%s\n", line); }
+static void say(const char *line, void *user_data) { (void)user_data, fprintf(stderr, "%s\n", line); }
 static void on_signal(int number) { (void)number, rtm_stop(slack); }
 
-static void on_posted(rtm_client *bot, const rtm_response *got, void *user) {
+static void on_posted(rtm_client *bot, const rtm_response *got, void *user_data) {
     (void)bot, posting = 0;
-    if (got->result != RTM_OK) say(got->detail, user);
+    if (got->result != RTM_OK) say(got->detail, user_data);
     if (got->result == RTM_OK || got->result == RTM_E_SLACK) first = (first + 1) % ROOM, count--;
     else again = time(NULL) + PAUSE; /* that was not the post's fault */
 }
 
-static void on_published(struct mosquitto *mqtt, void *user, const struct mosquitto_message *got) {
+static void on_published(struct mosquitto *mqtt, void *user_data, const struct mosquitto_message *got) {
     char text[SIZE];
     (void)mqtt;
     if (got->retain) return; /* old news, which comes with each subscription */
     int size = snprintf(text, SIZE, "%s: %.*s", got->topic, got->payloadlen, (char *)got->payload);
-    if (size >= SIZE || count == ROOM) say("a message is too long, or one too many", user);
+    if (size >= SIZE || count == ROOM) say("a message is too long, or one too many", user_data);
     else rtm_escape(text, posts[(first + count++) % ROOM], sizeof *posts);
 }
 
-static void on_broker(struct mosquitto *mqtt, void *user, int refused) {
-    if (refused) say(mosquitto_connack_string(refused), user);
+static void on_broker(struct mosquitto *mqtt, void *user_data, int refused) {
+    if (refused) say(mosquitto_connack_string(refused), user_data);
     else up = 1, mosquitto_subscribe(mqtt, NULL, from, 1);
 }
 

@@ -54,7 +54,7 @@ static rtm_result post_text(rtm_client *slack, const char *channel, const char *
     return response.result;
 }
 
-static size_t read_file(void *buf, size_t size, void *user) { return fread(buf, 1, size, user); }
+static size_t read_file(void *buf, size_t size, void *user_data) { return fread(buf, 1, size, user_data); }
 
 /* Three requests: where to send the bytes, the bytes, and what to do with them. */
 static rtm_result post_file(rtm_client *slack, const char *channel, const char *thread,
@@ -72,8 +72,8 @@ static rtm_result post_file(rtm_client *slack, const char *channel, const char *
     rtm_json_string(rtm_json_get(where.data, "upload_url"), url, sizeof url);
     rtm_json_string(rtm_json_get(where.data, "file_id"), id, sizeof id);
     snprintf(files, sizeof files, "[{\"id\":\"%s\"}]", id);
-    rtm_request upload = { .url = url, .body_size = (size_t)about.st_size, .read = read_file,
-                           .user = file, .timeout_ms = 3600000 }; /* the line may be slow */
+    rtm_request upload = { .url = url, .body_size = (size_t)about.st_size, .read_body = read_file,
+                           .user_data = file, .timeout_ms = 3600000 }; /* the line may be slow */
     if (result == RTM_OK) result = rtm_perform(slack, &upload, NULL);
     fclose(file);
     if (result != RTM_OK) return result;

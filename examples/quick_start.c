@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)user;
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)user_data;
     char channel[32];
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
     if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))

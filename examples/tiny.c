@@ -61,10 +61,10 @@ static void *pool_realloc(void *old, size_t size) {
     return NULL; /* `old` is as it was */
 }
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     char channel[32], answer[160];
     struct sysinfo now;
-    (void)user, sysinfo(&now);
+    (void)user_data, sysinfo(&now);
     if (!rtm_json_equals(rtm_json_get(event->data, "text"), "status")) return;
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
     snprintf(answer, sizeof answer, "up %ld minutes, %llu KiB free; pool: %zu of %d bytes in use",
@@ -74,8 +74,8 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
         fprintf(stderr, "tiny: %s\n", rtm_error_detail(bot));
 }
 
-static void on_log(const char *line, void *user) {
-    (void)user;
+static void on_log(const char *line, void *user_data) {
+    (void)user_data;
     fprintf(stderr, "tiny: %s\n", line);
 }
 
@@ -83,7 +83,7 @@ int main(void) {
     rtm_client *bot = NULL;
     rtm_config cfg = { .app_token = getenv("SLACK_APP_TOKEN"), .token = getenv("SLACK_API_TOKEN"),
                        .base_url = getenv("SLACK_API_URL"), .log = on_log,
-                       .max_message = 8192, .max_queue = 4096, /* what is longer is skipped */
+                       .max_message_size = 8192, .max_queue_size = 4096, /* what is longer is skipped */
                        .ca_pem =
 #include ROOTS
     };

@@ -59,8 +59,8 @@ static inline int resolve(const char *host, const char *port, const struct addri
 }
 
 /* No line and no sentence of any test may hold the token. */
-static inline void check_line(const char *line, void *user) {
-    (void)user;
+static inline void check_line(const char *line, void *user_data) {
+    (void)user_data;
     assert_null(strstr(line, "xoxb-test"));
 }
 

@@ -36,8 +36,6 @@ install   command pkg-config         pkg-config        pkgconf     pkgconf-pkg-c
 install   command cmake              cmake             cmake       cmake             cmake      cmake
 install   command meson              meson             meson       meson             meson      meson
 install   command ninja              ninja-build       samurai     ninja-build       ninja      ninja
-docs      command doxygen            doxygen           doxygen     doxygen           doxygen    doxygen
-docs      command python3            python3           python3     python3           python     python
 interop   command node               nodejs            nodejs      nodejs            nodejs     node
 interop   command npm                npm               npm         npm               npm        node
 interop   command go                 golang-go         go          golang            go         go

@@ -293,8 +293,8 @@ static struct {
     int messages, answers, errors, opens, closes;
 } told;
 
-static void hear(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)user;
+static void hear(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)user_data;
     assert_null(strstr(event->detail, "-faults"));
     if (!strcmp(event->type, "open")) told.opens++;
     if (!strcmp(event->type, "close")) told.closes++;
@@ -330,8 +330,8 @@ static int run(rtm_client *bot, bool may_be_stuck) {
     return polls;
 }
 
-static void check_line(const char *line, void *user) {
-    (void)user;
+static void check_line(const char *line, void *user_data) {
+    (void)user_data;
     assert_null(strstr(line, "-faults"));
 }
 
@@ -416,8 +416,8 @@ static struct {
 
 static void submit_hook(rtm_client *bot);
 
-static void hear_response(rtm_client *bot, const rtm_response *response, void *user) {
-    (void)user;
+static void hear_response(rtm_client *bot, const rtm_response *response, void *user_data) {
+    (void)user_data;
     requests.told++;
     assert_int_equal(response->id, requests.submitted); /* of each one, once */
     assert_int_equal(requests.told, requests.submitted);

@@ -3,7 +3,7 @@
 #include "server.h"
 
 /* Where a handover is. */
-enum stage { BEGUN, CALLING, UPGRADING, SECOND_OPEN, TAKEN_OVER, STAGES };
+enum stage { BEGUN, CONNECTING, UPGRADING, SECOND_OPEN, TAKEN_OVER, STAGES };
 
 static bool app;      /* Socket Mode */
 static server second; /* the session beside that of `slack` */
@@ -82,7 +82,7 @@ static void reach_stage(enum stage stage) {
     say_goodbye(&slack);
     if (stage == BEGUN) return;
     test_now_ms += 1000;
-    if (stage == CALLING) take_call_on(&second, &got);
+    if (stage == CONNECTING) take_call_on(&second, &got);
     if (stage == UPGRADING) take_upgrade_on(&second, &got);
     if (stage >= SECOND_OPEN) open_second();
     if (stage == TAKEN_OVER) {
@@ -190,7 +190,7 @@ static void sessions_take_over_one_after_the_other(void **state) {
 static void a_goodbye_said_twice_begins_one_handover(void **state) {
     (void)state;
     BOTH_WORLDS {
-        reach_stage(CALLING);
+        reach_stage(CONNECTING);
         say_goodbye(&slack);
         say_goodbye(&slack);
         test_now_ms += 2000;
@@ -457,7 +457,7 @@ static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state)
                 test_now_ms += wait;
                 if (stage == BEGUN) {
                     take_upgrade_on(&second, &got);
-                } else if (stage == CALLING) {
+                } else if (stage == CONNECTING) {
                     server_answer_connect(&second, "link?ticket=1&x=%2F");
                     server_accept(&second);
                     server_read_request(&second, &got);
@@ -575,7 +575,7 @@ static void equal_events_are_delivered_again_when_one_session_is_left(void **sta
 static void an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again(void **state) {
     (void)state;
     app = false;
-    reach_stage(CALLING);
+    reach_stage(CONNECTING);
     event_arrives(&slack, 1); /* the second cannot have it */
     server_answer_connect(&second, "link?ticket=1&x=%2F");
     server_accept(&second);
@@ -649,8 +649,8 @@ static void unanswered_messages_belong_to_their_session(void **state) {
     }
 }
 
-static void answer_command(rtm_client *client, const rtm_event *event, void *user) {
-    if (*(bool *)user) assert_int_equal(rtm_reply(client, event, "{}"), RTM_OK);
+static void answer_command(rtm_client *client, const rtm_event *event, void *user_data) {
+    if (*(bool *)user_data) assert_int_equal(rtm_reply(client, event, "{}"), RTM_OK);
 }
 
 static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **state) {
@@ -711,14 +711,14 @@ static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
             }
 }
 
-static void stop_now(rtm_client *client, const rtm_event *event, void *user) {
-    (void)event, (void)user;
+static void stop_now(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)event, (void)user_data;
     rtm_stop(client);
 }
 
-static void disconnect_now(rtm_client *client, const rtm_event *event, void *user) {
-    (void)event, (void)user;
-    rtm_disconnect(client);
+static void disconnect_now(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)event, (void)user_data;
+    rtm_reconnect(client);
 }
 
 static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
@@ -753,7 +753,7 @@ static void disconnect_drops_the_first_at_every_stage(void **state) {
                     rtm_on(bot, "message", disconnect_now, NULL);
                     event_arrives(&slack, 1);
                 } else {
-                    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+                    assert_int_equal(rtm_reconnect(bot), RTM_OK);
                 }
                 server_expect_close(&slack, 1000);
                 record *closed = next_event("close");
@@ -768,7 +768,7 @@ static void disconnect_beside_an_open_second_leaves_that(void **state) {
     (void)state;
     BOTH_WORLDS {
         reach_stage(SECOND_OPEN);
-        assert_int_equal(rtm_disconnect(bot), RTM_OK);
+        assert_int_equal(rtm_reconnect(bot), RTM_OK);
         server_expect_close(&slack, 1000);
         for (int i = 0; i < 5; i++) server_round(i);
         heard_next = heard_count; /* it may be told, as it was asked for */
@@ -788,8 +788,8 @@ static int opens, closes, errors, retry_ms;
 static unsigned random_state = 1;
 static server *closing; /* the session whose CLOSE came last */
 
-static void hear_number(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)user;
+static void hear_number(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)user_data;
     long long n = rtm_json_int(rtm_json_get(event->data, "n"), -1);
     assert_in_range(n, 0, EVENTS - 1);
     if (was_heard[n]++) fail_msg("event %d came twice", (int)n);
@@ -798,8 +798,8 @@ static void hear_number(rtm_client *client, const rtm_event *event, void *user) 
     last_of[sent_by[n]] = (int)n;
 }
 
-static void count_ends(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)user;
+static void count_ends(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)user_data;
     if (!strcmp(event->type, "open")) opens++;
     if (!strcmp(event->type, "close")) closes++;
     if (!strcmp(event->type, "error")) errors++, retry_ms = event->retry_ms;

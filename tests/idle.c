@@ -4,9 +4,9 @@
 
 static rtm_client *client;
 
-static void on_hello(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_hello(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot, (void)event;
-    alarm(*(unsigned *)user);
+    alarm(*(unsigned *)user_data);
     if (write(2, "idle from here\n", 15) != 15) abort();
 }
 

@@ -17,7 +17,7 @@ static void answer(rtm_json json) {
     static char text[1 << 20];
     const char *raw = rtm_json_raw(json, NULL);
     size_t length = rtm_json_string(json, text, sizeof text);
-    printf("%c %zu %lld %d ", raw ? *raw : '-', rtm_json_size(json), rtm_json_int(json, -99),
+    printf("%c %zu %lld %d ", raw ? *raw : '-', rtm_json_count(json), rtm_json_int(json, -99),
            rtm_json_bool(json, false) + 2 * rtm_json_bool(json, true));
     for (size_t i = 0; i < length; i++) printf("%02x", (unsigned)(unsigned char)text[i]);
     printf("\n");

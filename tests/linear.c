@@ -18,8 +18,8 @@ static const char *const names[6] = { "a", "b", "c", "d", "e", "f" };
 static unsigned long met; /* so that nothing is left out as useless */
 
 static void walk(rtm_json json) {
-    size_t size = rtm_json_size(json);
-    met += (unsigned long)rtm_json_int(json, 0) + rtm_json_string(rtm_json_name(json, 0), NULL, 0);
+    size_t size = rtm_json_count(json);
+    met += (unsigned long)rtm_json_int(json, 0) + rtm_json_string(rtm_json_key(json, 0), NULL, 0);
     for (size_t i = 0; i < size; i++) walk(rtm_json_at(json, i));
 }
 

@@ -131,7 +131,7 @@ static void poll_returns_while_a_lookup_hangs(void **state) {
     begin_lookup();
     for (int i = 0; i < 100; i++) {
         assert_int_equal(rtm_poll(bot, 0), 0);
-        assert_int_equal(rtm_get_state(bot), RTM_STATE_CALLING);
+        assert_int_equal(rtm_get_state(bot), RTM_STATE_CONNECTING);
         assert_int_equal(rtm_timeout_ms(bot), 30000); /* and asks not to be called again */
         if (RTMI_EPOLL) assert_false(has_something_to_do());
     }
@@ -189,7 +189,7 @@ static void a_lookup_that_takes_too_long_is_named(void **state) {
     test_now_ms++;
     assert_non_null(strstr(next_error(RTM_E_TIMEOUT)->detail,
                            "looking up slack.test took longer than 30000 ms"));
-    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
 }
 
 static void a_stop_does_not_wait_for_a_lookup(void **state) {
@@ -245,7 +245,7 @@ static void a_dead_name_server_costs_one_thread(void **state) {
     for (int i = 0; i < 20; i++) {
         time_out();
         no_event();
-        assert_int_equal(rtm_get_state(bot), RTM_STATE_CALLING);
+        assert_int_equal(rtm_get_state(bot), RTM_STATE_CONNECTING);
         assert_int_equal(lookups(), 1);
     }
 }
@@ -265,7 +265,7 @@ static void a_late_answer_serves_the_next_attempt(void **state) {
     (void)state;
     answer_too_late(0);
     no_event(); /* it wakes the client, but begins nothing */
-    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
     hang();
     test_now_ms += rtm_timeout_ms(bot);
     take_call(&got);

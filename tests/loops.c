@@ -186,7 +186,7 @@ static void every_step_to_a_session_wakes_the_loop(void **state) {
     expect_idle();
     server_close(&slack);
     next_error(RTM_E_HTTP);
-    expect_idle(); /* WAITING */
+    expect_idle(); /* BACKOFF */
     skip_wait();
     open_here();
     expect_idle();
@@ -204,12 +204,12 @@ static void every_end_of_a_session_wakes_the_loop(void **state) {
         if (i == 1) server_reset(&slack);
         if (i == 2) server_send_close(&slack, 1001, "bye");
         if (i == 3) server_send_text(&slack, "{\"type\":\"team_migration_started\"}");
-        if (i == 4) rtm_disconnect(bot);
+        if (i == 4) rtm_reconnect(bot);
         if (i == 5) server_send(&slack, "\xff\xff\xff");
         if (i == 3) next_event("team_migration_started");
         if (i == 0 || i == 1 || i == 5) next_event("error");
         next_event("close");
-        assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+        assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
         expect_idle();
         skip_wait();
     }
@@ -478,8 +478,8 @@ static void a_stop_ends_the_wait(void **state) {
 }
 
 static void a_stop_ends_the_wait_in_every_state(void **state) {
-    static const rtm_state states[] = { RTM_STATE_CALLING, RTM_STATE_UPGRADING,
-                                        RTM_STATE_WAITING };
+    static const rtm_state states[] = { RTM_STATE_CONNECTING, RTM_STATE_UPGRADING,
+                                        RTM_STATE_BACKOFF };
     request got;
     (void)state;
     if (!is_foreign()) skip(); /* these have deadlines, which would end it, too */
@@ -492,7 +492,7 @@ static void a_stop_ends_the_wait_in_every_state(void **state) {
             server_accept(&slack);
             server_read_request(&slack, &got);
         }
-        if (states[i] == RTM_STATE_WAITING) {
+        if (states[i] == RTM_STATE_BACKOFF) {
             server_close(&slack);
             next_event("error");
         }

@@ -14,8 +14,8 @@ static const char *const secrets[] = { "p@ss:w%r", "p%40ss%3A", "Ym90OnBAc3M6", 
                                        "94K1NlY3JldA", "Secret", "Ym90OlNlY3Jl" };
 static char leaked[1200];
 
-static void hear_line(const char *line, void *user) {
-    (void)user;
+static void hear_line(const char *line, void *user_data) {
+    (void)user_data;
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (strstr(line, secrets[i])) snprintf(leaked, sizeof leaked, "%s", line);
 }
@@ -751,11 +751,11 @@ static bool tinyproxy_try(program *it, const char *name, const char *more) {
     return false;
 }
 
-static void tinyproxy_start(program *it, const char *name, const char *more, const char *user) {
+static void tinyproxy_start(program *it, const char *name, const char *more, const char *user_data) {
     bool up = false;
     for (int i = 0; i < 5 && !up; i++) up = tinyproxy_try(it, name, more);
     if (!up) fail_msg("%s", "tinyproxy does not start (package tinyproxy-bin)");
-    snprintf(it->url, sizeof it->url, "http://%s127.0.0.1:%d", user, it->port);
+    snprintf(it->url, sizeof it->url, "http://%s127.0.0.1:%d", user_data, it->port);
 }
 
 /* How many tunnels to the sandbox it was asked for. */
@@ -770,9 +770,9 @@ static int tunnels(const program *it) {
 
 #define GREETING "Gr\xc3\xbc\xc3\x9f Gott"
 
-static void hear_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void hear_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
-    if (rtm_json_equals(rtm_json_get(event->data, "text"), GREETING)) ++*(int *)user;
+    if (rtm_json_equals(rtm_json_get(event->data, "text"), GREETING)) ++*(int *)user_data;
 }
 
 /* A session, its events and sends, and a call: all of it in tunnels, three of them. */

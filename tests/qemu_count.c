@@ -13,8 +13,8 @@ void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, on_block_cb *callback);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int add, void *to,
                                               uint64_t number);
-void qemu_plugin_register_atexit_cb(uint64_t id, void (*callback)(uint64_t id, void *user),
-                                    void *user);
+void qemu_plugin_register_atexit_cb(uint64_t id, void (*callback)(uint64_t id, void *user_data),
+                                    void *user_data);
 
 int qemu_plugin_version = 1;
 int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
@@ -26,8 +26,8 @@ static void on_block(uint64_t id, struct qemu_plugin_tb *block) {
     qemu_plugin_register_vcpu_tb_exec_inline(block, 0, &executed, qemu_plugin_tb_n_insns(block));
 }
 
-static void on_exit(uint64_t id, void *user) {
-    (void)id, (void)user;
+static void on_exit(uint64_t id, void *user_data) {
+    (void)id, (void)user_data;
     fprintf(stderr, "executed %" PRIu64 "\n", executed);
 }
 

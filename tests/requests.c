@@ -213,8 +213,8 @@ static void (*in_done)(rtm_client *client, const rtm_response *response); /* in 
 static void (*in_message)(rtm_client *client, const rtm_event *event);
 static char tag; /* what is given as `user` */
 
-static void hear_response(rtm_client *client, const rtm_response *response, void *user) {
-    assert_ptr_equal(user, &tag);
+static void hear_response(rtm_client *client, const rtm_response *response, void *user_data) {
+    assert_ptr_equal(user_data, &tag);
     assert_ptr_equal(client, bot);
     assert_in_range(response->id, 1, MOST - 1);
     struct outcome *kept = &done[response->id];
@@ -238,8 +238,8 @@ static void hear_response(rtm_client *client, const rtm_response *response, void
     if (in_done) in_done(client, response);
 }
 
-static void hear_message(rtm_client *client, const rtm_event *event, void *user) {
-    (void)user;
+static void hear_message(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
     if (in_message) in_message(client, event);
 }
 
@@ -247,7 +247,7 @@ static void hear_message(rtm_client *client, const rtm_event *event, void *user)
 static int put(rtm_request asking) {
     if (!asking.callback) {
         asking.callback = hear_response;
-        asking.user = &tag;
+        asking.user_data = &tag;
     }
     int id = rtm_submit(bot, &asking);
     if (id < 0) return id;
@@ -375,8 +375,8 @@ static int piece, read_calls;
 static size_t read_end, read_at;
 static long most_bytes; /* of memory, seen in it */
 
-static size_t read_pattern(void *buf, size_t size, void *user) {
-    (void)user;
+static size_t read_pattern(void *buf, size_t size, void *user_data) {
+    (void)user_data;
     read_calls++;
     if (test_bytes > most_bytes) most_bytes = test_bytes;
     if (piece == TOO_MUCH) return size + 1;
@@ -437,7 +437,7 @@ static void every_ending_is_told_once_and_the_next_request_goes_on(void **state)
     for (size_t i = 0; i < 3 * COUNT(rows); i++) {
         size_t row = i / 3;
         rtm_config config = request_config();
-        config.max_message = 4096;
+        config.max_message_size = 4096;
         make_bot(&config);
         session = i % 3 == 0 ? OPENS : i % 3 == 1 ? NO_ANSWER : FAILS;
         if (session == OPENS) next_event("open");
@@ -616,14 +616,14 @@ static void poll_to_the_end(void) {
 }
 
 static void stop_ends_all_requests_in_each_state(void **state) {
-    static const rtm_state states[] = { RTM_STATE_IDLE, RTM_STATE_CALLING, RTM_STATE_UPGRADING,
-                                        RTM_STATE_OPEN, RTM_STATE_WAITING };
+    static const rtm_state states[] = { RTM_STATE_IDLE, RTM_STATE_CONNECTING, RTM_STATE_UPGRADING,
+                                        RTM_STATE_OPEN, RTM_STATE_BACKOFF };
     (void)state;
     for (size_t i = 0; i < 2 * COUNT(states); i++) {
         rtm_state at = states[i / 2];
         answers_close = i % 2;
-        session = at == RTM_STATE_CALLING ? NO_ANSWER : at == RTM_STATE_UPGRADING ? NO_UPGRADE :
-                  at == RTM_STATE_WAITING ? FAILS : OPENS;
+        session = at == RTM_STATE_CONNECTING ? NO_ANSWER : at == RTM_STATE_UPGRADING ? NO_UPGRADE :
+                  at == RTM_STATE_BACKOFF ? FAILS : OPENS;
         bool held = i % 2 && at != RTM_STATE_IDLE; /* the first has got a 429 */
         if (held) PLAY({ LIMITED(""), KEEP }, { NULL, KEEP });
         else PLAY({ NULL, KEEP });
@@ -854,7 +854,7 @@ static void a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again(void **
         start_open();
         begin_read(0, 0);
         PLAY({ LIMITED("Retry-After: 7\r\n"), KEEP });
-        int id = put(reads ? (rtm_request){ .method = "test.a", .read = read_pattern,
+        int id = put(reads ? (rtm_request){ .method = "test.a", .read_body = read_pattern,
                                             .body_size = 100 }
                            : (rtm_request){ .method = "test.a", .no_retry = true });
         WAIT_FOR(done_count);
@@ -932,8 +932,8 @@ static rtm_config big_config(void) {
     rtm_config config = request_config();
     int small = 4096;
     setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    config.max_queue = 2 * BIG;
-    config.max_message = 2 << 20;
+    config.max_queue_size = 2 * BIG;
+    config.max_message_size = 2 << 20;
     if (!big) big = (malloc)(BIG);
     assert_non_null(big);
     for (size_t i = 0; i < BIG; i++) big[i] = pattern(i);
@@ -966,7 +966,7 @@ static void a_kept_connection_lost_while_a_request_is_written_is_replaced(void *
         WAIT_FOR(done_count == !fresh);
         stalls = true;
         begin_read(0, 0);
-        int id = put(reads ? (rtm_request){ .method = "test.b", .read = read_pattern,
+        int id = put(reads ? (rtm_request){ .method = "test.b", .read_body = read_pattern,
                                             .body_size = BIG }
                            : (rtm_request){ .method = "test.b", .body = big, .body_size = BIG });
         WAIT_FOR(stalled_peer());
@@ -1059,9 +1059,9 @@ static void a_body_is_sent_as_it_was_given(void **state) {
           "a&b\r\n=c" },
         { { .method = "test.a", .body = "<a>", .body_size = 3, .content_type = "text/xml; a=b" },
           "text/xml; a=b", "<a>" },
-        { { .method = "test.a", .read = read_pattern, .body_size = 5 }, "application/octet-stream",
+        { { .method = "test.a", .read_body = read_pattern, .body_size = 5 }, "application/octet-stream",
           "abcde" },
-        { { .method = "test.a", .read = read_pattern, .body_size = 3, .content_type = "a/b" },
+        { { .method = "test.a", .read_body = read_pattern, .body_size = 3, .content_type = "a/b" },
           "a/b", "abc" },
     };
     (void)state;
@@ -1103,7 +1103,7 @@ static void a_read_body_may_come_in_any_pieces(void **state) {
     for (size_t i = 0; i < COUNT(pieces); i++) {
         size_t size = pieces[i] == 1 ? 20000 : 300000;
         begin_read(pieces[i], 0);
-        put((rtm_request){ .method = "test.a", .read = read_pattern, .body_size = size });
+        put((rtm_request){ .method = "test.a", .read_body = read_pattern, .body_size = size });
         WAIT_FOR(done_count == (int)i + 1);
         has_result((int)i + 1, RTM_OK, 200);
         assert_int_equal(last_asked()->size, size);
@@ -1118,7 +1118,7 @@ static void a_read_that_breaks_its_word_ends_the_request_and_the_connection(void
     (void)state;
     for (size_t i = 0; i < 2 * COUNT(rows); i++) {
         bool blocking = i % 2;
-        rtm_request asking = { .method = "test.a", .read = read_pattern, .body_size = 1000 };
+        rtm_request asking = { .method = "test.a", .read_body = read_pattern, .body_size = 1000 };
         start_open();
         begin_read(rows[i / 2].piece, rows[i / 2].end);
         int first = blocking ? 0 : put(asking), second = submit("test.b", 2);
@@ -1137,7 +1137,7 @@ static void a_read_that_gives_nothing_at_all_is_told(void **state) {
     start_open();
     begin_read(0, 1);
     read_at = 1;
-    int id = put((rtm_request){ .method = "test.a", .read = read_pattern, .body_size = 10 });
+    int id = put((rtm_request){ .method = "test.a", .read_body = read_pattern, .body_size = 10 });
     WAIT_FOR(done_count);
     has_result(id, RTM_E_ARGUMENT, 0);
     assert_int_equal(read_calls, 1);
@@ -1152,7 +1152,7 @@ static void a_large_upload_takes_no_more_memory_than_a_small_one(void **state) {
     WAIT_FOR(done_count);
     for (int i = 0; i < 2; i++) {
         begin_read(0, 0);
-        int id = put((rtm_request){ .method = "test.a", .read = read_pattern,
+        int id = put((rtm_request){ .method = "test.a", .read_body = read_pattern,
                                     .body_size = sizes[i] });
         while (!done[id].runs) drive();
         has_result(id, RTM_OK, 200);
@@ -1176,7 +1176,7 @@ static void an_answer_before_the_end_of_the_body_counts(void **state) {
         PLAY({ too_large, hang_up ? EARLY_HANG_UP : EARLY });
         begin_read(0, 0);
         rtm_request asking = { .method = "test.a", .body_size = BIG };
-        if (reads) asking.read = read_pattern;
+        if (reads) asking.read_body = read_pattern;
         else asking.body = big;
         int id = 0;
         if (blocking) {
@@ -1339,7 +1339,7 @@ static void a_url_is_https_unless_that_of_the_web_api_is_not(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "https"));
     assert_int_equal(rtm_perform(bot, &asking, NULL), RTM_E_ARGUMENT);
     asking.url = "https://127.0.0.1:1/hook";
-    asking.user = &tag;
+    asking.user_data = &tag;
     int id = put(asking);
     WAIT_FOR(done_count);
     has_result(id, RTM_E_CONNECT, 0);
@@ -1351,7 +1351,7 @@ static void a_full_queue_takes_nothing_until_there_is_room(void **state) {
     rtm_config config = request_config();
     static char body[4000];
     (void)state;
-    config.max_queue = 10000;
+    config.max_queue_size = 10000;
     make_bot(&config);
     next_event("open");
     PLAY({ NULL, KEEP });
@@ -1371,9 +1371,9 @@ static void a_full_queue_takes_nothing_until_there_is_room(void **state) {
     char large[10001] = { 0 };
     asking.body = large;
     assert_int_equal(put(asking), RTM_E_TOO_BIG);
-    assert_non_null(strstr(rtm_error_detail(bot), "max_queue"));
+    assert_non_null(strstr(rtm_error_detail(bot), "max_queue_size"));
     submit("test.c", 1); /* for a small one there is room */
-    int upload = put((rtm_request){ .method = "test.d", .read = read_pattern,
+    int upload = put((rtm_request){ .method = "test.d", .read_body = read_pattern,
                                     .body_size = 1000000 }); /* which takes none */
     assert_true(upload > 0);
     begin_read(0, 0);
@@ -1390,7 +1390,7 @@ static void a_cancelled_request_makes_room(void **state) {
     rtm_config config = request_config();
     static char body[4000];
     (void)state;
-    config.max_queue = 5000;
+    config.max_queue_size = 5000;
     make_bot(&config);
     next_event("open");
     rtm_request asking = { .method = "test.b", .body = body, .body_size = sizeof body };
@@ -1405,7 +1405,7 @@ static void a_cancelled_request_makes_room(void **state) {
 
 static rtm_config long_queue(void) {
     rtm_config config = request_config();
-    config.max_queue = 16 << 20;
+    config.max_queue_size = 16 << 20;
     return config;
 }
 
@@ -1506,10 +1506,10 @@ static void submit_again(rtm_client *client, const rtm_response *response) {
 
 static long messages;
 
-static void count_message(rtm_client *client, const rtm_event *event, void *user) {
+static void count_message(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)event;
-    (void)user;
+    (void)user_data;
     messages++;
 }
 
@@ -1653,8 +1653,8 @@ static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **
 /* In `read` nothing can begin: the connection is in the middle of a request. */
 static rtm_result in_read[2];
 
-static size_t read_and_call(void *buf, size_t size, void *user) {
-    (void)user;
+static size_t read_and_call(void *buf, size_t size, void *user_data) {
+    (void)user_data;
     in_read[0] = rtm_call(bot, NULL, "test.z", NULL);
     in_read[1] = (rtm_result)rtm_poll(bot, 0);
     memset(buf, 'x', size);
@@ -1664,7 +1664,7 @@ static size_t read_and_call(void *buf, size_t size, void *user) {
 static void a_call_in_read_is_refused(void **state) {
     (void)state;
     start_open();
-    rtm_request asking = { .method = "test.a", .read = read_and_call, .body_size = 10 };
+    rtm_request asking = { .method = "test.a", .read_body = read_and_call, .body_size = 10 };
     put(asking);
     WAIT_FOR(done_count);
     for (int i = 0; i < 2; i++) assert_int_equal(in_read[i], RTM_E_BUSY);
@@ -1688,7 +1688,7 @@ static void requests_go_on_through_a_reconnect(void **state) {
         next_event("close");
         WAIT_FOR(done_count == 40); /* while it waits */
         if (failing) {
-            assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+            assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
             test_now_ms += 2000;
             next_error(RTM_E_HTTP);
             session = OPENS;
@@ -1859,7 +1859,7 @@ static void the_token_stays_a_secret_however_many_others_come(void **state) {
     int id = submit("test.b", 1);
     WAIT_FOR(done[id].runs);
     has_result(id, RTM_E_SLACK, 200);
-    assert_string_equal(done[id].error, "***********");
+    assert_string_equal(done[id].error, "???????????");
     assert_null(strstr(told, "in-use"));
 }
 
@@ -1906,14 +1906,14 @@ static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
         { { M, .fields = fields, .json = "{}" }, RTM_E_ARGUMENT, 0 },
         { { M, .fields = fields, .body = "a", .body_size = 1 }, RTM_E_ARGUMENT, 1 },
         { { M, .json = "{}", .body = "a", .body_size = 1 }, RTM_E_ARGUMENT, 1 },
-        { { M, .json = "{}", .read = read_pattern, .body_size = 1 }, RTM_E_ARGUMENT, 1 },
-        { { M, .body = "a", .read = read_pattern, .body_size = 1 }, RTM_E_ARGUMENT, 1 },
+        { { M, .json = "{}", .read_body = read_pattern, .body_size = 1 }, RTM_E_ARGUMENT, 1 },
+        { { M, .body = "a", .read_body = read_pattern, .body_size = 1 }, RTM_E_ARGUMENT, 1 },
         { { M, .json = "{\"a\":" }, RTM_E_JSON, 0 },
         { { M, .json = "" }, RTM_E_JSON, 1 },
         { { M, .json = "{} x" }, RTM_E_JSON, 1 },
-        { { M, .read = read_pattern }, RTM_E_ARGUMENT, 0 },
+        { { M, .read_body = read_pattern }, RTM_E_ARGUMENT, 0 },
         { { M, .body_size = 5 }, RTM_E_ARGUMENT, 0 },
-        { { M, .read = read_pattern, .body_size = (size_t)-1 }, RTM_E_ARGUMENT, 0 },
+        { { M, .read_body = read_pattern, .body_size = (size_t)-1 }, RTM_E_ARGUMENT, 0 },
         { { M, .body = "a", .body_size = 1, .content_type = "a\r\nX: b" }, RTM_E_ARGUMENT, 0 },
         { { M, .body = "a", .body_size = 1, .content_type = "a\nb" }, RTM_E_ARGUMENT, 1 },
         { { .url = "" }, RTM_E_ARGUMENT, 0 },

@@ -8,8 +8,8 @@ typedef struct heard {
     char detail[256], text[256], reason[128];
 } heard;
 
-static void hear(rtm_client *bot, const rtm_event *event, void *user) {
-    heard *h = user;
+static void hear(rtm_client *bot, const rtm_event *event, void *user_data) {
+    heard *h = user_data;
     (void)bot;
     check_line(event->detail, NULL);
     check_line(event->reason, NULL);
@@ -52,7 +52,7 @@ static rtm_client *make_bot(heard *h, const char *url, rtm_config *config) {
 static void until(rtm_client *bot, const int *counter, int value) {
     long long end = now_ms() - skipped_ms + 10000;
     while (*counter < value && now_ms() - skipped_ms < end) {
-        if (rtm_get_state(bot) == RTM_STATE_WAITING) skipped_ms += rtm_timeout_ms(bot);
+        if (rtm_get_state(bot) == RTM_STATE_BACKOFF) skipped_ms += rtm_timeout_ms(bot);
         if (rtm_poll(bot, 50) < 0) break;
     }
     assert_true(*counter >= value);
@@ -200,9 +200,9 @@ static void what_cannot_be_reached_is_told(void **state) {
 }
 
 static int hook_runs;
-static void hook(void *tls, void *user) {
+static void hook(void *tls, void *user_data) {
     br_ssl_client_context *client = tls;
-    assert_ptr_equal(user, &hook_runs);
+    assert_ptr_equal(user_data, &hook_runs);
     assert_string_equal(br_ssl_engine_get_server_name(&client->eng), ""); /* not begun */
     hook_runs++;
 }
@@ -211,7 +211,7 @@ static void the_hook_sees_every_handshake(void **state) {
     heard h;
     (void)state;
     rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .tls_setup = hook,
-                                                             .tls_user = &hook_runs });
+                                                             .tls_user_data = &hook_runs });
     assert_int_equal(rtm_connect(bot), RTM_OK);
     assert_int_equal(hook_runs, 2);
     stop_and_destroy(bot);
@@ -235,7 +235,7 @@ static void a_flood_arrives_whole_and_in_order(void **state) {
 static void bad_events_are_reported_and_the_session_lives(void **state) {
     heard h;
     (void)state;
-    rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .max_message = 4096 });
+    rtm_client *bot = make_bot(&h, ecdsa.url, &(rtm_config){ .max_message_size = 4096 });
     assert_int_equal(rtm_connect(bot), RTM_OK);
     sandbox_line(&ecdsa, "/raw this is not JSON");
     until(bot, &h.errors, 1);

@@ -159,8 +159,8 @@ static inline void tell(const char *text) {
 
 static bool transitions_seen[sizeof state_transitions / sizeof *state_transitions];
 
-static inline void log_line(const char *line, void *user) {
-    (void)user;
+static inline void log_line(const char *line, void *user_data) {
+    (void)user_data;
     tell(line);
     assert_null(strpbrk(line, "\r\n"));
     if (!strstr(line, " -> ")) return;
@@ -182,11 +182,11 @@ typedef struct record {
 static record heard[1024];
 static int heard_count, heard_next; /* next: the first that no test has looked at */
 
-static inline void record_event(rtm_client *client, const rtm_event *event, void *user) {
+static inline void record_event(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t size;
     const char *data = rtm_json_raw(event->data, &size);
     (void)client;
-    (void)user;
+    (void)user_data;
     assert_true(heard_count < 1024);
     record *kept = &heard[heard_count++];
     memset(kept, 0, sizeof *kept);
@@ -620,14 +620,14 @@ static inline int skip_time(int timeout_ms) {
 static inline void reach(rtm_state state) {
     request got;
     make_bot(NULL);
-    if (state == RTM_STATE_CALLING) take_call(&got);
+    if (state == RTM_STATE_CONNECTING) take_call(&got);
     if (state == RTM_STATE_UPGRADING) take_upgrade(&got);
     if (state == RTM_STATE_OPEN || state == RTM_STATE_CLOSING) open_session();
     if (state == RTM_STATE_CLOSING || state == RTM_STATE_FINISHED) {
         rtm_stop(bot);
         rtm_poll(bot, 0);
     }
-    if (state == RTM_STATE_WAITING) {
+    if (state == RTM_STATE_BACKOFF) {
         take_call(&got);
         server_close(&slack);
         next_event("error");
@@ -638,7 +638,7 @@ static inline void reach(rtm_state state) {
 /* The client waits between lo and hi ms, and not a ms less: then it calls. */
 static inline int expect_wait(int lo, int hi) {
     int wait = rtm_timeout_ms(bot);
-    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
     assert_int_equal(session_socket(), -1);
     assert_in_range(wait, lo, hi);
     test_now_ms += wait - 1;

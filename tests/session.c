@@ -9,10 +9,10 @@
 
 static int calls; /* of the callback that a test watches */
 
-static void count_call(rtm_client *client, const rtm_event *event, void *user) {
+static void count_call(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)event;
-    (void)user;
+    (void)user_data;
     calls++;
 }
 
@@ -97,7 +97,7 @@ static void no_client_is_an_argument_error(void **state) {
     assert_int_equal(rtm_poll(NULL, 0), RTM_E_ARGUMENT);
     assert_int_equal(rtm_connect(NULL), RTM_E_ARGUMENT);
     assert_int_equal(rtm_run(NULL), RTM_E_ARGUMENT);
-    assert_int_equal(rtm_disconnect(NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_reconnect(NULL), RTM_E_ARGUMENT);
     assert_int_equal(rtm_on(NULL, "a", count_call, NULL), RTM_E_ARGUMENT);
     assert_int_equal(rtm_off(NULL, "a", count_call, NULL), RTM_E_ARGUMENT);
     assert_int_equal(rtm_send(NULL, "{}"), RTM_E_ARGUMENT);
@@ -151,13 +151,13 @@ static size_t open_members;
 static char open_name[16];
 static long long open_last;
 
-static void look_into_open(rtm_client *client, const rtm_event *event, void *user) {
+static void look_into_open(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
-    (void)user;
+    (void)user_data;
     rtm_json pad = rtm_json_get(event->data, "pad");
-    open_members = rtm_json_size(event->data);
-    rtm_json_string(rtm_json_name(event->data, 2), open_name, sizeof open_name);
-    open_last = rtm_json_int(rtm_json_at(pad, rtm_json_size(pad) - 1), -1);
+    open_members = rtm_json_count(event->data);
+    rtm_json_string(rtm_json_key(event->data, 2), open_name, sizeof open_name);
+    open_last = rtm_json_int(rtm_json_at(pad, rtm_json_count(pad) - 1), -1);
 }
 
 /* The answer must outlive the handshake of the WebSocket, which uses the same buffers. */
@@ -258,18 +258,18 @@ static void base_url_needs_no_slash_at_its_end(void **state) {
     open_session();
 }
 
-/* What each state answers; the wait of WAITING has a random part. */
+/* What each state answers; the wait of BACKOFF has a random part. */
 static const struct {
     rtm_state state;
     int timeout_lo, timeout_hi;
     bool socket, connected, final;
 } states[] = {
     { RTM_STATE_IDLE, 0, 0, false, false, false },
-    { RTM_STATE_CALLING, 30000, 30000, true, false, false },
+    { RTM_STATE_CONNECTING, 30000, 30000, true, false, false },
     { RTM_STATE_UPGRADING, 30000, 30000, true, false, false },
     { RTM_STATE_OPEN, 30000, 30000, true, true, false },
     { RTM_STATE_CLOSING, 1000, 1000, true, false, false },
-    { RTM_STATE_WAITING, 1000, 1999, false, false, false },
+    { RTM_STATE_BACKOFF, 1000, 1999, false, false, false },
     { RTM_STATE_FINISHED, -1, -1, false, false, true },
 };
 enum { STATES = sizeof states / sizeof *states };
@@ -387,9 +387,9 @@ static void destroy_says_goodbye(void **state) {
 }
 
 /* Only some of the functions are forbidden in a callback. */
-static void try_forbidden(rtm_client *client, const rtm_event *event, void *user) {
+static void try_forbidden(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
-    (void)user;
+    (void)user_data;
     assert_int_equal(rtm_poll(client, 0), RTM_E_BUSY);
     assert_int_equal(rtm_poll(client, -1), RTM_E_BUSY);
     assert_int_equal(rtm_connect(client), RTM_E_BUSY);
@@ -429,7 +429,7 @@ static void expect_finished(rtm_result result) {
     assert_int_equal(rtm_connect(bot), result);
     assert_int_equal(rtm_run(bot), result == RTM_E_STOPPED ? RTM_OK : result);
     assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
-    assert_int_equal(rtm_disconnect(bot), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_reconnect(bot), RTM_E_NOT_CONNECTED);
     assert_false(server_pending(&slack));
 }
 
@@ -513,9 +513,9 @@ static void stop_in_each_state_finishes_without_a_word(void **state) {
     }
 }
 
-static void stop_it(rtm_client *client, const rtm_event *event, void *user) {
+static void stop_it(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
-    (void)user;
+    (void)user_data;
     rtm_stop(client);
 }
 
@@ -594,7 +594,7 @@ static void functions_after_stop_say_so(void **state) {
     assert_int_equal(rtm_send(bot, "{}"), RTM_E_NOT_CONNECTED);
     assert_int_equal(rtm_send_message(bot, "C", "t"), RTM_E_NOT_CONNECTED);
     assert_int_equal(rtm_send_typing(bot, "C"), RTM_E_NOT_CONNECTED);
-    assert_int_equal(rtm_disconnect(bot), RTM_E_NOT_CONNECTED);
+    assert_int_equal(rtm_reconnect(bot), RTM_E_NOT_CONNECTED);
     assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_STOPPED);
     assert_int_equal(rtm_on(bot, "a", count_call, NULL), RTM_OK);
 }
@@ -603,7 +603,7 @@ static void functions_after_stop_say_so(void **state) {
 
 static int serve_and_skip_waits(int timeout_ms) {
     rtm_state now = rtm_get_state(bot);
-    if (now != RTM_STATE_WAITING && now != RTM_STATE_CLOSING) return serve_sessions(timeout_ms);
+    if (now != RTM_STATE_BACKOFF && now != RTM_STATE_CLOSING) return serve_sessions(timeout_ms);
     test_now_ms += timeout_ms;
     return 0;
 }
@@ -612,7 +612,7 @@ static void connect_of_a_session_given_up_begins_another(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     server_idle = serve_and_skip_waits;
-    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+    assert_int_equal(rtm_reconnect(bot), RTM_OK);
     server_close(&slack); /* it can serve one connection at a time */
     assert_int_equal(rtm_connect(bot), RTM_OK);
     assert_true(rtm_is_connected(bot));
@@ -775,16 +775,16 @@ static void point(char call) {
     if (points++ == stop_at) rtm_stop(bot);
 }
 
-static void point_of_log(const char *line, void *user) {
+static void point_of_log(const char *line, void *user_data) {
     (void)line;
-    (void)user;
+    (void)user_data;
     point('l');
 }
 
-static void point_of_event(rtm_client *client, const rtm_event *event, void *user) {
+static void point_of_event(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)event;
-    (void)user;
+    (void)user_data;
     point('e');
 }
 
@@ -969,13 +969,12 @@ typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
 
 static void a_timeout_names_the_phase(void **state) {
     static const server *const dead[] = { &deaf };
-    char https[80], connecting[80];
-    const char *const words[] = { connecting, "the TLS handshake with 127.0.0.1",
+    char https[80];
+    const char *const words[] = { "connecting to 127.0.0.1 port ", "the TLS handshake with 127.0.0.1",
                                   "the answer of 127.0.0.1", "the answer of 127.0.0.1" };
     request got;
     (void)state;
     deaf_open();
-    snprintf(connecting, sizeof connecting, "connecting to 127.0.0.1 port %d", deaf.port);
     snprintf(https, sizeof https, "https://127.0.0.1:%d/api/", slack.port);
     for (int i = 0; i < 2 * UPGRADE + 1; i++) {
         phase now = (phase)(i / 2);
@@ -1003,12 +1002,12 @@ static void a_timeout_names_the_phase(void **state) {
 
 static char order[64]; /* what ran, a letter each */
 
-static void note(rtm_client *client, const rtm_event *event, void *user) {
+static void note(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t length = strlen(order);
     (void)client;
     (void)event;
     assert_true(length < sizeof order - 1);
-    order[length] = *(const char *)user;
+    order[length] = *(const char *)user_data;
     order[length + 1] = '\0';
 }
 
@@ -1084,13 +1083,13 @@ static void bad_handlers_are_refused(void **state) {
     WAIT_FOR(calls == 1);
 }
 
-static void remove_self(rtm_client *client, const rtm_event *event, void *user) {
-    note(client, event, user);
-    assert_int_equal(rtm_off(client, "message", remove_self, user), RTM_OK);
+static void remove_self(rtm_client *client, const rtm_event *event, void *user_data) {
+    note(client, event, user_data);
+    assert_int_equal(rtm_off(client, "message", remove_self, user_data), RTM_OK);
 }
 
-static void remove_next(rtm_client *client, const rtm_event *event, void *user) {
-    note(client, event, user);
+static void remove_next(rtm_client *client, const rtm_event *event, void *user_data) {
+    note(client, event, user_data);
     rtm_off(client, "message", note, "n");
 }
 
@@ -1107,8 +1106,8 @@ static void handlers_can_be_removed_in_callbacks(void **state) {
     expect_order("{\"type\":\"message\"}", "arz");
 }
 
-static void add_many(rtm_client *client, const rtm_event *event, void *user) {
-    note(client, event, user);
+static void add_many(rtm_client *client, const rtm_event *event, void *user_data) {
+    note(client, event, user_data);
     for (int i = 0; i < 20; i++) /* enough for the table to move */
         assert_int_equal(rtm_on(client, "message", note, &"abcdefghijklmnopqrst"[i]), RTM_OK);
 }
@@ -1122,8 +1121,8 @@ static void handlers_added_in_a_callback_hear_the_next_event(void **state) {
     expect_order("{\"type\":\"message\"}", "Aabcdefghijklmnopqrst");
 }
 
-static void swap_places(rtm_client *client, const rtm_event *event, void *user) {
-    note(client, event, user);
+static void swap_places(rtm_client *client, const rtm_event *event, void *user_data) {
+    note(client, event, user_data);
     rtm_off(client, "message", note, "y");
     rtm_on(client, "message", note, "y");
 }
@@ -1249,7 +1248,7 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     static char json[70001];
     rtm_config config = usual_config();
     (void)state;
-    config.max_message = 4096;
+    config.max_message_size = 4096;
     make_bot(&config);
     open_session();
     memset(json, ' ', sizeof json - 1);
@@ -1277,10 +1276,10 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
 static int errors, failures;
 static long long last_error_ms;
 
-static void count_failures(rtm_client *client, const rtm_event *event, void *user) {
+static void count_failures(rtm_client *client, const rtm_event *event, void *user_data) {
     const char *more = strstr(event->detail, " more"), *digits = more;
     (void)client;
-    if (event->result != *(const rtm_result *)user) return;
+    if (event->result != *(const rtm_result *)user_data) return;
     if (errors++) assert_true(test_now_ms - last_error_ms >= 1000);
     last_error_ms = test_now_ms;
     while (digits && digits > event->detail && digits[-1] >= '0' && digits[-1] <= '9') digits--;
@@ -1341,7 +1340,7 @@ static void errors_of_one_kind_hold_back_no_others(void **state) {
     static char json[4097];
     rtm_config config = usual_config();
     (void)state;
-    config.max_message = 4096;
+    config.max_message_size = 4096;
     make_bot(&config);
     open_session();
     for (int i = 0; i < 3; i++) {
@@ -1393,7 +1392,7 @@ static void expect_broken(int code) {
     assert_int_equal(event->result, RTM_E_WEBSOCKET);
     server_expect_close(&slack, code);
     server_ends(&slack);
-    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
 }
 
 static void broken_frames_end_the_session_with_their_code(void **state) {
@@ -1426,10 +1425,10 @@ static void broken_frames_end_the_session_with_their_code(void **state) {
 
 static int poll_bytes; /* of the events that callbacks saw */
 
-static void count_bytes(rtm_client *client, const rtm_event *event, void *user) {
+static void count_bytes(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t size = 0;
     (void)client;
-    (void)user;
+    (void)user_data;
     rtm_json_raw(event->data, &size);
     poll_bytes += (int)size;
 }
@@ -1507,7 +1506,7 @@ static void make_bot_for_floods(void) {
     rtm_config config = usual_config();
     int size = 1400;
     setsockopt(slack.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
-    config.max_message = 1 << 28;
+    config.max_message_size = 1 << 28;
     make_bot(&config);
     rtm_off(bot, "*", record_event, NULL);
     client_before = widen;
@@ -1518,8 +1517,8 @@ static void make_bot_for_floods(void) {
 static void no_flood_makes_a_poll_take_more_than_256_kib(void **state) {
     static const struct { rtm_state state; const char *first; size_t size; const char *drop; }
     floods[] = {
-        { RTM_STATE_CALLING, "HTTP/1.1 200 OK\r\n\r\n", 19, "{\"ok\":true}  " },
-        { RTM_STATE_CALLING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 47,
+        { RTM_STATE_CONNECTING, "HTTP/1.1 200 OK\r\n\r\n", 19, "{\"ok\":true}  " },
+        { RTM_STATE_CONNECTING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 47,
           "1;x\r\n \r\n" },
         { RTM_STATE_OPEN, "", 0, FLOOD_FRAME },
         { RTM_STATE_OPEN, "", 0, "\x8a\x01p" }, /* PONG */
@@ -1530,7 +1529,7 @@ static void no_flood_makes_a_poll_take_more_than_256_kib(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
         make_bot_for_floods();
-        if (floods[i].state == RTM_STATE_CALLING) take_call(&got);
+        if (floods[i].state == RTM_STATE_CONNECTING) take_call(&got);
         else open_session_silently();
         server_send_bytes(&slack, floods[i].first, floods[i].size);
         pour_these(floods[i].drop);
@@ -1559,9 +1558,9 @@ static void endless_interim_responses_end_the_attempt(void **state) {
 
 static int stopped_at; /* what had been taken in by then */
 
-static void stop_late(rtm_client *client, const rtm_event *event, void *user) {
+static void stop_late(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
-    (void)user;
+    (void)user_data;
     if (client_taken <= 200000 || stopped_at) return;
     stopped_at = (int)client_taken;
     rtm_stop(client);
@@ -1585,18 +1584,18 @@ static void a_stop_in_a_flood_is_seen_and_costs_no_more(void **state) {
 }
 
 static int looked_into;
-static void look_into(rtm_client *client, const rtm_event *event, void *user) {
+static void look_into(rtm_client *client, const rtm_event *event, void *user_data) {
     char text[64];
     (void)client;
-    (void)user;
+    (void)user_data;
     rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     assert_true(rtm_json_equals(rtm_json_get(event->data, "blocks.0.elements.1.text"), "deep"));
     looked_into++;
 }
 
-static void answer_it(rtm_client *client, const rtm_event *event, void *user) {
+static void answer_it(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
-    (void)user;
+    (void)user_data;
     assert_true(rtm_send_message(client, "C1", "an answer") > 0);
     assert_true(rtm_send_typing(client, "C1") > 0);
 }
@@ -1654,11 +1653,11 @@ static void send_event_of(size_t size) {
 
 static size_t list_size;
 
-static void look_into_list(rtm_client *client, const rtm_event *event, void *user) {
+static void look_into_list(rtm_client *client, const rtm_event *event, void *user_data) {
     rtm_json list = rtm_json_get(event->data, "list");
     (void)client;
-    (void)user;
-    list_size = rtm_json_size(list);
+    (void)user_data;
+    list_size = rtm_json_count(list);
     for (size_t i = 0; i < list_size; i++) assert_true(rtm_json_int(rtm_json_at(list, i), -1) >= 0);
 }
 
@@ -1908,7 +1907,7 @@ static void an_edge_of_rtm_fd_tells_of_the_end_behind_an_event(void **state) {
         if (!rtm_timeout_ms(bot) || epoll_wait(loop, &event, 1, 0) == 1) rtm_poll(bot, 0);
     close(loop);
     next_event("message");
-    assert_int_equal(rtm_get_state(bot), RTM_STATE_WAITING);
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
     next_error(RTM_E_CLOSED);
     next_event("close");
 }
@@ -2042,8 +2041,8 @@ static void after_65536_unanswered_messages_there_is_no_room(void **state) {
     bot->session[0]->unanswered_count = 0; /* spare the recorder */
 }
 
-static void send_in_event(rtm_client *client, const rtm_event *event, void *user) {
-    (void)user;
+static void send_in_event(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
     calls = rtm_send_message(client, "C1", event->type);
 }
 
@@ -2053,7 +2052,7 @@ static void an_answer_that_has_come_counts_before_a_drop(void **state) {
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, "C1", "text"), 1);
     server_send_bytes(&slack, answer, sizeof answer - 1);
-    assert_int_equal(rtm_disconnect(bot), RTM_OK);
+    assert_int_equal(rtm_reconnect(bot), RTM_OK);
     assert_int_equal(next_event("Unknown")->id, 1);
     assert_int_equal(next_event("close")->code, 1000);
     no_event();
@@ -2137,11 +2136,11 @@ static void sends_are_possible_in_callbacks(void **state) {
 
 static bool pong_was_first;
 
-static void look_for_pong(rtm_client *client, const rtm_event *event, void *user) {
+static void look_for_pong(rtm_client *client, const rtm_event *event, void *user_data) {
     static frame got;
     (void)client;
     (void)event;
-    (void)user;
+    (void)user_data;
     pong_was_first = server_try_frame(&slack, &got) && got.opcode == RTMI_WS_PONG &&
                      !strcmp(got.payload, "are you there?");
 }
@@ -2273,10 +2272,10 @@ static void a_caller_who_comes_late_still_gets_a_ping_answered(void **state) {
     assert_true(rtm_is_connected(bot));
 }
 
-static void take_a_minute(rtm_client *client, const rtm_event *event, void *user) {
+static void take_a_minute(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)event;
-    (void)user;
+    (void)user_data;
     test_now_ms += 60000;
 }
 

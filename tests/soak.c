@@ -44,14 +44,14 @@ static bool app;
 static int told[TOLD]; /* when each message was, last: as which of all deliveries */
 static int deliveries; /* messages, and those among them that came again when long forgotten */
 
-static void count(rtm_client *bot, const rtm_event *event, void *user) {
+static void count(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot, (void)event;
-    ++*(int *)user;
+    ++*(int *)user_data;
 }
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     char text[32];
-    (void)bot, (void)user;
+    (void)bot, (void)user_data;
     rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     int number = atoi(text);
     if (number < 1 || number >= TOLD || (!app && number != messages + 1)) {
@@ -80,9 +80,9 @@ static bool until(rtm_client *bot, const int *counter, int value) {
     while (*counter < value && now_ms() - skipped_ms < end) {
         const rtmi_session *second = bot->session[1];
         bool begins = second && !second->retired &&
-                      (second->state == RTM_STATE_IDLE || second->state == RTM_STATE_WAITING);
+                      (second->state == RTM_STATE_IDLE || second->state == RTM_STATE_BACKOFF);
         int due = rtm_timeout_ms(bot);
-        if (rtm_get_state(bot) == RTM_STATE_WAITING) skipped_ms += due;
+        if (rtm_get_state(bot) == RTM_STATE_BACKOFF) skipped_ms += due;
         else if (begins && due > 0) skipped_ms += due < 1000 ? due : 1000;
         if (rtm_poll(bot, begins ? 10 : 100) < 0) return false;
     }

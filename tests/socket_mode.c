@@ -7,7 +7,7 @@
     id "\",\"event\":" event "}"
 #define COMMAND(name) "\"accepts_response_payload\":true,\"payload\":{\"command\":\"" name "\"}"
 
-enum { LIMIT = 4096 }; /* the least max_message */
+enum { LIMIT = 4096 }; /* the least max_message_size */
 
 static server other; /* the connection of a request, or of a blocking call */
 
@@ -159,10 +159,10 @@ static void hello_is_delivered_each_time_and_tells_of_connections(void **state) 
 static char kept[128], kept_data[512], kept_envelope[512];
 static int keeps;
 
-static void keep(rtm_client *client, const rtm_event *event, void *user) {
+static void keep(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t size = 0;
     const char *raw = rtm_json_raw(event->data, &size);
-    (void)client, (void)user;
+    (void)client, (void)user_data;
     keeps++;
     snprintf(kept, sizeof kept, "%s", event->type);
     snprintf(kept_data, sizeof kept_data, "%.*s", (int)size, raw ? raw : "");
@@ -294,8 +294,8 @@ static int answer_other(int timeout_ms) {
     return 0;
 }
 
-static void react(rtm_client *client, const rtm_event *event, void *user) {
-    (void)user;
+static void react(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
     ack_before = count_acks();
     if (calls_api) assert_int_equal(rtm_call(client, NULL, "auth.test", NULL), RTM_OK);
     if (reply_json)
@@ -305,31 +305,31 @@ static void react(rtm_client *client, const rtm_event *event, void *user) {
 
 /* Three replies, the first with the text of the row. */
 static int replies;
-static void reply(rtm_client *client, const rtm_event *event, void *user) {
-    (void)user;
+static void reply(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
     for (replies = 0; replies < 3; replies++)
         replied[replies] = rtm_reply(client, event, replies ? "{}" : reply_json);
 }
 
 static rtm_event late;
-static void reply_late(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)user;
+static void reply_late(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)user_data;
     late = *event;
 }
 
-static void pass_2_s(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)event, (void)user;
+static void pass_2_s(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)event, (void)user_data;
     test_now_ms += 2000;
 }
 
-static void end_by_program(rtm_client *client, const rtm_event *event, void *user) {
-    if (*(bool *)user) rtm_stop(client);
-    else assert_int_equal(rtm_disconnect(client), RTM_OK);
+static void end_by_program(rtm_client *client, const rtm_event *event, void *user_data) {
+    if (*(bool *)user_data) rtm_stop(client);
+    else assert_int_equal(rtm_reconnect(client), RTM_OK);
     if (reply_json) assert_int_equal(rtm_reply(client, event, reply_json), RTM_OK);
 }
 
-static void answer_message(rtm_client *client, const rtm_event *event, void *user) {
-    (void)user;
+static void answer_message(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
     if (rtm_json_equals(rtm_json_get(event->data, "text"), "ping"))
         assert_int_equal(rtm_send_message(client, "C1", "pong"), 1);
 }
@@ -632,7 +632,7 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
     snprintf(large_without, sizeof large_without,
              "{\"payload\":\"%0*d\",\"envelope_id\":\"B2\"}", LIMIT, 1);
     for (int limit = 0; limit < 2; limit++) {
-        if (limit) config.max_message = LIMIT;
+        if (limit) config.max_message_size = LIMIT;
         make_bot(&config);
         open_session();
         say_hello();
@@ -691,8 +691,8 @@ enum { FLOOD = 5000 };
 static long long sent_at[FLOOD], worst_ms;
 static int flood_sent, flood_acked, flood_heard, flood_text; /* text: bytes of one's text */
 
-static void hear_flood(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)user;
+static void hear_flood(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)user_data;
     if (rtm_json_int(rtm_json_get(event->data, "n"), -1) != flood_heard)
         fail_msg("not event %d", flood_heard);
     flood_heard++;
@@ -783,7 +783,7 @@ static void a_step_runs_callbacks_for_50_ms_and_is_wanted_again(void **state) {
 static void what_waits_for_callbacks_takes_4_times_max_message_at_most(void **state) {
     rtm_config config = app_config();
     (void)state;
-    config.max_message = LIMIT;
+    config.max_message_size = LIMIT;
     begin_flood_with(&config);
     long before = test_bytes;
     test_most = 0;
@@ -1156,8 +1156,8 @@ static void quiet_minutes(int minutes) {
 }
 
 static int burst_heard;
-static void hear_burst(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)event, (void)user;
+static void hear_burst(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)event, (void)user_data;
     burst_heard++;
 }
 
@@ -1180,9 +1180,9 @@ static void the_inbox_gives_back_what_a_burst_took(void **state) {
     burst_heard = 0;
     server_send_bytes(&slack, flood, size);
     WAIT_FOR(burst_heard == 3000);
-    assert_true(bot->inbox.capacity > RTMI_KEPT);
+    assert_true(bot->session[0]->inbox.capacity > RTMI_KEPT);
     quiet_minutes(2);
-    assert_true(bot->inbox.capacity <= RTMI_KEPT);
+    assert_true(bot->session[0]->inbox.capacity <= RTMI_KEPT);
 }
 
 static void a_reason_that_is_cut_tells_no_secret(void **state) {

@@ -14,7 +14,7 @@ if not names or rows != names:
     sys.exit(f'FAIL states: the table has {rows}, RTM_STATES {names}')
 
 lines = diagram.split('\n')[1:]
-bottom = next(i for i, line in enumerate(lines) if line.strip().startswith('WAITING'))
+bottom = next(i for i, line in enumerate(lines) if line.strip().startswith('BACKOFF'))
 
 
 def state_at(line, column):
@@ -29,7 +29,7 @@ drawn = {f'{a} -> {b}' for a, b in re.findall(r'([A-Z]+) -+> (?=([A-Z]+))', line
 for line in lines[1:bottom]:
     for arrow in re.finditer(r'[v^]', line):
         top = state_at(lines[0], arrow.start())
-        drawn.add(f'{top} -> WAITING' if arrow[0] == 'v' else f'WAITING -> {top}')
+        drawn.add(f'{top} -> BACKOFF' if arrow[0] == 'v' else f'BACKOFF -> {top}')
 words = r'((?:[A-Z]+, )*[A-Z]+ and [A-Z]+)'
 prose = ' '.join(' '.join(lines[bottom + 1:]).split())
 for sentence in (words + ' go to FINISHED when rtm_stop is called', words + ' also when their end'):

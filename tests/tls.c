@@ -542,8 +542,8 @@ static void identity_load(identity *me, const char *name) {
     EVP_PKEY_free(key);
 }
 
-static void show_identity(void *tls, void *user) {
-    identity *me = user;
+static void show_identity(void *tls, void *user_data) {
+    identity *me = user_data;
     br_ssl_client_set_single_ec(tls, &me->chain, 1, br_skey_decoder_get_ec(&me->decoder),
                                 BR_KEYTYPE_SIGN, BR_KEYTYPE_EC, br_ec_get_default(),
                                 br_ecdsa_sign_asn1_get_default());
@@ -557,7 +557,7 @@ static void the_hook_can_give_a_client_certificate(void **state) {
         server_start(&(script){ .chain = "ec1", .max = TLS1_2_VERSION, .verify = SSL_VERIFY_PEER |
                                 SSL_VERIFY_FAIL_IF_NO_PEER_CERT });
         rtm_result result = attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root"),
-                                    .tls_setup = show_identity, .tls_user = &me });
+                                    .tls_setup = show_identity, .tls_user_data = &me });
         if (i) expect(result, RTM_E_TLS, "TLS refused by the server");
         else expect(result, SERVED);
         assert_int_equal(server.client_certificates, !i);
@@ -1155,10 +1155,10 @@ static void a_certificate_that_may_not_sign_is_named(void **state) {
     expect(result, result == RTM_E_TLS ? RTM_E_TLS : RTM_E_CERTIFICATE, "key usage");
 }
 
-static void count_end(rtm_client *bot, const rtm_event *event, void *user) {
+static void count_end(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     (void)event;
-    ++*(int *)user;
+    ++*(int *)user_data;
 }
 
 /* In segments as they are outside of this machine; those of loopback hold 64 KB. */

@@ -251,7 +251,7 @@ static void the_response_can_be_looked_into(void **state) {
     serve(answer_of("200 OK", body));
     assert_int_equal(rtm_call(bot, &response, "users.list", NULL), RTM_OK);
     rtm_json members = rtm_json_get(response.data, "members");
-    assert_int_equal(rtm_json_size(members), 2);
+    assert_int_equal(rtm_json_count(members), 2);
     rtm_json_string(rtm_json_get(rtm_json_at(members, 1), "id"), text, sizeof text);
     assert_string_equal(text, "U2");
     assert_int_equal(rtm_json_int(rtm_json_get(response.data, "n.a.0"), 0), 1);
@@ -362,7 +362,7 @@ static void a_response_over_max_message_is_too_big(void **state) {
     rtm_config config = usual_config();
     static char body[5000];
     (void)state;
-    config.max_message = 4096;
+    config.max_message_size = 4096;
     make_bot(&config);
     for (int size = 4096; size <= 4097; size++) {
         snprintf(body, sizeof body, "%*s", size, "{\"ok\":true}");
@@ -397,9 +397,9 @@ static void an_accessor_without_memory_is_told_at_once(void **state) {
     serve(answer_of("200 OK", "{\"ok\":true,\"list\":[1,2]}"));
     assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_OK);
     test_fail_at = test_allocations + 1;
-    assert_int_equal(rtm_json_size(rtm_json_get(response.data, "list")), 0);
+    assert_int_equal(rtm_json_count(rtm_json_get(response.data, "list")), 0);
     assert_non_null(strstr(rtm_error_detail(bot), "no memory to look into"));
-    assert_int_equal(rtm_json_size(rtm_json_get(response.data, "list")), 2);
+    assert_int_equal(rtm_json_count(rtm_json_get(response.data, "list")), 2);
 }
 
 /* Arguments ------------------------------------------------------------------------------------ */
@@ -596,11 +596,11 @@ static void a_call_is_possible_in_each_state(void **state) {
 
 static int called;
 
-static void call_it(rtm_client *client, const rtm_event *event, void *user) {
+static void call_it(rtm_client *client, const rtm_event *event, void *user_data) {
     rtm_response response;
     char detail[256];
     size_t size, after;
-    (void)user;
+    (void)user_data;
     snprintf(detail, sizeof detail, "%s", event->detail);
     const char *data = rtm_json_raw(event->data, &size);
     char copy[600];
@@ -685,10 +685,10 @@ static int signal_it(int timeout_ms) {
     return 0;
 }
 
-static void call_and_wait(rtm_client *client, const rtm_event *event, void *user) {
+static void call_and_wait(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
     server_idle = signal_it;
-    *(int *)user = rtm_call(client, NULL, "api.test", NULL);
+    *(int *)user_data = rtm_call(client, NULL, "api.test", NULL);
 }
 
 static void a_signal_ends_a_call_in_a_callback_of_run(void **state) {
@@ -740,7 +740,7 @@ static void no_memory_is_a_result_and_the_next_call_works(void **state) {
         test_fail_at = 0;
         assert_int_equal(result, hit ? RTM_E_MEMORY : RTM_OK);
         assert_int_equal(rtm_call(bot, &response, "api.test", "a", "b", NULL), RTM_OK);
-        assert_int_equal(rtm_json_size(rtm_json_get(response.data, "a")), 1);
+        assert_int_equal(rtm_json_count(rtm_json_get(response.data, "a")), 1);
         assert_true(hit || at > 4);
         end_bot();
         assert_int_equal(test_blocks, 0);
@@ -781,7 +781,7 @@ static void secrets_that_begin_alike_are_not_told(void **state) {
     tell(rtm_error_detail(bot));
     assert_null(strstr(told, "OTHER"));
     assert_null(strstr(told, "ERsecret"));
-    assert_string_equal(response.error, "**************************************");
+    assert_string_equal(response.error, "??????????????????????????????????????");
 }
 
 /* Redaction is for what people read: it neither decides what a code means nor alters it. */
@@ -800,9 +800,9 @@ static void codes_are_judged_and_handed_out_as_they_came(void **state) {
         { "legacy_custom_bots_deprecated", RTM_E_AUTH, "legacy_custom_bots_deprecated",
           "Socket Mode" },
         { "forbidden_team", RTM_E_AUTH, "forbidden_team", "forbidden_team" },
-        { "token_expired", RTM_E_AUTH, "*************", "*************" }, /* is the cookie */
-        { "a\\u0007b\\u009bc\\u202ed", RTM_E_SLACK, "a\ab\xc2\x9b" "c\xe2\x80\xae" "d", "a?b?c?d" },
-        { "a_" TOKEN, RTM_E_SLACK, "a_**********************************", "a_***" },
+        { "token_expired", RTM_E_AUTH, "token_expired", "token_expired" },
+        { "a\\u0007b\\u009bc\\u202ed", RTM_E_SLACK, "??????????", "??????????" },
+        { "a_" TOKEN, RTM_E_SLACK, "????????????????????????????????????", "????" },
     };
     rtm_config config = usual_config();
     (void)state;
@@ -830,8 +830,9 @@ static void a_secret_cut_within_a_sentence_is_not_told(void **state) {
         snprintf(json, sizeof json, "{\"ok\":false,\"reply_to\":%d,\"error\":{\"code\":2,\"msg\":\""
                  "%0*d" TOKEN "\"}}", id, pad, 0);
         server_send_text(&slack, json);
-        const char *tail = strrchr(next_error(RTM_E_SLACK)->detail, '0');
-        assert_int_equal(tail[1 + strspn(tail + 1, "*")], ' '); /* behind the zeros: stars alone */
+        const char *detail = next_error(RTM_E_SLACK)->detail;
+        assert_null(strstr(detail, "xox"));
+        assert_non_null(strstr(detail, ": ????"));
     }
 }
 
@@ -945,16 +946,16 @@ static void numbers_and_methods_must_make_sense(void **state) {
         refused(&config, RTM_E_ARGUMENT, "connect_method");
     }
     for (int i = 0; i < 7; i++) {
-        static const char *const about[] = { "timeout_ms", "ping_interval_ms", "max_message",
-                                             "handler", "handler", "app_token", "max_message" };
+        static const char *const about[] = { "timeout_ms", "ping_interval_ms", "max_message_size",
+                                             "handler", "handler", "app_token", "max_message_size" };
         rtm_config config = usual_config();
         if (i == 0) config.timeout_ms = -1;
         if (i == 1) config.ping_interval_ms = -2;
-        if (i == 2) config.max_message = ((size_t)1 << 30) + 1;
+        if (i == 2) config.max_message_size = ((size_t)1 << 30) + 1;
         if (i == 3) config.handlers = no_callback;
         if (i == 4) config.handlers = no_type;
         if (i == 5) config.app_token = "xoxb-1";
-        if (i == 6) config.max_message = 4095; /* too little for rtm.connect's answer */
+        if (i == 6) config.max_message_size = 4095; /* too little for rtm.connect's answer */
         refused(&config, RTM_E_ARGUMENT, about[i]);
     }
 }
@@ -964,7 +965,7 @@ static void the_limits_themselves_are_accepted(void **state) {
     rtm_config config = usual_config();
     (void)state;
     config.token = "\t xoxp-1 \n";
-    config.max_message = (size_t)1 << 30; /* "at most 1 GiB" */
+    config.max_message_size = (size_t)1 << 30; /* "at most 1 GiB" */
     config.timeout_ms = 2147483647;
     config.ping_interval_ms = 2147483647;
     config.headers = headers;
@@ -995,10 +996,6 @@ static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **stat
         refused(&config, RTM_E_ARGUMENT, rows[i].about);
         unsetenv("SSL_CERT_FILE");
     }
-    char file[] = "/nowhere/" TOKEN; /* strange, but it must not be told */
-    rtm_config config = usual_config();
-    config.ca_file = file;
-    refused(&config, RTM_E_ARGUMENT, "ca_file /nowhere/***");
 }
 
 static void no_memory_makes_no_client(void **state) {
@@ -1042,8 +1039,8 @@ static void no_memory_makes_no_client(void **state) {
 static server requests;
 static rtm_result request_result;
 
-static void hear_response(rtm_client *client, const rtm_response *response, void *user) {
-    (void)client, (void)user;
+static void hear_response(rtm_client *client, const rtm_response *response, void *user_data) {
+    (void)client, (void)user_data;
     request_result = response->result;
 }
 

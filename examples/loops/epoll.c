@@ -19,7 +19,7 @@ typedef struct workspace {
     rtm_client *bot; /* NULL once it has finished for good */
 } workspace;
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     char channel[32], from[32], text[4096];
     (void)bot;
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
@@ -27,12 +27,12 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
     if (!rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text)) return; /* edits */
     for (char *p = text; *p; p++) /* nothing that steers the terminal */
         if ((unsigned char)*p < ' ' || *p == 127) *p = ' ';
-    printf("%s %s %s: %s\n", ((workspace *)user)->name, channel, from, text);
+    printf("%s %s %s: %s\n", ((workspace *)user_data)->name, channel, from, text);
 }
 
-static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
-    fprintf(stderr, "%s: %s\n", ((workspace *)user)->name, event->detail);
+    fprintf(stderr, "%s: %s\n", ((workspace *)user_data)->name, event->detail);
 }
 
 static const char *setting(const char *name, const char *suffix) {

@@ -41,17 +41,17 @@ static gboolean bot_dispatch(GSource *source, GSourceFunc callback, gpointer dat
 
 static GSourceFuncs functions = { bot_prepare, bot_check, bot_dispatch, NULL, NULL, NULL };
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     char channel[32], answer[64];
-    (void)user;
+    (void)user_data;
     if (!rtm_json_equals(rtm_json_get(event->data, "text"), "uptime")) return;
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
     snprintf(answer, sizeof answer, "up %d minutes", (int)(g_get_monotonic_time() / 60000000));
     rtm_send_message(bot, channel, answer);
 }
 
-static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)bot, (void)user;
+static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)bot, (void)user_data;
     g_printerr("gbot: %s\n", event->detail);
 }
 

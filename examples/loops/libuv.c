@@ -43,17 +43,17 @@ static void on_due(uv_timer_t *handle) {
     step(handle->data);
 }
 
-static void on_message(rtm_client *client, const rtm_event *event, void *user) {
+static void on_message(rtm_client *client, const rtm_event *event, void *user_data) {
     char channel[32], answer[64];
-    (void)user;
+    (void)user_data;
     if (!rtm_json_equals(rtm_json_get(event->data, "text"), "ticks")) return;
     rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
     snprintf(answer, sizeof answer, "%d ticks so far", ticks);
     rtm_send_message(client, channel, answer);
 }
 
-static void on_error(rtm_client *client, const rtm_event *event, void *user) {
-    (void)client, (void)user;
+static void on_error(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client, (void)user_data;
     fprintf(stderr, "uvbot: %s\n", event->detail);
 }
 

@@ -11,7 +11,7 @@
  *
  * and in another terminal a bot whose base_url is "https://localhost:8443/api/":
  *
- *     SLACK_API_TOKEN=xoxb-anything SSL_CERT_FILE=build/certs/ca.pem build/bot
+ *     SLACK_API_TOKEN=xoxb-anything SSL_CERT_FILE=build/certs/ca.pem build/karma
  *
  * It is built on libwebsockets, so that a client meets code here that is not its own. Lines
  * are carried out strictly in order; those that speak to a bot wait until one is connected.

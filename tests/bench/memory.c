@@ -52,10 +52,10 @@ static long events, steady_from, steady_allocations;
 static size_t length;
 static bool ended, said_hello;
 
-static void hear(rtm_client *bot, const rtm_event *event, void *user) {
+static void hear(rtm_client *bot, const rtm_event *event, void *user_data) {
     static char text[4096];
     (void)bot;
-    (void)user;
+    (void)user_data;
     if (!strcmp(event->type, "hello")) said_hello = true;
     if (!strcmp(event->type, "close")) ended = true;
     if (!strcmp(event->type, "message")) {
@@ -72,7 +72,7 @@ static rtm_client *connect_client(const char *parameters, const char *ca_file, c
     snprintf(base, sizeof base, "%s/%s/api/", url, parameters);
     rtm_config config = { .token = "xoxb-bench", .base_url = base, .ca_file = ca_file,
                           .ca_pem = ca_pem, .proxy = "", .no_auto_reconnect = true,
-                          .max_queue = 1 << 20 };
+                          .max_queue_size = 1 << 20 };
     said_hello = ended = false;
     if (rtm_create(&config, &bot) != RTM_OK) exit(1);
     rtm_on(bot, "*", hear, NULL);
@@ -135,9 +135,9 @@ static void steady_state(const char *ca_file) {
 
 static long responses;
 
-static void on_response(rtm_client *bot, const rtm_response *response, void *user) {
+static void on_response(rtm_client *bot, const rtm_response *response, void *user_data) {
     (void)bot;
-    (void)user;
+    (void)user_data;
     if (response->ok) responses++;
 }
 

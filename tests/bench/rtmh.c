@@ -32,14 +32,14 @@ static void read_message(rtm_client *bot, const rtm_event *event) {
     b.cpu = bench_cpu_us() - b.start_cpu; /* of the last client */
 }
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)user;
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)user_data;
     bench_event(&b);
     read_message(bot, event);
 }
 
-static void on_any(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)user;
+static void on_any(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)user_data;
     if (!strcmp(event->type, "message")) {
         bench_event(&b);
         read_message(bot, event);
@@ -49,26 +49,26 @@ static void on_any(rtm_client *bot, const rtm_event *event, void *user) {
     }
 }
 
-static void on_extra(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_extra(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     (void)event;
-    (void)user;
+    (void)user_data;
     extra++;
 }
 
-static void on_hello(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_hello(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     (void)event;
-    (void)user;
+    (void)user_data;
     bench_hello(&b);
     hellos++;
     b.start_cpu = bench_cpu_us(); /* for listen=none, which sees no first event */
 }
 
 /* With listen=none nothing else tells of the end. */
-static void on_close(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_close(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
-    (void)user;
+    (void)user_data;
     if (!b.ended) b.cpu = bench_cpu_us() - b.start_cpu;
     b.ended = true;
     ended = clients;
@@ -78,7 +78,7 @@ static void on_close(rtm_client *bot, const rtm_event *event, void *user) {
 static rtm_client *make_client(void) {
     rtm_client *bot;
     rtm_config config = { .token = "xoxb-bench", .base_url = b.base, .ca_file = b.ca,
-                          .proxy = "", .max_message = 2 * TEXT, .no_auto_reconnect = true };
+                          .proxy = "", .max_message_size = 2 * TEXT, .no_auto_reconnect = true };
     if (rtm_create(&config, &bot) != RTM_OK) {
         fprintf(stderr, "rtmh: %s\n", rtm_error_detail(NULL));
         exit(1);

@@ -10,16 +10,16 @@ static sandbox box;
 static long heard;
 static bool connected, answered;
 
-static void on_event(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_event(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
-    (void)user;
+    (void)user_data;
     if (!strcmp(event->type, "hello")) connected = true;
     if (!strcmp(event->type, "message")) heard++;
 }
 
-static void on_response(rtm_client *bot, const rtm_response *response, void *user) {
+static void on_response(rtm_client *bot, const rtm_response *response, void *user_data) {
     (void)bot;
-    (void)user;
+    (void)user_data;
     answered = response->ok;
 }
 

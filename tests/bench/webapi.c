@@ -21,14 +21,14 @@ static void submit(rtm_client *bot, const char *method, rtm_request_callback cal
     exit(1);
 }
 
-static void on_end(rtm_client *bot, const rtm_response *response, void *user) {
+static void on_end(rtm_client *bot, const rtm_response *response, void *user_data) {
     (void)bot;
-    (void)user;
+    (void)user_data;
     ended = response->ok;
 }
 
-static void on_response(rtm_client *bot, const rtm_response *response, void *user) {
-    (void)user;
+static void on_response(rtm_client *bot, const rtm_response *response, void *user_data) {
+    (void)user_data;
     if (!response->ok || !rtm_json_equals(rtm_json_get(response->data, "self.name"), "bench")) {
         fprintf(stderr, "webapi: %s\n", response->detail);
         exit(1);
@@ -41,9 +41,9 @@ static void on_response(rtm_client *bot, const rtm_response *response, void *use
     while (more-- > 0) submit(bot, "chat.postMessage", on_response);
 }
 
-static void on_hello(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_hello(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)event;
-    (void)user;
+    (void)user_data;
     submit(bot, "chat.postMessage", on_response);
 }
 
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     bench_begin(&b, argv);
     queued = bench_number(&b, "queued", 0) != 0;
     rtm_config config = { .token = "xoxb-bench", .base_url = b.base, .ca_file = b.ca, .proxy = "",
-                          .max_queue = 4 << 20, .no_auto_reconnect = true };
+                          .max_queue_size = 4 << 20, .no_auto_reconnect = true };
     if (rtm_create(&config, &bot) != RTM_OK) return 1;
     rtm_on(bot, "hello", on_hello, NULL);
     while (!ended) {

@@ -1,8 +1,8 @@
 #include "rtm.h"
 #include "rtm.h"
 
-static void hear(rtm_client *, const rtm_event *event, void *user) {
-    *static_cast<int *>(user) += event->id + int(rtm_json_int(event->data, 0));
+static void hear(rtm_client *, const rtm_event *event, void *user_data) {
+    *static_cast<int *>(user_data) += event->id + int(rtm_json_int(event->data, 0));
 }
 
 int main() {

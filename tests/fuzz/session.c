@@ -34,7 +34,7 @@ static void send_message(rtm_client *client) {
     if (id > 0) owed[id % 1024] = true;
 }
 
-static void on_event(rtm_client *client, const rtm_event *event, void *user) {
+static void on_event(rtm_client *client, const rtm_event *event, void *user_data) {
     rtm_json text = rtm_json_get(event->data, "text");
     bool opens = !strcmp(event->type, "open"), closes = !strcmp(event->type, "close");
     CHECK(!stopped || closes || !strcmp(event->type, "error"));
@@ -45,19 +45,19 @@ static void on_event(rtm_client *client, const rtm_event *event, void *user) {
     CHECK(!closes || is_open);
     is_open = opens || (is_open && !closes);
     if (event->id > 0) owed[event->id % 1024] = false;
-    for (size_t i = 0; i < rtm_json_size(rtm_json_get(event->data, "blocks")) && i < 9; i++)
+    for (size_t i = 0; i < rtm_json_count(rtm_json_get(event->data, "blocks")) && i < 9; i++)
         rtm_json_at(rtm_json_get(event->data, "blocks"), i);
     if (rtm_json_equals(text, "stop")) stop(client);
-    if (rtm_json_equals(text, "drop")) rtm_disconnect(client);
+    if (rtm_json_equals(text, "drop")) rtm_reconnect(client);
     if (rtm_json_equals(text, "send")) send_message(client);
     if (rtm_json_equals(text, "call")) call(client);
     if (rtm_json_equals(text, "reply")) rtm_reply(client, event, "{\"text\":\"x\"}");
-    if (rtm_json_equals(text, "off")) rtm_off(client, "message::x", on_event, user);
-    if (rtm_json_equals(text, "on")) rtm_on(client, "message::x", on_event, user);
+    if (rtm_json_equals(text, "off")) rtm_off(client, "message::x", on_event, user_data);
+    if (rtm_json_equals(text, "on")) rtm_on(client, "message::x", on_event, user_data);
 }
 
-static void on_log(const char *line, void *user) {
-    (void)user;
+static void on_log(const char *line, void *user_data) {
+    (void)user_data;
     /* No other line begins with a capital. */
     CHECK(*line < 'A' || *line > 'Z' || rtmi_is_one_of(line, state_transitions));
     CHECK(!strstr(line, TOKEN));
@@ -88,7 +88,7 @@ static int turn(rtm_client *client, unsigned options) {
 
 static void act(rtm_client *client, int command) {
     if (command == 'S') stop(client);
-    if (command == 'D') rtm_disconnect(client);
+    if (command == 'D') rtm_reconnect(client);
     if (command == 'M') send_message(client);
     if (command == 'C') call(client);
     if (command == 'J') rtm_send(client, "{\"type\":\"typing\"}");
@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .proxy = options & PROXY ? "http://u:p@p.test" : "",
         .app_token = data[1] & 0x80 ? "xapp-secret" : NULL,
         .connect_method = options & RTM_START ? "rtm.start" : NULL,
-        .max_message = options & SMALL ? 4096 : 0,
+        .max_message_size = options & SMALL ? 4096 : 0,
         .no_auto_reconnect = (options & ONE_SESSION) != 0 };
     fuzz_begin(data[1]);
     test_fail_at = data[2];

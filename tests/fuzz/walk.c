@@ -20,7 +20,7 @@ static void walk(rtm_json json, size_t used) {
         size_t size = (size_t)(rtmi_json_skip(p, end) - p);
         rtm_json value = { p, size, json.document }, at = rtm_json_at(json, count);
         CHECK(at.text == p && at.size == size);
-        rtm_json called = rtm_json_name(json, count);
+        rtm_json called = rtm_json_key(json, count);
         CHECK(object ? called.text == key && called.size == (size_t)(after - key) : !called.size);
         bool plain = length && length == strlen(name) && !strchr(name, '.');
         rtm_json found = plain ? rtm_json_get(json, name) : value; /* the first of its name */
@@ -31,7 +31,7 @@ static void walk(rtm_json json, size_t used) {
         walk(value, leads ? used + 1 + length : 0);
         p = rtmi_json_space(p + size, end);
     }
-    CHECK(rtm_json_size(json) == count && !rtm_json_at(json, count).size);
+    CHECK(rtm_json_count(json) == count && !rtm_json_at(json, count).size);
 }
 
 /* Loops over arrays and objects in turns, as many as there are within each other at one place and
@@ -42,7 +42,7 @@ static void interleave(rtm_json json) {
     for (int steps = 0; steps < 4096 && loops; steps++) {
         if (++turn >= loops) turn = 0;
         rtm_json next = rtm_json_at(loop[turn].json, loop[turn].at);
-        CHECK(!next.size == (loop[turn].at >= rtm_json_size(loop[turn].json)));
+        CHECK(!next.size == (loop[turn].at >= rtm_json_count(loop[turn].json)));
         if (!next.size) {
             loop[turn] = loop[--loops];
             continue;

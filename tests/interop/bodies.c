@@ -48,8 +48,8 @@ typedef struct heard {
     bool chunked;
 } heard;
 
-static void hear(rtm_client *bot, const rtm_response *response, void *user) {
-    heard *h = user;
+static void hear(rtm_client *bot, const rtm_response *response, void *user_data) {
+    heard *h = user_data;
     (void)bot;
     h->calls++;
     h->status = response->status;
@@ -73,7 +73,7 @@ static heard ask(rtm_client *bot, const char *path, rtm_request request) {
     snprintf(url, sizeof url, "%s%s", server, path);
     request.url = url;
     request.callback = hear;
-    if (!request.user) request.user = &h; /* `read` has one of its own */
+    if (!request.user_data) request.user_data = &h; /* `read` has one of its own */
     if (!submit) {
         rtm_response response;
         rtm_perform(bot, &request, &response);
@@ -81,9 +81,9 @@ static heard ask(rtm_client *bot, const char *path, rtm_request request) {
         return h;
     }
     int result = rtm_submit(bot, &request);
-    while (result >= 0 && !((heard *)request.user)->calls) result = rtm_poll(bot, 1000);
+    while (result >= 0 && !((heard *)request.user_data)->calls) result = rtm_poll(bot, 1000);
     if (result < 0) snprintf(h.detail, sizeof h.detail, "%s", rtm_error_detail(bot));
-    return *(heard *)request.user;
+    return *(heard *)request.user_data;
 }
 
 static void expect(bool condition, const char *what, const heard *h) {
@@ -95,7 +95,7 @@ static void expect(bool condition, const char *what, const heard *h) {
 
 static void ask_for_all(rtm_client *bot) {
     /* rtm_poll asks for a session too, is told to wait for an hour, and does so apart */
-    while (submit && rtm_get_state(bot) != RTM_STATE_WAITING) rtm_poll(bot, 1000);
+    while (submit && rtm_get_state(bot) != RTM_STATE_BACKOFF) rtm_poll(bot, 1000);
     heard h = ask(bot, "counts", (rtm_request){ 0 });
     long long connections = h.connections;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -118,8 +118,8 @@ typedef struct source {
     unsigned seed;
 } source;
 
-static size_t hand_out(void *buf, size_t size, void *user) {
-    source *s = user;
+static size_t hand_out(void *buf, size_t size, void *user_data) {
+    source *s = user_data;
     s->seed = s->seed * 1103515245u + 12345u;
     size_t n = s->seed % 3 ? size : 1 + (s->seed >> 8) % size;
     for (size_t i = 0; i < n; i++) ((unsigned char *)buf)[i] = (unsigned char)(s->seed >> 16 ^ i);
@@ -143,7 +143,7 @@ static void stream(rtm_client *bot, size_t size) {
     unsigned char hash[br_sha256_SIZE];
     char text[65];
     br_sha256_init(&s.sha);
-    s.heard = ask(bot, "hash", (rtm_request){ .read = hand_out, .body_size = size, .user = &s,
+    s.heard = ask(bot, "hash", (rtm_request){ .read_body = hand_out, .body_size = size, .user_data = &s,
                                               .timeout_ms = 120000 });
     br_sha256_out(&s.sha, hash);
     for (size_t i = 0; i < sizeof hash; i++) snprintf(text + 2 * i, 3, "%02x", hash[i]);

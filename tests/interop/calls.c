@@ -56,8 +56,8 @@ static const char *fill(const char *value, bool text) {
     return start;
 }
 
-static void finish(rtm_client *bot, const rtm_response *response, void *user) {
-    call *c = user;
+static void finish(rtm_client *bot, const rtm_response *response, void *user_data) {
+    call *c = user_data;
     (void)bot;
     const char *error = *response->error ? response->error : "failed";
     printf("%s %s\n", c->name, response->result == RTM_OK ? "ok" : error);
@@ -74,7 +74,7 @@ static void finish(rtm_client *bot, const rtm_response *response, void *user) {
 }
 
 static void run(rtm_client *bot, call *c, bool submit) {
-    rtm_request request = { .callback = finish, .user = c };
+    rtm_request request = { .callback = finish, .user_data = c };
     int result;
     if (*c->name == '$') request.url = fill(c->name, false);
     else request.method = c->name;

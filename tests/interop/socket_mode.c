@@ -39,9 +39,9 @@ static void post(rtm_client *bot, const rtm_event *event, const char *mark, cons
     }
 }
 
-static void on_end(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_end(rtm_client *bot, const rtm_event *event, void *user_data) {
     char mark[16], wait[16];
-    (void)user;
+    (void)user_data;
     printf("socket_mode: %s %d: %s\n", event->type, event->code, event->detail);
     snprintf(mark, sizeof mark, "%d", *event->type == 'c' ? event->code : event->result);
     snprintf(wait, sizeof wait, "%d", event->retry_ms < 0 ? -1 : event->retry_ms / 1000);
@@ -49,13 +49,13 @@ static void on_end(rtm_client *bot, const rtm_event *event, void *user) {
     if (event->retry_ms > 0) skipped += event->retry_ms;
 }
 
-static void on_anything(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_anything(rtm_client *bot, const rtm_event *event, void *user_data) {
     static char answer[32768];
     char mark[64], envelope[64], results[64] = "";
     rtm_json json = rtm_json_get(event->data, "answer");
     size_t size = 0, used = 0;
     if (!strcmp(event->type, "close") || !strcmp(event->type, "error")) {
-        on_end(bot, event, user);
+        on_end(bot, event, user_data);
         return;
     }
     rtm_json_string(rtm_json_get(event->data, "mark"), mark, sizeof mark);
@@ -76,8 +76,8 @@ static void on_anything(rtm_client *bot, const rtm_event *event, void *user) {
     if (rtm_json_bool(rtm_json_get(event->data, "stop"), false)) rtm_stop(bot);
 }
 
-static void on_log(const char *line, void *user) {
-    (void)user;
+static void on_log(const char *line, void *user_data) {
+    (void)user_data;
     printf("socket_mode: | %s\n", line);
 }
 
@@ -85,7 +85,7 @@ int main(void) {
     static const rtm_handler handlers[] = { { "*", on_anything, NULL }, { NULL, NULL, NULL } };
     rtm_config config = { .app_token = getenv("SLACK_APP_TOKEN"),
                           .token = getenv("SLACK_API_TOKEN"), .base_url = getenv("SLACK_API_URL"),
-                          .max_queue = 1 << 20, .handlers = handlers, .log = on_log };
+                          .max_queue_size = 1 << 20, .handlers = handlers, .log = on_log };
     rtm_client *bot;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (rtm_create(&config, &bot) != RTM_OK) {

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     char text[200];
-    (void)bot, (void)user;
+    (void)bot, (void)user_data;
     rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     printf("heard %s\n", text);
 }

@@ -1,5 +1,5 @@
 # commands: who may, an answer in the acknowledgement, one that comes later, a button
-SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1,U0HUMAN "$build/commands" >"$dir/out" 2>&1 &
+SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1,U0HUMAN "$build/slash_commands" >"$dir/out" 2>&1 &
 bot=$!
 printf '%s\n' /wait '/slash /unknown' '/slash /load' '/slash /backup' '/click backup' >&3
 sees 'acknowledged /unknown'
@@ -11,11 +11,11 @@ kill $bot; bot=
 start
 printf '%s\n' '/http 500' '/link on' >&3
 sees '/link: Socket Mode is on'
-SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS="U0HUMA U0HUMANS" "$build/commands" >"$dir/out" 2>&1 &
+SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS="U0HUMA U0HUMANS" "$build/slash_commands" >"$dir/out" 2>&1 &
 bot=$!
 printf '%s\n' /wait '/slash /load' '/click backup' >&3
 sees 'answers /load (for you alone): this is not for you'
 sees 'answers backup (for you alone): this is not for you'
 grep -q 'HTTP status 500' "$dir/out" || fail 'commands tells of an attempt that failed'
 kill $bot; bot=
-ends 1 'app_token' env SLACK_APP_TOKEN="" "$build/commands"
+ends 1 'app_token' env SLACK_APP_TOKEN="" "$build/slash_commands"

@@ -1,6 +1,6 @@
 /* Follows a channel in the terminal, like tail -f: what was said last, then what is said.
- * Build:  cc examples/tail.c -o tail -lbearssl
- * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./tail C0123456789
+ * Build:  cc examples/follow.c -o follow -lbearssl
+ * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./follow C0123456789
  * The token wants channels:history and users:read; SLACK_API_URL points at another server. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
@@ -58,26 +58,26 @@ static void show(rtm_client *bot, rtm_json message, const char *mark) {
     puts("");
 }
 
-static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     rtm_json edited = rtm_json_get(event->data, "message");
-    (void)user;
+    (void)user_data;
     if (!rtm_json_equals(rtm_json_get(event->data, "channel"), channel)) return;
     if (rtm_json_raw(edited, NULL)) show(bot, edited, "(edited) ");
     else if (!rtm_json_bool(rtm_json_get(event->data, "hidden"), false)) show(bot, event->data, "");
 }
 
 /* At first, and after each loss of the connection: what was said meanwhile, the newest first. */
-static void on_history(rtm_client *bot, const rtm_response *response, void *user) {
+static void on_history(rtm_client *bot, const rtm_response *response, void *user_data) {
     rtm_json messages = rtm_json_get(response->data, "messages");
-    (void)user;
-    if (response->result != RTM_OK) fprintf(stderr, "tail: %s\n", response->detail);
+    (void)user_data;
+    if (response->result != RTM_OK) fprintf(stderr, "follow: %s\n", response->detail);
     refused = response->result == RTM_E_SLACK || response->result == RTM_E_AUTH;
     if (refused) rtm_stop(bot);
-    for (size_t i = rtm_json_size(messages); i; i--) show(bot, rtm_json_at(messages, i - 1), "");
+    for (size_t i = rtm_json_count(messages); i; i--) show(bot, rtm_json_at(messages, i - 1), "");
 }
 
-static void on_hello(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)event, (void)user;
+static void on_hello(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)event, (void)user_data;
     rtm_call_async(bot, on_history, NULL, "conversations.history", "channel", channel,
                    "oldest", *last ? last : NULL, "limit", *last ? "200" : "10", NULL);
 }
@@ -89,11 +89,11 @@ int main(int argc, char **argv) {
                           .app_token = getenv("SLACK_APP_TOKEN"),
                           .base_url = getenv("SLACK_API_URL"), .handlers = handlers };
     rtm_client *bot;
-    if (argc != 2) return fputs("usage: tail CHANNEL\n", stderr), 2;
+    if (argc != 2) return fputs("usage: follow CHANNEL\n", stderr), 2;
     channel = argv[1], colours = isatty(1) && !getenv("NO_COLOR");
     setvbuf(stdout, NULL, _IOLBF, 0);
     bool stopped = rtm_create(&config, &bot) == RTM_OK && rtm_run(bot) == RTM_OK;
-    if (!stopped) fprintf(stderr, "tail: %s\n", rtm_error_detail(bot));
+    if (!stopped) fprintf(stderr, "follow: %s\n", rtm_error_detail(bot));
     rtm_destroy(bot);
     return !stopped || refused;
 }

@@ -2,8 +2,8 @@
 // lists the best. The counts are kept in a file.
 //
 // Build:  cc -c -x c -DRTM_IMPLEMENTATION rtm.h -o rtm.o    (the implementation is C, apart)
-//         c++ -std=c++17 examples/bot.cc rtm.o -o bot -lbearssl
-// Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./bot karma.txt    (see echo_bot.c)
+//         c++ -std=c++17 examples/karma.cc rtm.o -o karma -lbearssl
+// Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./karma karma.txt    (see echo_bot.c)
 #include "rtm.h"
 #include <cstdlib>
 #include <filesystem>
@@ -22,11 +22,11 @@ using Counts = std::map<std::string, long>;
 // C takes no lambda that captures something: one that captures nothing calls it, by way of `user`.
 // No exception may leave that one, since C would not pass it on.
 static void on(rtm_client *bot, const char *type, Handler &handler) {
-    auto call = [](rtm_client *, const rtm_event *event, void *user) {
+    auto call = [](rtm_client *, const rtm_event *event, void *user_data) {
         try {
-            (*static_cast<Handler *>(user))(*event);
+            (*static_cast<Handler *>(user_data))(*event);
         } catch (const std::exception &e) {
-            std::cerr << "bot: " << e.what() << std::endl;
+            std::cerr << "karma: " << e.what() << std::endl;
         }
     };
     if (rtm_on(bot, type, call, &handler) != RTM_OK) throw std::bad_alloc();
@@ -69,7 +69,7 @@ static std::string answer(const std::string &text, Counts &counts, const std::st
 }
 
 int main(int argc, char **argv) try {
-    if (argc != 2) throw std::invalid_argument("usage: bot FILE");
+    if (argc != 2) throw std::invalid_argument("usage: karma FILE");
     Counts counts;
     std::ifstream file(argv[1]);
     std::string thing;
@@ -94,6 +94,6 @@ int main(int argc, char **argv) try {
     on(bot, "error", on_error);
     if (rtm_run(bot) != RTM_OK) throw std::runtime_error(rtm_error_detail(bot));
 } catch (const std::exception &e) {
-    std::cerr << "bot: " << e.what() << '\n';
+    std::cerr << "karma: " << e.what() << '\n';
     return 1;
 }

@@ -1,7 +1,7 @@
-/* commands - slash commands and a button of an app in Socket Mode, for a few people alone.
+/* slash_commands - slash commands and a button of an app in Socket Mode, for a few people alone.
  *
- * Build:  cc examples/commands.c -o commands -lbearssl
- * Run:    SLACK_APP_TOKEN=xapp-... ALLOWED_USERS="U0123 U0456" ./commands
+ * Build:  cc examples/slash_commands.c -o slash_commands -lbearssl
+ * Run:    SLACK_APP_TOKEN=xapp-... ALLOWED_USERS="U0123 U0456" ./slash_commands
  *
  * /load answers at once. /backup takes a while: the acknowledgement says so within Slack's 3 s, and
  * the result goes to the response_url when it is there, for which no token is needed.
@@ -56,28 +56,28 @@ static const struct command {
     { "/load", answer_load }, { "/backup", begin_backup }, { "backup", begin_backup },
 };
 
-static void on_command(rtm_client *bot, const rtm_event *event, void *user) {
+static void on_command(rtm_client *bot, const rtm_event *event, void *user_data) {
     bool allowed = is_allowed(event);
     if (!allowed) rtm_reply(bot, event, "{\"text\":\"this is not for you\"}");
     for (size_t i = 0; allowed && i < sizeof commands / sizeof *commands; i++)
-        if (rtm_json_equals(rtm_json_get(event->data, user), commands[i].name))
+        if (rtm_json_equals(rtm_json_get(event->data, user_data), commands[i].name))
             commands[i].run(bot, event);
 }
 
-static void on_error(rtm_client *bot, const rtm_event *event, void *user) {
-    (void)bot, (void)user;
-    fprintf(stderr, "commands: %s\n", event->result ? event->detail : "Slack reports an error");
+static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)bot, (void)user_data;
+    fprintf(stderr, "slash_commands: %s\n", event->result ? event->detail : "Slack reports an error");
 }
 
-static void on_told(rtm_client *bot, const rtm_response *response, void *user) {
-    (void)bot, (void)user;
-    if (response->result != RTM_OK) fprintf(stderr, "commands: %s\n", response->detail);
+static void on_told(rtm_client *bot, const rtm_response *response, void *user_data) {
+    (void)bot, (void)user_data;
+    if (response->result != RTM_OK) fprintf(stderr, "slash_commands: %s\n", response->detail);
 }
 
 static void end_backup(rtm_client *bot) {
     rtm_request request = { .url = answer_to, .callback = on_told,
                             .json = "{\"text\":\"backed up\",\"replace_original\":true}" };
-    if (rtm_submit(bot, &request) < 0) fprintf(stderr, "commands: %s\n", rtm_error_detail(bot));
+    if (rtm_submit(bot, &request) < 0) fprintf(stderr, "slash_commands: %s\n", rtm_error_detail(bot));
     *answer_to = '\0';
 }
 
@@ -93,7 +93,7 @@ int main(void) {
         while (rtm_poll(bot, 1000) >= 0)
             if (*answer_to && time(NULL) >= due) end_backup(bot);
     }
-    fprintf(stderr, "commands: %s\n", rtm_error_detail(bot));
+    fprintf(stderr, "slash_commands: %s\n", rtm_error_detail(bot));
     rtm_destroy(bot);
     return 1;
 }
