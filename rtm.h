@@ -18,7 +18,13 @@
      >>trust    X.509 trust anchors
      >>conn     lookup, TCP, proxy, TLS, bytes: all socket calls
      >>exchange one HTTP exchange over a connection
-     >>session  sessions and their states, dispatch, sends, Socket Mode, reconnect rules
+     >>session  what a session is, dispatch of events
+     >>send     frames and messages to Slack
+     >>receive  messages from Slack; RTM
+     >>socket_mode  envelopes and the inbox
+     >>web_api  Web API requests and responses
+     >>states   the states of a session, reconnect rules
+     >>handover the second session
      >>config   what the user gave, checked and copied
      >>queue    submitted requests
      >>public   the public functions
@@ -562,7 +568,7 @@ rtm_result rtm_cancel(rtm_client *client, int id);
    Returns RTM_OK for HTTP 200 with "ok":true, of a URL for 2xx. Else what rtm_submit returns for a
    bad request, RTM_E_SLACK with response->error, RTM_E_AUTH, RTM_E_RATE_LIMITED with
    response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_TIMEOUT, RTM_E_STOPPED,
-   RTM_E_BUSY (in `read`), or what went wrong with the connection. A request that failed after it
+   RTM_E_BUSY (in `read`), or what went fault with the connection. A request that failed after it
    was sent may have been carried out. */
 rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response);
 
@@ -830,7 +836,7 @@ enum {
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 256,           /* hashes of what was delivered */
-    RTMI_SKIP_MS = 1000,       /* between two reports of skipped messages of one kind */
+    RTMI_NOTICE_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
@@ -1487,12 +1493,17 @@ static const jsmntok_t *rtmi_json_token(rtm_json json) {
     return &document->token[low];
 }
 
-/* Element `index` of an array; of an object, its member's name, or with `behind` its value. */
-static rtm_json rtmi_json_element(rtm_json json, size_t index, bool behind) {
+/* Where in document->element the elements of an array or object begin. */
+static int rtmi_first_element(const jsmntok_t *token) {
+    return token->parent - token->size; /* tokenizing has left the end of them in `parent` */
+}
+
+/* Element `index` of an array; of an object, its member's name, or its value (the next token). */
+static rtm_json rtmi_json_element(rtm_json json, size_t index, bool value) {
     const rtmi_document *document = json.document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
-    token = &document->token[document->element[token->parent - token->size + (int)index] + behind];
+    token = &document->token[document->element[rtmi_first_element(token) + (int)index] + value];
     int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
     return (rtm_json){ document->text + token->start - quote,
                        (size_t)(token->end - token->start + 2 * quote), json.document };
@@ -1518,7 +1529,7 @@ static bool rtmi_consists_of(const char *text, size_t length, const char *others
 }
 
 /* A token (RFC 9110 section 5.6.2), as the name of a header field must be. */
-static bool rtmi_is_token(const char *text, size_t length) {
+static bool rtmi_is_field_name(const char *text, size_t length) {
     return rtmi_consists_of(text, length, "!#$%&'*+-.^_`|~");
 }
 
@@ -1632,16 +1643,17 @@ typedef enum rtmi_http_what {
     RTMI_HTTP_BAD   /* not a response that RFC 9112 allows: see error */
 } rtmi_http_what;
 
+/* What the parser expects next (RFC 9112 sections 4 to 7). */
 typedef enum rtmi_http_part {
-    RTMI_HTTP_STATUS_LINE,
-    RTMI_HTTP_FIELDS,
-    RTMI_HTTP_LENGTH, /* body of a known length */
-    RTMI_HTTP_UNTIL_CLOSE,
-    RTMI_HTTP_CHUNK_SIZE,
-    RTMI_HTTP_CHUNK,
-    RTMI_HTTP_CHUNK_END,
-    RTMI_HTTP_TRAILERS,
-    RTMI_HTTP_COMPLETE
+    RTMI_HTTP_STATUS_LINE, /* HTTP/1.1 200 OK; again after an interim response (1xx) */
+    RTMI_HTTP_FIELDS,      /* a header line, or the empty line that ends the head */
+    RTMI_HTTP_LENGTH,      /* body: `left` bytes by Content-Length */
+    RTMI_HTTP_UNTIL_CLOSE, /* body: everything until the connection ends */
+    RTMI_HTTP_CHUNK_SIZE,  /* the line before a chunk; size 0 is followed by the trailers */
+    RTMI_HTTP_CHUNK,       /* body: `left` bytes of this chunk */
+    RTMI_HTTP_CHUNK_END,   /* the line end after a chunk */
+    RTMI_HTTP_TRAILERS,    /* a trailer line, or the empty line that ends the response */
+    RTMI_HTTP_COMPLETE     /* nothing: further bytes are not part of the response */
 } rtmi_http_part;
 
 /* What a response may do beside being an ordinary one. */
@@ -1761,7 +1773,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     if (*line == ' ' || *line == '\t') return "folded header line";
     if (!line[length] && cut) return "header name too long";
     if (!line[length] || !length) return "header line without a name";
-    if (!rtmi_is_token(line, length)) return "bad character in a header name";
+    if (!rtmi_is_field_name(line, length)) return "bad character in a header name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that nobody reads here. */
     if (cut && field < RTMI_OTHER) return "header line too long";
@@ -2328,7 +2340,7 @@ typedef struct rtmi_addresses {
     } at[RTMI_ADDRESSES];
 } rtmi_addresses;
 
-/* The one that is through with a lookup last, its thread or the client, frees it. */
+/* Whichever finishes with a lookup last, the thread or the client, frees it. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
 
 /* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time.
@@ -2388,13 +2400,21 @@ typedef struct rtmi_conn {
     int fd;
     short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
     bool via_proxy;
-    bool readable;     /* poll() reported something, and no recv() has emptied the socket since */
-    bool ending;      /* poll() reported the end of the connection: it is behind what came before */
-    bool received;    /* bytes came, since whoever asks set it to false */
-    bool fin_received; /* the peer sends nothing more */
-    bool more;        /* there is more to send than what waits in `out` */
-    bool paused;      /* nothing is read until `out` has been sent */
-    int send_error;   /* errno: nothing more can be sent; told when all has been read */
+    /* Invariants: `readable` and `ending` are set by rtmi_wait only, except that a failed send and
+       rtmi_exchange_reuse set `readable` so that the next read asks the socket. recv() clears
+       `readable` when the socket is empty, but not while `ending`: the FIN or reset comes after the
+       last bytes, and an edge-triggered loop is not woken for it again. `received` is set by recv()
+       and cleared by the session's keep-alive. `paused` is set by a session whose output is
+       congested, and cleared when `out` is empty. `unsent_body` belongs to the exchange. All of
+       them are false when an attempt to connect begins. */
+    bool readable;     /* the socket may have bytes, or an error to report */
+    bool ending;       /* the peer has closed or reset; bytes before that may be unread */
+    bool received;     /* bytes have arrived since it was last cleared */
+    bool fin_received; /* recv() has returned 0 */
+    bool unsent_body;  /* a part of the request's body is not in `out` yet */
+    bool paused;       /* nothing is read until `out` has been sent */
+    bool lookup_begun; /* in this attempt */
+    int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     unsigned tried;   /* of the addresses */
     long long timeout_ms, deadline; /* of the connection and the response together */
     long long step_deadline;    /* of one address, or of a lookup with an earlier answer to use */
@@ -2484,8 +2504,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     if (!to->count) lookup->error = EAI_NONAME;
 }
 
-/* The thread or the client frees a lookup, whichever has done with it last; RTM_FREE need not be
-   made for threads. */
+/* RTM_REALLOC and RTM_FREE need not be thread-safe. */
 #ifdef RTM_NO_THREADS
 #define RTMI_LOOKUP_NEW() rtmi_alloc(sizeof(rtmi_lookup))
 #define RTMI_LOOKUP_FREE(lookup) RTM_FREE(lookup)
@@ -2541,9 +2560,9 @@ static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
     return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
 }
 
-/* What is remembered of a host, in a new place or that of the least recently used if need be; NULL
-   when there is no memory. */
-static rtmi_host *rtmi_network_host(rtmi_network *network, const rtmi_peer *peer) {
+/* The entry of a host, moved to the front; a new one replaces the least recently used. NULL: out of
+   memory. */
+static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *peer) {
     rtmi_host **at = &network->hosts, *host;
     int count = 0;
     while (*at && !rtmi_same_peer(&(*at)->peer, peer)) {
@@ -2796,7 +2815,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
     br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
     rtmi_wipe(seed, sizeof seed);
-    rtmi_host *known = rtmi_network_host(conn->network, &conn->peer);
+    rtmi_host *known = rtmi_network_use_host(conn->network, &conn->peer);
     if (known) {
         br_ssl_engine_set_session_parameters(engine, &known->session);
         known->session.session_id_len = 0; /* until the handshake has gone well */
@@ -2874,10 +2893,12 @@ static void rtmi_conn_watch(rtmi_conn *conn) {
     rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
 }
 
-/* Runs the TLS engine, the only function that does: sends the records it has ready and gives it the
-   peer's, until it can take (BR_SSL_SENDAPP) or hand out (BR_SSL_RECVAPP) application data, as
-   `wanted`; records are received only for the sake of the latter. RTM_E_AGAIN: the socket is full,
-   or has nothing more for now. */
+/* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
+   `wanted` includes BR_SSL_RECVAPP.
+     RTM_OK         the engine is in a `wanted` state: application data can be sent or received
+     RTM_E_AGAIN    the socket is full or has no more bytes; `wanted` 0: all that fits was sent
+     RTM_E_CLOSED   the peer's close_notify, FIN or reset; conn->error has the message
+     RTM_E_TLS, RTM_E_CERTIFICATE, RTM_E_MEMORY   the engine has failed; so has conn->error */
 static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     br_ssl_engine_context *engine = &conn->tls->client.eng;
     for (;;) {
@@ -2956,10 +2977,10 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->peer = *peer;
     conn->name = conn->peer.host;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->fin_received = conn->more = conn->paused = false;
+    conn->fin_received = conn->unsent_body = conn->paused = false;
     conn->send_error = 0;
     conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
-    conn->step_deadline = 0;
+    conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
     conn->phase = RTMI_CONN_LOOKUP;
 }
 
@@ -2986,14 +3007,13 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     else conn->read_at += size;
 }
 
-/* Whether there is something to do that no poll() would tell of: bytes to read that are at hand, or
-   were left in the socket when the budget of the last step was used up; or more to send, with
-   nothing of it waiting for the socket. */
-static bool rtmi_conn_buffered(const rtmi_conn *conn) {
+/* Whether there is work that poll() would not report: bytes in our buffers, bytes left in the socket
+   when the last step's budget was used up, or a body to send while the socket waits for nothing. */
+static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (conn->fd < 0 || conn->paused) return false;
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
-    if (conn->more && conn->out_at == conn->out.size && !conn->send_error) return true;
+    if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
     bool unread = conn->read_at < conn->read_end;
     if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
@@ -3002,7 +3022,7 @@ static bool rtmi_conn_buffered(const rtmi_conn *conn) {
 
 /* The latest time for the next step, whether or not poll() reports anything; 0 = now. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
-    if (rtmi_conn_buffered(conn)) return 0;
+    if (rtmi_conn_has_work(conn)) return 0;
     bool earlier = conn->phase == RTMI_CONN_TCP || conn->phase == RTMI_CONN_LOOKUP;
     return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
 }
@@ -3011,10 +3031,11 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    rtmi_host *host = rtmi_network_host(conn->network, hop);
+    rtmi_host *host = rtmi_network_use_host(conn->network, hop);
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
-    if (!conn->step_deadline || (!host->lookup && !host->known.count)) {
+    if (!conn->lookup_begun || (!host->lookup && !host->known.count)) {
+        conn->lookup_begun = true;
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: no thread, memory "
                              "or file descriptor for it", rtmi_conn_hop_name(conn));
@@ -3101,7 +3122,8 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
         return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
                          "insist on TLS 1.3 or the extended master secret?", conn->name);
     if (result != RTM_OK) return result;
-    rtmi_host *host = rtmi_network_host(conn->network, &conn->peer); /* to resume the next time */
+    /* To be resumed by the next handshake with this host. */
+    rtmi_host *host = rtmi_network_use_host(conn->network, &conn->peer);
     if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
     rtmi_conn_free_trust(conn);
     conn->phase = RTMI_CONN_READY;
@@ -3200,9 +3222,9 @@ static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     rtmi_document_clear(&exchange->document);
 }
 
-/* Whether the connection of the last exchange can serve this one too. One that has been idle for
-   long may have died without a sign, which would cost the whole timeout to find out. */
-static bool rtmi_exchange_can_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
+/* Takes the connection of the last exchange for this one, if it can: false if it goes elsewhere, was
+   closed, or has been idle for so long that it may have died in silence. Reads the socket. */
+static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size;
@@ -3223,13 +3245,13 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->begun = false;
     exchange->payload_at = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
-    if (!rtmi_exchange_can_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
+    if (!rtmi_exchange_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
     exchange->conn.deadline = now + timeout_ms;
 }
 
 /* Gives the connection a piece of the request's body. */
-static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange, size_t size) {
+static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) {
     const rtmi_payload *payload = &exchange->payload;
     rtmi_buf *out = &exchange->conn.out;
     rtmi_conn_compact(&exchange->conn);
@@ -3255,14 +3277,14 @@ static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
         left = exchange->payload.size - exchange->payload_at;
         if (left && waiting < RTMI_PIECE) {
             size_t size = left < RTMI_PIECE ? left : RTMI_PIECE;
-            rtm_result result = rtmi_exchange_take_piece(exchange, size);
+            rtm_result result = rtmi_exchange_add_piece(exchange, size);
             if (result != RTM_OK) return result;
         }
         rtmi_conn_flush(conn);
         left = exchange->payload.size - exchange->payload_at;
     } while (left && conn->out_at == conn->out.size && !conn->send_error &&
              exchange->payload_at - before < RTMI_OUT);
-    conn->more = left != 0;
+    conn->unsent_body = left != 0;
     return RTM_OK;
 }
 
@@ -3314,7 +3336,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     if (result == RTM_OK) result = rtmi_exchange_send(exchange);
     if (result == RTM_OK) result = rtmi_exchange_read(exchange);
     if (result == RTM_OK) {
-        if (conn->out_at < conn->out.size || conn->more) conn->http.keep_alive = false;
+        if (conn->out_at < conn->out.size || conn->unsent_body) conn->http.keep_alive = false;
         conn->used_at = now;
         rtmi_buf_free(&exchange->head);
     }
@@ -3323,27 +3345,27 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>session  sessions and their states, dispatch, sends, reconnect rules
+ * >>session  what a session is, dispatch of events, errors that are reported
  * --------------------------------------------------------------------------------------------- */
 
 /* Why messages are skipped. */
-typedef enum rtmi_skip {
-    RTMI_SKIP_BINARY,
-    RTMI_SKIP_TOO_BIG,
-    RTMI_SKIP_MEMORY,
-    RTMI_SKIP_JSON,
-    RTMI_SKIP_DEEP,
-    RTMI_SKIP_TOKENS, /* not the message, but an accessor's look into it */
-    RTMI_SKIP_KINDS
-} rtmi_skip;
+typedef enum rtmi_notice {
+    RTMI_NOTICE_BINARY,
+    RTMI_NOTICE_TOO_BIG,
+    RTMI_NOTICE_MEMORY,
+    RTMI_NOTICE_JSON,
+    RTMI_NOTICE_DEEP,
+    RTMI_NOTICE_TOKENS, /* not the message, but an accessor's look into it */
+    RTMI_NOTICES
+} rtmi_notice;
 
-static const struct { rtm_result result; const char *sentence; } rtmi_skips[RTMI_SKIP_KINDS] = {
-    [RTMI_SKIP_BINARY] = { RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped" },
-    [RTMI_SKIP_TOO_BIG] = { RTM_E_TOO_BIG, "a message longer than max_message_size was skipped" },
-    [RTMI_SKIP_MEMORY] = { RTM_E_MEMORY, "a message was skipped: out of memory" },
-    [RTMI_SKIP_JSON] = { RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped" },
-    [RTMI_SKIP_DEEP] = { RTM_E_JSON, "an event nested deeper than 128 levels was skipped" },
-    [RTMI_SKIP_TOKENS] = { RTM_E_MEMORY, "no memory to look into an event" }
+static const struct { rtm_result result; const char *sentence; } rtmi_notices[RTMI_NOTICES] = {
+    [RTMI_NOTICE_BINARY] = { RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped" },
+    [RTMI_NOTICE_TOO_BIG] = { RTM_E_TOO_BIG, "a message longer than max_message_size was skipped" },
+    [RTMI_NOTICE_MEMORY] = { RTM_E_MEMORY, "a message was skipped: out of memory" },
+    [RTMI_NOTICE_JSON] = { RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped" },
+    [RTMI_NOTICE_DEEP] = { RTM_E_JSON, "an event nested deeper than 128 levels was skipped" },
+    [RTMI_NOTICE_TOKENS] = { RTM_E_MEMORY, "no memory to look into an event" }
 };
 
 typedef struct rtmi_handler {
@@ -3396,15 +3418,15 @@ typedef struct rtmi_session {
     long long opened_at;
     long long silent_at; /* when silence so far will be too long */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
-    rtmi_skip skip;      /* why the last skipped message was */
-    unsigned skips;      /* skipped messages that have not been reported */
-    long long skip_due;  /* no report before this time */
+    rtmi_notice notice;     /* the latest of them */
+    unsigned notices;    /* those not reported */
+    long long notice_at; /* no report before this time */
     int close_code;
     rtm_json greeting;   /* the answer with the URL: it stands in the exchange's body, which the
                             handshake leaves alone, until `open` has been dispatched */
     rtmi_error error;    /* the sentence on `cause` */
     rtmi_buf inbox;      /* Socket Mode: texts that were acknowledged, and not delivered */
-    size_t inbox_at;     /* where the first of them is, an rtmi_letter before it */
+    size_t inbox_at;     /* where the first of them is, an rtmi_inbox_entry before it */
     rtmi_ws ws;
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
@@ -3412,12 +3434,12 @@ typedef struct rtmi_session {
     unsigned char pong[125];
 } rtmi_session;
 
-/* How sessions are opened, and what their texts mean. */
-typedef struct rtmi_kind {
+/* RTM or Socket Mode: how sessions are opened, and what their text messages mean. */
+typedef struct rtmi_mode {
     const char *method;               /* of the Web API; its answer has the URL */
     bool socket_mode;                 /* with the app-level token; only acknowledgements are sent */
     void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
-} rtmi_kind;
+} rtmi_mode;
 
 /* An envelope of Socket Mode, or what comes without one, taken apart. */
 typedef struct rtmi_envelope {
@@ -3425,7 +3447,7 @@ typedef struct rtmi_envelope {
     rtm_json event_id;     /* or its own id */
     rtm_json type, data;   /* of its event; no data: it is the whole */
     bool accepts;          /* an answer in its acknowledgement ... */
-    bool due;              /* ... which has not been sent yet ... */
+    bool unacknowledged;   /* the acknowledgement has not been sent ... */
     rtmi_session *session; /* ... to this one; NULL when that is not open any more */
 } rtmi_envelope;
 
@@ -3473,7 +3495,7 @@ typedef struct rtmi_queue {
 
 struct rtm_client {
     long long now;      /* read once a step, not once an event */
-    const rtmi_kind *kind;
+    const rtmi_mode *mode;
     rtmi_session *session[2]; /* the program hears of the first; the second is there while one takes
                                  over from the other: to be opened for that, or retired */
     rtmi_exchange *web; /* that of blocking calls, from the first on */
@@ -3483,7 +3505,7 @@ struct rtm_client {
     bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
     int dispatched;     /* events and responses in this rtm_poll */
-    unsigned ended;     /* sessions and attempts, for rtm_connect */
+    unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
     int last_id;
@@ -3548,8 +3570,13 @@ static const char *rtmi_subtype_name(const rtm_event *event) {
     return "subtype";
 }
 
-/* Runs the callbacks of an event in the order registered. One may register, remove or stop. */
-static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after_stop) {
+/* After rtm_stop only these are delivered: how the session ends, and what answers a message. */
+static bool rtmi_is_final_event(const rtm_event *event) {
+    return event->id || !strcmp(event->type, "close") || !strcmp(event->type, "error");
+}
+
+/* Calls the handlers of an event in the order registered. One may register, remove or stop. */
+static void rtmi_dispatch(rtm_client *client, const rtm_event *event) {
     size_t length = strlen(event->type), count = client->handler_count;
     bool ran = false;
     for (size_t i = 0; i < count; i++) {
@@ -3558,7 +3585,7 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event, bool after
         if (handler.subtype &&
             !rtm_json_equals(rtm_json_get(event->data, rtmi_subtype_name(event)), handler.subtype))
             continue;
-        if (!after_stop && rtmi_is_stopped(client)) break;
+        if (rtmi_is_stopped(client) && !rtmi_is_final_event(event)) break;
         handler.callback(client, event, handler.user_data);
         ran = true;
     }
@@ -3574,30 +3601,32 @@ static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event e
     event.detail = error->text;
     client->error = *error;
     rtmi_log(client, "error: %s", error->text);
-    rtmi_dispatch(client, &event, true);
+    rtmi_dispatch(client, &event);
 }
 
 /* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
-static void rtmi_report_skips(rtm_client *client, rtmi_session *session) {
+static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
     rtmi_error error;
     char also[32] = "";
-    rtm_result result = rtmi_skips[session->skip].result;
-    if (session->skips > 1) snprintf(also, sizeof also, " (and %u more)", session->skips - 1);
-    session->skips = 0;
-    session->skip_due = client->now + RTMI_SKIP_MS;
-    rtmi_fail(&error, result, "%s%s", rtmi_skips[session->skip].sentence, also);
+    rtm_result result = rtmi_notices[session->notice].result;
+    if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
+    session->notices = 0;
+    session->notice_at = client->now + RTMI_NOTICE_MS;
+    rtmi_fail(&error, result, "%s%s", rtmi_notices[session->notice].sentence, also);
     rtmi_report(client, &error, (rtm_event){ .result = result });
 }
 
 /* Counts a skipped message, and reports it unless one was reported within the last second: a server
    can send a hundred thousand of them in that time. */
-static void rtmi_skip_message(rtm_client *client, rtmi_session *session, rtmi_skip kind) {
-    session->skip = kind;
-    session->skips++;
-    if (client->now >= session->skip_due) rtmi_report_skips(client, session);
+static void rtmi_notify(rtm_client *client, rtmi_session *session, rtmi_notice kind) {
+    session->notice = kind;
+    session->notices++;
+    if (client->now >= session->notice_at) rtmi_report_notices(client, session);
 }
 
-/* Sends --------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------
+ * >>send  frames and messages to Slack
+ * --------------------------------------------------------------------------------------------- */
 
 /* Appends a frame to what is to be sent. A control frame may go beyond the limit. */
 static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, int opcode,
@@ -3705,7 +3734,7 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     for (int i = 0; i < fields; i++)
         if (!value[i])
             return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s without a channel or text", type);
-    if (client->kind->socket_mode) return rtmi_rtm_only(client);
+    if (client->mode->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     rtmi_buf *out = &client->compose;
     int id = rtmi_next_id(client);
@@ -3725,11 +3754,13 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     return rtmi_send_composed(client, id, strcmp(type, "typing") != 0);
 }
 
-/* What has come ------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------
+ * >>receive  messages from Slack; RTM
+ * --------------------------------------------------------------------------------------------- */
 
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
-static bool rtmi_on_reply(rtm_client *client, rtmi_session *session, rtm_event *event,
+static bool rtmi_reply_was_refused(rtm_client *client, rtmi_session *session, rtm_event *event,
                           bool typed) {
     rtmi_error error;
     char text[128];
@@ -3793,7 +3824,7 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
 
 /* RTM: whether the other session has brought this event already. While one takes over from the
    other, Slack sends each event to both. */
-static bool rtmi_other_brought(rtm_client *client, const rtmi_session *session, const char *text,
+static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, const char *text,
                                size_t size) {
     const rtmi_session *second = client->session[1];
     if (!second || (second->fate != RTMI_RETIRED && second->state != RTM_STATE_UPGRADING &&
@@ -3810,15 +3841,15 @@ static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
 }
 
 /* Slack will end the session. Another takes over, unless its end is to be final. */
-static void rtmi_leave(const rtm_client *client, rtmi_session *session) {
+static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
     rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPED : RTMI_LEAVING);
 }
 
 /* Delivers an event that stands in client->document. */
 static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, const rtm_event *event) {
     if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
-    rtmi_dispatch(client, event, !strcmp(event->type, "error"));
-    if (client->document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
+    rtmi_dispatch(client, event);
+    if (client->document.failed) rtmi_notify(client, session, RTMI_NOTICE_TOKENS);
 }
 
 /* Opens a text as client->document; one that is not JSON is skipped. */
@@ -3826,7 +3857,7 @@ static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char
                            const char *noted, rtm_json *root) {
     rtmi_document *document = &client->document;
     if (rtmi_document_open_at(document, text, size, noted, root)) return true;
-    rtmi_skip_message(client, session, document->too_deep ? RTMI_SKIP_DEEP : RTMI_SKIP_JSON);
+    rtmi_notify(client, session, document->too_deep ? RTMI_NOTICE_DEEP : RTMI_NOTICE_JSON);
     return false;
 }
 
@@ -3844,21 +3875,23 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
     if (!rtmi_open_text(client, session, text, size, NULL, &data)) return;
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
                         .detail = "" };
-    if (reply && rtmi_on_reply(client, session, &event, typed)) return;
-    if (end && !strcmp(client->type, "goodbye")) rtmi_leave(client, session);
+    if (reply && rtmi_reply_was_refused(client, session, &event, typed)) return;
+    if (end && !strcmp(client->type, "goodbye")) rtmi_expect_end(client, session);
     else if (end) rtmi_doom(session, RTMI_DROPPED);
     if (hello) session->said_hello = true;
-    if (!reply && !hello && !end && rtmi_other_brought(client, session, text, size)) return;
+    if (!reply && !hello && !end && rtmi_note_copy(client, session, text, size)) return;
     rtmi_dispatch_text(client, session, &event);
 }
 
-/* Socket Mode ---------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------
+ * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
+ * --------------------------------------------------------------------------------------------- */
 
 /* Before each text in the inbox: where in it are the parts of its envelope. */
-typedef struct rtmi_letter {
+typedef struct rtmi_inbox_entry {
     size_t size, id, id_size, type, type_size, data, data_size;
     bool accepts;
-} rtmi_letter;
+} rtmi_inbox_entry;
 
 /* Takes a text apart that was not checked. */
 static rtmi_envelope rtmi_open_envelope(rtm_json root) {
@@ -3901,15 +3934,15 @@ static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rt
 /* Acknowledges the envelope whose callbacks run, if that has not been done. */
 static void rtmi_acknowledge_pending(rtm_client *client) {
     rtmi_session *session = client->pending.session;
-    if (!session || !client->pending.due) return;
-    client->pending.due = false;
+    if (!session || !client->pending.unacknowledged) return;
+    client->pending.unacknowledged = false;
     rtmi_acknowledge(client, session, client->pending.id, rtmi_json_none);
     rtmi_flush(session);
 }
 
 /* Whether so much waits for the socket that no more may be read: each text that is read adds an
    acknowledgement. A connection that cannot send any more is read to its end. */
-static bool rtmi_is_congested(rtmi_conn *conn) {
+static bool rtmi_pause_if_congested(rtmi_conn *conn) {
     if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
     conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
     return conn->paused;
@@ -3917,7 +3950,7 @@ static bool rtmi_is_congested(rtmi_conn *conn) {
 
 /* Whether an envelope came before, or its event in another; if not, it is noted, by the id of the
    event where it has one. */
-static bool rtmi_is_repeated(rtm_client *client, rtm_json id) {
+static bool rtmi_note_event(rtm_client *client, rtm_json id) {
     uint64_t hash = rtmi_hash(id.text, id.size);
     bool repeated = rtmi_find_seen(client, hash) != NULL;
     if (!repeated) rtmi_add_seen(client, hash);
@@ -3932,7 +3965,7 @@ static bool rtmi_inbox_reserve(rtmi_session *session, size_t size) {
         memmove(inbox->data, inbox->data + session->inbox_at, inbox->size);
         session->inbox_at = 0;
     }
-    if (rtmi_buf_reserve(inbox, sizeof(rtmi_letter) + size)) return true;
+    if (rtmi_buf_reserve(inbox, sizeof(rtmi_inbox_entry) + size)) return true;
     inbox->failed = false;
     return false;
 }
@@ -3954,7 +3987,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
         session->cause = rtmi_fail(&session->error, RTM_E_SLACK, "Slack allows this app no more "
                                    "connections: it has ten already");
     } else {
-        rtmi_leave(client, session);
+        rtmi_expect_end(client, session);
     }
     if (session->cause != RTM_OK) rtmi_doom(session, RTMI_DROPPED);
 }
@@ -3989,11 +4022,11 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     const char *type = rtmi_take_type(client, envelope.type) ? client->type : "Unknown";
     bool heard = rtmi_has_handler(client, type, strlen(type));
     if (heard && !rtmi_inbox_reserve(session, size)) {
-        rtmi_skip_message(client, session, RTMI_SKIP_MEMORY); /* and will come again */
+        rtmi_notify(client, session, RTMI_NOTICE_MEMORY); /* and will come again */
         return;
     }
     if (envelope.id.size) {
-        bool repeated = rtmi_is_repeated(client, envelope.event_id);
+        bool repeated = rtmi_note_event(client, envelope.event_id);
         if (repeated || !heard || !envelope.accepts)
             rtmi_acknowledge(client, session, envelope.id, rtmi_json_none);
         if (repeated) return;
@@ -4004,33 +4037,33 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
         if (*type == 'd') return;
     }
     if (!heard) return;
-    rtmi_letter letter = { .size = size, .accepts = envelope.accepts };
-    rtmi_fold(text, envelope.id, &letter.id, &letter.id_size);
-    rtmi_fold(text, envelope.type, &letter.type, &letter.type_size);
-    rtmi_fold(text, envelope.data, &letter.data, &letter.data_size);
-    rtmi_buf_add(&session->inbox, &letter, sizeof letter);
+    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts };
+    rtmi_fold(text, envelope.id, &entry.id, &entry.id_size);
+    rtmi_fold(text, envelope.type, &entry.type, &entry.type_size);
+    rtmi_fold(text, envelope.data, &entry.data, &entry.data_size);
+    rtmi_buf_add(&session->inbox, &entry, sizeof entry);
     rtmi_buf_add(&session->inbox, text, size);
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
 /* Checks and delivers a text of the inbox. */
-static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_letter *letter,
+static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
     rtmi_envelope *envelope = &client->pending;
     rtm_json root;
-    if (!rtmi_open_text(client, session, text, letter->size,
-                        letter->data_size ? text + letter->data : NULL, &root)) {
-        if (letter->accepts) rtmi_acknowledge_unread(client, session, text, letter->size);
+    if (!rtmi_open_text(client, session, text, entry->size,
+                        entry->data_size ? text + entry->data : NULL, &root)) {
+        if (entry->accepts) rtmi_acknowledge_unread(client, session, text, entry->size);
         return;
     }
     *envelope = (rtmi_envelope){
-        .whole = letter->id_size ? root : rtmi_json_none,
-        .id = { text + letter->id, letter->id_size, document },
-        .type = { text + letter->type, letter->type_size, document },
-        .data = letter->data_size
-                    ? (rtm_json){ text + letter->data, letter->data_size, document } : root,
-        .accepts = letter->accepts, .due = letter->accepts,
+        .whole = entry->id_size ? root : rtmi_json_none,
+        .id = { text + entry->id, entry->id_size, document },
+        .type = { text + entry->type, entry->type_size, document },
+        .data = entry->data_size
+                    ? (rtm_json){ text + entry->data, entry->data_size, document } : root,
+        .accepts = entry->accepts, .unacknowledged = entry->accepts,
         .session = session->state == RTM_STATE_OPEN ? session : NULL
     };
     rtm_event event = { .type = rtmi_take_type(client, envelope->type) ? client->type : "Unknown",
@@ -4051,13 +4084,13 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session, bool a
     long long until = client->now + RTMI_SLICE_MS;
     unsigned lost = 0;
     while (session->inbox_at < session->inbox.size) {
-        rtmi_letter letter;
+        rtmi_inbox_entry entry;
         const char *at = session->inbox.data + session->inbox_at;
         if (!all && client->now >= until) return;
-        memcpy(&letter, at, sizeof letter);
-        session->inbox_at += sizeof letter + letter.size;
+        memcpy(&entry, at, sizeof entry);
+        session->inbox_at += sizeof entry + entry.size;
         if (rtmi_is_stopped(client)) lost++;
-        else rtmi_deliver(client, session, &letter, at + sizeof letter);
+        else rtmi_deliver(client, session, &entry, at + sizeof entry);
         client->now = RTM_NOW_MS();
     }
     rtmi_buf_clear(&session->inbox);
@@ -4069,9 +4102,9 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session, bool a
     rtmi_report(client, &error, (rtm_event){ .result = RTM_E_STOPPED });
 }
 
-static const rtmi_kind rtmi_kind_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
-static const rtmi_kind rtmi_kind_rtm_start = { "rtm.start", false, rtmi_on_rtm_text };
-static const rtmi_kind rtmi_kind_socket_mode = { "apps.connections.open", true,
+static const rtmi_mode rtmi_mode_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
+static const rtmi_mode rtmi_mode_rtm_start = { "rtm.start", false, rtmi_on_rtm_text };
+static const rtmi_mode rtmi_mode_socket_mode = { "apps.connections.open", true,
                                                  rtmi_on_socket_mode_text };
 
 static void rtmi_on_close(rtmi_session *session) {
@@ -4084,7 +4117,9 @@ static void rtmi_on_close(rtmi_session *session) {
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
 
-/* The Web API's answers ----------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------
+ * >>web_api  Web API requests and responses
+ * --------------------------------------------------------------------------------------------- */
 
 /* Error codes that no retry mends: first those of the token, then those of the call. */
 static const char *const rtmi_auth_codes[] = {
@@ -4109,13 +4144,13 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
         advice = ": bots of this old kind are switched off; make an app, and set app_token for "
                  "Socket Mode";
-    bool socket_mode = exchange->method == rtmi_kind_socket_mode.method;
+    bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
     if (!strcmp(code, "not_allowed_token_type"))
         advice = socket_mode ? ": app_token must be an app-level token, xapp-..."
                              : ": a new-style app cannot use RTM; set app_token for Socket Mode";
     if (!strcmp(code, "missing_scope") && socket_mode)
         advice = ": the app-level token needs the scope connections:write";
-    if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_kind_rtm_start.method)
+    if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_mode_rtm_start.method)
         advice = ": set connect_method to rtm.connect";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
@@ -4201,7 +4236,9 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, request->timeout_ms);
 }
 
-/* The end of a session ------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------
+ * >>states  the states of a session: entered, run, ended; reconnect rules
+ * --------------------------------------------------------------------------------------------- */
 
 /* How long until the next attempt, in ms. A session that lasted is followed by another at once, and
    so is the first that said hello and did not last: it costs no event, and is no storm. */
@@ -4238,7 +4275,7 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
 }
 
 /* The same where the exchange or its connection failed, and has the sentence. */
-static rtm_state rtmi_end_exchange(rtm_client *client, rtmi_session *session, rtm_result cause) {
+static rtm_state rtmi_end_with_exchange(rtm_client *client, rtmi_session *session, rtm_result cause) {
     session->error = session->exchange.conn.error;
     return rtmi_end_session(client, session, cause);
 }
@@ -4247,7 +4284,7 @@ static rtm_state rtmi_end_exchange(rtm_client *client, rtmi_session *session, rt
    session is not told, nor a `close` of one that never took over. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0];
-    if (session->skips) rtmi_report_skips(client, session);
+    if (session->notices) rtmi_report_notices(client, session);
     rtm_result cause = session->cause;
     if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
     bool retired = session->fate == RTMI_RETIRED;
@@ -4266,7 +4303,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
                         .reason = session->close_reason, .detail = "",
                         .retry_ms = session->retry_ms };
-    rtmi_dispatch(client, &event, true);
+    rtmi_dispatch(client, &event);
 }
 
 /* Entering a state ---------------------------------------------------------------------------- */
@@ -4280,11 +4317,11 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->said_hello = session->pong_due = false;
     session->close_code = RTMI_CLOSE_ABNORMAL;
     session->close_reason[0] = '\0';
-    session->skips = 0;
-    session->skip_due = client->now;
+    session->notices = 0;
+    session->notice_at = client->now;
     rtmi_ws_start(&session->ws, client->settings.max_message_size);
-    if (session == client->session[0]) rtmi_dispatch(client, &event, false);
-    if (session->exchange.document.failed) rtmi_skip_message(client, session, RTMI_SKIP_TOKENS);
+    if (session == client->session[0]) rtmi_dispatch(client, &event);
+    if (session->exchange.document.failed) rtmi_notify(client, session, RTMI_NOTICE_TOKENS);
     rtmi_document_free(&session->exchange.document);
     rtmi_buf_free(&session->exchange.body);
     session->exchange.conn.received = true;
@@ -4323,7 +4360,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         session->deadline = client->now + session->retry_ms;
         rtmi_log(client, "next attempt in %d ms", session->retry_ms);
     }
-    if (session == client->session[0]) client->ended++;
+    if (session == client->session[0]) client->ends++;
     rtmi_report_end(client, session, was_open);
     if (session->fate == RTMI_RETIRED) return;
     client->error = session->error; /* rtm_error_detail explains what rtm_poll returns */
@@ -4358,8 +4395,8 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 
 static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     const rtmi_settings *settings = &client->settings;
-    const rtmi_request request = { .target = client->kind->method, .content_type = RTMI_FORM,
-                                   .token = client->kind->socket_mode ? settings->app_token : NULL,
+    const rtmi_request request = { .target = client->mode->method, .content_type = RTMI_FORM,
+                                   .token = client->mode->socket_mode ? settings->app_token : NULL,
                                    .timeout_ms = settings->timeout_ms };
     session->retry_after = -1;
     session->said_hello = false;
@@ -4423,7 +4460,7 @@ static rtm_state rtmi_state_connecting(rtm_client *client, rtmi_session *session
     /* In the call that opens a session there is nothing to mend by asking again. */
     if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
         result = RTM_E_AUTH;
-    if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
+    if (result != RTM_OK) return rtmi_end_with_exchange(client, session, result);
     session->greeting = response.data;
     result = rtmi_begin_upgrade(client, session);
     return result == RTM_OK ? RTM_STATE_UPGRADING : rtmi_end_session(client, session, result);
@@ -4433,13 +4470,13 @@ static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session)
     const rtmi_http *http = &session->exchange.conn.http;
     rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
     if (result == RTM_E_AGAIN) return RTM_STATE_UPGRADING;
-    if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
-    const char *wrong = rtmi_ws_check_upgrade(http, session->key);
-    if (http->status == 101 && !wrong) return RTM_STATE_OPEN;
+    if (result != RTM_OK) return rtmi_end_with_exchange(client, session, result);
+    const char *fault = rtmi_ws_check_upgrade(http, session->key);
+    if (http->status == 101 && !fault) return RTM_STATE_OPEN;
     session->retry_after = http->retry_after;
     if (http->status == 101)
         result = rtmi_fail(&session->error, RTM_E_WEBSOCKET,
-                           "bad answer to the WebSocket handshake: %s", wrong);
+                           "bad answer to the WebSocket handshake: %s", fault);
     else
         result = rtmi_fail(&session->error,
                            http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
@@ -4466,24 +4503,24 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
-        if (client->kind->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
+        if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
             rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
-        rtmi_skip_message(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_SKIP_TOO_BIG
-                                                                     : RTMI_SKIP_MEMORY);
+        rtmi_notify(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_NOTICE_TOO_BIG
+                                                                     : RTMI_NOTICE_MEMORY);
         return session->state;
     }
     switch (ws->opcode) {
     case RTMI_WS_TEXT:
         rtmi_send_pong(client, session);
         if (ws->size > RTMI_KEPT) session->large_at = client->now;
-        client->kind->on_text(client, session, ws->data, ws->size);
+        client->mode->on_text(client, session, ws->data, ws->size);
         break;
     case RTMI_WS_PING:
         session->pong_due = true;
         session->pong_size = ws->size;
         memcpy(session->pong, ws->control, ws->size);
         break;
-    case RTMI_WS_BINARY: rtmi_skip_message(client, session, RTMI_SKIP_BINARY); break;
+    case RTMI_WS_BINARY: rtmi_notify(client, session, RTMI_NOTICE_BINARY); break;
     case RTMI_WS_CLOSE:
         rtmi_send_pong(client, session);
         rtmi_on_close(session);
@@ -4503,11 +4540,11 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     size_t size, used;
     const char *data;
     while (next == here && (closing || !rtmi_is_stopped(client))) {
-        if (client->kind->socket_mode &&
-            (rtmi_is_congested(conn) || rtmi_inbox_is_full(client, session))) return here;
+        if (client->mode->socket_mode &&
+            (rtmi_pause_if_congested(conn) || rtmi_inbox_is_full(client, session))) return here;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
-        if (result != RTM_OK) return rtmi_end_exchange(client, session, result);
+        if (result != RTM_OK) return rtmi_end_with_exchange(client, session, result);
         size_t at = 0;
         while (at < size && next == here && (closing || !rtmi_is_stopped(client))) {
             rtmi_ws_what what = rtmi_ws_parse(&session->ws, data + at, size - at, &used);
@@ -4534,7 +4571,7 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
     rtmi_send_pong(client, session);
-    if (client->kind->socket_mode) {
+    if (client->mode->socket_mode) {
         rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
         /* While more has come than one step may read, reading goes first. */
         if (conn->budget || rtmi_inbox_is_full(client, session))
@@ -4565,9 +4602,9 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     }
     rtmi_shrink_buffers(client, session);
     session->deadline = session->silent_at;
-    if (!session->skips) return RTM_STATE_OPEN;
-    if (client->now >= session->skip_due) rtmi_report_skips(client, session);
-    else if (session->skip_due < session->deadline) session->deadline = session->skip_due;
+    if (!session->notices) return RTM_STATE_OPEN;
+    if (client->now >= session->notice_at) rtmi_report_notices(client, session);
+    else if (session->notice_at < session->deadline) session->deadline = session->notice_at;
     return RTM_STATE_OPEN;
 }
 
@@ -4627,7 +4664,9 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
     }
 }
 
-/* Two sessions ------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------
+ * >>handover  the second session, and the loop over both
+ * --------------------------------------------------------------------------------------------- */
 
 static rtmi_session *rtmi_session_new(rtm_client *client) {
     rtmi_session *session = rtmi_alloc(sizeof *session);
@@ -4669,7 +4708,7 @@ static void rtmi_begin_handover(rtm_client *client) {
 static void rtmi_end_handover(rtm_client *client) {
     rtmi_session_free(client, client->session[1]);
     client->session[1] = NULL;
-    if (client->kind->socket_mode) return;
+    if (client->mode->socket_mode) return;
     rtmi_free(client->seen, 0);
     client->seen = NULL;
 }
@@ -4811,9 +4850,9 @@ static const char *const rtmi_own_headers[] = {
 };
 
 /* Whether a line "Name: value" can stand in a request: NULL, or why not. */
-static const char *rtmi_header_error(const char *header, size_t name_length) {
+static const char *rtmi_header_fault(const char *header, size_t name_length) {
     if (!header[name_length] || !name_length) return "not of the form \"Name: value\"";
-    if (!rtmi_is_token(header, name_length)) return "a character that no header's name has";
+    if (!rtmi_is_field_name(header, name_length)) return "a character that no header's name has";
     for (const char *p = header + name_length; *p; p++)
         if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
             return "a line break or a control character in it";
@@ -4827,8 +4866,8 @@ static const char *rtmi_header_error(const char *header, size_t name_length) {
 static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, rtmi_buf *url_lines,
                                      const char *header) {
     size_t length = strcspn(header, ":");
-    const char *wrong = rtmi_header_error(header, length);
-    if (wrong) return rtmi_refuse(client, "header", wrong);
+    const char *fault = rtmi_header_fault(header, length);
+    if (fault) return rtmi_refuse(client, "header", fault);
     rtmi_buf_text(lines, header, "\r\n");
     if (rtmi_same_word(header, length, "User-Agent"))
         rtmi_buf_text(url_lines, header, "\r\n");
@@ -4922,14 +4961,14 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
                                                                : rtmi_out_of_memory(&client->error);
 }
 
-static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->kind = config->app_token ? &rtmi_kind_socket_mode
-                   : method < 2      ? &rtmi_kind_rtm : &rtmi_kind_rtm_start;
-    const char *wrong =
+    client->mode = config->app_token ? &rtmi_mode_socket_mode
+                   : method < 2      ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
+    const char *fault =
         method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms: it is negative"
         : config->ping_interval_ms < -1 ? "ping_interval_ms: it is negative, and not -1"
@@ -4937,7 +4976,7 @@ static rtm_result rtmi_config_numbers(rtm_client *client, const rtm_config *conf
         : config->max_message_size && config->max_message_size < RTMI_MIN_MESSAGE
             ? "max_message_size: it is less than 4 KiB"
         : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size: it is more than 1 GiB" : NULL;
-    if (wrong) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", wrong);
+    if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
     client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->settings.ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
     if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
@@ -4974,7 +5013,7 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     return result;
 }
 
-static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *config) {
+static rtm_result rtmi_config_handlers(rtm_client *client, const rtm_config *config) {
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user_data);
         if (result == RTM_E_ARGUMENT)
@@ -4987,8 +5026,8 @@ static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *conf
 /* Checks and copies the configuration; client->error has a sentence on what is wrong. */
 static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
     static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
-        rtmi_config_tokens, rtmi_config_numbers, rtmi_config_base_url, rtmi_config_headers,
-        rtmi_config_proxy, rtmi_config_trust, rtmi_config_options
+        rtmi_config_tokens, rtmi_config_settings, rtmi_config_base_url, rtmi_config_headers,
+        rtmi_config_proxy, rtmi_config_trust, rtmi_config_handlers
     };
     rtm_result result = RTM_OK;
     for (size_t i = 0; result == RTM_OK && i < sizeof part / sizeof *part; i++)
@@ -5067,8 +5106,8 @@ static rtmi_request *rtmi_queue_next(rtm_client *client) {
     return request;
 }
 
-/* Tells what became of a request, and frees it. */
-static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_response *response,
+/* Calls the callback of a request, and frees it. */
+static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_response *response,
                              const rtmi_error *error) {
     response->id = request->id;
     response->detail = response->result == RTM_OK ? "" : error->text;
@@ -5083,7 +5122,7 @@ static void rtmi_request_end(rtm_client *client, rtmi_request *request, rtm_resp
     } else if (request->message_id) {
         rtm_event event = { .type = "Unknown", .data = response->data, .id = request->message_id,
                             .reason = "", .detail = "" };
-        rtmi_dispatch(client, &event, false);
+        rtmi_dispatch(client, &event);
     }
     rtmi_free(request, request->size);
 }
@@ -5094,11 +5133,11 @@ static void rtmi_request_drop(rtm_client *client, rtmi_request *request) {
     rtmi_error error;
     rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
               rtm_strerror(request->result));
-    rtmi_request_end(client, request, &response, &error);
+    rtmi_request_finish(client, request, &response, &error);
 }
 
 /* Puts a request among those whose callback is due. */
-static void rtmi_queue_end(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
+static void rtmi_queue_put_ended(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
     request->result = result;
     rtmi_list_add(&queue->ended, request);
 }
@@ -5110,14 +5149,14 @@ static void rtmi_queue_stop(rtm_client *client) {
     queue->stopped = true;
     while (queue->holds) rtmi_queue_release(queue);
     while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
-        rtmi_queue_end(queue, request, RTM_E_STOPPED);
+        rtmi_queue_put_ended(queue, request, RTM_E_STOPPED);
     if (!queue->current) return;
     long long *deadline = &queue->exchange->conn.deadline;
     if (*deadline > client->now + RTMI_CLOSING_MS) *deadline = client->now + RTMI_CLOSING_MS;
 }
 
 /* The exchange has come to an end, with a response or without. */
-static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
+static void rtmi_queue_end_exchange(rtm_client *client, rtm_result result) {
     rtmi_queue *queue = &client->queue;
     rtmi_exchange *exchange = queue->exchange;
     rtmi_request *request = queue->current;
@@ -5141,7 +5180,7 @@ static void rtmi_queue_finish(rtm_client *client, rtm_result result) {
         return;
     }
     response.result = result;
-    rtmi_request_end(client, request, &response, &exchange->conn.error);
+    rtmi_request_finish(client, request, &response, &exchange->conn.error);
 }
 
 /* Begins the next request, if there is one. */
@@ -5151,7 +5190,7 @@ static void rtmi_queue_begin(rtm_client *client) {
     if (!request) return;
     if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
     if (!queue->exchange) {
-        rtmi_queue_end(queue, request, RTM_E_MEMORY);
+        rtmi_queue_put_ended(queue, request, RTM_E_MEMORY);
         return;
     }
     queue->current = request;
@@ -5165,7 +5204,7 @@ static void rtmi_queue_rest(rtm_client *client) {
     rtmi_conn *conn = &exchange->conn;
     if (!rtmi_is_stopped(client) && conn->phase == RTMI_CONN_READY &&
         client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
-        (!conn->readable || rtmi_exchange_can_reuse(exchange, &conn->peer, client->now))) return;
+        (!conn->readable || rtmi_exchange_reuse(exchange, &conn->peer, client->now))) return;
     rtmi_exchange_delete(exchange);
     client->queue.exchange = NULL;
 }
@@ -5188,7 +5227,7 @@ static void rtmi_queue_step(rtm_client *client) {
         client->performing = true;
         rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
         client->performing = false;
-        if (result != RTM_E_AGAIN) rtmi_queue_finish(client, result);
+        if (result != RTM_E_AGAIN) rtmi_queue_end_exchange(client, result);
     } else if (queue->exchange) {
         rtmi_queue_rest(client);
     }
@@ -5222,7 +5261,7 @@ static void rtmi_queue_free(rtm_client *client) {
     if (!queue->stopped) rtmi_queue_stop(client);
     queue->current = NULL;
     if (request)
-        rtmi_queue_end(queue, request, request->result ? request->result : RTM_E_STOPPED);
+        rtmi_queue_put_ended(queue, request, request->result ? request->result : RTM_E_STOPPED);
     while ((request = rtmi_list_take(&queue->ended, 0)) != NULL) rtmi_request_drop(client, request);
     rtmi_exchange_delete(queue->exchange);
 }
@@ -5374,8 +5413,8 @@ static rtm_result rtmi_client_init(rtm_client *client) {
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
     client->document.error = &client->error;
     client->session[0] = rtmi_session_new(client);
-    if (client->kind->socket_mode) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
-    bool good = client->session[0] && (client->seen || !client->kind->socket_mode);
+    if (client->mode->socket_mode) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
+    bool good = client->session[0] && (client->seen || !client->mode->socket_mode);
     return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
@@ -5483,12 +5522,12 @@ rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
     /* An end that was asked for is no failure. */
-    unsigned ended = client->ended + (client->session[0]->fate == RTMI_DROPPED);
+    unsigned ended = client->ends + (client->session[0]->fate == RTMI_DROPPED);
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
         if (result < 0) return (rtm_result)result;
         rtm_result cause = client->session[0]->cause;
-        if (!rtm_is_connected(client) && client->ended != ended)
+        if (!rtm_is_connected(client) && client->ends != ended)
             return cause == RTM_OK ? RTM_E_CLOSED : cause;
     }
     return RTM_OK;
@@ -5603,7 +5642,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "there is nothing to send");
-    if (client->kind->socket_mode) return rtmi_rtm_only(client);
+    if (client->mode->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     size_t length = strlen(json);
     rtmi_document document = { 0 };
@@ -5646,7 +5685,7 @@ static int rtmi_post_message(rtm_client *client, const char *channel, const char
 }
 
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
-    if (client && client->kind->socket_mode) return rtmi_post_message(client, channel, text);
+    if (client && client->mode->socket_mode) return rtmi_post_message(client, channel, text);
     return rtmi_send_typed(client, "message", 2, channel, text);
 }
 
@@ -5676,7 +5715,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     if (!rtmi_document_open(&document, json, strlen(json), &answer) ||
         !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(answer, '{'))
         return rtmi_fail(&client->error, RTM_E_JSON, "an answer must be a JSON object");
-    if (!client->pending.due)
+    if (!client->pending.unacknowledged)
         return rtmi_fail(&client->error, RTM_E_BUSY, "the event is acknowledged already");
     if (!client->pending.session)
         return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "the connection that brought the "
@@ -5684,7 +5723,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     rtmi_session *session = client->pending.session;
     rtm_result result = rtmi_acknowledge(client, session, client->pending.id, answer);
     if (result != RTM_OK) return result;
-    client->pending.due = false;
+    client->pending.unacknowledged = false;
     rtmi_flush(session);
     return RTM_OK;
 }
@@ -5703,13 +5742,16 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     }
     request = id > 0 ? rtmi_queue_take(queue, id) : NULL;
     if (!request) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "no request has this id");
-    rtmi_queue_end(queue, request, RTM_E_CANCELLED);
+    rtmi_queue_put_ended(queue, request, RTM_E_CANCELLED);
     return RTM_OK;
 }
 
+/* Blocking calls, in three layers: rtm_perform fills in the response and its error message,
+   rtmi_perform_given checks and encodes the request, rtmi_perform carries it out. */
+
 /* Steps a blocking exchange until it is done, fails, or takes longer than its time. Nothing of the
    session is read meanwhile. */
-static rtm_result rtmi_finish_exchange(rtm_client *client, rtmi_exchange *exchange) {
+static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
         long long now = RTM_NOW_MS();
@@ -5729,7 +5771,7 @@ static void rtmi_conn_postpone(rtmi_conn *conn, long long ms) {
     conn->step_deadline += ms;
 }
 
-/* Carries out a request over the connection kept for these. */
+/* Carries out a request over the connection of blocking calls. */
 static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
                                rtm_response *response) {
     rtmi_exchange *web = client->web;
@@ -5739,7 +5781,7 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     client->performing = true;
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
-    rtm_result result = rtmi_finish_exchange(client, web);
+    rtm_result result = rtmi_exchange_wait(client, web);
     client->performing = false;
     bool answered = result == RTM_OK;
     if (answered) result = rtmi_check_response(client, web, response);

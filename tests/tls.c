@@ -953,7 +953,7 @@ static void a_handshake_leaves_the_sessions_of_other_hosts_alone(void **state) {
     server_start(&(script){ .chain = "ec1" });
     rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
     rtmi_peer other = { .host = "socket.test", .port = "443", .tls = true };
-    rtmi_host *known = rtmi_network_host(&bot->network, &other);
+    rtmi_host *known = rtmi_network_use_host(&bot->network, &other);
     known->session.session_id_len = 7;
     expect(call(bot), SERVED);
     for (int i = 1; i < 4; i++) {
@@ -965,7 +965,7 @@ static void a_handshake_leaves_the_sessions_of_other_hosts_alone(void **state) {
     server.script.rude = false;
     expect(call(bot), SERVED);
     assert_int_equal(server.reused, 3); /* what may be to blame is not tried again */
-    assert_ptr_equal(rtmi_network_host(&bot->network, &other), known);
+    assert_ptr_equal(rtmi_network_use_host(&bot->network, &other), known);
     assert_int_equal(known->session.session_id_len, 7);
     rtm_destroy(bot);
 }
@@ -976,17 +976,17 @@ static void the_host_used_longest_ago_makes_room(void **state) {
     (void)state;
     for (const char *host = "abcdaefg"; *host; host++) { /* a is used again in time, b is not */
         *peer.host = *host;
-        rtmi_host *known = rtmi_network_host(&network, &peer);
+        rtmi_host *known = rtmi_network_use_host(&network, &peer);
         assert_int_equal(known->session.session_id_len, host[1] == 'e' ? 'a' : 0);
         known->session.session_id_len = (unsigned char)*host;
     }
     for (const char *host = "fgeab"; *host; host++) {
         *peer.host = *host;
-        int kept = rtmi_network_host(&network, &peer)->session.session_id_len;
+        int kept = rtmi_network_use_host(&network, &peer)->session.session_id_len;
         assert_int_equal(kept, *host == 'b' ? 0 : *host);
     }
     strcpy(peer.port, "8443");
-    assert_int_equal(rtmi_network_host(&network, &peer)->session.session_id_len, 0);
+    assert_int_equal(rtmi_network_use_host(&network, &peer)->session.session_id_len, 0);
     rtmi_network_close(&network);
 }
 

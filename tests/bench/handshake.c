@@ -78,7 +78,7 @@ int main(int argc, char **argv) {
     bool resumed = !strcmp(argv[4], "resumed");
     snprintf(peer.port, sizeof peer.port, "%s", argv[1]);
     network.ca_file = argv[2];
-    host = rtmi_network_host(&network, &peer);
+    host = rtmi_network_use_host(&network, &peer);
     if (!rtmi_network_open(&network) || !host) return 1;
     if (resumed) handshake(&peer, false, false); /* the one that is resumed */
     for (int i = 0; i < count; i++) {
