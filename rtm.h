@@ -106,22 +106,23 @@
 
    STATES
      IDLE -----> CONNECTING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
-                 ^     |            |              |
-                 |     v            v              v
-                 BACKOFF <----------+--------------+
-     IDLE, CONNECTING, UPGRADING and BACKOFF go to FINISHED when rtm_stop is called, OPEN by CLOSING;
+                 ^     |               |              |
+                 |     v               v              v
+                 BACKOFF <-------------+--------------+
+     IDLE, CONNECTING, UPGRADING and BACKOFF go to FINISHED when rtm_stop is called, OPEN via
+     CLOSING;
      CONNECTING, UPGRADING and OPEN also when their end is final.
 
-     state       entered                   rtm_poll                        deadline
-     IDLE        by rtm_create, to take    begins                          none, the backoff
-                 over
-     CONNECTING     to get a URL              connects, calls the Web API     timeout_ms
-     UPGRADING   with that URL             connects, opens the WebSocket   timeout_ms
-     OPEN        after HTTP 101            dispatches events               ping_interval_ms
-     CLOSING     by rtm_stop, taken over   waits for Slack's CLOSE         1 s
-     BACKOFF     after an end, to retry    waits                           the backoff
-     FINISHED    stopped, or fatal         returns the result (behind the  none
-                                           last submitted request)
+     state                 entered                  rtm_poll                       deadline
+     RTM_STATE_IDLE        by rtm_create, or for    begins                         none, the backoff
+                           a handover
+     RTM_STATE_CONNECTING  to get a URL             connects, calls the Web API    timeout_ms
+     RTM_STATE_UPGRADING   with that URL            connects, opens the WebSocket  timeout_ms
+     RTM_STATE_OPEN        after HTTP 101           dispatches events              ping_interval_ms
+     RTM_STATE_CLOSING     after our CLOSE          waits for Slack's CLOSE        1 s
+     RTM_STATE_BACKOFF     after an end, to retry   waits                          the backoff
+     RTM_STATE_FINISHED    stopped, or fatal        returns the result, after the  none
+                                                    last submitted request
 
      One rtm_poll call, in this order:
        1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
@@ -180,30 +181,36 @@
                    "interactive::block_actions" that type of interaction.
 
    ERRORS (result, cause, what the client does, what you can do)
-     ARGUMENT        a bad argument or config         nothing         rtm_error_detail says which
-     MEMORY          no memory                        retries         -
-     BUSY            in a callback, or done already   nothing         call it outside, or once
-     UNSUPPORTED     not for this event or mode       nothing         rtm_error_detail says what is
-     AGAIN           send buffer or queue full        nothing         send later
-     NOT_CONNECTED   no open session                  nothing         send after "open"
-     TOO_BIG         over a limit of Slack's, or      skips it        send less; raise the limit
-                     max_message_size, max_queue_size
-     STOPPED         rtm_stop was called              is finished     rtm_destroy
-     RESOLVE         host name not found              retries         check base_url, DNS
-     CONNECT         no address answered              retries         check the network
-     TIMEOUT         nothing came in time             retries         -
-     CLOSED          the peer closed                  retries         -
-     PROXY           the proxy refused                retries         check its URL and credentials
-     TLS             the handshake or a record        retries         -
-     CERTIFICATE     unknown CA, other host, dates    retries         set ca_file; set the clock
-     HTTP            bad response or status           retries         check base_url
-     WEBSOCKET       refused, or protocol broken      retries         -
-     JSON            not JSON                         skips, retries  -
-     SLACK           ok:false                         retries         see the code in the detail
-     AUTH            ok:false, no retry can help      is finished     see the code in the detail
-     RATE_LIMITED    HTTP 429                         waits           call less often
-     UNACKNOWLEDGED  session ended before the answer  reports the id  send it again, perhaps
-     CANCELLED       rtm_cancel was called            nothing         -
+     RTM_E_ARGUMENT        bad argument or config       nothing        see rtm_error_detail
+     RTM_E_MEMORY          out of memory                retries        -
+     RTM_E_BUSY            called from a callback, or   nothing        call it outside, or once
+                           already done
+     RTM_E_UNSUPPORTED     not available for this       nothing        see rtm_error_detail
+                           event or in this mode
+     RTM_E_AGAIN           send buffer or queue full    nothing        send later
+     RTM_E_NOT_CONNECTED   no open session              nothing        send after `open`
+     RTM_E_TOO_BIG         over a limit of Slack's, or  skips it       send less; raise the limit
+                           max_message_size,
+                           max_queue_size
+     RTM_E_STOPPED         rtm_stop was called          is finished    rtm_destroy
+     RTM_E_RESOLVE         host name not found          retries        check base_url, DNS
+     RTM_E_CONNECT         no address answered          retries        check the network
+     RTM_E_TIMEOUT         nothing arrived in time      retries        -
+     RTM_E_CLOSED          the peer closed              retries        -
+     RTM_E_PROXY           the proxy refused            retries        check its URL and credentials
+     RTM_E_TLS             the handshake or a record    retries        -
+     RTM_E_CERTIFICATE     unknown CA, other host,      retries        set ca_file; set the clock
+                           expired
+     RTM_E_HTTP            bad response or status       retries        check base_url
+     RTM_E_WEBSOCKET       refused, or protocol error   retries        -
+     RTM_E_JSON            not JSON                     skips,         -
+                                                        retries
+     RTM_E_SLACK           ok:false                     retries        see the code in the detail
+     RTM_E_AUTH            ok:false, permanent          is finished    see the code in the detail
+     RTM_E_RATE_LIMITED    HTTP 429                     waits          call less often
+     RTM_E_UNACKNOWLEDGED  session ended before the     reports the    perhaps send it again
+                           message was acknowledged     id
+     RTM_E_CANCELLED       rtm_cancel was called        nothing        -
 
    SECURITY
      Trusted: the program, its config and environment, the CA certificates, getaddrinfo only so far
@@ -2047,10 +2054,12 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     return ws->left ? RTMI_WS_MORE : rtmi_ws_end_frame(ws);
 }
 
-/* Takes in bytes up to the end of the first message, and says how many in *used. */
+/* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
+   called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
 static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
+    RTM_ASSERT(!ws->error);
     while (what == RTMI_WS_MORE && (at < size || (ws->in_payload && !ws->left))) {
         if (!ws->in_payload) {
             bool whole = false;

@@ -9,7 +9,7 @@ source = open('rtm.h').read()
 comment = source[source.index('   STATES\n'):source.index('     One rtm_poll call')]
 diagram, table = comment.split('     state  ')
 names = re.findall(r'X\(([A-Z]+)\)', source[source.index('#define RTM_STATES(X)'):].split('\n')[0])
-rows = re.findall(r'^     ([A-Z]+) ', table, re.M)
+rows = re.findall(r'^     RTM_STATE_([A-Z]+) ', table, re.M)
 if not names or rows != names:
     sys.exit(f'FAIL states: the table has {rows}, RTM_STATES {names}')
 
