@@ -320,6 +320,7 @@ typedef struct rtm_event {
     const char *detail; /* error: a sentence for humans, else ""; never NULL */
     int retry_ms;       /* close, and an error that ends an attempt: ms until the next attempt
                            begins, -1 when there will be none */
+    int delivery;       /* the number of this delivery, for rtm_reply */
 } rtm_event;
 
 /* `user` is the pointer given with the callback. */
@@ -823,10 +824,10 @@ enum {
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
     RTMI_MIN_MESSAGE = 4096,   /* what max_message_size must be at least: rtm.connect's answer fits in */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
-    RTMI_ACKNOWLEDGEMENT = 20480, /* Slack refuses a larger frame in Socket Mode */
+    RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
-    RTMI_UNANSWERED = 65536,   /* messages that may wait for Slack's answer */
+    RTMI_UNANSWERED = 1024,    /* messages that may await their acknowledgement */
     RTMI_READ_BUFFER = 4096,   /* read-ahead in front of the TLS engine */
     RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
@@ -835,14 +836,17 @@ enum {
     RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
-    RTMI_LASTED_MS = 10000,    /* a session this long was a success */
+    RTMI_LASTED_MS = 30000,    /* a session that ends this long after its "hello" was a success */
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
     RTMI_INBOX = 4,            /* times max_message_size: so much may be acknowledged and wait */
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
-    RTMI_SEEN = 256,           /* hashes of what was delivered */
+    RTMI_SEEN = 512,           /* hashes of what was delivered */
+    RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
+    RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
+    RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
     RTMI_NOTICE_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
@@ -909,13 +913,15 @@ static char *rtmi_copy(const char *text, size_t length) {
     return copy;
 }
 
-/* Makes room for `more` bytes. The old block is wiped, not realloc'd: it may have held a token. */
-static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
+/* Makes room for `more` bytes, with some to spare if that stays within `most`. The old block is
+   wiped, not realloc'd: it may have held a token. */
+static bool rtmi_buf_grow(rtmi_buf *buf, size_t more, size_t most) {
     if (more > (size_t)-1 / 4 - buf->size) buf->failed = true;
     if (buf->failed) return false;
     if (buf->size + more <= buf->capacity) return true;
     size_t capacity = buf->capacity ? buf->capacity : 256;
     while (capacity < buf->size + more) capacity += capacity / 2;
+    if (capacity > most && buf->size + more <= most) capacity = most;
     char *data = RTM_REALLOC(NULL, capacity);
     if (!data) {
         buf->failed = true;
@@ -926,6 +932,10 @@ static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
     buf->data = data;
     buf->capacity = capacity;
     return true;
+}
+
+static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
+    return rtmi_buf_grow(buf, more, (size_t)-1);
 }
 
 static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
@@ -988,6 +998,13 @@ static bool rtmi_same_word(const char *text, size_t length, const char *word) {
     return length == 0 && *word == '\0';
 }
 
+/* Whether a word is in a list that ends with NULL. */
+static bool rtmi_is_one_of(const char *word, const char *const *list) {
+    for (; *list; list++)
+        if (**list == *word && !strcmp(*list, word)) return true;
+    return false;
+}
+
 static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *in = data;
@@ -1011,6 +1028,7 @@ static uint64_t rtmi_load(const void *at) {
     return word;
 }
 
+#define RTMI_NOW (LLONG_MIN / 4) /* a deadline that has passed, on any clock */
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 /* The number of the lowest byte whose highest bit is set in a word that has one. */
@@ -2647,6 +2665,8 @@ static void rtmi_conn_close(rtmi_conn *conn) {
     conn->tls = NULL;
     conn->read_buffer = NULL;
     rtmi_buf_free(&conn->out);
+    conn->out_at = 0;
+    conn->paused = false;
     conn->phase = RTMI_CONN_CLOSED;
 }
 
@@ -3029,9 +3049,9 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     return (state & BR_SSL_RECVAPP) || (unread && (state & BR_SSL_RECVREC));
 }
 
-/* The latest time for the next step, whether or not poll() reports anything; 0 = now. */
+/* The latest time for the next step, whether or not poll() reports anything. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
-    if (rtmi_conn_has_work(conn)) return 0;
+    if (rtmi_conn_has_work(conn)) return RTMI_NOW;
     bool earlier = conn->phase == RTMI_CONN_TCP || conn->phase == RTMI_CONN_LOOKUP;
     return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
 }
@@ -3389,7 +3409,7 @@ typedef struct rtmi_handler {
 typedef struct rtmi_settings {
     long long timeout_ms, ping_interval_ms;
     size_t max_message_size, max_queue_size;
-    bool no_auto_reconnect, no_signals;
+    bool no_auto_reconnect, no_signals, keep_alive;
     char *token, *app_token; /* either may be NULL, not both */
     char *headers;         /* lines "Name: value\r\n", or NULL */
     char *url_headers;     /* those that any server may see */
@@ -3399,43 +3419,57 @@ typedef struct rtmi_settings {
     void *log_user_data;
 } rtmi_settings;
 
-/* What is to become of an open session: it only gets worse, see rtmi_doom. */
+/* What is to become of an open session. It only rises: see rtmi_doom. */
 typedef enum rtmi_fate {
-    RTMI_STAYS,   /* as long as it lasts */
+    RTMI_STAYS,   /* until it ends */
     RTMI_LEAVING, /* Slack will end it: another is to take over */
-    RTMI_LAST,    /* the same, but another was refused for good: there will be none */
-    RTMI_DROPPED, /* to be ended by the next step: `cause` and `error` say why */
-    RTMI_RETIRED  /* another has taken over: its end is not told */
+    RTMI_LAST,    /* the same, but another was refused permanently: there will be none */
+    RTMI_DROPPED, /* nothing more is read; closed when what was read has been delivered */
+    RTMI_RETIRED  /* another has taken over: read until Slack closes it; its end is not reported */
 } rtmi_fate;
 
-/* One session, from the attempt to open it to the wait for the next. Numbers and pointers first,
-   arrays last: code for small machines reaches near fields in fewer bytes (500 in all on ARM). */
+/* One session, from the attempt to open it to the wait for the next. Arrays last: code for small
+   machines reaches near fields in fewer bytes (500 in all on ARM). */
 typedef struct rtmi_session {
-    rtm_state state;     /* written by rtmi_enter alone */
-    long long deadline;  /* of OPEN, CLOSING and BACKOFF; the exchange has its own */
-    rtm_result cause;    /* why it ended, is to be, or could not be opened; RTM_OK = in good order */
-    int retry_after;     /* seconds that the last response asked for; -1 = none */
+    /* Written by rtmi_enter and what it calls. */
+    rtm_state state;
+    unsigned number;     /* of the connection; of two, one is odd and one even */
+    bool unreported;     /* it has ended, and that has not been reported ... */
+    bool was_open;       /* ... of a session, not of an attempt */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
-    rtmi_fate fate;
+    long long hello_by;  /* when its "hello" is late */
+    /* Written by rtmi_blame: the first cause of its end wins. */
+    bool blamed;
+    rtm_result cause;    /* RTM_OK = it ended in good order, or has not ended */
+    rtmi_error error;
+    /* Written by the functions of the states. */
+    long long deadline;  /* when the state runs at the latest; an exchange has its own */
+    int retry_after;     /* seconds that the last response asked for; -1 = none */
+    rtm_json greeting;   /* the response with the URL: it is in the exchange's body, which the
+                            handshake leaves alone, until `open` has been dispatched */
+    long long silent_at; /* when silence so far calls for a PING, or for the end */
+    unsigned pings_sent; /* by us, and nothing received since */
+    /* Written by what is received. */
+    rtmi_fate fate;      /* by rtmi_doom and rtmi_take_over */
     bool said_hello;
-    unsigned number;     /* differs in its lowest bit from that of the other session */
-    int *unanswered;     /* ids of messages, oldest first */
-    size_t unanswered_count, unanswered_capacity;
-    bool pinged;         /* a PING is out, and nothing came since */
-    bool pong_due;       /* a PING of the server's came: pong_size bytes of pong are its payload */
+    long long hello_at;
+    long long active_at; /* when Slack last sent a message or a PING by itself */
+    long long ping_at, ping_gap; /* its last PING, and the longest time between two */
+    unsigned pings;      /* of Slack's, up to 2 */
+    unsigned pongs;      /* bytes of PONGs in `out` since the last flush */
+    bool pong_due;       /* there was no room for one: pong_size bytes of pong are its payload */
     size_t pong_size;
-    long long opened_at;
-    long long silent_at; /* when silence so far will be too long */
-    long long large_at;  /* when a message of more than RTMI_KEPT bytes last came */
-    rtmi_notice notice;     /* the latest of them */
+    int close_code;
+    rtmi_notice notice;  /* the latest of them */
     unsigned notices;    /* those not reported */
     long long notice_at; /* no report before this time */
-    int close_code;
-    rtm_json greeting;   /* the answer with the URL: it stands in the exchange's body, which the
-                            handshake leaves alone, until `open` has been dispatched */
-    rtmi_error error;    /* the sentence on `cause` */
-    rtmi_buf inbox;      /* Socket Mode: texts that were acknowledged, and not delivered */
+    long long large_at;  /* when a message of more than RTMI_KEPT bytes was last received */
+    /* Written by what is sent, received and delivered. */
+    int *unanswered;     /* ids of messages, oldest first */
+    size_t unanswered_count, unanswered_capacity;
+    rtmi_buf inbox;      /* Socket Mode: events that are acknowledged, and not delivered */
     size_t inbox_at;     /* where the first of them is, an rtmi_inbox_entry before it */
+    long long drain_at;  /* RTMI_RETIRED: when it is closed */
     rtmi_ws ws;
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
@@ -3450,15 +3484,23 @@ typedef struct rtmi_mode {
     void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
 } rtmi_mode;
 
-/* An envelope of Socket Mode, or what comes without one, taken apart. */
+/* An envelope of Socket Mode, or a message without one, taken apart. */
 typedef struct rtmi_envelope {
-    rtm_json whole, id;    /* missing: it is none */
-    rtm_json event_id;     /* or its own id */
-    rtm_json type, data;   /* of its event; no data: it is the whole */
-    bool accepts;          /* an answer in its acknowledgement ... */
-    bool unacknowledged;   /* the acknowledgement has not been sent ... */
-    rtmi_session *session; /* ... to this one; NULL when that is not open any more */
+    rtm_json id;         /* missing: there is no envelope */
+    rtm_json event_id;   /* of its event, or missing */
+    rtm_json type, data; /* of its event; no data: it is the whole */
+    bool accepts;        /* a payload in its acknowledgement, which ... */
+    bool late;           /* ... is sent after the callbacks */
 } rtmi_envelope;
+
+/* An envelope whose callbacks are being called. */
+typedef struct rtmi_delivery {
+    int serial;            /* of this delivery, for rtm_reply */
+    unsigned number;       /* of the connection that brought it */
+    rtm_json id;
+    bool accepts;          /* a payload in its acknowledgement ... */
+    bool unacknowledged;   /* ... which has not been sent yet */
+} rtmi_delivery;
 
 /* A request, encoded: what it takes to send it, and to send it again after a 429. */
 typedef struct rtmi_request {
@@ -3505,8 +3547,8 @@ typedef struct rtmi_queue {
 struct rtm_client {
     long long now;      /* read once a step, not once an event */
     const rtmi_mode *mode;
-    rtmi_session *session[2]; /* the program hears of the first; the second is there while one takes
-                                 over from the other: to be opened for that, or retired */
+    rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
+                                 from the other: to be opened for that, or retired */
     rtmi_exchange *web; /* that of blocking calls, from the first on */
     rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
@@ -3519,9 +3561,14 @@ struct rtm_client {
     bool had_short_session; /* one of them had said hello */
     int last_id;
     rtmi_document document; /* the event being read or dispatched */
-    rtmi_envelope pending;  /* Socket Mode: what is being delivered */
-    uint64_t *seen;         /* the last RTMI_SEEN hashes; NULL where none are needed */
+    rtmi_delivery pending;  /* Socket Mode: what is being delivered */
+    bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
+    long long slice_end;    /* ... and no further one begins after this time */
+    bool open_reported;     /* and `close` not yet */
+    unsigned connections;   /* the highest number of a session's */
+    uint64_t *seen;         /* the last RTMI_SEEN hashes; NULL if none are needed */
     unsigned seen_count;
+    long long overlap_end;  /* RTM: until when both sessions' events are compared */
     rtmi_handler *handlers;
     size_t handler_count, handler_capacity;
     bool handlers_removed;
@@ -3579,9 +3626,11 @@ static const char *rtmi_subtype_name(const rtm_event *event) {
     return "subtype";
 }
 
-/* After rtm_stop only these are delivered: how the session ends, and what answers a message. */
+/* Whether an event is delivered after rtm_stop too: how a session ends, and what acknowledges a
+   message. `open` goes to all of its handlers or to none, as `close` will. */
 static bool rtmi_is_final_event(const rtm_event *event) {
-    return event->id || !strcmp(event->type, "close") || !strcmp(event->type, "error");
+    static const char *const types[] = { "open", "close", "error", NULL };
+    return event->id || rtmi_is_one_of(event->type, types);
 }
 
 /* Calls the handlers of an event in the order registered. One may register, remove or stop. */
@@ -3625,17 +3674,14 @@ static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
     rtmi_report(client, &error, (rtm_event){ .result = result });
 }
 
-/* Counts a skipped message, and reports it unless one was reported within the last second: a server
-   can send a hundred thousand of them in that time. */
-static void rtmi_notify(rtm_client *client, rtmi_session *session, rtmi_notice kind) {
-    session->notice = kind;
-    session->notices++;
-    if (client->now >= session->notice_at) rtmi_report_notices(client, session);
-}
-
 /* ------------------------------------------------------------------------------------------------
  * >>send  frames and messages to Slack
  * --------------------------------------------------------------------------------------------- */
+
+static rtm_result rtmi_not_connected(rtm_client *client) {
+    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
+                     "no session is open: send after the `open` event");
+}
 
 /* Appends a frame to what is to be sent. A control frame may go beyond the limit. */
 static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, int opcode,
@@ -3643,7 +3689,7 @@ static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, in
     rtmi_conn *conn = &session->exchange.conn;
     unsigned char mask[4];
     size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
-    if (session->ws.close_sent) return RTM_OK;
+    if (session->ws.close_sent) return rtmi_not_connected(client);
     if (conn->out.size - conn->out_at + size > limit)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "64 KiB wait for the socket: send later");
     if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
@@ -3674,6 +3720,37 @@ static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code)
     rtmi_send_frame(client, session, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
+/* Queues a PONG for a PING. While there is no room for it, only the last PING counts, as RFC 6455
+   section 5.5.3 allows: a flood of them must not cost memory. */
+static void rtmi_queue_pong(rtm_client *client, rtmi_session *session) {
+    const rtmi_error before = client->error;
+    session->pong_due = session->pongs + session->pong_size + 6 > RTMI_OUT_CONTROL ||
+                        rtmi_queue_frame(client, session, RTMI_WS_PONG, session->pong,
+                                         session->pong_size) != RTM_OK;
+    if (!session->pong_due) session->pongs += (unsigned)session->pong_size + 6;
+    client->error = before; /* not a failure of anything that was asked for */
+}
+
+/* Sends the PONGs and acknowledgements for what was received. They leave before any callback that
+   is called because of later bytes. */
+static void rtmi_send_answers(rtm_client *client, rtmi_session *session) {
+    const rtmi_conn *conn = &session->exchange.conn;
+    if (conn->out_at < conn->out.size) rtmi_flush(session);
+    session->pongs = 0;
+    if (!session->pong_due) return;
+    rtmi_queue_pong(client, session);
+    rtmi_flush(session);
+}
+
+/* Counts a skipped message, and reports it unless one was reported within the last second: a server
+   can send a hundred thousand of them in that time. */
+static void rtmi_notify(rtm_client *client, rtmi_session *session, rtmi_notice kind) {
+    rtmi_send_answers(client, session);
+    session->notice = kind;
+    session->notices++;
+    if (client->now >= session->notice_at) rtmi_report_notices(client, session);
+}
+
 static rtm_result rtmi_unanswered_add(rtm_client *client, rtmi_session *session, int id) {
     if (session->unanswered_count == RTMI_UNANSWERED)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages await an answer: send later",
@@ -3699,11 +3776,6 @@ static bool rtmi_unanswered_remove(rtmi_session *session, int id) {
 
 static int rtmi_next_id(const rtm_client *client) {
     return client->last_id < INT_MAX ? client->last_id + 1 : 1;
-}
-
-static rtm_result rtmi_not_connected(rtm_client *client) {
-    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
-                     "no session is open: send after the `open` event");
 }
 
 static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
@@ -3777,6 +3849,8 @@ static bool rtmi_reply_was_refused(rtm_client *client, rtmi_session *session, rt
     if (id <= 0 || id > INT_MAX) return false;
     event->id = (int)id;
     bool awaited = rtmi_unanswered_remove(session, event->id);
+    for (int i = 0; i < 2 && !awaited; i++) /* of a message that was sent on the other connection */
+        if (client->session[i]) awaited = rtmi_unanswered_remove(client->session[i], event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
     rtm_json_string(message, text, sizeof text);
@@ -3786,12 +3860,6 @@ static bool rtmi_reply_was_refused(rtm_client *client, rtmi_session *session, rt
                               rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
     rtmi_report(client, &error, *event);
     return true;
-}
-
-static bool rtmi_is_one_of(const char *word, const char *const *list) {
-    for (; *list; list++)
-        if (**list == *word && !strcmp(*list, word)) return true;
-    return false;
 }
 
 /* The type of an event that was not checked; Slack sends it first. */
@@ -3813,17 +3881,30 @@ static bool rtmi_take_type(rtm_client *client, rtm_json type) {
            !rtmi_is_one_of(client->type, own);
 }
 
-/* A hash (FNV-1a) that is never 0. Its lowest bit is free. */
-static uint64_t rtmi_hash(const char *text, size_t size) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+/* Continues a hash (FNV-1a) with a text. */
+static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return (hash | 2) & ~UINT64_C(1);
+    return hash;
 }
 
-static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash) {
+/* The hash of an event. In client->seen its lowest bits, which are free, say more about it. */
+enum { RTMI_SEEN_FIRST = 1, RTMI_SEEN_SECOND = 2, RTMI_SEEN_WAITS = 4, RTMI_SEEN_BITS = 7 };
+static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
+    uint64_t hash = rtmi_hash(UINT64_C(0xcbf29ce484222325), id.text, id.size);
+    hash = rtmi_hash(hash, type.text, type.size) & ~(uint64_t)RTMI_SEEN_BITS;
+    return hash ? hash : RTMI_SEEN_BITS + 1;
+}
+
+/* The bit for a connection: of two, one has an even number. */
+static uint64_t rtmi_seen_bit(const rtmi_session *session) {
+    return session->number & 1 ? RTMI_SEEN_FIRST : RTMI_SEEN_SECOND;
+}
+
+/* The entry of a hash with these bits, among those that are not ignored; NULL if there is none. */
+static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash, uint64_t ignored) {
     for (int i = 0; i < RTMI_SEEN; i++)
-        if (client->seen[i] == hash) return &client->seen[i];
+        if ((client->seen[i] & ~ignored) == hash) return &client->seen[i];
     return NULL;
 }
 
@@ -3831,22 +3912,39 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
     client->seen[client->seen_count++ % RTMI_SEEN] = hash;
 }
 
-/* RTM: whether the other session has brought this event already. While one takes over from the
-   other, Slack sends each event to both. */
-static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, const char *text,
-                               size_t size) {
+/* RTM: notes an event, and returns whether the other session has brought it already. While one takes
+   over from the other, Slack sends each event to both. Only what has a time stamp is compared: a
+   second `presence_change` is news, not a copy. */
+static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_json event) {
     const rtmi_session *second = client->session[1];
-    if (!second || (second->fate != RTMI_RETIRED && second->state != RTM_STATE_UPGRADING &&
-                    second->state != RTM_STATE_OPEN)) return false;
-    uint64_t hash = rtmi_hash(text, size), parity = session->number & 1;
-    uint64_t *other = rtmi_find_seen(client, hash | (parity ^ 1));
-    if (other) *other = 0; /* each copy stands for one */
-    else rtmi_add_seen(client, hash | parity);
-    return other != NULL;
+    bool overlap = second && (second->fate == RTMI_RETIRED || second->state == RTM_STATE_UPGRADING ||
+                              second->state == RTM_STATE_OPEN);
+    if (!client->seen || (!overlap && client->now >= client->overlap_end)) return false;
+    if (!rtm_json_get(event, "event_ts").size && !rtm_json_get(event, "ts").size) return false;
+    uint64_t hash = rtmi_event_hash(event, rtmi_json_none), bit = rtmi_seen_bit(session);
+    uint64_t other = bit ^ (RTMI_SEEN_FIRST | RTMI_SEEN_SECOND);
+    uint64_t *copy = rtmi_find_seen(client, hash | other, 0);
+    if (copy) *copy = 0; /* each copy is dropped once */
+    else rtmi_add_seen(client, hash | bit);
+    return copy != NULL;
 }
 
 static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
     if (fate > session->fate) session->fate = fate;
+}
+
+/* Records why a session or attempt ends or is to end, with the message in its connection's error.
+   The first cause wins: what follows it is its consequence. */
+static void rtmi_blame(rtmi_session *session, rtm_result cause) {
+    if (session->blamed) return;
+    session->blamed = true;
+    session->cause = cause;
+    session->error = session->exchange.conn.error;
+}
+
+static void rtmi_note_hello(const rtm_client *client, rtmi_session *session) {
+    if (!session->said_hello) session->hello_at = client->now;
+    session->said_hello = true;
 }
 
 /* Slack will end the session. Another takes over, unless its end is to be final. */
@@ -3887,8 +3985,8 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
     if (reply && rtmi_reply_was_refused(client, session, &event, typed)) return;
     if (end && !strcmp(client->type, "goodbye")) rtmi_expect_end(client, session);
     else if (end) rtmi_doom(session, RTMI_DROPPED);
-    if (hello) session->said_hello = true;
-    if (!reply && !hello && !end && rtmi_note_copy(client, session, text, size)) return;
+    if (hello) rtmi_note_hello(client, session);
+    if (!reply && !hello && !end && rtmi_note_copy(client, session, data)) return;
     rtmi_dispatch_text(client, session, &event);
 }
 
@@ -3896,10 +3994,10 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
  * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
  * --------------------------------------------------------------------------------------------- */
 
-/* Before each text in the inbox: where in it are the parts of its envelope. */
+/* Before each text in the inbox: where in it the parts of its envelope are. */
 typedef struct rtmi_inbox_entry {
     size_t size, id, id_size, type, type_size, data, data_size;
-    bool accepts;
+    bool accepts, late, enveloped;
 } rtmi_inbox_entry;
 
 /* Takes a text apart that was not checked. */
@@ -3911,27 +4009,28 @@ static rtmi_envelope rtmi_open_envelope(rtm_json root) {
     rtmi_json_pick(root, outer, of, 4);
     rtmi_envelope envelope = { .type = of[1] };
     if (!rtmi_json_is(of[0], '"')) return envelope;
-    envelope.id = envelope.event_id = of[0];
-    envelope.accepts = rtm_json_bool(of[3], false);
+    envelope.id = of[0];
+    envelope.accepts = envelope.late = rtm_json_bool(of[3], false);
     envelope.data = of[2];
     if (!rtm_json_equals(of[1], "events_api")) return envelope; /* else its event is what counts */
     rtmi_json_pick(of[2], inner, in, 2);
     if (rtmi_json_is(in[0], '{')) envelope.data = in[0];
-    if (in[1].size) envelope.event_id = in[1];
+    if (rtmi_json_is(in[1], '"')) envelope.event_id = in[1];
     if (envelope.data.size) envelope.type = rtmi_event_type(envelope.data);
+    if (rtm_json_equals(envelope.type, "function_executed")) envelope.late = true;
     return envelope;
 }
 
-/* Acknowledges an envelope, with an answer or without. */
+/* Acknowledges an envelope on one connection, with a payload or without. */
 static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rtm_json id,
-                                   rtm_json answer) {
+                                   rtm_json payload) {
     rtmi_buf *out = &client->compose;
     if (!rtmi_json_is(id, '"')) return RTM_OK;
     rtmi_buf_clear(out);
     rtmi_buf_text(out, "{\"envelope_id\":");
     rtmi_buf_add(out, id.text, id.size);
-    if (answer.size) rtmi_buf_text(out, ",\"payload\":");
-    rtmi_buf_add(out, answer.text, answer.size);
+    if (payload.size) rtmi_buf_text(out, ",\"payload\":");
+    rtmi_buf_add(out, payload.text, payload.size);
     rtmi_buf_text(out, "}");
     if (out->failed) return rtmi_out_of_memory(&client->error);
     if (out->size > RTMI_ACKNOWLEDGEMENT)
@@ -3940,76 +4039,123 @@ static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rt
     return rtmi_queue_frame(client, session, RTMI_WS_TEXT, out->data, out->size);
 }
 
-/* Acknowledges the envelope whose callbacks run, if that has not been done. */
-static void rtmi_acknowledge_pending(rtm_client *client) {
-    rtmi_session *session = client->pending.session;
-    if (!session || !client->pending.unacknowledged) return;
-    client->pending.unacknowledged = false;
-    rtmi_acknowledge(client, session, client->pending.id, rtmi_json_none);
-    rtmi_flush(session);
+static bool rtmi_can_acknowledge(const rtmi_session *session) {
+    return session && session->state == RTM_STATE_OPEN && !session->ws.close_sent;
 }
 
-/* Whether so much waits for the socket that no more may be read: each text that is read adds an
-   acknowledgement. A connection that cannot send any more is read to its end. */
+/* Acknowledges a delivered envelope on the connection that brought it, and on another that has
+   brought it again meanwhile. RTM_E_NOT_CONNECTED: neither is open any more. */
+static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
+                                            rtm_json payload) {
+    uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(delivery->id, rtmi_json_none),
+                                    RTMI_SEEN_BITS);
+    rtm_result result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "the connection that "
+                                  "brought the event has ended");
+    for (int i = 0; i < 2; i++) {
+        rtmi_session *session = client->session[i];
+        if (!rtmi_can_acknowledge(session)) continue;
+        if (session->number != delivery->number && !(seen && *seen & rtmi_seen_bit(session)))
+            continue;
+        result = rtmi_acknowledge(client, session, delivery->id, payload);
+        if (result != RTM_OK) return result;
+        rtmi_flush(session);
+    }
+    if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
+    delivery->unacknowledged = false;
+    return result;
+}
+
+/* Acknowledges the envelope whose callbacks are being called, if that has not been done. */
+static void rtmi_acknowledge_pending(rtm_client *client) {
+    const rtmi_error before = client->error;
+    if (client->pending.unacknowledged)
+        rtmi_acknowledge_delivery(client, &client->pending, rtmi_json_none);
+    client->error = before; /* if its connection has ended, Slack sends it again */
+}
+
+/* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an acknowledgement.
+   A connection that cannot send any more is read to its end. */
 static bool rtmi_pause_if_congested(rtmi_conn *conn) {
     if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
     conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
     return conn->paused;
 }
 
-/* Whether an envelope came before, or its event in another; if not, it is noted, by the id of the
-   event where it has one. */
-static bool rtmi_note_event(rtm_client *client, rtm_json id) {
-    uint64_t hash = rtmi_hash(id.text, id.size);
-    bool repeated = rtmi_find_seen(client, hash) != NULL;
-    if (!repeated) rtmi_add_seen(client, hash);
-    return repeated;
+/* Notes an envelope, and returns whether it, or another with its event, was received before. Then it
+   is acknowledged again, unless the first waits for its reply: the reply is sent for both. */
+static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
+                               const rtmi_envelope *envelope, bool waits) {
+    uint64_t own = rtmi_event_hash(envelope->id, rtmi_json_none);
+    uint64_t hash = envelope->event_id.size ? rtmi_event_hash(envelope->event_id, envelope->type)
+                                            : own;
+    uint64_t *first = rtmi_find_seen(client, hash, RTMI_SEEN_BITS), *waiting = first;
+    bool repeated = first != NULL;
+    if (hash != own && (waits || repeated)) waiting = rtmi_find_seen(client, own, RTMI_SEEN_BITS);
+    if (repeated && waiting && *waiting & RTMI_SEEN_WAITS)
+        *waiting |= rtmi_seen_bit(session);
+    else if (repeated || !waits)
+        rtmi_acknowledge(client, session, envelope->id, rtmi_json_none);
+    if (repeated) return true;
+    rtmi_add_seen(client, hash | (waits && hash == own ? RTMI_SEEN_WAITS : 0));
+    if (waits && hash != own) rtmi_add_seen(client, own | RTMI_SEEN_WAITS);
+    return false;
 }
 
-/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. */
-static bool rtmi_inbox_reserve(rtmi_session *session, size_t size) {
+/* Whether the inbox takes no more: 4 times max_message_size, divided for 32-bit machines. */
+static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *session) {
+    size_t waiting = session->inbox.size - session->inbox_at;
+    return waiting / RTMI_INBOX >= client->settings.max_message_size;
+}
+
+/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. It grows
+   no further than it must once it has room for all that it may hold. */
+static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
+    size_t most = client->settings.max_message_size;
+    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most : (size_t)-1;
     if (session->inbox_at > inbox->size / 2) {
         inbox->size -= session->inbox_at;
         memmove(inbox->data, inbox->data + session->inbox_at, inbox->size);
         session->inbox_at = 0;
     }
-    if (rtmi_buf_reserve(inbox, sizeof(rtmi_inbox_entry) + size)) return true;
+    if (rtmi_buf_grow(inbox, sizeof(rtmi_inbox_entry) + size, most)) return true;
     inbox->failed = false;
     return false;
 }
 
-/* `disconnect`: Slack tells why it will end the session, or wants it ended. */
+/* `disconnect`: Slack says why it will end the session, or wants it ended. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtm_json reason = rtm_json_get(root, "reason");
+    rtmi_error *error = &session->exchange.conn.error;
     char text[64];
     rtm_json_string(reason, text, sizeof text);
     rtmi_tame(text);
     rtmi_log(client, "disconnect: %s", text);
     if (rtm_json_equals(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
-        session->cause = rtmi_fail(&session->error, RTM_E_SLACK, "Socket Mode is switched off "
-                                   "for this app: switch it on at api.slack.com/apps");
+        rtmi_fail(error, RTM_E_SLACK, "Socket Mode is switched off for this app: switch it on at "
+                  "api.slack.com/apps");
     } else if (rtm_json_equals(reason, "too_many_websockets")) {
         session->said_hello = false; /* so that it counts as a failure, however long it lasted */
-        session->opened_at = client->now;
-        session->cause = rtmi_fail(&session->error, RTM_E_SLACK, "Slack allows this app no more "
-                                   "connections: it has ten already");
+        rtmi_fail(error, RTM_E_SLACK, "Slack allows this app no more connections: it has ten "
+                  "already");
     } else {
         rtmi_expect_end(client, session);
+        return;
     }
-    if (session->cause != RTM_OK) rtmi_doom(session, RTMI_DROPPED);
+    rtmi_blame(session, RTM_E_SLACK);
+    rtmi_doom(session, RTMI_DROPPED);
 }
 
 static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
     long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0);
-    session->said_hello = true;
+    rtmi_note_hello(client, session);
     if (connections > 1 + (client->session[1] != NULL))
         rtmi_log(client, "this app has %lld connections: each event goes to one of them",
                  connections);
 }
 
-/* Acknowledges what could not be understood, or Slack would send it for ever. */
+/* Acknowledges an envelope that cannot be read, or Slack would send it for ever. */
 static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, const char *text,
                                     size_t size) {
     rtm_json id = rtmi_json_member((rtm_json){ text, size, NULL }, "envelope_id", 11);
@@ -4021,32 +4167,31 @@ static void rtmi_fold(const char *text, rtm_json part, size_t *at, size_t *size)
     *size = part.size;
 }
 
-/* Socket Mode: one text message. It is acknowledged before any callback runs, even those of what
-   came earlier: Slack waits 3 s. One that takes an answer is acknowledged behind its callbacks. */
+/* Socket Mode: one text message. It is acknowledged before any callback is called, even those of
+   earlier messages: Slack waits 3 s. One that accepts a reply is acknowledged after its callbacks.
+   If no handler can receive it, it is dropped: none is called before it that could register one. */
 static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
                                      size_t size) {
     rtm_json root = { text, size, NULL };
-    if (rtmi_is_stopped(client)) return; /* another connection will get it */
+    if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* it is sent again elsewhere */
     rtmi_envelope envelope = rtmi_open_envelope(root);
     const char *type = rtmi_take_type(client, envelope.type) ? client->type : "Unknown";
-    bool heard = rtmi_has_handler(client, type, strlen(type));
-    if (heard && !rtmi_inbox_reserve(session, size)) {
-        rtmi_notify(client, session, RTMI_NOTICE_MEMORY); /* and will come again */
+    bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
+    if (kept && !rtmi_inbox_reserve(client, session, size)) {
+        rtmi_notify(client, session, RTMI_NOTICE_MEMORY); /* not acknowledged: it comes again */
         return;
     }
     if (envelope.id.size) {
-        bool repeated = rtmi_note_event(client, envelope.event_id);
-        if (repeated || !heard || !envelope.accepts)
-            rtmi_acknowledge(client, session, envelope.id, rtmi_json_none);
-        if (repeated) return;
+        if (rtmi_note_envelope(client, session, &envelope, kept && envelope.late)) return;
     } else if (!strcmp(type, "hello") || !strcmp(type, "disconnect")) {
         if (!rtmi_open_text(client, session, text, size, NULL, &root)) return;
         if (*type == 'h') rtmi_on_socket_mode_hello(client, session, root);
         else rtmi_on_disconnect(client, session, root);
         if (*type == 'd') return;
     }
-    if (!heard) return;
-    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts };
+    if (!kept) return;
+    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts, .late = envelope.late,
+                               .enveloped = envelope.id.size != 0 };
     rtmi_fold(text, envelope.id, &entry.id, &entry.id_size);
     rtmi_fold(text, envelope.type, &entry.type, &entry.type_size);
     rtmi_fold(text, envelope.data, &entry.data, &entry.data_size);
@@ -4055,53 +4200,52 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
-/* Checks and delivers a text of the inbox. */
+/* Calls the handlers of a text of the inbox, and then acknowledges it if that is still to be done. */
 static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
-    rtmi_envelope *envelope = &client->pending;
-    rtm_json root;
-    if (!rtmi_open_text(client, session, text, entry->size,
-                        entry->data_size ? text + entry->data : NULL, &root)) {
-        if (entry->accepts) rtmi_acknowledge_unread(client, session, text, entry->size);
-        return;
-    }
-    *envelope = (rtmi_envelope){
-        .whole = entry->id_size ? root : rtmi_json_none,
-        .id = { text + entry->id, entry->id_size, document },
-        .type = { text + entry->type, entry->type_size, document },
-        .data = entry->data_size
-                    ? (rtm_json){ text + entry->data, entry->data_size, document } : root,
-        .accepts = entry->accepts, .unacknowledged = entry->accepts,
-        .session = session->state == RTM_STATE_OPEN ? session : NULL
+    rtm_json root, type = { text + entry->type, entry->type_size, NULL };
+    rtm_event event = { .type = rtmi_take_type(client, type) ? client->type : "Unknown",
+                        .reason = "", .detail = "" };
+    client->pending = (rtmi_delivery){
+        .serial = client->pending.serial < INT_MAX ? client->pending.serial + 1 : 1,
+        .number = session->number, .id = { text + entry->id, entry->id_size, document },
+        .accepts = entry->accepts, .unacknowledged = entry->late
     };
-    rtm_event event = { .type = rtmi_take_type(client, envelope->type) ? client->type : "Unknown",
-                        .data = envelope->data, .envelope = envelope->whole, .reason = "",
-                        .detail = "" };
-    rtmi_dispatch_text(client, session, &event);
+    if (rtmi_has_handler(client, event.type, strlen(event.type)) &&
+        rtmi_open_text(client, session, text, entry->size,
+                       entry->data_size ? text + entry->data : NULL, &root)) {
+        event.data = root;
+        if (entry->data_size)
+            event.data = (rtm_json){ text + entry->data, entry->data_size, document };
+        if (entry->enveloped) event.envelope = root;
+        event.delivery = client->pending.serial;
+        rtmi_dispatch_text(client, session, &event);
+    }
     rtmi_acknowledge_pending(client);
-    envelope->whole = rtmi_json_none;
+    client->pending.id = rtmi_json_none; /* rtm_reply is too late from now on */
 }
 
-static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *session) {
-    return session->inbox.size - session->inbox_at >= RTMI_INBOX * client->settings.max_message_size;
-}
-
-/* Delivers what waits in the inbox: all, or what RTMI_SLICE_MS are enough for. After rtm_stop it is
-   only counted. */
-static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session, bool all) {
-    long long until = client->now + RTMI_SLICE_MS;
+/* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in this
+   rtm_poll, so that more can be read and acknowledged, nor while the socket is congested. After
+   rtm_stop the rest is only counted. */
+static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     unsigned lost = 0;
     while (session->inbox_at < session->inbox.size) {
         rtmi_inbox_entry entry;
         const char *at = session->inbox.data + session->inbox_at;
-        if (!all && client->now >= until) return;
+        bool stopped = rtmi_is_stopped(client);
+        client->now = RTM_NOW_MS();
+        if (!client->slicing) client->slice_end = client->now + RTMI_SLICE_MS;
+        client->slicing = true;
+        if (!stopped && (client->now >= client->slice_end ||
+                         rtmi_pause_if_congested(&session->exchange.conn))) return;
         memcpy(&entry, at, sizeof entry);
         session->inbox_at += sizeof entry + entry.size;
-        if (rtmi_is_stopped(client)) lost++;
+        if (stopped) lost++;
         else rtmi_deliver(client, session, &entry, at + sizeof entry);
-        client->now = RTM_NOW_MS();
     }
+    client->now = RTM_NOW_MS();
     rtmi_buf_clear(&session->inbox);
     session->inbox_at = 0;
     if (!lost) return;
@@ -4122,7 +4266,7 @@ static void rtmi_on_close(rtmi_session *session) {
     memcpy(session->close_reason, session->ws.control + 2, size);
     session->close_reason[size] = '\0';
     rtmi_tame(session->close_reason);
-    rtmi_fail(&session->error, RTM_E_CLOSED,
+    rtmi_fail(&session->exchange.conn.error, RTM_E_CLOSED,
               "Slack closed the session (WebSocket close code %d)", session->close_code);
 }
 
@@ -4249,54 +4393,48 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
  * >>states  the states of a session: entered, run, ended; reconnect rules
  * --------------------------------------------------------------------------------------------- */
 
-/* How long until the next attempt, in ms. A session that lasted is followed by another at once, and
-   so is the first that said hello and did not last: it costs no event, and is no storm. */
-static int rtmi_backoff(rtm_client *client, const rtmi_session *session, bool lasted) {
-    uint32_t random = 0;
-    int wait = 0, asked = session->retry_after;
-    if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
+/* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that is
+   longer. A session that lasted is followed by another at once, and so is the first that received
+   "hello" and did not last: no event is lost, and one retry is no storm. */
+static int rtmi_backoff(rtm_client *client, const rtmi_session *session) {
+    bool lasted = session->said_hello && client->now - session->hello_at >= RTMI_LASTED_MS;
     bool at_once = lasted || (session->said_hello && !client->had_short_session);
+    int cap = session->said_hello ? RTMI_SHORT_BACKOFF_S : RTMI_BACKOFF_S;
+    int wait = 0, asked = session->retry_after;
+    uint32_t random = 0;
+    if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
-    if (asked >= 0) {
-        wait = asked;
-    } else if (!at_once) {
-        int cap = session->said_hello ? RTMI_SHORT_BACKOFF_S : RTMI_BACKOFF_S;
-        wait = 1 << (client->failures - 1);
-        if (wait > cap) wait = cap;
-    }
+    if (!at_once) wait = 1 << (client->failures - 1);
+    if (wait > cap) wait = cap;
+    if (wait < asked) wait = asked;
     if (RTM_RANDOM(&random, sizeof random)) random = 0;
-    return wait * 1000 + (int)(random % 1000); /* so that a thousand devices come one by one */
+    /* Jitter, so that a thousand devices do not reconnect at once. */
+    return wait * 1000 + (int)(random % (wait ? 1000 : 100));
 }
 
-/* The session or attempt is over, and session->error says why: what comes next? */
+/* Ends a session or attempt, for a cause whose message is in its connection's error, and returns the
+   state that is next. */
 static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm_result cause) {
     bool stopped = rtmi_is_stopped(client);
+    rtmi_blame(session, cause);
     if (stopped) { /* however it ends, it was asked for */
-        cause = RTM_OK;
+        session->cause = RTM_OK;
         rtmi_fail(&session->error, RTM_E_STOPPED, "the client was stopped");
     }
-    session->cause = cause;
     bool final = stopped || session->fate == RTMI_RETIRED || client->settings.no_auto_reconnect ||
-                 cause == RTM_E_AUTH;
+                 session->cause == RTM_E_AUTH;
     return final ? RTM_STATE_FINISHED : RTM_STATE_BACKOFF;
 }
 
-/* The same where the exchange or its connection failed, and has the sentence. */
-static rtm_state rtmi_end_with_exchange(rtm_client *client, rtmi_session *session, rtm_result cause) {
-    session->error = session->exchange.conn.error;
-    return rtmi_end_session(client, session, cause);
-}
-
-/* A session or an attempt has ended: tells everything about it, in this order. The end of a retired
-   session is not told, nor a `close` of one that never took over. */
+/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired session
+   but messages without an acknowledgement, and no `close` for one that never took over. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
-    bool first = session == client->session[0];
+    bool first = session == client->session[0], retired = session->fate == RTMI_RETIRED;
     if (session->notices) rtmi_report_notices(client, session);
     rtm_result cause = session->cause;
     if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
-    bool retired = session->fate == RTMI_RETIRED;
     if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
         rtmi_report(client, &session->error,
                     (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
@@ -4308,72 +4446,102 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
         rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
     }
     session->unanswered_count = 0;
-    if (!was_open || !first) return;
+    if (!was_open || !first || !client->open_reported) return;
+    client->open_reported = false;
+    client->error = session->error; /* so that rtm_error_detail is about this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
                         .reason = session->close_reason, .detail = "",
-                        .retry_ms = session->retry_ms };
+                        .retry_ms = rtmi_is_stopped(client) ? -1 : session->retry_ms };
     rtmi_dispatch(client, &event);
 }
 
-/* Entering a state ---------------------------------------------------------------------------- */
-
-static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
-    rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
-    session->opened_at = client->now;
-    session->retry_after = -1;
-    session->cause = RTM_OK;
-    session->fate = RTMI_STAYS;
-    session->said_hello = session->pong_due = false;
-    session->close_code = RTMI_CLOSE_ABNORMAL;
-    session->close_reason[0] = '\0';
-    session->notices = 0;
-    session->notice_at = client->now;
-    rtmi_ws_start(&session->ws, client->settings.max_message_size);
-    if (session == client->session[0]) rtmi_dispatch(client, &event);
-    if (session->exchange.document.failed) rtmi_notify(client, session, RTMI_NOTICE_TOKENS);
-    rtmi_document_free(&session->exchange.document);
-    rtmi_buf_free(&session->exchange.body);
-    session->exchange.conn.received = true;
-}
-
-/* The second session takes the place of the first, which goes on without being heard of. */
+/* The second session becomes the first. The first stays open, and acknowledges what it receives,
+   until Slack closes it. */
 static void rtmi_take_over(rtm_client *client) {
     rtmi_session *old = client->session[0];
     rtmi_log(client, "another session takes over");
     client->session[0] = client->session[1];
     client->session[1] = old;
     old->fate = RTMI_RETIRED;
-    old->deadline = client->now + RTMI_CLOSING_MS;
+    old->drain_at = old->deadline = client->overlap_end = client->now + RTMI_DRAIN_MS;
 }
 
-/* BACKOFF or FINISHED: the old connection is closed first. Where another session was to take over,
-   it does so now: without a word if it is open already, else as the next attempt. */
-static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
+/* Reports the end of a session once all that it brought has been delivered. If another was to take
+   over, it does so now: without a report if it is open already, else as the next attempt. */
+static void rtmi_conclude(rtm_client *client, rtmi_session *session) {
     const rtmi_session *second = client->session[1];
-    bool was_open = from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING;
-    bool lasted = was_open && client->now - session->opened_at >= RTMI_LASTED_MS;
-    bool replaced = session == client->session[0] && session->state == RTM_STATE_BACKOFF &&
-                    second && second->fate != RTMI_RETIRED;
-    if (was_open) rtmi_deliver_inbox(client, session, true);
-    rtmi_conn_shutdown(&session->exchange.conn);
-    rtmi_buf_free(&session->exchange.body);
+    bool first = session == client->session[0], was_open = session->was_open;
+    bool waits = session->state == RTM_STATE_BACKOFF;
+    bool replaced = first && waits && second && second->fate != RTMI_RETIRED;
+    long long next = session->deadline;
+    if (session->inbox.size) return;
+    session->unreported = session->was_open = false;
     if (session->fate != RTMI_RETIRED) session->fate = RTMI_STAYS;
-    session->retry_ms = -1;
     if (replaced) {
-        bool waits = second->state == RTM_STATE_IDLE || second->state == RTM_STATE_BACKOFF;
-        session->retry_ms = waits && second->deadline > client->now
-                            ? (int)(second->deadline - client->now) : 0;
+        bool begun = second->state != RTM_STATE_IDLE && second->state != RTM_STATE_BACKOFF;
+        next = begun ? client->now : second->deadline;
         if (second->state == RTM_STATE_OPEN) rtmi_take_over(client);
-    } else if (session->state == RTM_STATE_BACKOFF) {
-        session->retry_ms = rtmi_backoff(client, session, lasted);
-        session->deadline = client->now + session->retry_ms;
-        rtmi_log(client, "next attempt in %d ms", session->retry_ms);
     }
-    if (session == client->session[0]) client->ends++;
+    session->retry_ms = !waits ? -1 : next > client->now ? (int)(next - client->now) : 0;
+    if (first) client->ends++;
     rtmi_report_end(client, session, was_open);
     if (session->fate == RTMI_RETIRED) return;
     client->error = session->error; /* rtm_error_detail explains what rtm_poll returns */
     if (replaced) rtmi_take_over(client);
+}
+
+/* Entering a state ---------------------------------------------------------------------------- */
+
+static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
+    rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
+    const rtmi_session *other = client->session[session == client->session[0]];
+    session->number = ++client->connections;
+    if (other && ((other->number ^ session->number) & 1) == 0)
+        session->number = ++client->connections;
+    session->hello_by = client->now + client->settings.timeout_ms;
+    session->retry_after = -1;
+    session->cause = RTM_OK;
+    session->fate = RTMI_STAYS;
+    session->blamed = session->said_hello = session->pong_due = false;
+    session->pings = session->pongs = session->notices = 0;
+    session->active_at = session->deadline = session->notice_at = client->now;
+    session->ping_gap = 0;
+    session->close_code = RTMI_CLOSE_ABNORMAL;
+    session->close_reason[0] = '\0';
+    rtmi_ws_start(&session->ws, client->settings.max_message_size);
+    if (session == client->session[0] && !rtmi_is_stopped(client)) {
+        client->open_reported = true;
+        rtmi_dispatch(client, &event);
+    }
+    if (session->exchange.document.failed) rtmi_notify(client, session, RTMI_NOTICE_TOKENS);
+    rtmi_document_free(&session->exchange.document);
+    rtmi_buf_free(&session->exchange.body);
+    session->exchange.conn.received = true;
+}
+
+/* BACKOFF or FINISHED: the connection is closed at once, after the last acknowledgements. The wait
+   for the next attempt runs from now, whenever the end can be reported. */
+static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
+    rtmi_session *second = client->session[1];
+    bool replaced = session == client->session[0] && second && second->fate != RTMI_RETIRED;
+    if (from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING) {
+        session->was_open = true;
+        rtmi_send_answers(client, session);
+    }
+    session->unreported = true;
+    rtmi_conn_shutdown(&session->exchange.conn);
+    rtmi_buf_free(&session->exchange.head);
+    rtmi_buf_free(&session->exchange.body);
+    if (session->state == RTM_STATE_BACKOFF && replaced) {
+        long long asked = client->now + 1000LL * session->retry_after;
+        if (second->deadline < asked) second->deadline = asked; /* the longest wait counts */
+    } else if (session->state == RTM_STATE_BACKOFF && session->fate != RTMI_RETIRED) {
+        int wait = rtmi_backoff(client, session);
+        session->deadline = client->now + wait;
+        rtmi_log(client, "next attempt in %d ms", wait);
+    }
+    rtmi_deliver_inbox(client, session);
+    rtmi_conclude(client, session);
 }
 
 /* The one place that writes the state. */
@@ -4408,13 +4576,19 @@ static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
                                    .token = client->mode->socket_mode ? settings->app_token : NULL,
                                    .timeout_ms = settings->timeout_ms };
     session->retry_after = -1;
-    session->said_hello = false;
+    session->said_hello = session->blamed = false;
     rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
-/* IDLE and BACKOFF. */
-static rtm_state rtmi_state_backoff(rtm_client *client, rtmi_session *session) {
-    if (client->now < session->deadline || session->fate == RTMI_RETIRED) return session->state;
+/* IDLE, BACKOFF and FINISHED: first the end is to be reported, after the events before it. */
+static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
+    if (session->unreported) {
+        rtmi_deliver_inbox(client, session);
+        rtmi_conclude(client, session);
+        return session->state;
+    }
+    if (client->now < session->deadline || session->fate == RTMI_RETIRED ||
+        session->state == RTM_STATE_FINISHED) return session->state;
     rtmi_begin_connecting(client, session);
     return RTM_STATE_CONNECTING;
 }
@@ -4430,18 +4604,18 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     const char *path;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
     if (length > RTMI_HEAD)
-        return rtmi_fail(&session->error, RTM_E_SLACK, "the url in Slack's answer is too long");
+        return rtmi_fail(&session->exchange.conn.error, RTM_E_SLACK, "the url in Slack's answer is too long");
     rtmi_buf_clear(&client->compose);
-    if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(&session->error);
+    if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(&session->exchange.conn.error);
     char *url = client->compose.data;
     rtm_json_string(value, url, length + 1);
     if (strlen(url) != length || !rtmi_parse_url(url, &peer, &path, &path_length))
-        return rtmi_fail(&session->error, RTM_E_SLACK, length
+        return rtmi_fail(&session->exchange.conn.error, RTM_E_SLACK, length
                          ? "the url in Slack's answer is not a URL" : "no url in Slack's answer");
     if (settings->api.tls && !peer.tls)
-        return rtmi_fail(&session->error, RTM_E_WEBSOCKET,
+        return rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET,
                          "a ws:// URL from an https API: not followed, it must be wss://");
-    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&session->error);
+    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&session->exchange.conn.error);
     rtmi_base64(&key, nonce, sizeof nonce);
     session->key[24] = '\0';
     rtmi_buf_free(out);
@@ -4469,7 +4643,7 @@ static rtm_state rtmi_state_connecting(rtm_client *client, rtmi_session *session
     /* In the call that opens a session there is nothing to mend by asking again. */
     if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
         result = RTM_E_AUTH;
-    if (result != RTM_OK) return rtmi_end_with_exchange(client, session, result);
+    if (result != RTM_OK) return rtmi_end_session(client, session, result);
     session->greeting = response.data;
     result = rtmi_begin_upgrade(client, session);
     return result == RTM_OK ? RTM_STATE_UPGRADING : rtmi_end_session(client, session, result);
@@ -4479,26 +4653,30 @@ static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session)
     const rtmi_http *http = &session->exchange.conn.http;
     rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
     if (result == RTM_E_AGAIN) return RTM_STATE_UPGRADING;
-    if (result != RTM_OK) return rtmi_end_with_exchange(client, session, result);
+    if (result != RTM_OK) return rtmi_end_session(client, session, result);
     const char *fault = rtmi_ws_check_upgrade(http, session->key);
     if (http->status == 101 && !fault) return RTM_STATE_OPEN;
     session->retry_after = http->retry_after;
     if (http->status == 101)
-        result = rtmi_fail(&session->error, RTM_E_WEBSOCKET,
+        result = rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET,
                            "bad answer to the WebSocket handshake: %s", fault);
     else
-        result = rtmi_fail(&session->error,
+        result = rtmi_fail(&session->exchange.conn.error,
                            http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
                            "the WebSocket was refused with HTTP status %d", http->status);
     return rtmi_end_session(client, session, result);
 }
 
-/* Answers the last PING of those that came one after the other, which is enough (RFC 6455 section
-   5.5.3): a flood of them would cost a system call each. */
-static void rtmi_send_pong(rtm_client *client, rtmi_session *session) {
-    if (!session->pong_due) return;
-    session->pong_due = false;
-    rtmi_send_frame(client, session, RTMI_WS_PONG, session->pong, session->pong_size);
+/* A PING of Slack's: PINGs that come by themselves tell a living connection from a zombie. */
+static void rtmi_on_ping(rtm_client *client, rtmi_session *session) {
+    const rtmi_ws *ws = &session->ws;
+    long long gap = client->now - session->ping_at;
+    if (session->pings && gap > session->ping_gap) session->ping_gap = gap;
+    if (session->pings < 2) session->pings++;
+    session->ping_at = session->active_at = client->now;
+    session->pong_size = ws->size;
+    memcpy(session->pong, ws->control, ws->size);
+    rtmi_queue_pong(client, session);
 }
 
 /* What the parser found. Another state than the present one ends the session. */
@@ -4507,55 +4685,58 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     if (what == RTMI_WS_BAD) {
         session->close_code = ws->code;
         rtmi_send_close(client, session, ws->code);
-        rtmi_fail(&session->error, RTM_E_WEBSOCKET, "Slack broke the WebSocket protocol: %s",
-                  ws->error);
-        return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
+        return rtmi_end_session(client, session, rtmi_fail(
+            &session->exchange.conn.error, RTM_E_WEBSOCKET,
+            "Slack broke the WebSocket protocol: %s", ws->error));
     }
     if (what == RTMI_WS_SKIPPED) {
         if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
             rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
         rtmi_notify(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_NOTICE_TOO_BIG
-                                                                     : RTMI_NOTICE_MEMORY);
+                                                               : RTMI_NOTICE_MEMORY);
         return session->state;
     }
     switch (ws->opcode) {
     case RTMI_WS_TEXT:
-        rtmi_send_pong(client, session);
+        if (!client->mode->socket_mode) rtmi_send_answers(client, session);
         if (ws->size > RTMI_KEPT) session->large_at = client->now;
+        session->active_at = client->now;
         client->mode->on_text(client, session, ws->data, ws->size);
         break;
-    case RTMI_WS_PING:
-        session->pong_due = true;
-        session->pong_size = ws->size;
-        memcpy(session->pong, ws->control, ws->size);
-        break;
+    case RTMI_WS_PING: rtmi_on_ping(client, session); break;
     case RTMI_WS_BINARY: rtmi_notify(client, session, RTMI_NOTICE_BINARY); break;
     case RTMI_WS_CLOSE:
-        rtmi_send_pong(client, session);
+        rtmi_send_answers(client, session);
         rtmi_on_close(session);
         rtmi_send_close(client, session, session->close_code);
         return rtmi_end_session(client, session, RTM_OK);
-    default: break; /* PONG: that bytes came is all it says */
+    default: break; /* PONG: that bytes were received is all it says */
     }
     return session->state;
 }
 
-/* Reads the frames that are here, as far as this step's budget goes. Parses where the bytes lie,
-   and gives them back to the connection afterwards. */
+/* Whether frames are to be read: after rtm_stop only for Slack's CLOSE, and none before the session
+   is dropped. */
+static bool rtmi_is_reading(const rtm_client *client, const rtmi_session *session) {
+    return session->state == RTM_STATE_CLOSING ||
+           (session->fate != RTMI_DROPPED && !rtmi_is_stopped(client));
+}
+
+/* Reads the frames that are here, as far as this step's budget allows. Parses them in place, and
+   returns the bytes to the connection afterwards. */
 static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     rtm_state here = session->state, next = here;
-    bool closing = here == RTM_STATE_CLOSING;
     size_t size, used;
     const char *data;
-    while (next == here && (closing || !rtmi_is_stopped(client))) {
+    while (next == here && rtmi_is_reading(client, session)) {
         if (client->mode->socket_mode &&
             (rtmi_pause_if_congested(conn) || rtmi_inbox_is_full(client, session))) return here;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
-        if (result != RTM_OK) return rtmi_end_with_exchange(client, session, result);
+        if (result != RTM_OK) return rtmi_end_session(client, session, result);
         size_t at = 0;
-        while (at < size && next == here && (closing || !rtmi_is_stopped(client))) {
+        while (at < size && next == here && rtmi_is_reading(client, session)) {
             rtmi_ws_what what = rtmi_ws_parse(&session->ws, data + at, size - at, &used);
             at += used;
             if (what != RTMI_WS_MORE) next = rtmi_on_frame(client, session, what);
@@ -4574,57 +4755,86 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     session->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
 }
 
+/* Whether the connection is dead, and why: NULL if it is not. `asked` is when the socket was asked
+   for the bytes that were read; nothing is judged by a later clock. Sends PINGs. */
+static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
+    rtmi_conn *conn = &session->exchange.conn;
+    long long interval = client->settings.ping_interval_ms;
+    long long rest = interval / 2 > RTMI_REST_MS ? interval / 2 : RTMI_REST_MS;
+    long long quiet = 3 * session->ping_gap > RTMI_ZOMBIE_MS ? 3 * session->ping_gap
+                                                             : RTMI_ZOMBIE_MS;
+    bool zombies = client->mode->socket_mode && session->pings == 2 &&
+                   client->settings.keep_alive;
+    if (conn->received) {
+        conn->received = false;
+        session->pings_sent = 0;
+        session->silent_at = client->now + interval;
+    }
+    session->deadline = session->silent_at;
+    if (zombies && session->active_at + quiet < session->deadline)
+        session->deadline = session->active_at + quiet;
+    if (!session->said_hello && session->hello_by < session->deadline)
+        session->deadline = session->hello_by;
+    if (conn->paused || !conn->budget || asked < session->deadline) return NULL;
+    if (!session->said_hello && asked >= session->hello_by)
+        return "no \"hello\" from Slack within timeout_ms of the WebSocket upgrade";
+    if (zombies && asked >= session->active_at + quiet)
+        return "neither a message nor a PING from Slack for too long, though it answers ours";
+    if (session->pings_sent == 2) return "no sign of life from Slack, nor answer to a PING";
+    session->pings_sent++;
+    session->silent_at = session->deadline = client->now + rest / 2;
+    rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
+    return NULL;
+}
+
+/* Closes a session that was dropped, by rtm_reconnect or by Slack. */
+static rtm_state rtmi_close_dropped(rtm_client *client, rtmi_session *session) {
+    session->close_code = RTMI_CLOSE_NORMAL;
+    rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
+    rtmi_fail(&session->exchange.conn.error, RTM_E_CLOSED,
+              "the session was dropped, to begin another");
+    return rtmi_end_session(client, session, RTM_OK);
+}
+
+/* Before a deadline ends anything, the socket is asked once more: a callback may have taken long. */
 static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
+    long long asked = client->now;
+    if (asked >= session->deadline) conn->readable = true;
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
-    rtmi_send_pong(client, session);
-    if (client->mode->socket_mode) {
-        rtmi_conn_flush(conn); /* acknowledgements, before callbacks run */
-        /* While more has come than one step may read, reading goes first. */
-        if (conn->budget || rtmi_inbox_is_full(client, session))
-            rtmi_deliver_inbox(client, session, false);
-        if (session->fate == RTMI_DROPPED) rtmi_deliver_inbox(client, session, true);
-    }
+    rtmi_send_answers(client, session);
+    /* While more has arrived than one step may read, reading goes first. */
+    if (conn->budget || session->fate == RTMI_DROPPED || rtmi_inbox_is_full(client, session))
+        rtmi_deliver_inbox(client, session);
     if (rtmi_is_stopped(client)) return next;
-    if (session->fate == RTMI_DROPPED) {
-        rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
-        session->close_code = RTMI_CLOSE_NORMAL;
-        if (session->cause == RTM_OK)
-            rtmi_fail(&session->error, RTM_E_CLOSED, "the session was dropped, to begin another");
-        return rtmi_end_session(client, session, session->cause);
-    }
-    if (conn->received) {
-        conn->received = session->pinged = false;
-        session->silent_at = client->now + client->settings.ping_interval_ms;
-    }
-    if (client->now >= session->silent_at) {
-        if (session->pinged) {
-            rtmi_fail(&session->error, RTM_E_TIMEOUT,
-                      "no sign of life from Slack, nor answer to a PING");
-            return rtmi_end_session(client, session, RTM_E_TIMEOUT);
-        }
-        session->pinged = true;
-        session->silent_at = client->now + (client->settings.ping_interval_ms + 1) / 2;
-        rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
-    }
+    if (session->fate == RTMI_DROPPED)
+        return session->inbox.size ? next : rtmi_close_dropped(client, session);
+    if (session->fate == RTMI_RETIRED && asked >= session->drain_at) return RTM_STATE_CLOSING;
+    const char *fault = rtmi_keep_alive(client, session, asked);
+    if (fault)
+        return rtmi_end_session(client, session,
+                                rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s", fault));
     rtmi_shrink_buffers(client, session);
-    session->deadline = session->silent_at;
+    if (session->fate == RTMI_RETIRED && session->drain_at < session->deadline)
+        session->deadline = session->drain_at;
     if (!session->notices) return RTM_STATE_OPEN;
     if (client->now >= session->notice_at) rtmi_report_notices(client, session);
     else if (session->notice_at < session->deadline) session->deadline = session->notice_at;
     return RTM_STATE_OPEN;
 }
 
-/* Our CLOSE is out: wait for the answer, for the end of the connection, or for a second. What comes
-   before it counts: it may answer a message of ours. */
+/* Our CLOSE is out: wait for Slack's, for the end of the connection, or for a second. A message that
+   arrives before it counts: it may acknowledge one of ours. */
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
+    long long asked = client->now;
+    if (asked >= session->deadline) session->exchange.conn.readable = true;
     rtmi_conn_flush(&session->exchange.conn);
     rtm_state next = rtmi_read_frames(client, session);
-    rtmi_deliver_inbox(client, session, false);
-    if (next != RTM_STATE_CLOSING || client->now < session->deadline) return next;
-    return rtmi_end_session(client, session, RTM_OK);
+    if (next != RTM_STATE_CLOSING) return next;
+    rtmi_deliver_inbox(client, session);
+    return asked < session->deadline ? next : rtmi_end_session(client, session, RTM_OK);
 }
 
 static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
@@ -4635,13 +4845,11 @@ static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
             return rtmi_end_session(client, session, RTM_OK);
     }
     switch (state) {
-    case RTM_STATE_IDLE:
-    case RTM_STATE_BACKOFF: return rtmi_state_backoff(client, session);
     case RTM_STATE_CONNECTING: return rtmi_state_connecting(client, session);
     case RTM_STATE_UPGRADING: return rtmi_state_upgrading(client, session);
     case RTM_STATE_OPEN: return rtmi_state_open(client, session);
     case RTM_STATE_CLOSING: return rtmi_state_closing(client, session);
-    default: return RTM_STATE_FINISHED;
+    default: return rtmi_state_waiting(client, session);
     }
 }
 
@@ -4656,20 +4864,25 @@ static void rtmi_step(rtm_client *client, rtmi_session *session) {
     }
 }
 
-/* When the session must be stepped at the latest; 0 = now. */
+/* When the session must be stepped at the latest. */
 static long long rtmi_session_due(const rtm_client *client, const rtmi_session *session) {
     const rtmi_conn *conn = &session->exchange.conn;
     bool stopped = rtmi_is_stopped(client);
-    if (session->inbox.size) return 0;
     switch (session->state) {
     case RTM_STATE_CONNECTING:
-    case RTM_STATE_UPGRADING: return stopped ? 0 : rtmi_conn_due(conn, conn->deadline);
+    case RTM_STATE_UPGRADING: return stopped ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
     case RTM_STATE_OPEN:
-        return stopped || session->fate == RTMI_DROPPED ? 0 : rtmi_conn_due(conn, session->deadline);
-    case RTM_STATE_CLOSING: return rtmi_conn_due(conn, session->deadline);
-    case RTM_STATE_IDLE:
-    case RTM_STATE_BACKOFF: return stopped ? 0 : session->deadline;
-    default: return session->fate == RTMI_RETIRED ? session->deadline : LLONG_MAX;
+        if (stopped) return RTMI_NOW;
+        if (conn->paused) return session->fate == RTMI_RETIRED ? session->drain_at : LLONG_MAX;
+        if (session->inbox.size || session->fate == RTMI_DROPPED) return RTMI_NOW;
+        return rtmi_conn_due(conn, session->deadline);
+    case RTM_STATE_CLOSING:
+        return session->inbox.size && !conn->paused ? RTMI_NOW
+                                                    : rtmi_conn_due(conn, session->deadline);
+    case RTM_STATE_FINISHED: return session->unreported ? RTMI_NOW : LLONG_MAX;
+    default:
+        if (stopped || session->unreported) return RTMI_NOW;
+        return session->fate == RTMI_RETIRED ? LLONG_MAX : session->deadline;
     }
 }
 
@@ -4681,6 +4894,7 @@ static rtmi_session *rtmi_session_new(rtm_client *client) {
     rtmi_session *session = rtmi_alloc(sizeof *session);
     if (!session) return NULL;
     rtmi_exchange_init(&session->exchange, &client->network, &client->error);
+    session->deadline = RTM_NOW_MS();
     return session;
 }
 
@@ -4694,11 +4908,10 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
     rtmi_free(session, sizeof *session);
 }
 
-/* Slack will end the first session: begins another beside it. The wait before its attempt is the
-   one that would come behind the end. */
+/* Slack will end the first session: begins another alongside it. The wait before its attempt is the
+   one that would follow the end. */
 static void rtmi_begin_handover(rtm_client *client) {
     rtmi_session *first = client->session[0], *second = rtmi_session_new(client);
-    bool lasted = client->now - first->opened_at >= RTMI_LASTED_MS;
     first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
     if (!second || !client->seen) { /* the end will come, and the next attempt after it */
@@ -4708,44 +4921,53 @@ static void rtmi_begin_handover(rtm_client *client) {
         rtmi_report(client, &error, (rtm_event){ .result = result, .retry_ms = -1 });
         return;
     }
-    second->number = first->number + 1;
-    second->deadline = client->now + rtmi_backoff(client, first, lasted);
+    second->deadline = client->now + rtmi_backoff(client, first);
     client->session[1] = second;
     rtmi_log(client, "the session will be ended: another is to take over");
 }
 
+/* Frees the second session when it has ended and been reported: it was retired, or its attempt to
+   take over was refused permanently. */
 static void rtmi_end_handover(rtm_client *client) {
-    rtmi_session_free(client, client->session[1]);
+    rtmi_session *second = client->session[1];
+    bool retired = second->fate == RTMI_RETIRED;
+    bool ended = second->state == RTM_STATE_FINISHED ||
+                 (retired && second->state == RTM_STATE_BACKOFF);
+    if (!ended || second->unreported) return;
+    if (!retired) rtmi_doom(client->session[0], RTMI_LAST);
+    rtmi_session_free(client, second);
     client->session[1] = NULL;
-    if (client->mode->socket_mode) return;
-    rtmi_free(client->seen, 0);
-    client->seen = NULL;
+}
+
+/* Slack will end a session that has just taken over: the one before it is closed at once. */
+static void rtmi_cut_drain(rtm_client *client) {
+    rtmi_session *second = client->session[1];
+    if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
+    rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);
+    rtmi_enter(client, second, rtmi_end_session(client, second, RTM_OK));
 }
 
 static void rtmi_step_sessions(rtm_client *client) {
     rtmi_session *first = client->session[0], *second = client->session[1];
-    rtmi_step(client, first); /* they may change places */
-    if (second) rtmi_step(client, second);
-    second = client->session[1];
-    if (second && second->state == RTM_STATE_OPEN && second->said_hello &&
-        !rtmi_is_stopped(client)) {
-        rtmi_take_over(client);
-        second = client->session[1];
-        rtmi_enter(client, second, RTM_STATE_CLOSING);
-    }
     bool retired = second && second->fate == RTMI_RETIRED;
-    bool ended = second && (second->state == RTM_STATE_FINISHED ||
-                            (retired && second->state == RTM_STATE_BACKOFF));
-    if (ended && !retired) rtmi_doom(client->session[0], RTMI_LAST);
-    /* A retired one stays for its second: what it brought may yet come from the other. */
-    if (ended && (!retired || client->now >= second->deadline || rtmi_is_stopped(client)))
-        rtmi_end_handover(client);
+    if (retired) rtmi_step(client, second); /* its events are the older ones */
+    rtmi_step(client, first);
+    if (second && !retired) rtmi_step(client, second); /* they may have changed places */
+    second = client->session[1];
+    if (second && second->fate != RTMI_RETIRED && second->state == RTM_STATE_OPEN &&
+        second->said_hello && !rtmi_is_stopped(client)) rtmi_take_over(client);
     first = client->session[0];
-    if (first->fate == RTMI_LEAVING && first->state == RTM_STATE_OPEN && !client->session[1] &&
-        !rtmi_is_stopped(client)) rtmi_begin_handover(client);
+    bool leaving = first->fate == RTMI_LEAVING && first->state == RTM_STATE_OPEN &&
+                   !rtmi_is_stopped(client);
+    if (leaving && client->session[1]) rtmi_cut_drain(client);
+    if (client->session[1]) rtmi_end_handover(client);
+    if (leaving && !client->session[1]) rtmi_begin_handover(client);
+    if (client->session[1] || client->mode->socket_mode || client->now < client->overlap_end) return;
+    rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
+    client->seen = NULL;
 }
 
-/* When the sessions must be stepped at the latest; 0 = now. */
+/* When the sessions must be stepped at the latest. */
 static long long rtmi_sessions_due(const rtm_client *client) {
     long long due = LLONG_MAX;
     for (int i = 0; i < 2; i++) {
@@ -4987,7 +5209,9 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
         : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size: it is more than 1 GiB" : NULL;
     if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
     client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
-    client->settings.ping_interval_ms = config->ping_interval_ms ? config->ping_interval_ms : 30000;
+    client->settings.keep_alive = config->ping_interval_ms >= 0;
+    client->settings.ping_interval_ms = config->ping_interval_ms     ? config->ping_interval_ms
+                                        : client->mode->socket_mode ? 10000 : 30000;
     if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
     client->settings.max_message_size = config->max_message_size ? config->max_message_size : 1048576;
     client->settings.max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
@@ -5050,7 +5274,8 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
 
 /* Whether rtm_poll has nothing more to do. */
 static bool rtmi_is_finished(const rtm_client *client) {
-    return client->session[0]->state == RTM_STATE_FINISHED && !client->session[1] &&
+    const rtmi_session *session = client->session[0];
+    return session->state == RTM_STATE_FINISHED && !session->unreported && !client->session[1] &&
            !client->queue.size;
 }
 
@@ -5242,16 +5467,16 @@ static void rtmi_queue_step(rtm_client *client) {
     }
 }
 
-/* When the queue must be stepped at the latest; 0 = now. */
+/* When the queue must be stepped at the latest. */
 static long long rtmi_queue_due(const rtm_client *client) {
     const rtmi_queue *queue = &client->queue;
     const rtmi_conn *conn = queue->exchange ? &queue->exchange->conn : NULL;
     long long due = conn ? conn->used_at + RTMI_KEEP_ALIVE_MS : LLONG_MAX;
-    if (queue->ended.first) return 0;
-    if (queue->size && !queue->stopped && rtmi_is_stopped(client)) return 0;
+    if (queue->ended.first) return RTMI_NOW;
+    if (queue->size && !queue->stopped && rtmi_is_stopped(client)) return RTMI_NOW;
     if (queue->current)
-        return queue->current->result != RTM_OK ? 0 : rtmi_conn_due(conn, conn->deadline);
-    if (queue->waiting.first || (conn && conn->phase != RTMI_CONN_READY)) return 0;
+        return queue->current->result != RTM_OK ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
+    if (queue->waiting.first || (conn && conn->phase != RTMI_CONN_READY)) return RTMI_NOW;
     if (queue->size && queue->holds && queue->holds->until < due) due = queue->holds->until;
     return due;
 }
@@ -5499,7 +5724,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     if (timeout_ms < 0) timeout_ms = -1;
     if (due >= 0 && (timeout_ms < 0 || due < timeout_ms)) timeout_ms = due;
     rtmi_wait(client, conns, count, rtmi_is_finished(client) ? 0 : timeout_ms);
-    client->woken = false;
+    client->woken = client->slicing = false;
     rtmi_step_sessions(client);
     rtmi_queue_step(client);
     count = rtmi_stepped_conns(client, conns);
@@ -5715,26 +5940,19 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     if (!event->envelope.size)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "this event came in no envelope of "
                          "Socket Mode, and takes no answer");
-    if (event->envelope.text != client->pending.whole.text)
+    rtmi_delivery *pending = &client->pending;
+    if (event->delivery != pending->serial || !pending->id.size)
         return rtmi_fail(&client->error, RTM_E_BUSY, "the event was acknowledged when its callback "
                          "returned");
-    if (!client->pending.accepts)
+    if (!pending->accepts)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "Slack takes no answer to this event: "
                          "post one by rtm_send_message");
     if (!rtmi_document_open(&document, json, strlen(json), &answer) ||
         !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(answer, '{'))
         return rtmi_fail(&client->error, RTM_E_JSON, "an answer must be a JSON object");
-    if (!client->pending.unacknowledged)
+    if (!pending->unacknowledged)
         return rtmi_fail(&client->error, RTM_E_BUSY, "the event is acknowledged already");
-    if (!client->pending.session)
-        return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "the connection that brought the "
-                         "event has ended");
-    rtmi_session *session = client->pending.session;
-    rtm_result result = rtmi_acknowledge(client, session, client->pending.id, answer);
-    if (result != RTM_OK) return result;
-    client->pending.unacknowledged = false;
-    rtmi_flush(session);
-    return RTM_OK;
+    return rtmi_acknowledge_delivery(client, pending, answer);
 }
 
 int rtm_submit(rtm_client *client, const rtm_request *request) {
@@ -5780,11 +5998,19 @@ static void rtmi_conn_postpone(rtmi_conn *conn, long long ms) {
     conn->step_deadline += ms;
 }
 
+static void rtmi_session_postpone(rtmi_session *session, long long ms) {
+    rtmi_conn_postpone(&session->exchange.conn, ms);
+    session->silent_at += ms;
+    session->hello_by += ms;
+    session->active_at += ms;
+    if (session->state == RTM_STATE_OPEN || session->state == RTM_STATE_CLOSING)
+        session->deadline += ms;
+}
+
 /* Carries out a request over the connection of blocking calls. */
 static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
                                rtm_response *response) {
     rtmi_exchange *web = client->web;
-    rtmi_conn *conns[3];
     long long began = RTM_NOW_MS();
     web->conn.budget = RTMI_BUDGET;
     client->performing = true;
@@ -5799,8 +6025,10 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
     client->woken = false;
-    int count = rtmi_stepped_conns(client, conns);
-    for (int i = 0; i < count; i++) rtmi_conn_postpone(conns[i], RTM_NOW_MS() - began);
+    long long took = RTM_NOW_MS() - began;
+    for (int i = 0; i < 2; i++)
+        if (client->session[i]) rtmi_session_postpone(client->session[i], took);
+    if (client->queue.exchange) rtmi_conn_postpone(&client->queue.exchange->conn, took);
     return result;
 }
 
