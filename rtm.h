@@ -1256,7 +1256,7 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = rtmi_json_space(p + 1, end);
             if (p == end || *p != closer[depth - 1]) continue;
             p++; /* it is empty */
-            depth--;
+            if (depth-- == noted) noted = 0;
         } else {
             p = rtmi_json_scalar_end(p, end);
         }
