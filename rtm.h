@@ -1164,8 +1164,7 @@ static bool rtmi_json_is(rtm_json json, char first) {
 }
 
 static const char *rtmi_json_space(const char *p, const char *end) {
-    while (p < end && (unsigned char)*p <= ' ' &&
-           (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
     return p;
 }
 
@@ -1177,9 +1176,9 @@ static bool rtmi_json_is_escape(char c) {
     }
 }
 
-/* To the next quote, backslash or control character in a string, or the end of the text: a word at
-   a time, which takes a third of the time of a loop over bytes. The lowest bit set in `found` is
-   right; higher ones may be false (a borrow of the subtraction). */
+/* The next quote, backslash or control character in a string; NULL if there is none. It is found a
+   word at a time, which takes a third of the time of a loop over bytes. The lowest bit set in
+   `found` is right; higher ones may be false (a borrow of the subtraction). */
 static const char *rtmi_json_plain_end(const char *p, const char *end) {
     for (; end - p >= 8; p += 8) {
         uint64_t word = rtmi_load(p);
@@ -1190,20 +1189,18 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
         if (found) return p + rtmi_lowest(found);
     }
     while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) p++;
-    return p;
+    return p < end ? p : NULL;
 }
 
 /* From behind the opening quote to behind the closing one; NULL when the string is not valid. */
 static const char *rtmi_json_string_end(const char *p, const char *end) {
-    for (;;) {
-        p = rtmi_json_plain_end(p, end);
-        if (p == end) return NULL;
-        if (*p == '"') return p + 1;
+    while ((p = rtmi_json_plain_end(p, end)) != NULL && *p != '"') {
         if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
         if (*p++ != 'u') continue;
         for (int i = 0; i < 4; i++, p++)
             if (p == end || rtmi_hex(*p) < 0) return NULL;
     }
+    return p ? p + 1 : NULL;
 }
 
 /* Behind one digit or more; NULL when there is none, or no text. */
@@ -1261,8 +1258,7 @@ static bool rtmi_document_check(rtmi_document *document) {
     char closer[RTMI_DEPTH];
     size_t depth = 0, values = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
     bool in_object = false; /* so that a name comes before the value */
-    for (;;) {
-        p = rtmi_json_space(p, end);
+    for (;;) { /* white space before p is skipped */
         if (in_object) {
             const char *quote = p;
             p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
@@ -1287,7 +1283,7 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = rtmi_json_space(p + 1, end);
             if (p == end || *p != closer[depth - 1]) continue;
             p++; /* it is empty */
-            depth--;
+            if (depth-- == noted) noted = 0;
         } else {
             p = rtmi_json_scalar_end(p, end);
         }
@@ -1301,7 +1297,7 @@ static bool rtmi_document_check(rtmi_document *document) {
             if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
-        p++;
+        p = rtmi_json_space(p + 1, end);
         in_object = closer[depth - 1] == '}';
     }
     document->values = values;

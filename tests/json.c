@@ -520,6 +520,30 @@ static void names_are_not_confused_with_what_looks_like_them(void **state) {
         assert_raw(rtm_json_get(open_text(row[i].json), row[i].path), row[i].found);
 }
 
+/* The members of an inner object are noted, as those of a Socket Mode event: all of them, and no
+   members of another object. */
+static void the_members_of_an_inner_object_are_noted(void **state) {
+    static const struct { const char *json, *found; unsigned members; } row[] = {
+        { "{\"a\":1,\"event\":{\"a\":2,\"b\":3},\"x\":{\"a\":4}}", "2", 2 },
+        { "{\"event\":{\"b\":{\"a\":2}},\"x\":{\"a\":4}}", NULL, 1 },
+        { "{\"event\":{},\"x\":{\"a\":4}}", NULL, 0 },
+        { "{\"event\":{ } ,\"x\":{\"a\":4}}", NULL, 0 },
+        { "[{\"event\":{}},{\"a\":4}]", NULL, 0 },
+        { "{\"event\":[],\"x\":{\"a\":4}}", NULL, 0 },
+        { "{\"event\":[{\"a\":2}],\"x\":{\"a\":4}}", NULL, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(row); i++) {
+        const char *json = row[i].json, *event = strstr(json, "event") + strlen("event\":");
+        rtm_json root;
+        assert_true(rtmi_document_open_at(&document, json, strlen(json), event, &root));
+        assert_int_equal(document.members, row[i].members);
+        rtm_json value = { event, (size_t)(rtmi_json_skip(event, root.text + root.size) - event),
+                           &document };
+        assert_raw(rtm_json_get(value, "a"), row[i].found);
+    }
+}
+
 static void strings_are_decoded_to_utf8(void **state) {
     static const struct { const char *json; text is; } row[] = {
         { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", T("\"\\/\b\f\n\r\t") },
@@ -1014,6 +1038,7 @@ int main(void) {
         cmocka_unit_test(every_accessor_takes_every_value),
         cmocka_unit_test(paths_lead_to_members_and_elements),
         cmocka_unit_test(names_are_not_confused_with_what_looks_like_them),
+        cmocka_unit_test(the_members_of_an_inner_object_are_noted),
         cmocka_unit_test(strings_are_decoded_to_utf8),
         cmocka_unit_test(every_escaped_character_is_decoded),
         cmocka_unit_test(equals_compares_the_whole_decoded_text),

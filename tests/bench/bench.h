@@ -111,7 +111,7 @@ static inline void bench_delay(bench *b, const char *text, long long now) {
 
 /* A message's channel, user and text, decoded, of these lengths. False when it was the last one. */
 static inline bool bench_message(bench *b, const char *channel, size_t channel_length,
-                                 const char *user_data, size_t user_length, const char *text,
+                                 const char *user, size_t user_length, const char *text,
                                  size_t text_length) {
     if (text_length == 3 && !memcmp(text, "END", 3)) {
         if (!b->ended) b->cpu = bench_cpu_us() - b->start_cpu;
@@ -123,7 +123,7 @@ static inline bool bench_message(bench *b, const char *channel, size_t channel_l
     if (b->latency) bench_delay(b, text, bench_clock());
     if (!b->check) return true;
     uint64_t hash = bench_fnv(14695981039346656037u, channel, channel_length);
-    hash = bench_fnv(hash, user_data, user_length);
+    hash = bench_fnv(hash, user, user_length);
     b->checksum = b->checksum * 1099511628211u + bench_fnv(hash, text, text_length);
     return true;
 }

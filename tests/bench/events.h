@@ -108,67 +108,67 @@ static inline uint64_t event_fnv(uint64_t hash, const char *bytes, size_t length
     return (hash ^ 0xff) * 1099511628211u;
 }
 
-static inline void event_note(event *e, const char *channel, const char *user_data, const char *bytes,
+static inline void event_note(event *e, const char *channel, const char *user, const char *bytes,
                               size_t length) {
     e->message = true;
     e->hash = event_fnv(14695981039346656037u, channel, strlen(channel));
-    e->hash = event_fnv(e->hash, user_data, strlen(user_data));
+    e->hash = event_fnv(e->hash, user, strlen(user));
     e->hash = event_fnv(e->hash, bytes, length);
-    e->length = (long long)(strlen(channel) + strlen(user_data) + length);
-    e->units = (long long)(strlen(channel) + strlen(user_data));
+    e->length = (long long)(strlen(channel) + strlen(user) + length);
+    e->units = (long long)(strlen(channel) + strlen(user));
     for (size_t i = 0; i < length; i++) /* a head byte each, and two units for four bytes */
         e->units += (bytes[i] & 0xc0) != 0x80 ? 1 + ((unsigned char)bytes[i] >= 0xf0) : 0;
 }
 
 static inline void put_message(pool *p, event *e, unsigned number, bool blocks) {
     text t;
-    char channel[16], user_data[16];
+    char channel[16], user[16];
     snprintf(channel, sizeof channel, "C%08X", 0x2147a000 + pool_random(p, 40));
-    snprintf(user_data, sizeof user_data, "U%08X", 0x3141b000 + pool_random(p, 300));
+    snprintf(user, sizeof user, "U%08X", 0x3141b000 + pool_random(p, 300));
     text_make(p, &t, blocks ? 20 + pool_random(p, 178) : 10 + pool_random(p, 200));
-    event_note(e, channel, user_data, t.bytes, t.size);
+    event_note(e, channel, user, t.bytes, t.size);
     bool plain = pool_random(p, 4) == 0, type_first = pool_random(p, 2) == 0;
     pool_put(p, type_first ? "{\"type\":\"message\",\"client_msg_id\":" : "{\"client_msg_id\":");
     pool_put(p, "\"%08x-63c1-4a55-b3a5-%012x\",", pool_random(p, 1u << 31), number);
     pool_put(p, type_first ? "\"text\":\"" : "\"suppress_notification\":false,"
                                              "\"type\":\"message\",\"text\":\"");
     put_text(p, &t, plain);
-    pool_put(p, "\",\"user\":\"%s\",\"team\":\"T024BE7LD\",", user_data);
+    pool_put(p, "\",\"user\":\"%s\",\"team\":\"T024BE7LD\",", user);
     if (blocks) {
         pool_put(p, "\"blocks\":[{\"type\":\"rich_text\",\"block_id\":\"%05x\",\"elements\":[{"
                     "\"type\":\"rich_text_section\",\"elements\":[{\"type\":\"text\",\"text\":\"",
                  pool_random(p, 1u << 20));
         put_text(p, &t, plain);
         pool_put(p, "\"},{\"type\":\"user\",\"user_id\":\"%s\"}]}]}],\"user_team\":\"T024BE7LD\","
-                    "\"source_team\":\"T024BE7LD\",", user_data);
+                    "\"source_team\":\"T024BE7LD\",", user);
     }
     pool_put(p, "\"channel\":\"%s\",\"event_ts\":\"17%08u.%06u\",\"ts\":\"17%08u.%06u\"}", channel,
              number, number % 1000000, number, number % 1000000);
 }
 
 static inline void put_small(pool *p, unsigned number) {
-    unsigned channel = 0x2147a000 + pool_random(p, 40), user_data = 0x3141b000 + pool_random(p, 300);
+    unsigned channel = 0x2147a000 + pool_random(p, 40), user = 0x3141b000 + pool_random(p, 300);
     switch (pool_random(p, 8)) {
     case 0: case 1: case 2:
         pool_put(p, "{\"type\":\"reaction_added\",\"user\":\"U%08X\","
                     "\"item\":{\"type\":\"message\",\"channel\":\"C%08X\","
                     "\"ts\":\"17%08u.000200\"},\"reaction\":\"thumbsup\","
                     "\"item_user\":\"U%08X\",\"event_ts\":\"17%08u.000300\","
-                    "\"ts\":\"17%08u.000300\"}", user_data, channel, number, user_data + 1, number, number);
+                    "\"ts\":\"17%08u.000300\"}", user, channel, number, user + 1, number, number);
         break;
     case 3: case 4:
         pool_put(p, "{\"type\":\"user_typing\",\"channel\":\"C%08X\",\"id\":1,\"user\":\"U%08X\"}",
-                 channel, user_data);
+                 channel, user);
         break;
     case 5: case 6:
         pool_put(p, "{\"type\":\"presence_change\",\"presence\":\"%s\",\"user\":\"U%08X\"}",
-                 number & 1 ? "away" : "active", user_data);
+                 number & 1 ? "away" : "active", user);
         break;
     default:
         pool_put(p, "{\"type\":\"channel_created\",\"channel\":{\"id\":\"C%08X\","
                     "\"is_channel\":true,"
                     "\"name\":\"project-%u\",\"created\":17%08u,\"creator\":\"U%08X\"},"
-                    "\"event_ts\":\"17%08u.000400\"}", channel, number, number, user_data, number);
+                    "\"event_ts\":\"17%08u.000400\"}", channel, number, number, user, number);
     }
 }
 

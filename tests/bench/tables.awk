@@ -1,5 +1,7 @@
-# tables.awk - results.txt to Markdown. Exits 1 when a client failed or missed an event or a text.
-# Variables: machine, a line about it; plot, a file for what gnuplot draws.
+# tables.awk - results.txt to Markdown. Exits 1 if a client failed or missed an event or a text, or
+# if a goal is missed: goals are counts, which are the same in every run.
+# Variables: machine, a line about it; plot, a file for what gnuplot draws; comparable, 1 if the
+# goals of instructions hold for this machine, compiler and flags.
 
 function median(list,    n, value, i, j, held) {
     n = split(list, value, " ")
@@ -28,7 +30,7 @@ function check(    name) {
             wrong(name ": " f["bytes"] " of " f["s_bytes"] " bytes")
         return
     }
-    if (f["who"] == "rtm.h-unheard") return
+    if (f["who"] == "rtm.h-none") return
     if (f["who"] != "rtm.h-message" && f["test"] !~ /^(listeners|strangers)/ &&
         f["events"] != f["s_sent"]) wrong(name ": " f["events"] " of " f["s_sent"] " events")
     if ("units" in f ? f["units"] != f["s_units"] : f["length"] != f["s_length"])
@@ -66,7 +68,7 @@ function per_event() { return f["cpu_us"] / f["s_sent"] }
 function add(key, value) { series[key] = series[key] " " value }
 
 BEGIN {
-    clients = split("limit rtm.h rtm.h-message rtm.h-unheard libwebsockets node slack-go", client,
+    clients = split("limit rtm.h rtm.h-message rtm.h-none libwebsockets node slack-go", client,
         " ")
 }
 
@@ -79,11 +81,13 @@ BEGIN {
     test = f["test"]; who = f["who"]
     if (test == "memory") { for (name in f) memory[name] = f[name]; next }
     if (test == "instructions") {
+        if (f["count"] + 0 <= 0) wrong("instructions of " who ": not counted")
         order[++orders] = who; count[who] = f["count"]; recorded[who] = f["recorded"]
         next
     }
     if (test == "handshake") {
-        if (f["failed"]) wrong("handshake " who ": failed")
+        if (f["failed"] || ("count" in f && f["count"] + 0 <= 0))
+            wrong("handshake " who ": failed, or not counted")
         shake["us " who] = f["us"]; shake["count " who] = f["count"]
         next
     }
@@ -128,7 +132,7 @@ function label(who) {
     if (who == "libcurl") return "libcurl, multi interface"
     if (who == "web-api") return "Node @slack/web-api"
     if (who == "rtm.h-message") return "rtm.h, listening for messages only"
-    if (who == "rtm.h-unheard") return "rtm.h, nobody listening"
+    if (who == "rtm.h-none") return "rtm.h, no handler"
     return who
 }
 
@@ -227,8 +231,8 @@ function instruction_table(    i, who) {
     print "\n| instructions per event | now | recorded | change |\n|---|--:|--:|--:|"
     for (i = 1; i <= orders; i++) {
         who = order[i]
-        printf "| %s | %d | %d | %+.1f %% |\n", who, count[who], recorded[who],
-            recorded[who] ? 100 * (count[who] / recorded[who] - 1) : 0
+        printf "| %s | %d | %s | %s |\n", who, count[who], show("%d", recorded[who]),
+            recorded[who] ? sprintf("%+.1f %%", 100 * (count[who] / recorded[who] - 1)) : "-"
     }
 }
 
@@ -253,8 +257,18 @@ function part_of_full(who,    full) {
 
 function goal(what, most, value, format) {
     if (value == "") return
+    if (!goals++) print "\n| goal of rtm.h | at most | measured | met |\n|---|--:|--:|---|"
     printf "| %s | %s | %s | %s |\n", what, sprintf(format, most), sprintf(format, value),
         value + 0 <= most ? "yes" : "**no**"
+    if (value + 0 > most) missed++
+}
+
+# `usual` is no goal: times depend on the machine and on what else it does. "" = not known.
+function timed(what, usual, value, format) {
+    if (value == "") return
+    if (!times++)
+        print "\n| times, for information only | usually at most | measured |\n|---|--:|--:|"
+    printf "| %s | %s | %s |\n", what, show(format, usual), sprintf(format, value)
 }
 
 function fastest(kind,    i, value, best) {
@@ -266,38 +280,50 @@ function fastest(kind,    i, value, best) {
     return best
 }
 
-function goal_table() {
-    if (!("cpu flood rtm.h" in series) && !("idle_heap" in memory) && !rounds_of_requests &&
-        !("quiet50" in slow)) return
-    print "\n| goal of rtm.h | at most | measured | met |\n|---|--:|--:|---|"
-    goal("flood, × limit", 4, median(series["times flood rtm.h"]), "%.2f")
-    goal("one event per record, × limit", 2.5, median(series["times single rtm.h"]), "%.2f")
-    goal("nobody listening, flood, × limit", 1.5, median(series["times flood rtm.h-unheard"]),
+function time_ratio_table() {
+    timed("flood, × limit", "", median(series["times flood rtm.h"]), "%.2f")
+    timed("one event per record, × limit", "", median(series["times single rtm.h"]), "%.2f")
+    timed("no handler, flood, × limit", "", median(series["times flood rtm.h-none"]), "%.2f")
+    timed("no handler, one per record, × limit", "", median(series["times single rtm.h-none"]),
         "%.2f")
-    goal("nobody listening, one per record, × limit", 1.5,
-        median(series["times single rtm.h-unheard"]), "%.2f")
-    goal("latency p50, × limit", 1.1, median(series["p50times rtm.h"]), "%.2f")
-    goal("round trip p50, µs (the best peer's)", fastest("rtt"), median(series["rtt rtm.h"]),
+    timed("latency p50, × limit", 1.1, median(series["p50times rtm.h"]), "%.2f")
+    timed("round trip p50, µs (the best peer's)", fastest("rtt"), median(series["rtt rtm.h"]),
         "%.1f")
-    goal("start to hello, ms (the best peer's)", fastest("hello"), median(series["hello rtm.h"]),
+    timed("start to hello, ms (the best peer's)", fastest("hello"), median(series["hello rtm.h"]),
         "%.1f")
-    goal("resumed handshake, % of a full one's instructions", 5, part_of_full("one-resumed"), "%.1f")
-    goal("request, × Node's", 1, times_requests("rtm_submit", "web-api"), "%.3f")
-    goal("request, × libcurl's", 1.3, times_requests("rtm_submit", "libcurl"), "%.2f")
+    timed("request, × Node's", 1, times_requests("rtm_submit", "web-api"), "%.3f")
+    timed("request, × libcurl's", 1.3, times_requests("rtm_submit", "libcurl"), "%.2f")
     if ("quiet50" in slow)
-        goal("event latency beside a slow request, × without", 1.1,
+        timed("event latency during a slow request, × without", 1.1,
             slow["slow50"] / slow["quiet50"], "%.2f")
+    if ("process_rss_kib" in memory)
+        timed("RSS of a process with " memory["clients"] " idle clients, KiB", 46080,
+            memory["process_rss_kib"], "%d")
+}
+
+function goal_table() {
+    if (comparable) {
+        goal("instructions, flood", 8200, count["flood"], "%d")
+        goal("instructions, one event per record", 10750, count["single"], "%d")
+        goal("instructions, no handler, flood", 2800, count["flood-none"], "%d")
+        goal("instructions, no handler, one per record", 5400, count["single-none"], "%d")
+        goal("instructions in rtm_poll, event of 700 bytes, RTM", 8300, count["poll-rtm"], "%d")
+        goal("instructions in rtm_poll, event of 700 bytes, Socket Mode", 26500,
+            count["poll-socket-mode"], "%d")
+    } else if (orders) {
+        print "\nThe goals of instructions per event are for gcc, `-O2 -g` and x86-64: not checked."
+    }
+    goal("resumed handshake, % of a full one's instructions", 5, part_of_full("one-resumed"),
+        "%.1f")
     if (!("idle_heap" in memory)) return
     goal("heap of a connected idle client, bytes", 40960, memory["idle_heap"], "%d")
     goal("heap while connecting, one root, bytes", 65536, memory["peak_one_root"], "%d")
-    goal("the same with " memory["anchors"] " anchors, less " memory["anchors_heap"] \
-        " that these take", 65536, memory["peak_bundle"] - memory["anchors_heap"], "%d")
+    goal("the same with " memory["anchors"] " anchors, without the " memory["anchors_heap"] \
+        " that these use", 65536, memory["peak_bundle"] - memory["anchors_heap"], "%d")
     goal("allocations in " memory["steady_events"] " events", 0, memory["steady_allocations"],
         "%d")
     goal("heap that 1,000 requests left more than one did, bytes", 0,
         memory["queue_after"] - memory["queue_kept"], "%d")
-    goal("RSS of a process with " memory["clients"] " idle clients, KiB", 46080,
-        memory["process_rss_kib"], "%d")
     if (memory["failed"] || memory["leaked"] + 0) wrong("memory: failed, or leaked")
 }
 
@@ -311,10 +337,16 @@ END {
     queue_table()
     handshake_table()
     instruction_table()
+    time_ratio_table()
     goal_table()
     for (i = 1; i <= clients; i++)
         if (client[i] !~ /^(limit|rtm.h-)/ && client[i] in seen && proved[client[i]] != 2)
             wrong(client[i] " has not proved that it sees everything")
     if (!failed) print "\nEvery client saw every event and every text."
-    exit failed
+    if (missed) print "\n**" missed " of " goals " goals missed.**"
+    else if (goals) print "\nAll " goals " goals are met."
+    print "\nThe exit status depends on these two facts only. Goals are counts (instructions," \
+        " heap, allocations),\nwhich are the same in every run. Times and their ratios are" \
+        " information."
+    exit failed || missed
 }

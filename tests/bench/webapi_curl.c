@@ -12,8 +12,8 @@ typedef struct answer {
     size_t size;
 } answer;
 
-static size_t take(char *data, size_t one, size_t size, void *user_data) {
-    answer *a = user_data;
+static size_t take(char *data, size_t one, size_t size, void *user) {
+    answer *a = user;
     (void)one;
     if (size >= sizeof a->text - a->size) return 0;
     memcpy(a->text + a->size, data, size);
