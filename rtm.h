@@ -3420,6 +3420,7 @@ typedef enum rtmi_fate {
     RTMI_STAYS,   /* until it ends */
     RTMI_LEAVING, /* Slack will end it: another is to take over */
     RTMI_LAST,    /* the same, but another was refused permanently: there will be none */
+    RTMI_DROPPING, /* to be dropped, after what is in the socket has been read */
     RTMI_DROPPED, /* nothing more is read; closed when what was read has been delivered */
     RTMI_RETIRED  /* another has taken over: read until Slack closes it; its end is not reported */
 } rtmi_fate;
@@ -3929,6 +3930,10 @@ static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
     if (fate > session->fate) session->fate = fate;
 }
 
+static bool rtmi_is_dropped(const rtmi_session *session) {
+    return session->fate == RTMI_DROPPING || session->fate == RTMI_DROPPED;
+}
+
 /* Records why a session or attempt ends or is to end, with the message in its connection's error.
    The first cause wins: what follows it is its consequence. */
 static void rtmi_blame(rtmi_session *session, rtm_result cause) {
@@ -3945,7 +3950,7 @@ static void rtmi_note_hello(const rtm_client *client, rtmi_session *session) {
 
 /* Slack will end the session. Another takes over, unless its end is to be final. */
 static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
-    rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPED : RTMI_LEAVING);
+    rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPING : RTMI_LEAVING);
 }
 
 /* Delivers an event that stands in client->document. */
@@ -3980,7 +3985,7 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
                         .detail = "" };
     if (reply && rtmi_reply_was_refused(client, session, &event, typed)) return;
     if (end && !strcmp(client->type, "goodbye")) rtmi_expect_end(client, session);
-    else if (end) rtmi_doom(session, RTMI_DROPPED);
+    else if (end) rtmi_doom(session, RTMI_DROPPING);
     if (hello) rtmi_note_hello(client, session);
     if (!reply && !hello && !end && rtmi_note_copy(client, session, data)) return;
     rtmi_dispatch_text(client, session, &event);
@@ -4800,6 +4805,7 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
+    if (session->fate == RTMI_DROPPING) session->fate = RTMI_DROPPED;
     rtmi_send_answers(client, session);
     /* While more has arrived than one step may read, reading goes first. */
     if (conn->budget || session->fate == RTMI_DROPPED || rtmi_inbox_is_full(client, session))
@@ -4870,7 +4876,7 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
     case RTM_STATE_OPEN:
         if (stopped) return RTMI_NOW;
         if (conn->paused) return session->fate == RTMI_RETIRED ? session->drain_at : LLONG_MAX;
-        if (session->inbox.size || session->fate == RTMI_DROPPED) return RTMI_NOW;
+        if (session->inbox.size || rtmi_is_dropped(session)) return RTMI_NOW;
         return rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_CLOSING:
         return session->inbox.size && !conn->paused ? RTMI_NOW
@@ -5752,7 +5758,7 @@ rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
     /* An end that was asked for is no failure. */
-    unsigned ended = client->ends + (client->session[0]->fate == RTMI_DROPPED);
+    unsigned ended = client->ends + rtmi_is_dropped(client->session[0]);
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
         if (result < 0) return (rtm_result)result;
@@ -5811,13 +5817,13 @@ rtm_result rtm_reconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtm_get_state(client) != RTM_STATE_OPEN || rtmi_is_stopped(client))
         return rtmi_not_connected(client);
-    rtmi_doom(client->session[0], RTMI_DROPPED);
+    rtmi_doom(client->session[0], RTMI_DROPPING);
     return RTM_OK;
 }
 
 bool rtm_is_connected(const rtm_client *client) {
     return rtm_get_state(client) == RTM_STATE_OPEN &&
-           client->session[0]->fate != RTMI_DROPPED && !rtmi_is_stopped(client);
+           !rtmi_is_dropped(client->session[0]) && !rtmi_is_stopped(client);
 }
 
 rtm_state rtm_get_state(const rtm_client *client) {
