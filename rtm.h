@@ -4100,7 +4100,17 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
+/* Reads a server's string for a message or a log line. If it is too long, its last run is left out: a
+   part of a run may look like a word. */
+static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
+    bool cut = rtm_json_string(json, text, size) >= size;
+    size_t length = strlen(text);
+    while (cut && length && rtmi_is_alnum(text[length - 1])) text[--length] = '\0';
+    rtmi_tame(text);
+}
+
+/* Slack's error code decides; `tamed` is the same code for the message. */
+static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
     const char *code = exchange->code, *advice = "";
     rtm_result result = RTM_E_SLACK;
     if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
@@ -4120,11 +4130,19 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
-                     code, advice);
+                     tamed, advice);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. Taming alters
-   no error code that is known. */
+/* Reads Slack's error code into exchange->code, as received if it looks like one, and tamed for the
+   message and the log. */
+static void rtmi_read_code(rtmi_exchange *exchange, rtm_json error, char tamed[RTMI_CODE]) {
+    char *code = exchange->code;
+    rtm_json_string(error, code, RTMI_CODE);
+    rtmi_tame_string(error, tamed, RTMI_CODE);
+    if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
+}
+
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
@@ -4132,7 +4150,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     const char *method = exchange->method, *host = exchange->conn.name;
     rtmi_error *error = &exchange->conn.error;
     rtmi_document *document = &exchange->document;
-    char *code = exchange->code;
+    char tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
     bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
@@ -4143,15 +4161,14 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (valid) response->data = root;
     response->ok = exchange->by_url ? http->status / 100 == 2
                                     : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok) rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-    rtmi_tame(code);
-    response->error = code;
-    rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
+    if (!response->ok) rtmi_read_code(exchange, rtm_json_get(response->data, "error"), tamed);
+    response->error = exchange->code;
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
     if (http->status == 429)
         return rtmi_fail(error, RTM_E_RATE_LIMITED, "%s limits the rate of %s: wait %d s", host,
                          method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
     if (exchange->by_url && response->ok) return RTM_OK;
-    if (*code && !exchange->by_url) return rtmi_slack_error(exchange);
+    if (*exchange->code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
                          http->status,
