@@ -163,8 +163,8 @@
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
                    {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
-                   Of skipped messages one error a kind and second is told, with the number of those
-                   like it since the last.
+                   Skipped messages are reported once a second at most, and at the end of the
+                   session: the cause of the last one, and how many more there were.
      close, and an error that ends an attempt, also have retry_ms: when the next attempt begins.
      Unknown       data: a frame without a type, or with one of 128 bytes or more. Slack's
                    acknowledgement of a message is one; its id is the message's. (A server's "open"
@@ -206,10 +206,15 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only (an Authorization of your own in `headers` goes where they go); it is
-     wiped from memory by rtm_destroy. What a server writes stands in log lines, error texts,
-     `reason` and a response's `error` only as far as it is plain words of small letters, "?" for
-     each byte of any other: no token, password or cookie that it echoes is told. Every length is checked before it is believed, every buffer has a limit, every wait a
-     deadline.
+     wiped from memory by rtm_destroy. rtm.h writes no token, password or header value into a log
+     line or an error message. A server's text is restricted there, and in `reason`: a run of
+     letters and digits is kept if it is a word (24 letters at most; lower case, upper case or
+     capitalized), has only digits, 6 at most, or is mixed and has 3 characters at most. Every
+     other run and every byte that is not printable ASCII becomes "?". So no Slack token, key or
+     signed URL that a server echoes is written; a password that is made of letters only can be.
+     A response's `error` is restricted too, unless it consists of letters, digits, "_" and ".";
+     its `data` and `body` are as received. Every length is checked before it is believed, every
+     buffer has a limit, every wait a deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
      extended key usage (a certificate with a critical one is refused, others are ignored),
@@ -303,7 +308,8 @@ typedef struct rtm_event {
     rtm_result result;  /* error, close: why; RTM_OK elsewhere */
     int id;             /* the message of ours that this is about, or 0 */
     int code;           /* close: the WebSocket close code */
-    const char *reason; /* close: Slack's reason, "" without one; never NULL */
+    const char *reason; /* close: Slack's reason, restricted as SECURITY says, "" without one; never
+                           NULL */
     const char *detail; /* error: a sentence for humans, else ""; never NULL */
     int retry_ms;       /* close, and an error that ends an attempt: ms until the next attempt
                            begins, -1 when there will be none */
@@ -327,7 +333,8 @@ typedef struct rtm_response {
     int status;         /* HTTP status, 0 when there was no response */
     bool ok;            /* Slack's "ok"; of a request to a URL, whether the status is 2xx */
     rtm_json data;      /* the whole response; missing when it is not JSON */
-    const char *error;  /* Slack's error code, "" without one; never NULL */
+    const char *error;  /* Slack's error code, "" without one; never NULL. As received if it has
+                           only letters, digits, "_" and ".", else restricted: see SECURITY */
     const char *detail; /* a sentence on what went wrong, else ""; never NULL */
     int retry_after;    /* seconds that the server asked to wait, or 0 */
     const char *body;   /* the response as it came, not NUL-terminated; never NULL */
@@ -341,8 +348,8 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 typedef struct rtm_request {
     const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
     const char *url;    /* https (http only where base_url is), to any host; never with the token,
-                           nor with those of config.headers that are secret. Redirects are not
-                           followed: they are a result */
+                           and of config.headers with User-Agent only. Redirects are not followed:
+                           they are a result */
     const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
                                   with a NULL value is left out */
     const char *json;   /* in place of fields: any JSON text, sent as application/json */
@@ -373,9 +380,9 @@ typedef struct rtm_config {
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
-                                   in place of rtm.h's own of that name. The value of a Cookie is
-                                   secret, and of all but User-Agent where name or value contains
-                                   token, key, secret, password or auth */
+                                   in place of rtm.h's own of that name. Requests to URLs carry
+                                   User-Agent only, and so do requests with a token of their own
+                                   if these headers have an Authorization */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
@@ -389,7 +396,8 @@ typedef struct rtm_config {
     size_t max_queue_size;           /* bytes that submitted requests may take; default 64 KiB, at most
                                    1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
-    void (*log)(const char *line, void *user_data); /* gets one line without its end; no secrets in it */
+    void (*log)(const char *line, void *user_data); /* receives one line without its end; SECURITY
+                                                       says what it cannot hold */
     void *log_user_data;
     void (*tls_setup)(void *tls, void *user_data);  /* may change the br_ssl_client_context before each
                                                   handshake: client certificates, own anchors */

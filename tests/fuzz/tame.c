@@ -13,7 +13,7 @@ static size_t run_of(const char *text) {
     return length;
 }
 
-/* Whether a run has letters and digits, or a capital after a small letter or before one within it. */
+/* Whether a run has letters and digits, or small letters and a capital that is not its first. */
 static bool is_mixed(const char *run, size_t length) {
     size_t digits = 0, small = 0, capitals_within = 0;
     for (size_t i = 0; i < length; i++) {
