@@ -1066,19 +1066,17 @@ static bool rtmi_is_word(const char *run, size_t length) {
         upper += run[i] >= 'A' && run[i] <= 'Z';
     }
     if (digits) return length <= (digits == length ? 6 : 3);
-    bool capitalized = upper == 1 && *run < 'a';
-    return length <= 24 && (!upper || upper == length || capitalized);
+    return length <= 24 && (!upper || upper == length || (upper == 1 && *run < 'a'));
 }
 
-/* Makes a server's text fit for a message or a log line, in place: words, short numbers and printable
-   ASCII between them stay, any other run or byte becomes "?". So 8 letters and digits of a mixed run
-   never pass, nor 7 digits, nor anything that a terminal acts on. */
+/* Makes a server's text fit for a message or a log line, in place: words, short numbers and
+   printable ASCII between them are kept, any other run or byte becomes "?". So 8 letters and digits
+   of a mixed run never pass, nor 7 digits, nor anything that a terminal acts on. */
 static void rtmi_tame(char *text) {
     char *to = text;
     for (size_t length; *text; text += length) {
         bool word = rtmi_is_alnum(*text);
-        length = 1;
-        if (word) while (rtmi_is_alnum(text[length])) length++;
+        for (length = 1; word && rtmi_is_alnum(text[length]); length++) continue;
         bool kept = word ? rtmi_is_word(text, length) : *text >= ' ' && *text < 0x7f;
         if (kept) memmove(to, text, length);
         else *to = '?';
@@ -4108,20 +4106,19 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-/* Reads a server's string for a message or a log line. If it is too long, its last run is left out: a
-   part of a run may look like a word. */
+/* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
+   becomes "?": a part of a run may look like a word. */
 static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
     bool cut = rtm_json_string(json, text, size) >= size;
-    size_t length = strlen(text);
-    while (cut && length && rtmi_is_alnum(text[length - 1])) text[--length] = '\0';
+    char *end = text + strlen(text);
+    while (cut && end > text && rtmi_is_alnum(end[-1])) memcpy(--end, "?", 2);
     rtmi_tame(text);
 }
 
 /* Slack's error code decides; `tamed` is the same code for the message. */
 static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
     const char *code = exchange->code, *advice = "";
-    rtm_result result = RTM_E_SLACK;
-    if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
+    rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
         result = RTM_E_RATE_LIMITED;
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
@@ -4141,27 +4138,19 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
                      tamed, advice);
 }
 
-/* Reads Slack's error code into exchange->code, as received if it looks like one, and tamed for the
-   message and the log. */
-static void rtmi_read_code(rtmi_exchange *exchange, rtm_json error, char tamed[RTMI_CODE]) {
-    char *code = exchange->code;
-    rtm_json_string(error, code, RTMI_CODE);
-    rtmi_tame_string(error, tamed, RTMI_CODE);
-    if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
-}
-
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The program
+   receives an error code as it came if it looks like one; messages and log lines have it tamed. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
     const char *body = exchange->body.data ? exchange->body.data : "";
     const char *method = exchange->method, *host = exchange->conn.name;
     rtmi_error *error = &exchange->conn.error;
-    rtmi_document *document = &exchange->document;
-    char tamed[RTMI_CODE] = "";
+    char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
+    bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
+                 rtmi_is_utf8(body, size);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     response->body = body;
@@ -4169,21 +4158,25 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (valid) response->data = root;
     response->ok = exchange->by_url ? http->status / 100 == 2
                                     : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok) rtmi_read_code(exchange, rtm_json_get(response->data, "error"), tamed);
-    response->error = exchange->code;
+    if (!response->ok) {
+        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
+        rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
+    }
+    if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
+    response->error = code;
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
     if (http->status == 429)
         return rtmi_fail(error, RTM_E_RATE_LIMITED, "%s limits the rate of %s: wait %d s", host,
                          method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
     if (exchange->by_url && response->ok) return RTM_OK;
-    if (*exchange->code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
+    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
                          http->status,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
     if (!valid)
         return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is %s", host,
-                         method, rtmi_document_fault(document));
+                         method, rtmi_document_fault(&exchange->document));
     if (!response->ok)
         return rtmi_fail(error, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
     return RTM_OK;

@@ -339,7 +339,8 @@ static void a_deprecated_rtm_start_is_final_and_gets_advice(void **state) {
         make_bot(&config);
         server_accept(&slack);
         server_read_request(&slack, &got);
-        expect_line(&got, start ? "POST /api/rtm.start HTTP/1.1" : "POST /api/rtm.connect HTTP/1.1");
+        expect_line(&got, start ? "POST /api/rtm.start HTTP/1.1"
+                                : "POST /api/rtm.connect HTTP/1.1");
         server_answer(&slack, "200 OK", keep ? "" : "Connection: close\r\n",
                       FATAL("method_deprecated"));
         record *event = next_error(RTM_E_AUTH);

@@ -685,8 +685,8 @@ static inline void end_bot(void) {
     while (server_try_accept(&slack)) continue;
 }
 
-/* Whether all descriptors of the test are closed. The thread of a lookup runs on after the client has
-   its answer or has given it up, and closes its own descriptor last. */
+/* Whether all descriptors of a test are closed. A lookup's thread runs on after the client has its
+   answer or has given it up, and closes its own descriptor last. */
 static inline bool files_are_closed(void) {
     for (int i = 0; i < SERVER_ROUNDS && open_files() != files_before; i++) poll(NULL, 0, 1);
     return open_files() == files_before;

@@ -1336,7 +1336,7 @@ static void held_back_errors_are_told_before_the_session_ends(void **state) {
     }
 }
 
-/* One report a second, whatever the messages were: the first at once, then the last and a number. */
+/* One report a second, whatever the messages were: first the first, then the last and a number. */
 static void skipped_messages_of_all_kinds_share_one_report(void **state) {
     static char json[4097];
     rtm_config config = usual_config();

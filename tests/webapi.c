@@ -786,6 +786,7 @@ static void a_token_of_somebody_else_is_not_told(void **state) {
 /* Taming is for messages and log lines: it neither decides what a code means nor alters one that
    looks like a code. */
 static void codes_are_judged_and_handed_out_as_they_came(void **state) {
+#define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DOTS "............................................................" /* 60 */
     static const struct {
         const char *code;
@@ -805,16 +806,17 @@ static void codes_are_judged_and_handed_out_as_they_came(void **state) {
         { "tooManyThings", RTM_E_SLACK, "tooManyThings", ": ?", "many" },
         { "\\u0078oxb_0a1b2c3d", RTM_E_SLACK, "xoxb_0a1b2c3d", ": xoxb_?", "0a1b" },
         { "A24abcdefghijklmnopqrstuvw", RTM_E_SLACK, "A24abcdefghijklmnopqrstuvw", ": ?", "A24" },
+        { A63 "1", RTM_E_SLACK, A63, ": ?", "aaa" },
         /* any other byte: tamed for the program too */
         { "a\\u0007b\\u009bc\\u202ed", RTM_E_SLACK, "a?b??c???d", ": a?b??c???d", NULL },
         { "a_" TOKEN, RTM_E_SLACK, "a_xoxb-?-?", ": a_xoxb-?-?", "1234567" },
         { "invalid_auth ", RTM_E_SLACK, "invalid_auth ", ": invalid_auth ", NULL },
         { "invalid_auth\\u007f", RTM_E_SLACK, "invalid_auth?", ": invalid_auth?", NULL },
         { "Code-1234567", RTM_E_SLACK, "Code-?", ": Code-?", "1234567" },
-        /* 63 bytes at most; the message leaves out a run that was cut */
+        /* 63 bytes at most; in the message a run that was cut is "?" */
         { DOTS "abc", RTM_E_SLACK, DOTS "abc", ": " DOTS "abc", NULL },
-        { DOTS "xyzxyzxy1", RTM_E_SLACK, DOTS "xyz", ": " DOTS, ".x" },
-        { "-" DOTS "kl1", RTM_E_SLACK, "-" DOTS, ": -" DOTS, ".k" },
+        { DOTS "xyzxyzxy1", RTM_E_SLACK, DOTS "xyz", ": " DOTS "?", ".x" },
+        { "-" DOTS "kl1", RTM_E_SLACK, "-" DOTS "?", ": -" DOTS "?", ".k" },
         { DOTS "ab-cdefgh1", RTM_E_SLACK, DOTS "ab-", ": " DOTS "ab-", "-c" },
     };
     (void)state;
