@@ -170,8 +170,8 @@
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
                    {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
-                   Of skipped messages one error a kind and second is told, with the number of those
-                   like it since the last.
+                   Skipped messages are reported once a second at most, and at the end of the
+                   session: the cause of the last one, and how many more there were.
      close, and an error that ends an attempt, also have retry_ms: when the next attempt begins.
      Unknown       data: a frame without a type, or with one of 128 bytes or more. Slack's
                    acknowledgement of a message is one; its id is the message's. (A server's "open"
@@ -219,10 +219,15 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only (an Authorization of your own in `headers` goes where they go); it is
-     wiped from memory by rtm_destroy. What a server writes stands in log lines, error texts,
-     `reason` and a response's `error` only as far as it is plain words of small letters, "?" for
-     each byte of any other: no token, password or cookie that it echoes is told. Every length is checked before it is believed, every buffer has a limit, every wait a
-     deadline.
+     wiped from memory by rtm_destroy. rtm.h writes no token, password or header value into a log
+     line or an error message. A server's text is restricted there, and in `reason`: a run of
+     letters and digits is kept if it is a word (24 letters at most; lower case, upper case or
+     capitalized), has only digits, 6 at most, or is mixed and has 3 characters at most. Every
+     other run and every byte that is not printable ASCII becomes "?". So no Slack token, key or
+     signed URL that a server echoes is written; a password that is made of letters only can be.
+     A response's `error` is restricted too, unless it consists of letters, digits, "_" and ".";
+     its `data` and `body` are as received. Every length is checked before it is believed, every
+     buffer has a limit, every wait a deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
      extended key usage (a certificate with a critical one is refused, others are ignored),
@@ -316,7 +321,8 @@ typedef struct rtm_event {
     rtm_result result;  /* error, close: why; RTM_OK elsewhere */
     int id;             /* the message of ours that this is about, or 0 */
     int code;           /* close: the WebSocket close code */
-    const char *reason; /* close: Slack's reason, "" without one; never NULL */
+    const char *reason; /* close: Slack's reason, restricted as SECURITY says, "" without one; never
+                           NULL */
     const char *detail; /* error: a sentence for humans, else ""; never NULL */
     int retry_ms;       /* close, and an error that ends an attempt: ms until the next attempt
                            begins, -1 when there will be none */
@@ -340,7 +346,8 @@ typedef struct rtm_response {
     int status;         /* HTTP status, 0 when there was no response */
     bool ok;            /* Slack's "ok"; of a request to a URL, whether the status is 2xx */
     rtm_json data;      /* the whole response; missing when it is not JSON */
-    const char *error;  /* Slack's error code, "" without one; never NULL */
+    const char *error;  /* Slack's error code, "" without one; never NULL. As received if it has
+                           only letters, digits, "_" and ".", else restricted: see SECURITY */
     const char *detail; /* a sentence on what went wrong, else ""; never NULL */
     int retry_after;    /* seconds that the server asked to wait, or 0 */
     const char *body;   /* the response as it came, not NUL-terminated; never NULL */
@@ -354,8 +361,8 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 typedef struct rtm_request {
     const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
     const char *url;    /* https (http only where base_url is), to any host; never with the token,
-                           nor with those of config.headers that are secret. Redirects are not
-                           followed: they are a result */
+                           and of config.headers with User-Agent only. Redirects are not followed:
+                           they are a result */
     const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
                                   with a NULL value is left out */
     const char *json;   /* in place of fields: any JSON text, sent as application/json */
@@ -386,9 +393,9 @@ typedef struct rtm_config {
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
-                                   in place of rtm.h's own of that name. The value of a Cookie is
-                                   secret, and of all but User-Agent where name or value contains
-                                   token, key, secret, password or auth */
+                                   in place of rtm.h's own of that name. Requests to URLs carry
+                                   User-Agent only, and so do requests with a token of their own
+                                   if these headers have an Authorization */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
@@ -402,7 +409,8 @@ typedef struct rtm_config {
     size_t max_queue_size;           /* bytes that submitted requests may take; default 64 KiB, at most
                                    1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
-    void (*log)(const char *line, void *user_data); /* gets one line without its end; no secrets in it */
+    void (*log)(const char *line, void *user_data); /* receives one line without its end; SECURITY
+                                                       says what it cannot hold */
     void *log_user_data;
     void (*tls_setup)(void *tls, void *user_data);  /* may change the br_ssl_client_context before each
                                                   handshake: client certificates, own anchors */
@@ -1071,19 +1079,17 @@ static bool rtmi_is_word(const char *run, size_t length) {
         upper += run[i] >= 'A' && run[i] <= 'Z';
     }
     if (digits) return length <= (digits == length ? 6 : 3);
-    bool capitalized = upper == 1 && *run < 'a';
-    return length <= 24 && (!upper || upper == length || capitalized);
+    return length <= 24 && (!upper || upper == length || (upper == 1 && *run < 'a'));
 }
 
-/* Makes a server's text fit for a message or a log line, in place: words, short numbers and printable
-   ASCII between them stay, any other run or byte becomes "?". So 8 letters and digits of a mixed run
-   never pass, nor 7 digits, nor anything that a terminal acts on. */
+/* Makes a server's text fit for a message or a log line, in place: words, short numbers and
+   printable ASCII between them are kept, any other run or byte becomes "?". So 8 letters and digits
+   of a mixed run never pass, nor 7 digits, nor anything that a terminal acts on. */
 static void rtmi_tame(char *text) {
     char *to = text;
     for (size_t length; *text; text += length) {
         bool word = rtmi_is_alnum(*text);
-        length = 1;
-        if (word) while (rtmi_is_alnum(text[length])) length++;
+        for (length = 1; word && rtmi_is_alnum(text[length]); length++) continue;
         bool kept = word ? rtmi_is_word(text, length) : *text >= ' ' && *text < 0x7f;
         if (kept) memmove(to, text, length);
         else *to = '?';
@@ -4140,10 +4146,19 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
+/* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
+   becomes "?": a part of a run may look like a word. */
+static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
+    bool cut = rtm_json_string(json, text, size) >= size;
+    char *end = text + strlen(text);
+    while (cut && end > text && rtmi_is_alnum(end[-1])) memcpy(--end, "?", 2);
+    rtmi_tame(text);
+}
+
+/* Slack's error code decides; `tamed` is the same code for the message. */
+static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
     const char *code = exchange->code, *advice = "";
-    rtm_result result = RTM_E_SLACK;
-    if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
+    rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
         result = RTM_E_RATE_LIMITED;
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
@@ -4160,22 +4175,22 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
-                     code, advice);
+                     tamed, advice);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. Taming alters
-   no error code that is known. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The program
+   receives an error code as it came if it looks like one; messages and log lines have it tamed. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
     const char *body = exchange->body.data ? exchange->body.data : "";
     const char *method = exchange->method, *host = exchange->conn.name;
     rtmi_error *error = &exchange->conn.error;
-    rtmi_document *document = &exchange->document;
-    char *code = exchange->code;
+    char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
+    bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
+                 rtmi_is_utf8(body, size);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     response->body = body;
@@ -4183,22 +4198,25 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (valid) response->data = root;
     response->ok = exchange->by_url ? http->status / 100 == 2
                                     : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok) rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-    rtmi_tame(code);
+    if (!response->ok) {
+        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
+        rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
+    }
+    if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
     response->error = code;
-    rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
     if (http->status == 429)
         return rtmi_fail(error, RTM_E_RATE_LIMITED, "%s limits the rate of %s: wait %d s", host,
                          method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
     if (exchange->by_url && response->ok) return RTM_OK;
-    if (*code && !exchange->by_url) return rtmi_slack_error(exchange);
+    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
                          http->status,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
     if (!valid)
         return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is %s", host,
-                         method, rtmi_document_fault(document));
+                         method, rtmi_document_fault(&exchange->document));
     if (!response->ok)
         return rtmi_fail(error, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
     return RTM_OK;
