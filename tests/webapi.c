@@ -868,7 +868,7 @@ static void refused(const rtm_config *config, rtm_result result, const char *abo
 
 static void a_config_needs_a_usable_token(void **state) {
     static const struct { const char *token, *about; } rows[] = {
-        { NULL, "no token" }, { "", "empty" }, { " \t\r\n", "empty" }, { "xoxb-1\n2", "character" },
+        { NULL, "token is not set" }, { "", "empty" }, { " \t\r\n", "empty" }, { "xoxb-1\n2", "character" },
         { "xoxb-1\r2", "character" }, { "xoxb 1", "character" }, { "xoxb-\xc3\xbc", "character" },
         { "xoxb-\x7f", "character" }, { "\x01xoxb", "character" },
     };
