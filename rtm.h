@@ -4896,7 +4896,7 @@ static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, 
     }
     rtmi_buf_free(&credentials);
     rtmi_buf_free(&value);
-    if (!good) return rtmi_refuse(client, from, "invalid percent-encoding in the credentials");
+    if (!good) return rtmi_refuse(client, from, "bad percent-encoding or control character");
     return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 

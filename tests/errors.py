@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All results of rtm.h, with examples of the error messages of rtm_error_detail, in tests/errors.txt.
+"""All results of rtm.h, with examples of its error messages, in tests/errors.txt.
 
     python3 tests/errors.py SENTENCES           compares the table with what the tests met
     python3 tests/errors.py SENTENCES --write   writes it again

@@ -601,14 +601,14 @@ static const struct { const char *proxy; rtm_result result; const char *words; }
     { "http://pro\x7fxy.test", RTM_E_ARGUMENT, "character" },
     { "http://pr\xc3\xb6xy.test", RTM_E_ARGUMENT, "character" },
     { "http://bot:Secret\r\nX: y@proxy.test", RTM_E_ARGUMENT, "character" },
-    { "http://bot:Secret%0d%0aX:y@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://bot:Secret%00@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://bot%7f:Secret@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://bot:Secret%@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://bot:Secret%4@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://bot:Secret%zz@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://%@proxy.test", RTM_E_ARGUMENT, "encoded" },
-    { "http://bot:%+1@proxy.test", RTM_E_ARGUMENT, "encoded" }
+    { "http://bot:Secret%0d%0aX:y@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://bot:Secret%00@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://bot%7f:Secret@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://bot:Secret%@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://bot:Secret%4@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://bot:Secret%zz@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://%@proxy.test", RTM_E_ARGUMENT, "percent-encoding" },
+    { "http://bot:%+1@proxy.test", RTM_E_ARGUMENT, "percent-encoding" }
 };
 
 static void what_is_no_proxy_makes_no_client(void **state) {

@@ -962,7 +962,8 @@ static void a_slow_lookup_that_fails_is_named(void **state) {
     make_bot(NULL);
     record *event = next_event("error");
     assert_true(event->result == RTM_E_RESOLVE || event->result == RTM_E_TIMEOUT);
-    if (!strstr(event->detail, "resolving 127.0.0.1")) fail_msg("%s", event->detail);
+    if (!strstr(event->detail, "resolv") || !strstr(event->detail, "127.0.0.1"))
+        fail_msg("%s", event->detail);
 }
 
 typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;

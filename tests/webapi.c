@@ -396,8 +396,8 @@ static void the_advice_on_a_token_type_depends_on_the_method(void **state) {
     make_bot(NULL);
     serve(answer_of("200 OK", refused));
     assert_int_equal(rtm_call(bot, NULL, "search.messages", NULL), RTM_E_AUTH);
-    assert_string_equal(rtm_error_detail(bot), "Slack refused search.messages: not_allowed_token_type"
-                        ": this method does not accept this type of token");
+    assert_string_equal(rtm_error_detail(bot), "Slack refused search.messages: "
+                        "not_allowed_token_type: this method does not accept this type of token");
     serve(answer_of("200 OK", refused));
     assert_int_equal(rtm_call(bot, NULL, "rtm.connect", NULL), RTM_E_AUTH);
     assert_non_null(strstr(rtm_error_detail(bot), "cannot use RTM; set app_token"));
@@ -868,7 +868,8 @@ static void refused(const rtm_config *config, rtm_result result, const char *abo
 
 static void a_config_needs_a_usable_token(void **state) {
     static const struct { const char *token, *about; } rows[] = {
-        { NULL, "token is not set" }, { "", "empty" }, { " \t\r\n", "empty" }, { "xoxb-1\n2", "character" },
+        { NULL, "token is not set" }, { "", "empty" }, { " \t\r\n", "empty" },
+        { "xoxb-1\n2", "character" },
         { "xoxb-1\r2", "character" }, { "xoxb 1", "character" }, { "xoxb-\xc3\xbc", "character" },
         { "xoxb-\x7f", "character" }, { "\x01xoxb", "character" },
     };
