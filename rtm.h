@@ -4988,8 +4988,8 @@ static rtm_result rtmi_config_options(rtm_client *client, const rtm_config *conf
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user_data);
         if (result == RTM_E_ARGUMENT)
-            return rtmi_fail(&client->error, result, "handlers[%d]: no callback or invalid type",
-                             (int)(h - config->handlers));
+            return rtmi_fail(&client->error, RTM_E_ARGUMENT, "handlers[%d]: no callback or invalid "
+                             "type", (int)(h - config->handlers));
         if (result != RTM_OK) return result;
     }
     return RTM_OK;

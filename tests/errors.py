@@ -70,10 +70,12 @@ def examples(format, sentences):
     # Those that somebody will see come before what hostile servers in tests bring about.
     for sentence in sorted(sentences, key=lambda text: (not CALLS.search(text), len(text), text)):
         match = re.fullmatch(pattern, sentence)
-        # One that is cut or foreign is no example, nor one that wants IPv6, which not all have.
-        if not match or not sentence.isascii() or '::' in sentence:
+        # One that is cut, foreign or altered is no example, nor one that needs IPv6.
+        if not match or not sentence.isascii() or '::' in sentence or '?' in sentence:
             continue
         end = match.groups()[-1] if varies and match.groups() else ''
+        if format.startswith('%s %s%s'): # by what timed out
+            end = re.match(r'the \w+|\w+', sentence).group()
         if format in ('%s', '%s%s'):
             end = re.sub(r' \(.*', '', sentence)
         if format.startswith('Slack refused %s: %s'): # by the advice, else by the result
