@@ -962,7 +962,8 @@ static void a_slow_lookup_that_fails_is_named(void **state) {
     make_bot(NULL);
     record *event = next_event("error");
     assert_true(event->result == RTM_E_RESOLVE || event->result == RTM_E_TIMEOUT);
-    if (!strstr(event->detail, "looking up 127.0.0.1")) fail_msg("%s", event->detail);
+    if (!strstr(event->detail, "resolv") || !strstr(event->detail, "127.0.0.1"))
+        fail_msg("%s", event->detail);
 }
 
 typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
@@ -971,7 +972,7 @@ static void a_timeout_names_the_phase(void **state) {
     static const server *const dead[] = { &deaf };
     char https[80];
     const char *const words[] = { "connecting to 127.0.0.1 port ", "the TLS handshake with 127.0.0.1",
-                                  "the answer of 127.0.0.1", "the answer of 127.0.0.1" };
+                                  "the response from 127.0.0.1", "the response from 127.0.0.1" };
     request got;
     (void)state;
     deaf_open();
@@ -1063,8 +1064,14 @@ static void handlers_are_compared_by_type_callback_and_user(void **state) {
 }
 
 static void bad_handlers_are_refused(void **state) {
+    static const rtm_handler handlers[] = {
+        { "open", count_call, NULL }, { "message", NULL, NULL }, { NULL, NULL, NULL }
+    };
+    const rtm_config config = { .token = "xoxb-1", .handlers = handlers };
     char type[129];
     (void)state;
+    assert_int_equal(rtm_create(&config, &bot), RTM_E_ARGUMENT);
+    assert_string_equal(rtm_error_detail(NULL), "handlers[1]: no callback or invalid type");
     make_bot(NULL);
     memset(type, 'a', 128);
     type[128] = '\0';
@@ -1828,10 +1835,13 @@ static void missing_texts_are_argument_errors_with_a_sentence(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, NULL, "t"), RTM_E_ARGUMENT);
+    assert_string_equal(rtm_error_detail(bot), "rtm_send_message: channel is NULL");
     assert_int_equal(rtm_send_message(bot, "C1", NULL), RTM_E_ARGUMENT);
+    assert_string_equal(rtm_error_detail(bot), "rtm_send_message: text is NULL");
     assert_int_equal(rtm_send_typing(bot, NULL), RTM_E_ARGUMENT);
+    assert_string_equal(rtm_error_detail(bot), "rtm_send_typing: channel is NULL");
     assert_int_equal(rtm_send(bot, NULL), RTM_E_ARGUMENT);
-    assert_true(strlen(rtm_error_detail(bot)) > 10); /* as the table ERRORS has it */
+    assert_string_equal(rtm_error_detail(bot), "rtm_send: json is NULL");
 }
 
 static void a_message_may_have_16384_bytes_and_no_more(void **state) {
@@ -1866,7 +1876,7 @@ static void nothing_is_sent_without_a_session(void **state) {
         assert_int_equal(rtm_send_typing(bot, "C1"), RTM_E_NOT_CONNECTED);
         assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
         assert_string_equal(rtm_error_detail(bot),
-                            "no session is open: send after the `open` event");
+                            "not connected: wait for the `open` event");
         end_bot();
         heard_next = heard_count;
     }

@@ -952,6 +952,7 @@ static void what_is_of_rtm_alone_is_unsupported(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "rtm_"));
     assert_int_equal(rtm_send_typing(bot, "C1"), RTM_E_UNSUPPORTED);
     assert_int_equal(rtm_send_ping(bot), RTM_E_UNSUPPORTED);
+    assert_non_null(strstr(rtm_error_detail(bot), "rtm_send_ping need RTM"));
     assert_true(strlen(rtm_error_detail(bot)) > 20);
     expect_nothing();
 }
@@ -965,6 +966,7 @@ static void a_message_without_a_token_is_refused_with_a_sentence(void **state) {
     assert_int_equal(rtm_send_message(bot, "C1", "a"), RTM_E_ARGUMENT);
     assert_non_null(strstr(rtm_error_detail(bot), "token"));
     assert_int_equal(rtm_send_message(bot, NULL, "a"), RTM_E_ARGUMENT);
+    assert_string_equal(rtm_error_detail(bot), "rtm_send_message: channel is NULL");
     assert_int_equal(rtm_set_token(bot, TOKEN), RTM_OK);
     assert_true(rtm_send_message(bot, "C1", "a") > 0);
 }

@@ -387,7 +387,20 @@ static void a_response_nested_too_deep_is_called_that(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "nested deeper than 128 levels"));
     serve(answer_of("200 OK", "{\"ok\":"));
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_JSON);
-    assert_non_null(strstr(rtm_error_detail(bot), "not JSON"));
+    assert_non_null(strstr(rtm_error_detail(bot), "not valid JSON"));
+}
+
+static void the_advice_on_a_token_type_depends_on_the_method(void **state) {
+    static const char refused[] = "{\"ok\":false,\"error\":\"not_allowed_token_type\"}";
+    (void)state;
+    make_bot(NULL);
+    serve(answer_of("200 OK", refused));
+    assert_int_equal(rtm_call(bot, NULL, "search.messages", NULL), RTM_E_AUTH);
+    assert_string_equal(rtm_error_detail(bot), "Slack refused search.messages: "
+                        "not_allowed_token_type: this method does not accept this type of token");
+    serve(answer_of("200 OK", refused));
+    assert_int_equal(rtm_call(bot, NULL, "rtm.connect", NULL), RTM_E_AUTH);
+    assert_non_null(strstr(rtm_error_detail(bot), "cannot use RTM; set app_token"));
 }
 
 static void an_accessor_without_memory_is_told_at_once(void **state) {
@@ -398,7 +411,7 @@ static void an_accessor_without_memory_is_told_at_once(void **state) {
     assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_OK);
     test_fail_at = test_allocations + 1;
     assert_int_equal(rtm_json_count(rtm_json_get(response.data, "list")), 0);
-    assert_non_null(strstr(rtm_error_detail(bot), "no memory to look into"));
+    assert_non_null(strstr(rtm_error_detail(bot), "out of memory parsing"));
     assert_int_equal(rtm_json_count(rtm_json_get(response.data, "list")), 2);
 }
 
@@ -875,7 +888,8 @@ static void refused(const rtm_config *config, rtm_result result, const char *abo
 
 static void a_config_needs_a_usable_token(void **state) {
     static const struct { const char *token, *about; } rows[] = {
-        { NULL, "no token" }, { "", "empty" }, { " \t\r\n", "empty" }, { "xoxb-1\n2", "character" },
+        { NULL, "token is not set" }, { "", "empty" }, { " \t\r\n", "empty" },
+        { "xoxb-1\n2", "character" },
         { "xoxb-1\r2", "character" }, { "xoxb 1", "character" }, { "xoxb-\xc3\xbc", "character" },
         { "xoxb-\x7f", "character" }, { "\x01xoxb", "character" },
     };
@@ -1132,6 +1146,7 @@ static const struct CMUnitTest tests[] = {
     WEB(a_call_takes_no_longer_than_timeout_ms),
     WEB(a_response_over_max_message_is_too_big),
     WEB(a_response_nested_too_deep_is_called_that),
+    WEB(the_advice_on_a_token_type_depends_on_the_method),
     WEB(an_accessor_without_memory_is_told_at_once),
     WEB(a_piece_of_the_last_response_can_be_an_argument),
     WEB(what_is_not_utf8_is_not_sent),
