@@ -131,7 +131,7 @@ valgrind:
 
 # Tests -------------------------------------------------------------------------------------------
 
-FUZZ = http ws json walk redact url config pem session
+FUZZ = http ws json walk tame url config pem session
 
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install

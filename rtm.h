@@ -170,8 +170,8 @@
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
                    {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
-                   Of skipped messages one error a kind and second is told, with the number of those
-                   like it since the last.
+                   Skipped messages are reported once a second at most, and at the end of the
+                   session: the cause of the last one, and how many more there were.
      close, and an error that ends an attempt, also have retry_ms: when the next attempt begins.
      Unknown       data: a frame without a type, or with one of 128 bytes or more. Slack's
                    acknowledgement of a message is one; its id is the message's. (A server's "open"
@@ -219,10 +219,15 @@
      Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
      switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
      only, in a header only (an Authorization of your own in `headers` goes where they go); it is
-     wiped from memory by rtm_destroy. What a server writes stands in log lines, error texts,
-     `reason` and a response's `error` only as far as it is plain words of small letters, "?" for
-     each byte of any other: no token, password or cookie that it echoes is told. Every length is checked before it is believed, every buffer has a limit, every wait a
-     deadline.
+     wiped from memory by rtm_destroy. rtm.h writes no token, password or header value into a log
+     line or an error message. A server's text is restricted there, and in `reason`: a run of
+     letters and digits is kept if it is a word (24 letters at most; lower case, upper case or
+     capitalized), has only digits, 6 at most, or is mixed and has 3 characters at most. Every
+     other run and every byte that is not printable ASCII becomes "?". So no Slack token, key or
+     signed URL that a server echoes is written; a password that is made of letters only can be.
+     A response's `error` is restricted too, unless it consists of letters, digits, "_" and ".";
+     its `data` and `body` are as received. Every length is checked before it is believed, every
+     buffer has a limit, every wait a deadline.
      Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
      extended key usage (a certificate with a critical one is refused, others are ignored),
@@ -260,13 +265,13 @@ extern "C" {
     X(RTM_OK, 0, "success")                                                       \
     X(RTM_E_ARGUMENT, -1, "invalid argument or configuration")                    \
     X(RTM_E_MEMORY, -2, "out of memory")                                          \
-    X(RTM_E_BUSY, -3, "not allowed now: in a callback, or done already")          \
+    X(RTM_E_BUSY, -3, "not allowed in a callback, or already done")               \
     X(RTM_E_UNSUPPORTED, -4, "not supported for this event or mode")              \
     X(RTM_E_AGAIN, -5, "send buffer or queue full, try again later")              \
     X(RTM_E_NOT_CONNECTED, -6, "not connected")                                   \
     X(RTM_E_TOO_BIG, -7, "message too big")                                       \
     X(RTM_E_STOPPED, -8, "stopped")                                               \
-    X(RTM_E_RESOLVE, -9, "host name not found")                                   \
+    X(RTM_E_RESOLVE, -9, "cannot resolve host name")                              \
     X(RTM_E_CONNECT, -10, "cannot connect")                                       \
     X(RTM_E_TIMEOUT, -11, "timed out")                                            \
     X(RTM_E_CLOSED, -12, "connection closed")                                     \
@@ -274,10 +279,10 @@ extern "C" {
     X(RTM_E_TLS, -14, "TLS failed")                                               \
     X(RTM_E_CERTIFICATE, -15, "certificate not accepted")                         \
     X(RTM_E_HTTP, -16, "bad HTTP response")                                       \
-    X(RTM_E_WEBSOCKET, -17, "WebSocket refused or protocol broken")               \
+    X(RTM_E_WEBSOCKET, -17, "WebSocket refused or protocol error")                \
     X(RTM_E_JSON, -18, "not valid JSON")                                          \
     X(RTM_E_SLACK, -19, "refused by Slack")                                       \
-    X(RTM_E_AUTH, -20, "refused by Slack for good: token or call not accepted")   \
+    X(RTM_E_AUTH, -20, "refused permanently by Slack: invalid token or call")     \
     X(RTM_E_RATE_LIMITED, -21, "rate limited by Slack")                           \
     X(RTM_E_UNACKNOWLEDGED, -22, "message was not acknowledged")                  \
     X(RTM_E_CANCELLED, -23, "request was cancelled")
@@ -316,7 +321,8 @@ typedef struct rtm_event {
     rtm_result result;  /* error, close: why; RTM_OK elsewhere */
     int id;             /* the message of ours that this is about, or 0 */
     int code;           /* close: the WebSocket close code */
-    const char *reason; /* close: Slack's reason, "" without one; never NULL */
+    const char *reason; /* close: Slack's reason, restricted as SECURITY says, "" without one; never
+                           NULL */
     const char *detail; /* error: a sentence for humans, else ""; never NULL */
     int retry_ms;       /* close, and an error that ends an attempt: ms until the next attempt
                            begins, -1 when there will be none */
@@ -341,7 +347,8 @@ typedef struct rtm_response {
     int status;         /* HTTP status, 0 when there was no response */
     bool ok;            /* Slack's "ok"; of a request to a URL, whether the status is 2xx */
     rtm_json data;      /* the whole response; missing when it is not JSON */
-    const char *error;  /* Slack's error code, "" without one; never NULL */
+    const char *error;  /* Slack's error code, "" without one; never NULL. As received if it has
+                           only letters, digits, "_" and ".", else restricted: see SECURITY */
     const char *detail; /* a sentence on what went wrong, else ""; never NULL */
     int retry_after;    /* seconds that the server asked to wait, or 0 */
     const char *body;   /* the response as it came, not NUL-terminated; never NULL */
@@ -355,8 +362,8 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 typedef struct rtm_request {
     const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
     const char *url;    /* https (http only where base_url is), to any host; never with the token,
-                           nor with those of config.headers that are secret. Redirects are not
-                           followed: they are a result */
+                           and of config.headers with User-Agent only. Redirects are not followed:
+                           they are a result */
     const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
                                   with a NULL value is left out */
     const char *json;   /* in place of fields: any JSON text, sent as application/json */
@@ -387,9 +394,9 @@ typedef struct rtm_config {
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
                                    http_proxy that is not empty, less the hosts in NO_PROXY */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
-                                   in place of rtm.h's own of that name. The value of a Cookie is
-                                   secret, and of all but User-Agent where name or value contains
-                                   token, key, secret, password or auth */
+                                   in place of rtm.h's own of that name. Requests to URLs carry
+                                   User-Agent only, and so do requests with a token of their own
+                                   if these headers have an Authorization */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
@@ -403,7 +410,8 @@ typedef struct rtm_config {
     size_t max_queue_size;           /* bytes that submitted requests may take; default 64 KiB, at most
                                    1 GiB */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
-    void (*log)(const char *line, void *user_data); /* gets one line without its end; no secrets in it */
+    void (*log)(const char *line, void *user_data); /* receives one line without its end; SECURITY
+                                                       says what it cannot hold */
     void *log_user_data;
     void (*tls_setup)(void *tls, void *user_data);  /* may change the br_ssl_client_context before each
                                                   handshake: client certificates, own anchors */
@@ -1089,19 +1097,17 @@ static bool rtmi_is_word(const char *run, size_t length) {
         upper += run[i] >= 'A' && run[i] <= 'Z';
     }
     if (digits) return length <= (digits == length ? 6 : 3);
-    bool capitalized = upper == 1 && *run < 'a';
-    return length <= 24 && (!upper || upper == length || capitalized);
+    return length <= 24 && (!upper || upper == length || (upper == 1 && *run < 'a'));
 }
 
-/* Makes a server's text fit for a message or a log line, in place: words, short numbers and printable
-   ASCII between them stay, any other run or byte becomes "?". So 8 letters and digits of a mixed run
-   never pass, nor 7 digits, nor anything that a terminal acts on. */
+/* Makes a server's text fit for a message or a log line, in place: words, short numbers and
+   printable ASCII between them are kept, any other run or byte becomes "?". So 8 letters and digits
+   of a mixed run never pass, nor 7 digits, nor anything that a terminal acts on. */
 static void rtmi_tame(char *text) {
     char *to = text;
     for (size_t length; *text; text += length) {
         bool word = rtmi_is_alnum(*text);
-        length = 1;
-        if (word) while (rtmi_is_alnum(text[length])) length++;
+        for (length = 1; word && rtmi_is_alnum(text[length]); length++) continue;
         bool kept = word ? rtmi_is_word(text, length) : *text >= ' ' && *text < 0x7f;
         if (kept) memmove(to, text, length);
         else *to = '?';
@@ -1306,7 +1312,7 @@ static bool rtmi_document_check(rtmi_document *document) {
 
 /* What a text is that was refused. */
 static const char *rtmi_document_fault(const rtmi_document *document) {
-    return document->too_deep ? "nested deeper than 128 levels" : "not JSON";
+    return document->too_deep ? "nested deeper than 128 levels" : "not valid JSON";
 }
 
 static void rtmi_document_free(rtmi_document *document) {
@@ -1435,8 +1441,9 @@ static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length
 
 /* Several members of an object in one pass; the same in all else. */
 static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *value, int count) {
-    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
     for (int i = 0; i < count; i++) value[i] = rtmi_json_none;
+    if (!object.size) return;
+    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
     while (p < end && (*p == '{' || *p == ',')) {
         const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *at = NULL;
         if (quote < end && *quote == '"') at = rtmi_json_string_end(name, end);
@@ -1444,7 +1451,8 @@ static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *va
         p = at ? rtmi_json_skip(at, end) : NULL;
         if (!p) return;
         for (int i = 0; i < count; i++)
-            if (!value[i].size && *name == *key[i] && rtmi_json_says(name, key[i], strlen(key[i])))
+            if (!value[i].size && (*name == *key[i] || *name == '\\') &&
+                rtmi_json_says(name, key[i], strlen(key[i])))
                 value[i] = (rtm_json){ at, (size_t)(p - at), object.document };
         p = rtmi_json_space(p, end);
     }
@@ -1501,7 +1509,7 @@ static const jsmntok_t *rtmi_json_token(rtm_json json) {
     if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
     if (!document->element && !rtmi_document_tokenize(document)) {
         if (document->error)
-            rtmi_fail(document->error, RTM_E_MEMORY, "no memory to look into an array or object");
+            rtmi_fail(document->error, RTM_E_MEMORY, "out of memory parsing an array or object");
         return NULL;
     }
     int start = (int)(json.text - document->text);
@@ -1723,7 +1731,7 @@ static bool rtmi_list_has(const char *list, const char *token) {
 static const char *rtmi_http_status_line(rtmi_http *http) {
     const char *line = http->line;
     if (strncmp(line, "HTTP/1.", 7) || !rtmi_is_digit(line[7]) || line[8] != ' ')
-        return "this is not HTTP/1.1";
+        return "not an HTTP/1.1 response";
     if (strspn(line + 9, "0123456789") != 3 || line[9] == '0' || (line[12] && line[12] != ' '))
         return "no status code";
     http->status = (int)strtol(line + 9, NULL, 10);
@@ -1733,7 +1741,7 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
 }
 
 static const char *rtmi_http_content_length(rtmi_http *http, const char *value) {
-    if (http->has_length) return "Content-Length is given twice";
+    if (http->has_length) return "duplicate Content-Length";
     http->left = strtoull(value, NULL, 10);
     if (!*value || value[strspn(value, "0123456789")] || http->left > INT64_MAX)
         return "Content-Length is not a number, or too large";
@@ -1760,7 +1768,7 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
     case RTMI_TRANSFER_ENCODING:
         if (tunnel) break;
         if (http->chunked || !rtmi_same_word(value, strlen(value), "chunked"))
-            return "unknown Transfer-Encoding";
+            return "unsupported Transfer-Encoding";
         http->chunked = true;
         break;
     case RTMI_CONNECTION:
@@ -1776,7 +1784,7 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         http->retry_after = seconds < RTMI_RETRY_AFTER_S ? (int)seconds : RTMI_RETRY_AFTER_S;
         break;
     case RTMI_WS_ACCEPT:
-        if (*http->accept) return "Sec-WebSocket-Accept is given twice";
+        if (*http->accept) return "duplicate Sec-WebSocket-Accept";
         snprintf(http->accept, sizeof http->accept, "%.31s", value);
         break;
     case RTMI_WS_EXTENSIONS:
@@ -1794,7 +1802,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     if (*line == ' ' || *line == '\t') return "folded header line";
     if (!line[length] && cut) return "header name too long";
     if (!line[length] || !length) return "header line without a name";
-    if (!rtmi_is_field_name(line, length)) return "bad character in a header name";
+    if (!rtmi_is_field_name(line, length)) return "invalid character in a header name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that nobody reads here. */
     if (cut && field < RTMI_OTHER) return "header line too long";
@@ -1806,7 +1814,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
 /* The empty line behind the fields: what follows (RFC 9112 section 6.3)? */
 static const char *rtmi_http_head_end(rtmi_http *http) {
     bool upgraded = http->status == 101;
-    if (upgraded && http->kind != RTMI_HTTP_UPGRADE) return "101 without being asked to upgrade";
+    if (upgraded && http->kind != RTMI_HTTP_UPGRADE) return "unexpected status 101";
     if (http->status < 200 && !upgraded) { /* interim: the response proper is still to come */
         size_t head = http->head;
         rtmi_http_start(http, http->kind);
@@ -1833,7 +1841,7 @@ static const char *rtmi_http_chunk_size(rtmi_http *http) {
     if (size > INT64_MAX) return "chunk too large";
     const char *p = http->line + digits + strspn(http->line + digits, " \t");
     if (*p ? *p != ';' : http->line_size == RTMI_LINE) /* an extension may be cut, a size not */
-        return "bad chunk size";
+        return "invalid chunk size";
     http->left = size;
     http->head = 0; /* the limit is for each chunk's line, and for the trailers */
     http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
@@ -1896,7 +1904,7 @@ static bool rtmi_http_has_begun(const rtmi_http *http) {
 /* The connection has ended; `clean` when nobody can have cut it short (TLS close_notify). */
 static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
     if (http->part == RTMI_HTTP_UNTIL_CLOSE && clean) return RTMI_HTTP_DONE;
-    http->error = "the connection ended within the response";
+    http->error = "connection closed before the end of the response";
     return RTMI_HTTP_BAD;
 }
 
@@ -1979,13 +1987,13 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
         return "reserved opcode";
     if (control && !(ws->header[0] & 0x80)) return "fragmented control frame";
     if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
-        return ws->message ? "a new message within a fragmented one"
-                           : "a continuation of no message";
+        return ws->message ? "new message inside a fragmented message"
+                           : "continuation frame without a message";
     if (ws->have < 2) return NULL;
     if (ws->header[1] & 0x80) return "masked frame from a server";
-    if (control && ws->header[1] > 125) return "control frame over 125 bytes";
+    if (control && ws->header[1] > 125) return "control frame longer than 125 bytes";
     if (ws->have > 2 && ws->header[1] == 127 && (ws->header[2] & 0x80))
-        return "length with its highest bit set";
+        return "frame length with its highest bit set";
     return NULL;
 }
 
@@ -1999,7 +2007,7 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
         ws->left = 0;
         for (unsigned i = 2; i < size; i++) ws->left = ws->left << 8 | ws->header[i];
         if (ws->left < (size == 4 ? 126u : 65536u)) /* section 5.2: the minimal number of bytes */
-            return "length not in its shortest form";
+            return "frame length not in its shortest form";
     }
     ws->in_payload = true;
     ws->size = 0;
@@ -2021,13 +2029,14 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->opcode = ws->frame;
     if (ws->frame == RTMI_WS_CLOSE) {
         int code = RTMI_CLOSE_NO_STATUS;
-        if (ws->size == 1) return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "half a close code");
+        if (ws->size == 1)
+            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "close frame with a 1-byte payload");
         if (ws->size >= 2) code = ws->control[0] << 8 | ws->control[1];
         if (ws->size >= 2 && (code < 1000 || code >= 5000 || (code >= 1004 && code <= 1006) ||
                               (code >= 1015 && code < 3000)))
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
         if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
         ws->code = code;
     }
     if (ws->frame & 8) return RTMI_WS_MESSAGE;
@@ -2036,7 +2045,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->message = 0;
     if (ws->skip) return RTMI_WS_SKIPPED;
     if (ws->opcode == RTMI_WS_TEXT && ws->utf8.need)
-        return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+        return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
     return RTMI_WS_MESSAGE;
 }
 
@@ -2050,7 +2059,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
         ws->size += size;
     } else if (!ws->skip) {
         if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
-            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not UTF-8");
+            return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
         if (whole && ws->fin && !ws->buffer.size) {
             /* The whole message lies in the input: no copy (half the cost of a small event). */
             ws->data = in;
@@ -2130,7 +2139,7 @@ static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key)
     if (!http->upgrade_websocket) return "no \"Upgrade: websocket\"";
     if (!http->connection_upgrade) return "no \"Connection: Upgrade\"";
     if (strcmp(http->accept, accept)) return "wrong Sec-WebSocket-Accept";
-    if (http->extension) return "an extension or protocol that was not asked for";
+    if (http->extension) return "extension or subprotocol that was not requested";
     return NULL;
 }
 
@@ -2312,42 +2321,43 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-/* A sentence for what BearSSL reports: what is wrong, and what to do about it. */
+/* The error message for what BearSSL reports: what is wrong, and what to do about it. */
 static const char *rtmi_tls_error(int error) {
+#define RTMI_ALERT(n, name) { BR_ERR_RECV_FATAL_ALERT + (n), "the server sent alert " #n " (" name }
     static const struct { short error; const char *sentence; } known[] = {
-        { BR_ERR_X509_NOT_TRUSTED,
-          "certificate signed by an unknown CA (a proxy that reads along? set ca_file)" },
-        { BR_ERR_X509_EXPIRED, "certificate outside its dates: is this machine's clock set?" },
+        { BR_ERR_X509_NOT_TRUSTED, "certificate not signed by a trusted CA; behind a "
+          "TLS-inspecting proxy, add its CA to ca_file" },
+        { BR_ERR_X509_EXPIRED, "certificate expired or not yet valid; check this machine's clock" },
         { BR_ERR_X509_BAD_SERVER_NAME, "certificate is for another host name" },
         { BR_ERR_X509_CRITICAL_EXTENSION,
-          "certificate with a critical extension that BearSSL does not know, such as name "
+          "certificate has a critical extension that BearSSL does not support, such as name "
           "constraints" },
-        { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "certificate with a key usage that does not fit" },
-        { BR_ERR_WRONG_KEY_USAGE, "certificate with a key usage that does not fit" },
-        { BR_ERR_X509_WEAK_PUBLIC_KEY, "certificate with an RSA key of less than 2048 bits" },
-        { BR_ERR_X509_DN_MISMATCH,
-          "the server sends its intermediate certificates in disorder, or not all" },
-        { BR_ERR_X509_NOT_CA, "certificate signed by one that is not a CA" },
-        { BR_ERR_X509_UNSUPPORTED,
-          "certificate with a signature that is not accepted (SHA-1), or that BearSSL does not "
-          "know (RSA-PSS, Ed25519)" },
-        { BR_ERR_X509_BAD_SIGNATURE, "certificate with a bad signature" },
-        { BR_ERR_BAD_VERSION, "not TLS, or a version other than 1.2" },
-        { BR_ERR_UNSUPPORTED_VERSION, "not TLS, or a version other than 1.2" },
-        { BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION,
-          "the server does not speak TLS 1.2" },
-        { BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE,
-          "the server has no cipher suite in common with us, or insists on a client certificate, "
-          "TLS 1.3 or the extended master secret" },
-        { BR_ERR_BAD_MAC, "a record was altered on its way" },
+        { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "certificate not allowed for this use (key usage)" },
+        { BR_ERR_WRONG_KEY_USAGE, "certificate not allowed for this use (key usage)" },
+        { BR_ERR_X509_WEAK_PUBLIC_KEY, "certificate has an RSA key of less than 2048 bits" },
+        { BR_ERR_X509_DN_MISMATCH, "the server's certificate chain is incomplete or out of order" },
+        { BR_ERR_X509_NOT_CA, "certificate issued by a certificate that is not a CA" },
+        { BR_ERR_X509_UNSUPPORTED, "unsupported certificate signature (SHA-1, RSA-PSS, Ed25519)" },
+        { BR_ERR_X509_BAD_SIGNATURE, "invalid certificate signature" },
+        { BR_ERR_BAD_VERSION, "not TLS, or a version other than TLS 1.2" },
+        { BR_ERR_UNSUPPORTED_VERSION, "not TLS, or a version other than TLS 1.2" },
+        RTMI_ALERT(70, "protocol_version): it does not support TLS 1.2"),
+        RTMI_ALERT(40, "handshake_failure): no cipher suite in common, or it requires a client "
+                       "certificate, TLS 1.3 or the extended master secret"),
+        RTMI_ALERT(10, "unexpected_message)"), RTMI_ALERT(20, "bad_record_mac)"),
+        RTMI_ALERT(47, "illegal_parameter)"), RTMI_ALERT(48, "unknown_ca)"),
+        RTMI_ALERT(49, "access_denied)"), RTMI_ALERT(50, "decode_error)"),
+        RTMI_ALERT(51, "decrypt_error)"), RTMI_ALERT(71, "insufficient_security)"),
+        RTMI_ALERT(80, "internal_error)"), RTMI_ALERT(112, "unrecognized_name)"),
+        { BR_ERR_BAD_MAC, "TLS record failed its integrity check (bad MAC)" },
         { BR_ERR_NO_RANDOM, "no source of random numbers" }
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].error == error) return known[i].sentence;
-    return error >= BR_ERR_SEND_FATAL_ALERT   ? "TLS failed, we sent an alert"
-           : error >= BR_ERR_RECV_FATAL_ALERT ? "TLS refused by the server"
-           : error >= BR_ERR_X509_OK          ? "certificate that is not valid"
-                                              : "not TLS 1.2, or broken TLS";
+    return error >= BR_ERR_SEND_FATAL_ALERT   ? "rtm.h sent a fatal alert"
+           : error >= BR_ERR_RECV_FATAL_ALERT ? "the server sent a fatal alert"
+           : error >= BR_ERR_X509_OK          ? "invalid certificate"
+                                              : "invalid TLS data from the server";
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -2850,7 +2860,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION); /* trust is freed after the first */
     const char *name = rtmi_is_address(conn->peer.host) ? NULL : conn->peer.host;
     if (!br_ssl_client_reset(&conn->tls->client, name, known != NULL))
-        return rtmi_fail(&conn->error, RTM_E_TLS, "TLS cannot start (error %d)",
+        return rtmi_fail(&conn->error, RTM_E_TLS, "TLS cannot start (BearSSL error %d)",
                          br_ssl_engine_last_error(engine));
     conn->phase = RTMI_CONN_TLS;
     return RTM_E_AGAIN;
@@ -2869,7 +2879,7 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
                          conn->trust->error, file ? ": " : "", file ? file : "");
     if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
         return rtmi_fail(&conn->error, result, "TLS with %s: certificate is for another host name; "
-                         "BearSSL does not look at an IP address in it: give the host by name",
+                         "BearSSL does not check IP addresses in certificates: use the host's name",
                          conn->name);
     return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->name,
                      rtmi_tls_error(error), error);
@@ -3062,8 +3072,8 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     if (!conn->lookup_begun || (!host->lookup && !host->known.count)) {
         conn->lookup_begun = true;
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
-            return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: no thread, memory "
-                             "or file descriptor for it", rtmi_conn_hop_name(conn));
+            return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: no thread, memory or "
+                             "file descriptor for it", rtmi_conn_hop_name(conn));
         /* Without a thread it took as long as it liked, which is not charged. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
@@ -3080,7 +3090,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         return RTM_E_AGAIN;
     }
     if (!host->known.count)
-        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: %s",
+        return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: %s",
                          rtmi_conn_hop_name(conn), gai_strerror(error));
     conn->addresses = host->known;
     conn->tried = 0;
@@ -3122,21 +3132,24 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
         result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return result;
         if (result != RTM_OK)
-            return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s hung up", proxy);
+            return rtmi_fail(&conn->error, RTM_E_PROXY,
+                             "the proxy %s closed the connection before answering CONNECT", proxy);
         what = rtmi_http_parse(&conn->http, data, size, &used);
         rtmi_conn_consume(conn, used);
     }
     if (what == RTMI_HTTP_BAD)
-        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s answered nonsense: %s", proxy,
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "invalid response from the proxy %s: %s", proxy,
                          conn->http.error);
     if (conn->http.status == 407 || conn->http.status == 401) /* tinyproxy's for wrong ones */
-        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s wants other credentials: set "
-                         "them in its URL, http://user:password@host:port", proxy);
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s requires valid credentials (HTTP "
+                         "%d): set them in its URL, http://user:password@host:port", proxy,
+                         conn->http.status);
     if (conn->http.status / 100 != 2)
-        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s refused %s with status %d", proxy,
-                         conn->name, conn->http.status);
+        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s refused CONNECT to %s: HTTP %d",
+                         proxy, conn->name, conn->http.status);
     if (conn->read_at < conn->read_end)
-        return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s sent more than an answer", proxy);
+        return rtmi_fail(&conn->error, RTM_E_PROXY,
+                         "the proxy %s sent unexpected data after its CONNECT response", proxy);
     return rtmi_conn_start_tls(conn);
 }
 
@@ -3144,8 +3157,9 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
     rtm_result result = rtmi_tls_run(conn, BR_SSL_SENDAPP | BR_SSL_RECVAPP);
     if (result == RTM_E_AGAIN) return result;
     if (result == RTM_E_CLOSED)
-        return rtmi_fail(&conn->error, RTM_E_TLS, "%s hung up within the TLS handshake: does it "
-                         "insist on TLS 1.3 or the extended master secret?", conn->name);
+        return rtmi_fail(&conn->error, RTM_E_TLS, "%s closed the connection during the TLS "
+                         "handshake; it may require TLS 1.3 or the extended master secret",
+                         conn->name);
     if (result != RTM_OK) return result;
     /* To be resumed by the next handshake with this host. */
     rtmi_host *host = rtmi_network_use_host(conn->network, &conn->peer);
@@ -3175,10 +3189,10 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
 
 /* The time is over: says what it was spent on. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
-    static const char *const what[] = { "", "looking up", "connecting to", "the answer of the proxy",
-                                        "the TLS handshake with", "the answer of" };
+    static const char *const what[] = { "", "resolving", "connecting to", "CONNECT over the proxy",
+                                        "the TLS handshake with", "the response from" };
     bool first_hop = conn->phase <= RTMI_CONN_PROXY, tcp = conn->phase == RTMI_CONN_TCP;
-    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s took longer than %lld ms",
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
                      tcp ? " port " : "", tcp ? rtmi_conn_first_hop(conn)->port : "",
                      conn->timeout_ms);
@@ -3286,7 +3300,7 @@ static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) 
     if (payload->read_body) got = (*payload->read_body)(to, size, payload->user_data);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
-        return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "`read` ended the body of %s after "
+        return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "%s: read_body failed after "
                          "%zu of %zu bytes", exchange->method, exchange->payload_at, payload->size);
     out->size += got;
     exchange->payload_at += got;
@@ -3326,8 +3340,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
                 if (conn->http.body_size > exchange->limit - exchange->body.size)
-                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "the response of %s is larger "
-                                     "than max_message_size: raise it", conn->name);
+                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "response from %s is too large: "
+                                     "raise max_message_size", conn->name);
                 rtmi_buf_add(&exchange->body, conn->http.body, conn->http.body_size);
                 if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
@@ -3385,12 +3399,12 @@ typedef enum rtmi_notice {
 } rtmi_notice;
 
 static const struct { rtm_result result; const char *sentence; } rtmi_notices[RTMI_NOTICES] = {
-    [RTMI_NOTICE_BINARY] = { RTM_E_WEBSOCKET, "Slack sent a binary message, which was skipped" },
-    [RTMI_NOTICE_TOO_BIG] = { RTM_E_TOO_BIG, "a message longer than max_message_size was skipped" },
-    [RTMI_NOTICE_MEMORY] = { RTM_E_MEMORY, "a message was skipped: out of memory" },
-    [RTMI_NOTICE_JSON] = { RTM_E_JSON, "Slack sent an event that is not JSON, which was skipped" },
-    [RTMI_NOTICE_DEEP] = { RTM_E_JSON, "an event nested deeper than 128 levels was skipped" },
-    [RTMI_NOTICE_TOKENS] = { RTM_E_MEMORY, "no memory to look into an event" }
+    [RTMI_NOTICE_BINARY] = { RTM_E_WEBSOCKET, "message skipped: binary, not text" },
+    [RTMI_NOTICE_TOO_BIG] = { RTM_E_TOO_BIG, "message skipped: longer than max_message_size" },
+    [RTMI_NOTICE_MEMORY] = { RTM_E_MEMORY, "message skipped: out of memory" },
+    [RTMI_NOTICE_JSON] = { RTM_E_JSON, "message skipped: not valid JSON" },
+    [RTMI_NOTICE_DEEP] = { RTM_E_JSON, "message skipped: nested deeper than 128 levels" },
+    [RTMI_NOTICE_TOKENS] = { RTM_E_MEMORY, "out of memory parsing an event" }
 };
 
 typedef struct rtmi_handler {
@@ -3677,7 +3691,7 @@ static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
 
 static rtm_result rtmi_not_connected(rtm_client *client) {
     return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
-                     "no session is open: send after the `open` event");
+                     "not connected: wait for the `open` event");
 }
 
 /* Appends a frame to what is to be sent. A control frame may go beyond the limit. */
@@ -3688,7 +3702,8 @@ static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, in
     size_t limit = opcode & 8 ? RTMI_OUT + RTMI_OUT_CONTROL : RTMI_OUT;
     if (session->ws.close_sent) return rtmi_not_connected(client);
     if (conn->out.size - conn->out_at + size > limit)
-        return rtmi_fail(&client->error, RTM_E_AGAIN, "64 KiB wait for the socket: send later");
+        return rtmi_fail(&client->error, RTM_E_AGAIN,
+                         "send buffer full (64 KiB): retry after the next rtm_poll");
     if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
     rtmi_conn_compact(conn);
     if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
@@ -3750,7 +3765,7 @@ static void rtmi_notify(rtm_client *client, rtmi_session *session, rtmi_notice k
 
 static rtm_result rtmi_unanswered_add(rtm_client *client, rtmi_session *session, int id) {
     if (session->unanswered_count == RTMI_UNANSWERED)
-        return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages await an answer: send later",
+        return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages are unacknowledged: retry later",
                          RTMI_UNANSWERED);
     void *grown = rtmi_grow(session->unanswered, session->unanswered_count,
                             &session->unanswered_capacity, sizeof *session->unanswered);
@@ -3777,12 +3792,12 @@ static int rtmi_next_id(const rtm_client *client) {
 
 static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
     return rtmi_fail(&client->error, RTM_E_TOO_BIG,
-                     "message of %zu bytes or more: Slack takes 16384", size);
+                     "message too large: %zu bytes or more, limit 16384", size);
 }
 
 static rtm_result rtmi_rtm_only(rtm_client *client) {
-    return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "Socket Mode takes no messages: post them "
-                     "by rtm_send_message, or rtm_call_async of chat.postMessage");
+    return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_send, rtm_send_typing, rtm_send_ping "
+                     "need RTM; in Socket Mode use rtm_send_message or chat.postMessage");
 }
 
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
@@ -3806,12 +3821,12 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
    both. */
 static int rtmi_send_typed(rtm_client *client, const char *type, int fields, const char *channel,
                            const char *text) {
-    static const char *const name[] = { ",\"channel\":", ",\"text\":" };
+    static const char *const key[] = { "channel", "text" };
     const char *const value[] = { channel, text };
     if (!client) return RTM_E_ARGUMENT;
     for (int i = 0; i < fields; i++)
-        if (!value[i])
-            return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s without a channel or text", type);
+        if (!value[i]) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_send_%s: %s is NULL",
+                                        type, key[i]);
     if (client->mode->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     rtmi_buf *out = &client->compose;
@@ -3822,10 +3837,10 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     rtmi_buf_text(out, ",\"type\":\"", type, "\"");
     for (int i = 0; i < fields; i++) {
         size_t size = strlen(value[i]);
-        if (!rtmi_is_utf8(value[i], size))
-            return rtmi_fail(&client->error, RTM_E_JSON, "channel or text is not UTF-8");
+        if (!rtmi_is_utf8(value[i], size)) return rtmi_fail(&client->error, RTM_E_JSON,
+                         "rtm_send_%s: %s is not valid UTF-8", type, key[i]);
         if (size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, size);
-        rtmi_buf_text(out, name[i]);
+        rtmi_buf_text(out, ",\"", key[i], "\":");
         rtmi_json_quote(out, value[i]);
     }
     rtmi_buf_text(out, "}");
@@ -3835,6 +3850,15 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
 /* ------------------------------------------------------------------------------------------------
  * >>receive  messages from Slack; RTM
  * --------------------------------------------------------------------------------------------- */
+
+/* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
+   becomes "?": a part of a run may look like a word. */
+static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
+    bool cut = rtm_json_string(json, text, size) >= size;
+    char *end = text + strlen(text);
+    while (cut && end > text && rtmi_is_alnum(end[-1])) memcpy(--end, "?", 2);
+    rtmi_tame(text);
+}
 
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
@@ -3850,8 +3874,7 @@ static bool rtmi_reply_was_refused(rtm_client *client, rtmi_session *session, rt
         if (client->session[i]) awaited = rtmi_unanswered_remove(client->session[i], event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
-    rtm_json_string(message, text, sizeof text);
-    rtmi_tame(text);
+    rtmi_tame_string(message, text, sizeof text);
     event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
                               event->id, text,
                               rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
@@ -4035,8 +4058,8 @@ static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rt
     rtmi_buf_text(out, "}");
     if (out->failed) return rtmi_out_of_memory(&client->error);
     if (out->size > RTMI_ACKNOWLEDGEMENT)
-        return rtmi_fail(&client->error, RTM_E_TOO_BIG, "an acknowledgement of %zu bytes: Slack "
-                         "takes %d", out->size, RTMI_ACKNOWLEDGEMENT);
+        return rtmi_fail(&client->error, RTM_E_TOO_BIG, "reply too large: %zu bytes, limit %d",
+                         out->size, RTMI_ACKNOWLEDGEMENT);
     return rtmi_queue_frame(client, session, RTMI_WS_TEXT, out->data, out->size);
 }
 
@@ -4050,8 +4073,8 @@ static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *d
                                             rtm_json payload) {
     uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(delivery->id, rtmi_json_none),
                                     RTMI_SEEN_BITS);
-    rtm_result result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "the connection that "
-                                  "brought the event has ended");
+    rtm_result result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "rtm_reply: the session "
+                                  "has ended");
     for (int i = 0; i < 2; i++) {
         rtmi_session *session = client->session[i];
         if (!rtmi_can_acknowledge(session)) continue;
@@ -4129,17 +4152,16 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
     rtm_json reason = rtm_json_get(root, "reason");
     rtmi_error *error = &session->exchange.conn.error;
     char text[64];
-    rtm_json_string(reason, text, sizeof text);
-    rtmi_tame(text);
+    rtmi_tame_string(reason, text, sizeof text);
     rtmi_log(client, "disconnect: %s", text);
     if (rtm_json_equals(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
-        rtmi_fail(error, RTM_E_SLACK, "Socket Mode is switched off for this app: switch it on at "
-                  "api.slack.com/apps");
+        rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
+                  "at api.slack.com/apps");
     } else if (rtm_json_equals(reason, "too_many_websockets")) {
         session->said_hello = false; /* so that it counts as a failure, however long it lasted */
-        rtmi_fail(error, RTM_E_SLACK, "Slack allows this app no more connections: it has ten "
-                  "already");
+        rtmi_fail(error, RTM_E_SLACK, "too_many_websockets: this app already has 10 connections, "
+                  "Slack's limit");
     } else {
         rtmi_expect_end(client, session);
         return;
@@ -4152,7 +4174,7 @@ static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session,
     long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0);
     rtmi_note_hello(client, session);
     if (connections > 1 + (client->session[1] != NULL))
-        rtmi_log(client, "this app has %lld connections: each event goes to one of them",
+        rtmi_log(client, "this app has %lld connections: each event goes to only one of them",
                  connections);
 }
 
@@ -4251,8 +4273,8 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     session->inbox_at = 0;
     if (!lost) return;
     rtmi_error error;
-    rtmi_fail(&error, RTM_E_STOPPED, "%u events that were acknowledged were not delivered: the "
-              "client was stopped", lost);
+    rtmi_fail(&error, RTM_E_STOPPED, "%u acknowledged events were not delivered: the client was "
+              "stopped", lost);
     rtmi_report(client, &error, (rtm_event){ .result = RTM_E_STOPPED });
 }
 
@@ -4289,19 +4311,20 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
+/* Slack's error code decides; `tamed` is the same code for the message. */
+static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
     const char *code = exchange->code, *advice = "";
-    rtm_result result = RTM_E_SLACK;
-    if (rtmi_is_one_of(code, rtmi_auth_codes)) result = RTM_E_AUTH;
+    rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
         result = RTM_E_RATE_LIMITED;
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
-        advice = ": bots of this old kind are switched off; make an app, and set app_token for "
-                 "Socket Mode";
+        advice = ": legacy bots are disabled; create an app, and set app_token for Socket Mode";
     bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
+    bool rtm = !strcmp(exchange->method, "rtm.connect") || !strcmp(exchange->method, "rtm.start");
     if (!strcmp(code, "not_allowed_token_type"))
         advice = socket_mode ? ": app_token must be an app-level token, xapp-..."
-                             : ": a new-style app cannot use RTM; set app_token for Socket Mode";
+                 : rtm       ? ": a new-style app cannot use RTM; set app_token for Socket Mode"
+                             : ": this method does not accept this type of token";
     if (!strcmp(code, "missing_scope") && socket_mode)
         advice = ": the app-level token needs the scope connections:write";
     if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_mode_rtm_start.method)
@@ -4309,22 +4332,22 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
-                     code, advice);
+                     tamed, advice);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. Taming alters
-   no error code that is known. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The program
+   receives an error code as it came if it looks like one; messages and log lines have it tamed. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
     const char *body = exchange->body.data ? exchange->body.data : "";
     const char *method = exchange->method, *host = exchange->conn.name;
     rtmi_error *error = &exchange->conn.error;
-    rtmi_document *document = &exchange->document;
-    char *code = exchange->code;
+    char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open(document, body, size, &root) && rtmi_is_utf8(body, size);
+    bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
+                 rtmi_is_utf8(body, size);
     response->status = http->status;
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     response->body = body;
@@ -4332,29 +4355,32 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (valid) response->data = root;
     response->ok = exchange->by_url ? http->status / 100 == 2
                                     : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
-    if (!response->ok) rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-    rtmi_tame(code);
+    if (!response->ok) {
+        rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
+        rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
+    }
+    if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
     response->error = code;
-    rtmi_log(client, "%s: HTTP %d %s", method, http->status, code);
+    rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
     if (http->status == 429)
-        return rtmi_fail(error, RTM_E_RATE_LIMITED, "%s limits the rate of %s: wait %d s", host,
-                         method, http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
+        return rtmi_fail(error, RTM_E_RATE_LIMITED,
+                         "%s is rate limited by %s (HTTP 429): retry after %d s", method, host,
+                         http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
     if (exchange->by_url && response->ok) return RTM_OK;
-    if (*code && !exchange->by_url) return rtmi_slack_error(exchange);
+    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
     if (http->status != 200)
-        return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
-                         http->status,
+        return rtmi_fail(error, RTM_E_HTTP, "%s: HTTP %d from %s%s", method, http->status, host,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
     if (!valid)
-        return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is %s", host,
-                         method, rtmi_document_fault(document));
+        return rtmi_fail(error, RTM_E_JSON, "%s: response from %s is %s", method, host,
+                         rtmi_document_fault(&exchange->document));
     if (!response->ok)
-        return rtmi_fail(error, RTM_E_SLACK, "the answer to %s is not \"ok\"", method);
+        return rtmi_fail(error, RTM_E_SLACK, "%s: response without \"ok\":true or error", method);
     return RTM_OK;
 }
 
 static const char *rtmi_request_name(const rtmi_request *request) {
-    return request->by_url ? "a request to a URL" : request->target;
+    return request->by_url ? "request to a URL" : request->target;
 }
 
 /* Composes a request and begins it. A URL may be a secret of its own: it is never named. */
@@ -4443,7 +4469,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
         rtmi_error error;
         int id = session->unanswered[i];
         rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
-                  "message %d was not answered before the session ended", id);
+                  "message %d was not acknowledged before the session ended", id);
         rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
     }
     session->unanswered_count = 0;
@@ -4460,7 +4486,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
    until Slack closes it. */
 static void rtmi_take_over(rtm_client *client) {
     rtmi_session *old = client->session[0];
-    rtmi_log(client, "another session takes over");
+    rtmi_log(client, "handover: the new session takes over");
     client->session[0] = client->session[1];
     client->session[1] = old;
     old->fate = RTMI_RETIRED;
@@ -4600,23 +4626,24 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     rtmi_buf *out = &session->exchange.head;
     rtmi_buf key = { session->key, 0, sizeof session->key, false };
     const rtmi_settings *settings = &client->settings;
+    rtmi_error *error = &session->exchange.conn.error;
     unsigned char nonce[16];
     rtmi_peer peer;
     const char *path;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
     if (length > RTMI_HEAD)
-        return rtmi_fail(&session->exchange.conn.error, RTM_E_SLACK, "the url in Slack's answer is too long");
+        return rtmi_fail(error, RTM_E_SLACK, "%s: url too long", client->mode->method);
     rtmi_buf_clear(&client->compose);
-    if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(&session->exchange.conn.error);
+    if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(error);
     char *url = client->compose.data;
     rtm_json_string(value, url, length + 1);
     if (strlen(url) != length || !rtmi_parse_url(url, &peer, &path, &path_length))
-        return rtmi_fail(&session->exchange.conn.error, RTM_E_SLACK, length
-                         ? "the url in Slack's answer is not a URL" : "no url in Slack's answer");
+        return rtmi_fail(error, RTM_E_SLACK, length ? "%s: response has an invalid url"
+                         : "%s: response has no url", client->mode->method);
     if (settings->api.tls && !peer.tls)
-        return rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET,
-                         "a ws:// URL from an https API: not followed, it must be wss://");
-    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(&session->exchange.conn.error);
+        return rtmi_fail(error, RTM_E_WEBSOCKET, "%s: response has a ws:// url; it must be wss://",
+                         client->mode->method);
+    if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(error);
     rtmi_base64(&key, nonce, sizeof nonce);
     session->key[24] = '\0';
     rtmi_buf_free(out);
@@ -4660,11 +4687,11 @@ static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session)
     session->retry_after = http->retry_after;
     if (http->status == 101)
         result = rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET,
-                           "bad answer to the WebSocket handshake: %s", fault);
+                           "invalid WebSocket handshake response: %s", fault);
     else
         result = rtmi_fail(&session->exchange.conn.error,
                            http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
-                           "the WebSocket was refused with HTTP status %d", http->status);
+                           "WebSocket handshake refused: HTTP %d", http->status);
     return rtmi_end_session(client, session, result);
 }
 
@@ -4686,9 +4713,9 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     if (what == RTMI_WS_BAD) {
         session->close_code = ws->code;
         rtmi_send_close(client, session, ws->code);
-        return rtmi_end_session(client, session, rtmi_fail(
-            &session->exchange.conn.error, RTM_E_WEBSOCKET,
-            "Slack broke the WebSocket protocol: %s", ws->error));
+        rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET, "WebSocket protocol error: %s",
+                  ws->error);
+        return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
         if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
@@ -4778,10 +4805,10 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
         session->deadline = session->hello_by;
     if (conn->paused || !conn->budget || asked < session->deadline) return NULL;
     if (!session->said_hello && asked >= session->hello_by)
-        return "no \"hello\" from Slack within timeout_ms of the WebSocket upgrade";
+        return "no \"hello\" from Slack within timeout_ms";
     if (zombies && asked >= session->active_at + quiet)
-        return "neither a message nor a PING from Slack for too long, though it answers ours";
-    if (session->pings_sent == 2) return "no sign of life from Slack, nor answer to a PING";
+        return "Slack answers PINGs but sends nothing by itself: connection is dead";
+    if (session->pings_sent == 2) return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->pings_sent++;
     session->silent_at = session->deadline = client->now + rest / 2;
     rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
@@ -4793,7 +4820,7 @@ static rtm_state rtmi_close_dropped(rtm_client *client, rtmi_session *session) {
     session->close_code = RTMI_CLOSE_NORMAL;
     rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
     rtmi_fail(&session->exchange.conn.error, RTM_E_CLOSED,
-              "the session was dropped, to begin another");
+              "session closed by rtm_reconnect or at Slack's request");
     return rtmi_end_session(client, session, RTM_OK);
 }
 
@@ -4925,7 +4952,7 @@ static void rtmi_begin_handover(rtm_client *client) {
     }
     second->deadline = client->now + rtmi_backoff(client, first);
     client->session[1] = second;
-    rtmi_log(client, "the session will be ended: another is to take over");
+    rtmi_log(client, "handover: Slack will end the session; a second one is opened");
 }
 
 /* Frees the second session when it has ended and been reported: it was retired, or its attempt to
@@ -5029,10 +5056,10 @@ static size_t rtmi_strip(const char **text) {
 
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
 static const char *rtmi_token_fault(const char *token, bool app) {
-    if (!*token) return "it is empty";
-    if (!rtmi_is_visible(token)) return "it has a character that no token has";
-    if (app && !strncmp(token, "xox", 3)) return "this is a bot's or user's token: set it as token";
-    if (!app && !strncmp(token, "xapp-", 5)) return "this is an app's token: set it as app_token";
+    if (!*token) return "is empty";
+    if (!rtmi_is_visible(token)) return "contains white space, control or non-ASCII characters";
+    if (app && !strncmp(token, "xox", 3)) return "is a bot or user token: set it as token";
+    if (!app && !strncmp(token, "xapp-", 5)) return "is an app-level token: set it as app_token";
     return NULL;
 }
 
@@ -5040,13 +5067,15 @@ static const char *rtmi_token_fault(const char *token, bool app) {
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
     bool app = to == &client->settings.app_token;
     const char *field = app ? "app_token" : "token";
-    if (!text) return rtmi_refuse(client, field, "there is no token: set it");
+    if (!text) return rtmi_refuse(client, "token is not set", "a bot token (xoxb-...) or an "
+                                  "app_token (xapp-...) is required");
     size_t length = rtmi_strip(&text);
     char *copy = rtmi_copy(text, length);
     const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
     if (fault || !copy) {
         rtmi_free(copy, length);
-        return fault ? rtmi_refuse(client, field, fault) : rtmi_out_of_memory(&client->error);
+        return fault ? rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s %s", field, fault)
+                     : rtmi_out_of_memory(&client->error);
     }
     if (*to) rtmi_free(*to, strlen(*to));
     *to = copy;
@@ -5085,14 +5114,14 @@ static const char *const rtmi_own_headers[] = {
 /* Whether a line "Name: value" can stand in a request: NULL, or why not. */
 static const char *rtmi_header_fault(const char *header, size_t name_length) {
     if (!header[name_length] || !name_length) return "not of the form \"Name: value\"";
-    if (!rtmi_is_field_name(header, name_length)) return "a character that no header's name has";
+    if (!rtmi_is_field_name(header, name_length)) return "invalid character in the name";
     for (const char *p = header + name_length; *p; p++)
         if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
-            return "a line break or a control character in it";
+            return "line break or control character";
     for (const char *const *own = rtmi_own_headers; *own; own++)
-        if (rtmi_same_word(header, name_length, *own)) return "one that rtm.h must set itself";
+        if (rtmi_same_word(header, name_length, *own)) return "reserved for rtm.h";
     return rtmi_same_word(header, name_length, "Proxy-Authorization") /* Slack would get it */
-               ? "Proxy-Authorization: set it in the proxy's URL" : NULL;
+               ? "Proxy-Authorization: set the credentials in the proxy's URL" : NULL;
 }
 
 /* Keeps a line of a header; a request to a URL gets User-Agent only. */
@@ -5158,7 +5187,7 @@ static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, 
     }
     rtmi_buf_free(&credentials);
     rtmi_buf_free(&value);
-    if (!good) return rtmi_refuse(client, from, "the proxy's credentials are not well encoded");
+    if (!good) return rtmi_refuse(client, from, "bad percent-encoding or control character");
     return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
@@ -5172,7 +5201,7 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
     const char *except = config->proxy ? NULL : rtmi_first_env(exceptions, &ignored);
     if (!url || !*url) return RTM_OK;
     if (!rtmi_is_visible(url))
-        return rtmi_refuse(client, from, "the proxy's URL has a character that is not allowed");
+        return rtmi_refuse(client, from, "contains white space, control or non-ASCII characters");
     const char *scheme_end = strstr(url, "://");
     if (scheme_end && !rtmi_same_word(url, (size_t)(scheme_end - url), "http"))
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED,
@@ -5188,7 +5217,7 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
     }
     if ((url[length] && strcmp(url + length, "/") != 0) ||
         !rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
-        return rtmi_refuse(client, from, "the proxy is not of the form "
+        return rtmi_refuse(client, from, "not of the form "
                            "http://user:password@host:port (in the password, write %2F for /)");
     return rtmi_copy_option(&client->network.no_proxy, except) ? RTM_OK
                                                                : rtmi_out_of_memory(&client->error);
@@ -5202,13 +5231,13 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     client->mode = config->app_token ? &rtmi_mode_socket_mode
                    : method < 2      ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
     const char *fault =
-        method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
-        : config->timeout_ms < 0 ? "timeout_ms: it is negative"
-        : config->ping_interval_ms < -1 ? "ping_interval_ms: it is negative, and not -1"
-        : config->max_message_size > RTMI_MAX_MESSAGE ? "max_message_size: it is more than 1 GiB"
+        method == 4 ? "connect_method is neither rtm.connect nor rtm.start"
+        : config->timeout_ms < 0 ? "timeout_ms is negative"
+        : config->ping_interval_ms < -1 ? "ping_interval_ms is negative, but not -1"
+        : config->max_message_size > RTMI_MAX_MESSAGE ? "max_message_size is more than 1 GiB"
         : config->max_message_size && config->max_message_size < RTMI_MIN_MESSAGE
-            ? "max_message_size: it is less than 4 KiB"
-        : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size: it is more than 1 GiB" : NULL;
+            ? "max_message_size is less than 4 KiB"
+        : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size is more than 1 GiB" : NULL;
     if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
     client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     client->settings.keep_alive = config->ping_interval_ms >= 0;
@@ -5252,7 +5281,8 @@ static rtm_result rtmi_config_handlers(rtm_client *client, const rtm_config *con
     for (const rtm_handler *h = config->handlers; h && h->type; h++) {
         rtm_result result = rtm_on(client, h->type, h->callback, h->user_data);
         if (result == RTM_E_ARGUMENT)
-            return rtmi_refuse(client, "handlers", "one has no callback, or a bad type");
+            return rtmi_fail(&client->error, RTM_E_ARGUMENT, "handlers[%d]: no callback or invalid "
+                             "type", (int)(h - config->handlers));
         if (result != RTM_OK) return result;
     }
     return RTM_OK;
@@ -5527,27 +5557,27 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     size_t length;
     int count = 0;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) count += bodies[i];
-    if (!given->method == !given->url) return "it needs a method or a url, and not both";
+    if (!given->method == !given->url) return "either method or url is required, and not both";
     if (given->method && !rtmi_consists_of(given->method, strlen(given->method), "._"))
-        return "this is not the name of a method";
+        return "invalid method name";
     if (given->url && (rtmi_lower(*given->url) != 'h' ||
                        !rtmi_parse_url(given->url, &peer, &path, &length)))
-        return "its url is not of the form https://host/path";
+        return "url is not of the form https://host/path";
     if (given->url && !peer.tls && client->settings.api.tls)
-        return "its url is http, where base_url is https";
-    if (given->url && given->token) return "a url never gets a token";
-    if (count > 1) return "fields, json, body and read exclude each other";
-    if (given->body_size && !given->body && !given->read_body) return "body_size without body or read";
-    if (given->read_body && !given->body_size) return "read without body_size";
-    if (given->body_size > (size_t)-1 / 2) return "body_size is more than memory can hold";
+        return "url is http, but base_url is https";
+    if (given->url && given->token) return "token is not allowed with url";
+    if (count > 1) return "only one of fields, json, body and read_body is allowed";
+    if (given->body_size && !given->body && !given->read_body) return "body_size without a body";
+    if (given->read_body && !given->body_size) return "read_body without body_size";
+    if (given->body_size > (size_t)-1 / 2) return "body_size is too large";
     if (given->content_type && !given->body && !given->read_body)
-        return "content_type without body or read";
+        return "content_type without body or read_body";
     for (const char *p = given->content_type; p && *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f) return "a control character in content_type";
+        if ((unsigned char)*p < ' ' || *p == 0x7f) return "control character in content_type";
     if (given->method && !given->token && !client->settings.token)
-        return "there is no token: set config.token";
+        return "no token: set config.token";
     if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
-        return "its token is empty, or has a character that no token has";
+        return "invalid token (empty, white space, control or non-ASCII character)";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
 }
 
@@ -5589,26 +5619,27 @@ static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *gi
 
 /* Checks and copies a request. */
 static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi_request **made) {
-    const char *fault = given ? rtmi_request_fault(client, given) : "there is none";
+    const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
     rtmi_document document = { 0 };
     rtmi_buf form = { 0 };
     rtm_json root;
-    if (fault) return rtmi_refuse(client, "request", fault);
+    if (fault)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     size_t size = given->json ? strlen(given->json) : 0;
     if (given->json && (!rtmi_document_open(&document, given->json, size, &root) ||
                         !rtmi_is_utf8(given->json, size)))
-        return rtmi_fail(&client->error, RTM_E_JSON, "the request's json is %s",
+        return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
                          rtmi_document_fault(&document));
     bool valid = rtmi_write_fields(&form, given->fields);
     *made = valid ? rtmi_copy_request(client, given, &form) : NULL;
     rtmi_buf_free(&form);
-    if (!valid) return rtmi_refuse(client, "request", "a name or value is not UTF-8");
+    if (!valid) return rtmi_refuse(client, "request", "a name or value is not valid UTF-8");
     return *made ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 static rtm_result rtmi_request_too_big(rtm_client *client, size_t size) {
-    return rtmi_fail(&client->error, RTM_E_TOO_BIG, "the request takes %zu bytes, more than "
-                     "max_queue_size: give a large body by `read`", size);
+    return rtmi_fail(&client->error, RTM_E_TOO_BIG, "request too large: %zu bytes, more than "
+                     "max_queue_size; use read_body for a large body", size);
 }
 
 /* Checks and queues a request: its id, or what is wrong. */
@@ -5626,7 +5657,7 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, int message
     if (request->size > most) result = rtmi_request_too_big(client, request->size);
     else if (queue->size > most - request->size)
         result = rtmi_fail(&client->error, RTM_E_AGAIN,
-                           "max_queue_size bytes of requests wait already: submit later, or raise it");
+                           "request queue full: retry later or raise max_queue_size");
     if (result != RTM_OK) {
         rtmi_free(request, request->size);
         return result;
@@ -5656,7 +5687,7 @@ static rtm_result rtmi_client_init(rtm_client *client) {
 
 rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     rtm_result result = RTM_E_ARGUMENT;
-    const char *wrong = "no config, or nowhere to put the client";
+    const char *wrong = "rtm_create: config or client is NULL";
     if (client) *client = NULL;
     rtm_client *made = config && client ? rtmi_alloc(sizeof *made) : NULL;
     if (made) {
@@ -5845,11 +5876,11 @@ static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *typ
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user_data) {
     if (!client) return RTM_E_ARGUMENT;
     if (!type || !*type || !callback)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on needs a type and a callback");
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on: type is empty, or callback NULL");
     const char *colons = strstr(type, "::");
     size_t length = colons ? (size_t)(colons - type) : strlen(type);
     if (length >= RTMI_TYPE)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "an event type of 128 bytes or more");
+        return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user_data)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
@@ -5868,7 +5899,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
     rtmi_handler *handler = NULL;
     if (type && callback) handler = rtmi_find_handler(client, type, callback, user_data);
     if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT,
-                                   "no handler has this type, callback and user");
+                                   "rtm_off: no handler with this type, callback and user_data");
     handler->callback = NULL;
     client->handlers_removed = true;
     if (!client->polling) rtmi_sweep_handlers(client);
@@ -5877,7 +5908,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
-    if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "there is nothing to send");
+    if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_send: json is NULL");
     if (client->mode->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     size_t length = strlen(json);
@@ -5885,14 +5916,14 @@ int rtm_send(rtm_client *client, const char *json) {
     rtm_json object;
     bool valid = rtmi_document_open(&document, json, length, &object) && rtmi_is_utf8(json, length);
     if (!valid || *object.text != '{')
-        return rtmi_fail(&client->error, RTM_E_JSON, "what is to be sent is %s",
+        return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
     object.size = (size_t)(json + length - object.text); /* white space behind it too: as it came */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
     if (number <= 0 || number > INT_MAX)
-        return rtmi_fail(&client->error, RTM_E_JSON, "the message's id is not a positive int");
+        return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: id is not a positive int");
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
     if (!id.size) {
@@ -5911,8 +5942,8 @@ static int rtmi_post_message(rtm_client *client, const char *channel, const char
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
     int id = rtmi_next_id(client);
-    if (!channel || !text)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "message without a channel or text");
+    if (!channel || !text) return rtmi_refuse(client, "rtm_send_message",
+                                              channel ? "text is NULL" : "channel is NULL");
     if (strlen(text) > RTMI_MESSAGE_OUT) return rtmi_too_big(client, strlen(text));
     int result = rtmi_submit(client, &request, id);
     if (result < 0) return result;
@@ -5938,22 +5969,21 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     rtmi_document document = { 0 };
     rtm_json answer;
     if (!event || !json)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_reply needs an event and an answer");
+        return rtmi_refuse(client, "rtm_reply", event ? "json is NULL" : "event is NULL");
     if (!event->envelope.size)
-        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "this event came in no envelope of "
-                         "Socket Mode, and takes no answer");
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_reply: not a Socket Mode event");
     rtmi_delivery *pending = &client->pending;
     if (event->delivery != pending->serial || !pending->id.size)
-        return rtmi_fail(&client->error, RTM_E_BUSY, "the event was acknowledged when its callback "
-                         "returned");
+        return rtmi_fail(&client->error, RTM_E_BUSY,
+                         "rtm_reply: too late, acknowledged when the callback returned");
     if (!pending->accepts)
-        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "Slack takes no answer to this event: "
-                         "post one by rtm_send_message");
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_reply: this event accepts no "
+                         "reply (accepts_response_payload is false); use rtm_send_message");
     if (!rtmi_document_open(&document, json, strlen(json), &answer) ||
         !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(answer, '{'))
-        return rtmi_fail(&client->error, RTM_E_JSON, "an answer must be a JSON object");
+        return rtmi_fail(&client->error, RTM_E_JSON, "rtm_reply: json must be a JSON object");
     if (!pending->unacknowledged)
-        return rtmi_fail(&client->error, RTM_E_BUSY, "the event is acknowledged already");
+        return rtmi_fail(&client->error, RTM_E_BUSY, "rtm_reply: already acknowledged");
     return rtmi_acknowledge_delivery(client, pending, answer);
 }
 
@@ -5970,7 +6000,7 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
         return RTM_OK;
     }
     request = id > 0 ? rtmi_queue_take(queue, id) : NULL;
-    if (!request) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "no request has this id");
+    if (!request) return rtmi_refuse(client, "rtm_cancel", "no request with this id");
     rtmi_queue_put_ended(queue, request, RTM_E_CANCELLED);
     return RTM_OK;
 }
@@ -5988,7 +6018,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
         rtm_result result = rtmi_exchange_step(exchange, now);
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
-            return rtmi_fail(&conn->error, RTM_E_STOPPED, "stopped during %s", exchange->method);
+            return rtmi_fail(&conn->error, RTM_E_STOPPED, "%s: stopped", exchange->method);
         long long due = rtmi_conn_due(conn, conn->deadline) - now;
         rtmi_wait(client, &conn, 1, due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due);
     }
@@ -6040,7 +6070,7 @@ static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *give
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (client->performing)
-        return rtmi_fail(&client->error, RTM_E_BUSY, "`read` may not call this");
+        return rtmi_fail(&client->error, RTM_E_BUSY, "rtm_perform: not allowed in read_body");
     if (!client->web) client->web = rtmi_exchange_new(&client->network, &client->error);
     if (!client->web) return rtmi_out_of_memory(&client->error);
     rtm_result result = rtmi_encode(client, given, &request);

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""All results of rtm.h and all sentences of rtm_error_detail, in tests/errors.txt.
+"""All results of rtm.h, with examples of its error messages, in tests/errors.txt.
 
     python3 tests/errors.py SENTENCES           compares the table with what the tests met
-    python3 tests/errors.py SENTENCES --write   makes it anew
+    python3 tests/errors.py SENTENCES --write   writes it again
 
-SENTENCES is what the tests wrote (sentences.h). The comparison fails where a call of rtmi_fail in
-rtm.h has no row, where no test has met the sentence of a row, and where a result has none.
+SENTENCES is what the tests wrote (sentences.h). The comparison fails if a call of rtmi_fail in rtm.h
+has no row, if no test has met the message of a row, and if a result has no row.
 """
 import re
 import sys
 
 TABLE = 'tests/errors.txt'
-# Formats that no test brings about, and why.
+# Formats of which no test causes a message, and why.
 UNSEEN = {
-    'TLS cannot start (error %d)': 'when BearSSL refuses what config.tls_setup has set',
+    'TLS cannot start (BearSSL error %d)': 'when BearSSL refuses what config.tls_setup has set',
     'the connection is closed': 'for a state that no session comes to',
 }
 CALLS = re.compile(r'rtm\.connect|apps\.connections\.open|chat\.postMessage')
@@ -65,15 +65,17 @@ def plain(sentence):
 def examples(format, sentences):
     """Few sentences of a format: one for each way in which it ends, or one."""
     pattern = re.sub(r'%(s|d|u|lld|zu)', '(.*)', re.escape(format))
-    varies = re.search(r'(^|: |%s|%d)%s$|\(BearSSL', format)
+    varies = re.search(r'(^|: |%s ?|%d)%s$|\(BearSSL', format)
     chosen = {}
     # Those that somebody will see come before what hostile servers in tests bring about.
     for sentence in sorted(sentences, key=lambda text: (not CALLS.search(text), len(text), text)):
         match = re.fullmatch(pattern, sentence)
-        # One that is cut or foreign is no example, nor one that wants IPv6, which not all have.
-        if not match or not sentence.isascii() or '::' in sentence:
+        # One that is cut, foreign or altered is no example, nor one that needs IPv6.
+        if not match or not sentence.isascii() or '::' in sentence or '?' in sentence:
             continue
         end = match.groups()[-1] if varies and match.groups() else ''
+        if format.startswith('%s %s%s'): # by what timed out
+            end = re.match(r'the \w+|\w+', sentence).group()
         if format in ('%s', '%s%s'):
             end = re.sub(r' \(.*', '', sentence)
         if format.startswith('Slack refused %s: %s'): # by the advice, else by the result
@@ -93,7 +95,7 @@ def result_of(kind, sentence):
         return f"RTM_E_{'CERTIFICATE' if 32 <= int(sentence.split()[-1][:-1]) < 256 else 'TLS'}"
     if sentence.startswith('TLS with'):
         return 'RTM_E_CERTIFICATE'
-    if sentence.startswith('the WebSocket was refused'):
+    if sentence.startswith('WebSocket handshake refused'):
         return 'RTM_E_RATE_LIMITED' if '429' in sentence else 'RTM_E_WEBSOCKET'
     if sentence.startswith('Slack refused'):
         code = sentence.split(': ')[1]

@@ -140,7 +140,7 @@ static void another_session_takes_over_and_nothing_is_told(void **state) {
         server_ends(&slack);
         second_serves(5);
         no_event();
-        assert_non_null(strstr(told, "take over"));
+        assert_non_null(strstr(told, "handover: "));
         new_world();
     }
 }

@@ -884,7 +884,7 @@ static void without_memory_the_detail_says_so_at_once(void **state) {
     rtm_json root = open_text("{\"list\":[1,2]}");
     assert_string_equal(error.text, "");
     assert_int_equal(rtm_json_count(rtm_json_get(root, "list")), 0);
-    assert_non_null(strstr(error.text, "no memory"));
+    assert_non_null(strstr(error.text, "out of memory"));
     assert_true(document.failed);
     test_fail_at = test_fail_ever = 0;
     document.error = NULL;

@@ -253,7 +253,7 @@ static void fatal_codes_end_the_client(void **state) {
         "deprecated_endpoint", "unknown_method", "invalid_arg_name", "invalid_arguments",
         "invalid_array_arg", "invalid_charset", "invalid_form_data", "invalid_post_type",
         "legacy_custom_bots_deprecated", "forbidden_team", "insecure_request", "missing_args",
-        "method_deprecated", /* of rtm.connect: nothing to fall back to */
+        "method_deprecated",
     };
     char body[128];
     (void)state;
@@ -287,7 +287,7 @@ static void other_codes_are_tried_again(void **state) {
         make_bot(NULL);
         snprintf(body, sizeof body, "{\"ok\":false,\"error\":\"%s\"}", codes[i]);
         record *event = fail_call("200 OK", "", body, RTM_E_SLACK);
-        assert_non_null(strstr(event->detail, strcmp(codes[i], "INVALID_AUTH") ? codes[i] : "????"));
+        assert_non_null(strstr(event->detail, codes[i]));
         expect_seconds(1);
         open_session();
         end_bot();
@@ -328,31 +328,31 @@ static void connect_method_chooses_the_path(void **state) {
     }
 }
 
-static void a_deprecated_rtm_start_falls_back_to_rtm_connect(void **state) {
+static void a_deprecated_rtm_start_is_final_and_gets_advice(void **state) {
+    static const char advice[] = ": set connect_method to rtm.connect";
     rtm_config config = usual_config();
     request got;
     (void)state;
-    for (int keep = 0; keep < 2; keep++) { /* on a new connection, on the same one */
-        config.connect_method = "rtm.start";
+    for (int i = 0; i < 4; i++) {
+        bool start = i & 1, keep = i & 2; /* keep: the connection, for a second call */
+        config.connect_method = start ? "rtm.start" : "rtm.connect";
         make_bot(&config);
         server_accept(&slack);
         server_read_request(&slack, &got);
-        expect_line(&got, "POST /api/rtm.start HTTP/1.1");
-        test_now_ms += 20000;
+        expect_line(&got, start ? "POST /api/rtm.start HTTP/1.1"
+                                : "POST /api/rtm.connect HTTP/1.1");
         server_answer(&slack, "200 OK", keep ? "" : "Connection: close\r\n",
                       FATAL("method_deprecated"));
-        if (!keep) server_accept(&slack);
-        server_read_request(&slack, &got);
-        expect_line(&got, "POST /api/rtm.connect HTTP/1.1");
-        assert_int_equal(rtm_timeout_ms(bot), 30000); /* a new call, with all of its time */
-        server_answer_connect(&slack, "link");
-        server_accept(&slack);
-        server_upgrade(&slack, &got);
-        next_event("open"); /* not an error before it */
-        say_hello();
-        end_session();
-        expect_seconds(0);
-        open_session(); /* and rtm.connect from now on */
+        record *event = next_error(RTM_E_AUTH);
+        assert_int_equal(event->retry_ms, -1);
+        assert_non_null(strstr(event->detail, "method_deprecated"));
+        assert_true((strstr(event->detail, advice) != NULL) == start);
+        assert_int_equal(rtm_poll(bot, 0), RTM_E_AUTH);
+        assert_string_equal(rtm_error_detail(bot), event->detail);
+        test_now_ms += 1000000;
+        assert_int_equal(rtm_poll(bot, -1), RTM_E_AUTH);
+        assert_int_equal(session_socket(), -1); /* no call of the other method */
+        assert_false(server_pending(&slack));
         end_bot();
     }
 }
@@ -1137,7 +1137,7 @@ static const struct CMUnitTest tests[] = {
     TEST(other_codes_are_tried_again),
     TEST(a_token_of_the_wrong_type_gets_advice),
     TEST(connect_method_chooses_the_path),
-    TEST(a_deprecated_rtm_start_falls_back_to_rtm_connect),
+    TEST(a_deprecated_rtm_start_is_final_and_gets_advice),
     TEST(a_bad_answer_to_the_call_is_tried_again),
     TEST(a_bad_url_is_tried_again),
     TEST(a_ws_url_from_an_https_api_is_not_followed),

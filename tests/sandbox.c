@@ -141,7 +141,7 @@ static void comes_back_after_every_kind_of_end(void **state) {
 
 static void retries_what_the_web_api_and_the_upgrade_refuse(void **state) {
     static const struct { const char *line; rtm_result result; const char *words; } fails[] = {
-        { "/ratelimit 7", RTM_E_RATE_LIMITED, "wait 7 s" },
+        { "/ratelimit 7", RTM_E_RATE_LIMITED, "retry after 7 s" },
         { "/fail internal_error", RTM_E_SLACK, "internal_error" },
         { "/http 503", RTM_E_HTTP, "503" }, { "/http 404", RTM_E_HTTP, "check base_url" },
         { "/refuse 409", RTM_E_WEBSOCKET, "409" } };
@@ -172,7 +172,7 @@ static void certificates_that_do_not_fit_are_refused(void **state) {
     (void)state;
     other[fread(other, 1, sizeof other - 1, in)] = '\0';
     pclose(in);
-    must_fail(ecdsa.url, (rtm_config){ .ca_pem = other }, RTM_E_CERTIFICATE, "unknown CA");
+    must_fail(ecdsa.url, (rtm_config){ .ca_pem = other }, RTM_E_CERTIFICATE, "trusted CA");
     must_fail(url_of_host(url, sizeof url, "wrong.test"), (rtm_config){ .token = NULL },
               RTM_E_CERTIFICATE, "another host name");
     clock_offset_s = 3600L * 24 * 365;

@@ -685,20 +685,28 @@ static inline void end_bot(void) {
     while (server_try_accept(&slack)) continue;
 }
 
+/* Whether all descriptors of a test are closed. A lookup's thread runs on after the client has its
+   answer or has given it up, and closes its own descriptor last. */
+static inline bool files_are_closed(void) {
+    for (int i = 0; i < SERVER_ROUNDS && open_files() != files_before; i++) poll(NULL, 0, 1);
+    return open_files() == files_before;
+}
+
 static inline int end_test(void **state) {
     (void)state;
     test_fail_at = 0;
     end_bot();
     server_free(&slack);
-    bool secret = told && (strstr(told, TOKEN_PART) || strstr(told, APP_TOKEN_PART) ||
-                           strstr(told, "xoxd-Cookie"));
+    bool secret = told && (strstr(told, "1234567890") || strstr(told, "SecretS") ||
+                           strstr(told, "CookieC"));
     if (secret) print_error("a secret was told\n");
     (free)(told);
     told = NULL;
     told_size = 0;
     if (test_blocks) print_error("%ld blocks leaked\n", test_blocks);
-    if (open_files() != files_before) print_error("a socket leaked\n");
-    bool bad = secret || test_blocks || open_files() != files_before;
+    bool closed = files_are_closed();
+    if (!closed) print_error("a socket leaked\n");
+    bool bad = secret || test_blocks || !closed;
     test_blocks = 0;
     return bad ? -1 : 0;
 }

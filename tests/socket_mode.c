@@ -952,6 +952,7 @@ static void what_is_of_rtm_alone_is_unsupported(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "rtm_"));
     assert_int_equal(rtm_send_typing(bot, "C1"), RTM_E_UNSUPPORTED);
     assert_int_equal(rtm_send_ping(bot), RTM_E_UNSUPPORTED);
+    assert_non_null(strstr(rtm_error_detail(bot), "rtm_send_ping need RTM"));
     assert_true(strlen(rtm_error_detail(bot)) > 20);
     expect_nothing();
 }
@@ -965,6 +966,7 @@ static void a_message_without_a_token_is_refused_with_a_sentence(void **state) {
     assert_int_equal(rtm_send_message(bot, "C1", "a"), RTM_E_ARGUMENT);
     assert_non_null(strstr(rtm_error_detail(bot), "token"));
     assert_int_equal(rtm_send_message(bot, NULL, "a"), RTM_E_ARGUMENT);
+    assert_string_equal(rtm_error_detail(bot), "rtm_send_message: channel is NULL");
     assert_int_equal(rtm_set_token(bot, TOKEN), RTM_OK);
     assert_true(rtm_send_message(bot, "C1", "a") > 0);
 }
@@ -1188,11 +1190,19 @@ static void the_inbox_gives_back_what_a_burst_took(void **state) {
 static void a_reason_that_is_cut_tells_no_secret(void **state) {
     (void)state;
     open_app();
-    server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":"
-                             "\"and a token behind words, so that it is cut: " APP_TOKEN "\"}");
-    for (int k = 0; k < 5; k++) server_round(k);
-    assert_non_null(strstr(told, "disconnect: and a token"));
-    assert_null(strstr(told, "xapp-1"));
+    for (int pad = 20; pad < 64; pad++) { /* so that it is cut at each place of the token */
+        char text[200];
+        snprintf(text, sizeof text, "{\"type\":\"disconnect\",\"reason\":\"cut at %.*s" APP_TOKEN
+                 "\"}", pad, "................................................................");
+        server_send_text(&slack, text);
+        for (int k = 0; k < 5; k++) server_round(k);
+        snprintf(text, sizeof text, "disconnect: cut at %.*s", pad < 56 ? pad : 56,
+                 "................................................................");
+        assert_non_null(strstr(told, text));
+    }
+    assert_non_null(strstr(told, "xapp-1-A1-?-"));
+    assert_null(strstr(told, "1234567"));
+    assert_null(strstr(told, "SecretS"));
 }
 
 int main(void) {

@@ -354,19 +354,19 @@ static void a_certificate_that_is_trusted_itself_is_accepted(void **state) {
 
 static void chains_that_lead_nowhere_are_refused(void **state) {
     static const trial trials[] = {
-        { "ec1", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "rsa1", "root", "rsa.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "rooted", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "self", "root", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "self-ca", "root", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "self", "self-ca", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "missing", "root", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 },
-        { "gap", "root", "sandbox.test", RTM_E_CERTIFICATE, "in disorder", 0 },
-        { "disorder", "root", "sandbox.test", RTM_E_CERTIFICATE, "in disorder", 0 },
+        { "ec1", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "rsa1", "root", "rsa.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "rooted", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "self", "root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "self-ca", "root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "self", "self-ca", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "missing", "root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
+        { "gap", "root", "sandbox.test", RTM_E_CERTIFICATE, "incomplete or out of order", 0 },
+        { "disorder", "root", "sandbox.test", RTM_E_CERTIFICATE, "incomplete or out of order", 0 },
         { "leaf-signed", "root", "sandbox.test", RTM_E_CERTIFICATE, "not a CA", 0 },
         /* trusted as a server is not trusted as an authority */
         { "leaf-signed", "ec0", "sandbox.test", RTM_E_CERTIFICATE, "not a CA", 0 },
-        { "forged", "root", "sandbox.test", RTM_E_CERTIFICATE, "unknown CA", 0 } };
+        { "forged", "root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 } };
     (void)state;
     TRY(trials);
 }
@@ -459,7 +459,7 @@ static void tls_1_2_and_no_other_is_spoken(void **state) {
         /* they find none of our suites fit for them, before they can tell their version */
         { TLS1_VERSION, TLS1_VERSION, RTM_E_TLS, "no cipher suite in common" },
         { TLS1_1_VERSION, TLS1_1_VERSION, RTM_E_TLS, "no cipher suite in common" },
-        { TLS1_3_VERSION, TLS1_3_VERSION, RTM_E_TLS, "does not speak TLS 1.2" } };
+        { TLS1_3_VERSION, TLS1_3_VERSION, RTM_E_TLS, "does not support TLS 1.2" } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect_script("sandbox.test", &(script){ .chain = "ec1", .min = cases[i].min,
@@ -558,7 +558,7 @@ static void the_hook_can_give_a_client_certificate(void **state) {
                                 SSL_VERIFY_FAIL_IF_NO_PEER_CERT });
         rtm_result result = attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root"),
                                     .tls_setup = show_identity, .tls_user_data = &me });
-        if (i) expect(result, RTM_E_TLS, "TLS refused by the server");
+        if (i) expect(result, RTM_E_TLS, "the server sent alert 48 (unknown_ca)");
         else expect(result, SERVED);
         assert_int_equal(server.client_certificates, !i);
         OPENSSL_free(me.certificate);
@@ -596,25 +596,26 @@ static void a_response_cut_short_is_not_taken_for_complete(void **state) {
         { "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n" NO, CUT, RTM_E_SLACK, "enough" },
         { "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n" NO, NOTIFY, RTM_E_SLACK, "enough" },
         { "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n" NO, JUNK, RTM_E_SLACK, "enough" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" NO, CUT, RTM_E_HTTP, "ended within" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" NO, NOTIFY, RTM_E_HTTP, "ended within" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" NO, CUT, RTM_E_HTTP, "before the end" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" NO, NOTIFY, RTM_E_HTTP,
+          "before the end" },
         { "HTTP/1.1 200 OK\r\n\r\n" NO, NOTIFY, RTM_E_SLACK, "enough" },
-        { "HTTP/1.1 200 OK\r\n\r\n" NO, CUT, RTM_E_HTTP, "ended within" },
+        { "HTTP/1.1 200 OK\r\n\r\n" NO, CUT, RTM_E_HTTP, "before the end" },
         { "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" NO, NOTIFY, RTM_E_SLACK, "enough" },
-        { "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" NO, CUT, RTM_E_HTTP, "ended within" },
-        { "HTTP/1.0 200 OK\r\n\r\n" NO, CUT, RTM_E_HTTP, "ended within" },
-        { "HTTP/1.1 200 OK\r\n\r\n", CUT, RTM_E_HTTP, "ended within" },
+        { "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" NO, CUT, RTM_E_HTTP, "before the end" },
+        { "HTTP/1.0 200 OK\r\n\r\n" NO, CUT, RTM_E_HTTP, "before the end" },
+        { "HTTP/1.1 200 OK\r\n\r\n", CUT, RTM_E_HTTP, "before the end" },
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1d\r\n" NO "\r\n0\r\n\r\n", CUT,
           RTM_E_SLACK, "enough" },
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1d\r\n" NO "\r\n0\r\n", NOTIFY,
-          RTM_E_HTTP, "ended within" },
+          RTM_E_HTTP, "before the end" },
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1d\r\n" NO "\r\n", CUT,
-          RTM_E_HTTP, "ended within" },
-        { "HTTP/1.1 200 OK\r\nContent-Len", CUT, RTM_E_HTTP, "ended within" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n", NOTIFY, RTM_E_HTTP, "ended within" },
+          RTM_E_HTTP, "before the end" },
+        { "HTTP/1.1 200 OK\r\nContent-Len", CUT, RTM_E_HTTP, "before the end" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n", NOTIFY, RTM_E_HTTP, "before the end" },
         { "", CUT, RTM_E_CLOSED, "sandbox.test closed the connection" },
         { "", NOTIFY, RTM_E_CLOSED, "sandbox.test closed the connection" },
-        { "", JUNK, RTM_E_TLS, "altered" } };
+        { "", JUNK, RTM_E_TLS, "integrity check" } };
     (void)state;
     for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
         server_start(&(script){ .chain = "ec1", .reply = cases[i / 2].reply,
@@ -662,7 +663,7 @@ static void an_altered_record_ends_the_response(void **state) {
     server_start(&(script){ .chain = "ec1", .end = JUNK,
                             .reply = "HTTP/1.1 200 OK\r\n\r\n" NO });
     rtm_result result = attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
-    expect(result, RTM_E_TLS, "altered");
+    expect(result, RTM_E_TLS, "integrity check");
 }
 
 #define RAW(bytes) bytes, sizeof bytes - 1
@@ -675,22 +676,22 @@ static void what_is_not_tls_is_told_as_such(void **state) {
         { RAW("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), "not TLS" },
         { RAW("\xff\xff\xff\xff\xff\xff\xff\xff"), "not TLS" },
         { RAW("\x80\x2e\x01\x03\x03\x00\x15\x00"), "not TLS" },   /* SSLv2's frame */
-        { RAW("\x16\x03\x03\xff\xff\x02\x00"), "broken TLS" },    /* 65,535 bytes in a record */
-        { RAW("\x16\x03\x03\x00\x00"), "hung up within" },        /* none at all */
-        { RAW("\x17\x03\x03\x00\x01x"), "broken TLS" },           /* data before the handshake */
-        { RAW("\x16\x03\x03\x00\x04\x0e\x00\x00\x00"), "broken TLS" }, /* ServerHelloDone first */
-        { RAW("\x16\x03\x03\x00\x04\x02\xff\xff\xff"), "hung up within" }, /* 16 MiB to come */
-        { RAW("\x16\x03\x03\x00\x40\x02\x00"), "hung up within" },
+        { RAW("\x16\x03\x03\xff\xff\x02\x00"), "invalid TLS" },    /* 65,535 bytes in a record */
+        { RAW("\x16\x03\x03\x00\x00"), "closed the connection" },        /* none at all */
+        { RAW("\x17\x03\x03\x00\x01x"), "invalid TLS" },           /* data before the handshake */
+        { RAW("\x16\x03\x03\x00\x04\x0e\x00\x00\x00"), "invalid TLS" }, /* ServerHelloDone first */
+        { RAW("\x16\x03\x03\x00\x04\x02\xff\xff\xff"), "closed the" }, /* 16 MiB to come */
+        { RAW("\x16\x03\x03\x00\x40\x02\x00"), "closed the connection" },
         { RAW("\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02" THIRTY_TWO "\x00\xc0\x2b\x00"),
-          "a version other than 1.2" },
+          "a version other than TLS 1.2" },
         { RAW("\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03" THIRTY_TWO "\x00\x00\x2f\x00"),
-          "broken TLS" }, /* a suite that was not offered */
+          "invalid TLS" }, /* a suite that was not offered */
         { RAW("\x15\x03\x03\x00\x02\x02\x28"), "no cipher suite in common" },
-        { RAW("\x15\x03\x01\x00\x02\x02\x46"), "does not speak TLS 1.2" },
-        { RAW("\x15\x03\x03\x00\x02\x02\x70"), "refused by the server" }, /* unknown name */
-        { RAW("\x15\x03\x03\x00\x02\x02\x50"), "refused by the server" }, /* internal error */
-        { RAW("\x15\x03\x03\x00\x02\x01\x00"), "hung up within the TLS" }, /* close_notify */
-        { NULL, 0, "sandbox.test hung up within the TLS handshake" } };
+        { RAW("\x15\x03\x01\x00\x02\x02\x46"), "does not support TLS 1.2" },
+        { RAW("\x15\x03\x03\x00\x02\x02\x70"), "alert 112 (unrecognized_name)" }, /* unknown name */
+        { RAW("\x15\x03\x03\x00\x02\x02\x50"), "alert 80 (internal_error)" }, /* internal error */
+        { RAW("\x15\x03\x03\x00\x02\x01\x00"), "during the TLS handshake" }, /* close_notify */
+        { NULL, 0, "sandbox.test closed the connection during the TLS handshake" } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         server_start(&(script){ .raw = cases[i].raw, .raw_size = cases[i].size });
@@ -701,7 +702,7 @@ static void what_is_not_tls_is_told_as_such(void **state) {
     }
     server_start(&(script){ .rude = true });
     rtm_result result = attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
-    expect(result, RTM_E_TLS, "sandbox.test hung up within the TLS handshake");
+    expect(result, RTM_E_TLS, "sandbox.test closed the connection during the TLS handshake");
 }
 
 /* handshake_failure has several causes, and the server does not say which. */
@@ -781,7 +782,7 @@ static void a_handshake_may_be_cut_anywhere(void **state) {
     for (size_t limit = 1; limit < 1000; limit += limit < 20 ? 1 : 23) {
         server_start(&(script){ .chain = "ec1", .step = limit, .limit = limit });
         rtm_result result = attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
-        expect(result, RTM_E_TLS, "sandbox.test hung up within the TLS handshake");
+        expect(result, RTM_E_TLS, "sandbox.test closed the connection during the TLS handshake");
         assert_int_equal(server.handshakes, 0);
     }
 }
@@ -905,9 +906,9 @@ static void the_nearest_setting_of_the_bundle_counts(void **state) {
     expect(attempt("sandbox.test", (rtm_config){ .ca_pem = root, .ca_file = "/nowhere" }), SERVED);
     setenv("SSL_CERT_FILE", CERTS "ca-root.pem", 1);
     expect(attempt("sandbox.test", (rtm_config){ .ca_file = CERTS "ca-rsa-root.pem" }),
-           RTM_E_CERTIFICATE, "unknown CA");
+           RTM_E_CERTIFICATE, "trusted CA");
     expect(attempt("sandbox.test", (rtm_config){ .ca_pem = other, .ca_file = CERTS "ca-root.pem" }),
-           RTM_E_CERTIFICATE, "unknown CA");
+           RTM_E_CERTIFICATE, "trusted CA");
     setenv("SSL_CERT_FILE", "", 1); /* the system's, which has never heard of us, if there is one */
     expect(attempt("sandbox.test", (rtm_config){ .timeout_ms = 4000 }), RTM_E_CERTIFICATE, "CA");
     unsetenv("SSL_CERT_FILE");
@@ -1014,7 +1015,7 @@ static void a_refused_resumption_checks_the_certificate_again(void **state) {
         server.context = server_context(&(script){ .chain = i == 1 ? "ec2" : "self" });
         SSL_CTX_free(before);
         if (i == 1) expect(call(bot), SERVED);
-        else expect(call(bot), RTM_E_CERTIFICATE, "unknown CA");
+        else expect(call(bot), RTM_E_CERTIFICATE, "trusted CA");
         assert_int_equal(server.reused, 0);
     }
     rtm_destroy(bot);
@@ -1032,7 +1033,7 @@ static void a_session_is_resumed_for_its_own_host_only(void **state) {
                  good ? "first.test" : "wrong.test", server.port);
         server.script.reply = reply_with(body);
         rtm_result result = attempt("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
-        if (good) expect(result, RTM_E_WEBSOCKET, "status 200");
+        if (good) expect(result, RTM_E_WEBSOCKET, "HTTP 200");
         else expect(result, RTM_E_CERTIFICATE, "wrong.test: certificate is for another host name");
         assert_int_equal(server.accepts, 2);
         assert_int_equal(server.reused, 0);

@@ -21,7 +21,7 @@ sees "posted in thread $ts: "
 # Slack is down; what happens then is told when it is back, by the next start too.
 echo '/http 503 1000' >&3
 heat 99
-prints 'HTTP status 503'
+prints 'HTTP 503'
 heat 10
 said alert.queue '.'"$dir/heat: 10"
 rm "$dir/heat"

@@ -33,5 +33,5 @@ wait $bot || fail "bot ends with $?"
 bot=
 ends 1 'usage: karma' "$build/karma"
 unset SLACK_APP_TOKEN
-ends 1 'token: it is empty' env SLACK_API_TOKEN= "$build/karma" "$dir/karma"
+ends 1 'token is empty' env SLACK_API_TOKEN= "$build/karma" "$dir/karma"
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/karma" "$dir/karma"

@@ -15,7 +15,7 @@ for library in libuv glib; do
     wait $bot || fail "$program ends with $?"
     bot=
     ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$program"
-    ends 1 'token: it is empty' env SLACK_API_TOKEN= "$program"
+    ends 1 'token is empty' env SLACK_API_TOKEN= "$program"
 done
 
 # epoll: two workspaces, one in Socket Mode, one refused at last; the end of the terminal is its end

@@ -59,7 +59,7 @@ for app in '' xapp-sandbox; do
     publish -t other -m elsewhere
     printf '\377' | publish -t alarm/bytes -s
     publish -t alarm/long -m "$(repeat 4000 x)"
-    prints 'not UTF-8'
+    prints 'not valid UTF-8'
     prints 'too long'
     printf '%s\n' '/ratelimit chat.postMessage 1' >&3 # they wait, in their order
     sees '/ratelimit: chat.postMessage'
@@ -79,7 +79,7 @@ for app in '' xapp-sandbox; do
 
     # Slack is away: the broker keeps what comes
     printf '%s\n' '/refuse 503 1' /drop >&3
-    prints 'HTTP status 503'
+    prints 'HTTP 503'
     publish -t alarm/door -m 'after the drop'
     sleep 2 # until the next attempt
     sees 'posted: alarm/door: after the drop'
@@ -90,7 +90,7 @@ for app in '' xapp-sandbox; do
     printf '%s\n' '/http 500' 'it fails' >&3
     said said 'it fails'
     publish -t alarm/door -m 'after the failure'
-    prints 'HTTP status 500'
+    prints 'HTTP 500'
     sleep 2 # the example's pause
     sees 'posted: alarm/door: after the failure'
 
@@ -122,7 +122,7 @@ wait $bot || fail "mqtt_bridge ends with $?"
 bot=
 ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#'
 ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#' alarm/said
-ends 1 'token: it is empty' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a b
+ends 1 'token is empty' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a b
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/mqtt_bridge" C1 a b
 kill $listener
 away

@@ -29,8 +29,8 @@ ends 2 'usage: post' "$post"
 ends 2 'usage: post' "$post" -x C1
 ends 1 'there is nothing to post' "$post" C1 </dev/null
 ends 1 '-f posts it as a file' "$post" C1 <"$post"
-printf '\377' | ends 1 'not UTF-8' "$post" C1
-{ echo good; repeat 90000 "$(printf '\200')"; } | LC_ALL=C ends 1 'not UTF-8' "$post" C1
+printf '\377' | ends 1 'not valid UTF-8' "$post" C1
+{ echo good; repeat 90000 "$(printf '\200')"; } | LC_ALL=C ends 1 'not valid UTF-8' "$post" C1
 ends 1 '/no/such/file: No such file' "$post" -f /no/such/file C1
 ends 1 'not a regular file' "$post" -f "$dir" C1
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" C1 <"$0"

@@ -16,6 +16,6 @@ bot=$!
 printf '%s\n' /wait '/slash /load' '/click backup' >&3
 sees 'answers /load (for you alone): this is not for you'
 sees 'answers backup (for you alone): this is not for you'
-grep -q 'HTTP status 500' "$dir/out" || fail 'commands tells of an attempt that failed'
+grep -q 'HTTP 500' "$dir/out" || fail 'commands tells of an attempt that failed'
 kill $bot; bot=
 ends 1 'app_token' env SLACK_APP_TOKEN="" "$build/slash_commands"

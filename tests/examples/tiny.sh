@@ -86,7 +86,7 @@ for variant in old small; do
     "$dir/$variant" >"$dir/out" 2>&1 &
     bot=$!
     case $variant in
-    old) prints 'certificate outside its dates' ;;
+    old) prints 'certificate expired or not yet valid' ;;
     small) prints 'out of memory' ;;
     esac
     kill $bot
