@@ -1119,6 +1119,30 @@ static void no_memory_for_ten_allocations_of_a_handover_is_survived(void **state
     BOTH_WORLDS handover_without_memory(10);
 }
 
+/* Fails each allocation in turn, until the second session waits for its attempt. */
+static void a_handover_without_memory_is_reported(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        bool hit = true;
+        for (long at = 1; hit; at++) {
+            open_first();
+            test_fail_at = test_allocations + at;
+            server_send_text(&slack, app ? "{\"type\":\"disconnect\",\"reason\":\"warning\"}"
+                                         : "{\"type\":\"goodbye\"}");
+            WAIT_FOR(bot->session[1] || test_allocations >= test_fail_at);
+            for (int i = 0; i < 5; i++) server_round(i);
+            hit = test_allocations >= test_fail_at;
+            test_fail_at = 0;
+            if (!app && heard_count > heard_next && !heard[heard_next].result)
+                next_event("goodbye");
+            if (hit && !bot->session[1]) assert_int_equal(next_error(RTM_E_MEMORY)->retry_ms, -1);
+            assert_true(hit || at > 1);
+            assert_true(rtm_is_connected(bot));
+            new_world();
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(another_session_takes_over_and_nothing_is_told),
@@ -1153,7 +1177,8 @@ int main(void) {
         TEST(ten_thousand_events_while_each_first_dies_before_its_second_opens),
         TEST(a_handover_takes_a_second_session_and_gives_it_back),
         TEST(no_memory_at_any_allocation_of_a_handover_is_survived),
-        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived)
+        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived),
+        TEST(a_handover_without_memory_is_reported)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1331,6 +1331,37 @@ static void a_full_socket_does_not_hide_the_end(void **state) {
     }
 }
 
+static void count_event(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)bot;
+    if (!strcmp(event->type, "message")) ++*(int *)user_data;
+}
+
+/* The trust anchors are freed after the first handshake: there must be no second one. */
+static void renegotiation_is_refused(void **state) {
+    static const char frame[] = "\x81\x12{\"type\":\"message\"}";
+    (void)state;
+    int events = 0, ends = 0;
+    rtm_client *bot = open_exact();
+    rtm_on(bot, "message", count_event, &events);
+    rtm_on(bot, "close", count_end, &ends);
+    exact.tls.eng.record_type_out = SSL3_RT_HANDSHAKE;
+    exact_send("\0\0\0\0", 4); /* HelloRequest */
+    exact.tls.eng.record_type_out = SSL3_RT_APPLICATION_DATA;
+    for (int i = 0; i < 5; i++) {
+        rtm_poll(bot, 0);
+        poll(NULL, 0, 1);
+        server_run();
+    }
+    unsigned char *room;
+    size_t size;
+    assert_non_null(room = br_ssl_engine_sendapp_buf(&exact.tls.eng, &size));
+    exact_send(frame, sizeof frame - 1);
+    for (int i = 0; i < 50 && !events && !ends; i++) rtm_poll(bot, 100);
+    assert_int_equal(events, 1);
+    assert_int_equal(ends, 0);
+    rtm_destroy(bot);
+}
+
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
@@ -1399,7 +1430,8 @@ int main(void) {
         SERVER(endless_records_without_data_hold_up_nobody),
         SERVER(blocking_calls_in_a_flood_end_on_time),
         SERVER(run_ends_in_a_flood_when_it_is_stopped),
-        SERVER(a_full_socket_does_not_hide_the_end)
+        SERVER(a_full_socket_does_not_hide_the_end),
+        SERVER(renegotiation_is_refused)
     };
     return cmocka_run_group_tests(tests, set_up, stop_server);
 }
