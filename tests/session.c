@@ -979,6 +979,19 @@ static void a_dead_address_costs_two_seconds_at_most(void **state) {
     }
 }
 
+static void after_a_slow_lookup_the_first_address_has_its_two_seconds(void **state) {
+    static const server *const servers[] = { &deaf, &slack };
+    (void)state;
+    deaf_open();
+    resolve_to(servers, 2);
+    server_resolve_ms = 5000;
+    make_bot(NULL);
+    server_idle = skip_time;
+    long long begin = test_now_ms;
+    while (!server_pending(&slack)) rtm_poll(bot, -1);
+    assert_int_equal(test_now_ms - begin, 5000 + 2000);
+}
+
 /* What comes after a slow lookup has its whole time, though the lookup took all of it. */
 static void a_slow_lookup_costs_the_attempt_nothing(void **state) {
     request got;
@@ -2535,6 +2548,7 @@ static const struct CMUnitTest tests[] = {
     TEST(run_returns_what_ended_the_client),
     TEST(sockets_are_closed_on_exec_from_the_start),
     DEAF(a_dead_address_costs_two_seconds_at_most),
+    DEAF(after_a_slow_lookup_the_first_address_has_its_two_seconds),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
     TEST(a_slow_lookup_that_fails_is_named),
     DEAF(a_timeout_names_the_phase),
