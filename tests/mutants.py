@@ -9,6 +9,7 @@ second form makes every change of one line that the tool knows. Each mutant is b
 build/mutants. The tests of its layer run first, then the other unit tests, until one fails. Tests
 that fail without a change do not count. A mutant that no test notices is printed with the line
 before and after the change; the exit status is then 1. Two mutants are built at a time (JOBS=1: one).
+QUICK=1 runs the tests of the layer only, without sanitizers; VERBOSE=1 prints each change.
 """
 import collections
 import concurrent.futures
@@ -25,6 +26,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(TOP, 'build', 'mutants')
+QUICK = bool(os.environ.get('QUICK'))
 CC = os.environ.get('CC', 'cc').split()
 FLAGS = ['-std=c99', '-w', '-I.']
 LIBS = ['-lcmocka', '-lbearssl', '-lssl', '-lcrypto', '-luv', '-lpthread']
@@ -184,15 +186,20 @@ def limits():
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
 
 
-def run(command, cwd, seconds, log):
-    """Runs a command in a process group of its own, ends what is left of it. None = too slow."""
+def run(command, cwd, seconds, log, enough=lambda: False):
+    """Runs a command in a process group of its own, until its end, the time limit or `enough`; then
+    ends what is left of the group. Returns the exit status, None if it was ended."""
     with open(log, 'wb') as out:
         process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
                                    stderr=out, start_new_session=True, preexec_fn=limits)
         running.add(process.pid)
         try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and not enough():
+                try:
+                    return process.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    pass
             return None
         finally:
             end(process.pid)
@@ -212,13 +219,25 @@ def build(folder, program, flags):
     return run(command, folder, 300, os.path.join(folder, 'cc.log')) == 0
 
 
-def failures(folder, program, seconds):
-    """The names of the tests that failed; 'the program' if it ended before its last test."""
+def failed_tests(text):
+    return set(re.findall(r'^\[  (?:FAILED|ERROR) *\] *([A-Za-z_]\w*)', text, re.M))
+
+
+def failures(folder, program, seconds, known=None):
+    """The names of the tests that failed; 'the program' if it ended before its last test. With
+    `known`, the program is ended as soon as another test than these has failed."""
     log = os.path.join(folder, program + '.log')
-    status = run(['./' + program], folder, seconds, log)
-    with open(log, errors='replace') as file:
-        text = file.read()
-    failed = set(re.findall(r'^\[  (?:FAILED|ERROR) *\] *([A-Za-z_]\w*)', text, re.M))
+
+    def read():
+        with open(log, errors='replace') as file:
+            return file.read()
+
+    def enough():
+        return known is not None and not failed_tests(read()) <= known
+
+    status = run(['./' + program], folder, seconds, log, enough)
+    text = read()
+    failed = failed_tests(text)
     if 'GROUP SETUP' in text or 'GROUP TEARDOWN' in text:
         failed.add('the group')
     if status is None or '[==========]' not in text.split('[ RUN', 1)[-1] or \
@@ -258,6 +277,8 @@ class Baseline:
         copy(folder)
         self.failing, self.seconds, self.programs = {}, {}, []
         for program in PROGRAMS:
+            if QUICK and '-' in program:
+                continue
             if not build(folder, program, ['-O0']):
                 print('%s does not compile and is left out' % program)
                 continue
@@ -280,16 +301,22 @@ def notice(base, folder, mutant):
     others = [program for program in base.programs if program not in layer and
               (mutant.tag == 'conn' or '-' not in program)]
     others.sort(key=base.seconds.get)
-    for program in layer + others:
-        if others and program == others[0] and objects(folder) == base.object:
-            return SAME
+    for program in layer + ['the rest'] + others:
+        if program == 'the rest':
+            if objects(folder) == base.object:
+                return SAME
+            if QUICK:
+                return ''
+            continue
         if not build(folder, program, ['-O0']):
             return None
-        if failures(folder, program, base.seconds[program]) - base.failing[program]:
+        known = base.failing[program]
+        if failures(folder, program, base.seconds[program], known) - known:
             return program
     for program in layer:
+        known = base.failing[program]
         if build(folder, program, SANITIZE) and \
-                failures(folder, program, 60 + 4 * base.seconds[program]) - base.failing[program]:
+                failures(folder, program, 60 + 4 * base.seconds[program], known) - known:
             return program
     return ''
 
