@@ -472,6 +472,22 @@ static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state)
             }
 }
 
+/* Both the end of the first and the attempt of the second are due when the program polls again. */
+static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(BEGUN);
+        event_arrives(&slack, 1);
+        test_now_ms += 5000;
+        deaths[0]();
+        WAIT_FOR(heard_count > heard_next);
+        if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+        assert_int_equal(next_event("close")->retry_ms, 0);
+        open_second();
+        next_event("open");
+    }
+}
+
 static void a_first_that_falls_silent_ends_as_always(void **state) {
     (void)state;
     BOTH_WORLDS {
@@ -1156,6 +1172,7 @@ int main(void) {
         TEST(a_fatal_refusal_of_the_second_lets_the_first_live),
         TEST(a_first_that_dies_beside_an_open_second_is_not_missed),
         TEST(a_first_that_dies_earlier_is_told_and_the_second_opens),
+        TEST(a_first_that_dies_when_the_second_is_due_has_no_wait),
         TEST(a_first_that_falls_silent_ends_as_always),
         TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
         TEST(what_both_bring_is_delivered_once),

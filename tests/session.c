@@ -2189,6 +2189,15 @@ static void a_refused_message_keeps_no_memory(void **state) {
     assert_true(bot->compose.capacity < 65536);
 }
 
+static void the_first_skipped_message_is_reported_before_the_next_event(void **state) {
+    static const char bytes[] = "\x81\x03{,}\x81\x12{\"type\":\"message\"}";
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    server_send_bytes(&slack, bytes, sizeof bytes - 1);
+    next_error(RTM_E_JSON);
+    next_event("message");
+}
+
 static char accessor_detail[256];
 
 static void look_without_memory(rtm_client *client, const rtm_event *event, void *user_data) {
@@ -2599,6 +2608,7 @@ static const struct CMUnitTest tests[] = {
     TEST(all_that_came_before_a_broken_send_is_heard),
     TEST(a_failed_send_ends_the_session),
     TEST(a_refused_message_keeps_no_memory),
+    TEST(the_first_skipped_message_is_reported_before_the_next_event),
     TEST(an_accessor_without_memory_is_reported),
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
