@@ -955,6 +955,23 @@ static void sockets_are_closed_on_exec_from_the_start(void **state) {
     assert_true(client_type & SOCK_NONBLOCK);
 }
 
+/* A daemon may have closed its standard input. */
+static void descriptor_0_is_as_good_as_any(void **state) {
+    (void)state;
+    int input = dup(0);
+    assert_true(input > 0);
+    close(0);
+    rtm_config config = usual_config();
+    rtm_result result = rtm_create(&config, &bot);
+    bool used = fcntl(0, F_GETFD) >= 0;
+    end_bot();
+    bool closed = fcntl(0, F_GETFD) < 0;
+    dup2(input, 0);
+    close(input);
+    assert_int_equal(result, RTM_OK);
+    assert_true(used && closed);
+}
+
 static void a_dead_address_costs_two_seconds_at_most(void **state) {
     static const server *const servers[] = { &deaf, &deaf, &slack };
     static const struct { int timeout_ms, most; } rows[] = {
@@ -2556,6 +2573,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
     TEST(sockets_are_closed_on_exec_from_the_start),
+    TEST(descriptor_0_is_as_good_as_any),
     DEAF(a_dead_address_costs_two_seconds_at_most),
     DEAF(after_a_slow_lookup_the_first_address_has_its_two_seconds),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
