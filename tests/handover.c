@@ -472,6 +472,22 @@ static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state)
             }
 }
 
+/* Both the end of the first and the attempt of the second are due when the program polls again. */
+static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(BEGUN);
+        event_arrives(&slack, 1);
+        test_now_ms += 5000;
+        deaths[0]();
+        WAIT_FOR(heard_count > heard_next);
+        if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+        assert_int_equal(next_event("close")->retry_ms, 0);
+        open_second();
+        next_event("open");
+    }
+}
+
 static void a_first_that_falls_silent_ends_as_always(void **state) {
     (void)state;
     BOTH_WORLDS {
@@ -1119,6 +1135,30 @@ static void no_memory_for_ten_allocations_of_a_handover_is_survived(void **state
     BOTH_WORLDS handover_without_memory(10);
 }
 
+/* Fails each allocation in turn, until the second session waits for its attempt. */
+static void a_handover_without_memory_is_reported(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        bool hit = true;
+        for (long at = 1; hit; at++) {
+            open_first();
+            test_fail_at = test_allocations + at;
+            server_send_text(&slack, app ? "{\"type\":\"disconnect\",\"reason\":\"warning\"}"
+                                         : "{\"type\":\"goodbye\"}");
+            WAIT_FOR(bot->session[1] || test_allocations >= test_fail_at);
+            for (int i = 0; i < 5; i++) server_round(i);
+            hit = test_allocations >= test_fail_at;
+            test_fail_at = 0;
+            if (!app && heard_count > heard_next && !heard[heard_next].result)
+                next_event("goodbye");
+            if (hit && !bot->session[1]) assert_int_equal(next_error(RTM_E_MEMORY)->retry_ms, -1);
+            assert_true(hit || at > 1);
+            assert_true(rtm_is_connected(bot));
+            new_world();
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(another_session_takes_over_and_nothing_is_told),
@@ -1132,6 +1172,7 @@ int main(void) {
         TEST(a_fatal_refusal_of_the_second_lets_the_first_live),
         TEST(a_first_that_dies_beside_an_open_second_is_not_missed),
         TEST(a_first_that_dies_earlier_is_told_and_the_second_opens),
+        TEST(a_first_that_dies_when_the_second_is_due_has_no_wait),
         TEST(a_first_that_falls_silent_ends_as_always),
         TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
         TEST(what_both_bring_is_delivered_once),
@@ -1153,7 +1194,8 @@ int main(void) {
         TEST(ten_thousand_events_while_each_first_dies_before_its_second_opens),
         TEST(a_handover_takes_a_second_session_and_gives_it_back),
         TEST(no_memory_at_any_allocation_of_a_handover_is_survived),
-        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived)
+        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived),
+        TEST(a_handover_without_memory_is_reported)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -453,6 +453,36 @@ static void a_wake_up_ends_the_wait(void **state) {
     expect_idle();
 }
 
+/* A handler may interrupt a program between a call that fails and its look at errno. */
+static void a_wake_up_does_not_change_errno(void **state) {
+    static const uint64_t almost = UINT64_MAX - 1; /* as much as an eventfd holds */
+    (void)state;
+    open_without_pings();
+    handle_signal(on_signal_wake);
+    assert_true(fcntl(bot->network.wake[1], F_GETFL) & O_NONBLOCK);
+    while (write(bot->network.wake[1], &almost, sizeof almost) > 0) continue;
+    assert_int_equal(errno, EAGAIN);
+    errno = ENOENT;
+    raise(SIGUSR1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(block(), 0);
+}
+
+/* With RTMI_EPOLL=0 they are the two ends of a pipe. */
+static void both_wake_descriptors_are_non_blocking_and_closed(void **state) {
+    (void)state;
+    int before = open_files();
+    open_without_pings();
+    for (int i = 0; i < 2; i++) {
+        assert_true(fcntl(bot->network.wake[i], F_GETFL) & O_NONBLOCK);
+        assert_true(fcntl(bot->network.wake[i], F_GETFD) & FD_CLOEXEC);
+    }
+    used->close();
+    end_bot();
+    server_close(&slack);
+    assert_int_equal(open_files(), before);
+}
+
 static void a_stop_ends_the_wait(void **state) {
     void *(*const from[])(void *) = { stop_it, signal_it, NULL };
     (void)state;
@@ -558,6 +588,8 @@ static const struct CMUnitTest tests[] = {
     LOOP(a_flood_is_heard_once_and_in_order),
     LOOP(a_full_send_buffer_wakes_the_loop_when_it_drains),
     LOOP(a_wake_up_ends_the_wait),
+    LOOP(a_wake_up_does_not_change_errno),
+    LOOP(both_wake_descriptors_are_non_blocking_and_closed),
     LOOP(a_stop_ends_the_wait),
     LOOP(a_stop_ends_the_wait_in_every_state),
     LOOP(what_happens_during_a_call_wakes_the_loop_after_it),

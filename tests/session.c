@@ -377,6 +377,32 @@ static void no_freed_memory_holds_the_token(void **state) {
     assert_int_equal(test_secrets_left, 0);
 }
 
+/* The head of the first request holds the token, and the response may be large. */
+static void the_request_and_response_that_opened_a_session_are_freed(void **state) {
+    static char response[60000];
+    long opened[2];
+    request got;
+    (void)state;
+    for (int large = 0; large < 2; large++) {
+        make_bot(NULL);
+        const rtmi_exchange *exchange = &bot->session[0]->exchange;
+        take_call(&got);
+        snprintf(response, sizeof response, "{\"ok\":true,\"url\":\"ws://127.0.0.1:%d/link\","
+                 "\"self\":{\"id\":\"U1\"},\"more\":\"%0*d\"}", slack.port, large ? 50000 : 1, 0);
+        server_answer(&slack, "200 OK", "Connection: close\r\n", response);
+        server_accept(&slack);
+        server_upgrade(&slack, &got);
+        next_event("open");
+        assert_null(exchange->head.data);
+        assert_null(exchange->body.data);
+        server_send_text(&slack, "{\"type\":\"message\"}");
+        next_event("message");
+        opened[large] = test_bytes;
+        end_bot();
+    }
+    assert_in_range(opened[1], opened[0] - 4096, opened[0] + 4096);
+}
+
 static void destroy_says_goodbye(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -742,6 +768,27 @@ static int serve_and_raise_and_send(int timeout_ms) {
     return result;
 }
 
+static void run_with_no_signals_installs_no_handler(void **state) {
+    struct sigaction mine, old;
+    rtm_config config = usual_config();
+    (void)state;
+    memset(&mine, 0, sizeof mine);
+    mine.sa_handler = count_signal;
+    sigaction(SIGTERM, &mine, &old);
+    signals = rounds_after = 0;
+    signal_to_raise = SIGTERM;
+    config.no_signals = true;
+    make_bot(&config);
+    rtm_on(bot, "message", stop_it, NULL);
+    server_idle = serve_and_raise_and_send;
+    assert_int_equal(rtm_run(bot), RTM_OK);
+    assert_true(action_within.sa_handler == count_signal);
+    assert_true(signals > 0);
+    next_event("open");
+    next_event("message"); /* the signal did not stop the client */
+    sigaction(SIGTERM, &old, NULL);
+}
+
 /* Under nohup the bot is not to end with the terminal. */
 static void run_leaves_ignored_signals_ignored(void **state) {
     static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
@@ -908,6 +955,23 @@ static void sockets_are_closed_on_exec_from_the_start(void **state) {
     assert_true(client_type & SOCK_NONBLOCK);
 }
 
+/* A daemon may have closed its standard input. */
+static void descriptor_0_is_as_good_as_any(void **state) {
+    (void)state;
+    int input = dup(0);
+    assert_true(input > 0);
+    close(0);
+    rtm_config config = usual_config();
+    rtm_result result = rtm_create(&config, &bot);
+    bool used = fcntl(0, F_GETFD) >= 0;
+    end_bot();
+    bool closed = fcntl(0, F_GETFD) < 0;
+    dup2(input, 0);
+    close(input);
+    assert_int_equal(result, RTM_OK);
+    assert_true(used && closed);
+}
+
 static void a_dead_address_costs_two_seconds_at_most(void **state) {
     static const server *const servers[] = { &deaf, &deaf, &slack };
     static const struct { int timeout_ms, most; } rows[] = {
@@ -930,6 +994,19 @@ static void a_dead_address_costs_two_seconds_at_most(void **state) {
         end_bot();
         resolve_to(servers, 3);
     }
+}
+
+static void after_a_slow_lookup_the_first_address_has_its_two_seconds(void **state) {
+    static const server *const servers[] = { &deaf, &slack };
+    (void)state;
+    deaf_open();
+    resolve_to(servers, 2);
+    server_resolve_ms = 5000;
+    make_bot(NULL);
+    server_idle = skip_time;
+    long long begin = test_now_ms;
+    while (!server_pending(&slack)) rtm_poll(bot, -1);
+    assert_int_equal(test_now_ms - begin, 5000 + 2000);
 }
 
 /* What comes after a slow lookup has its whole time, though the lookup took all of it. */
@@ -2121,6 +2198,18 @@ static void all_that_came_before_a_broken_send_is_heard(void **state) {
     }
 }
 
+/* A send fails, and there is nothing to read that would show the end of the connection. */
+static void a_failed_send_ends_the_session(void **state) {
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    assert_int_equal(shutdown(session_socket(), SHUT_WR), 0);
+    rtm_send_typing(bot, "C1");
+    record *event = next_error(RTM_E_CLOSED);
+    assert_non_null(strstr(event->detail, strerror(EPIPE)));
+    assert_int_equal(next_event("close")->result, RTM_E_CLOSED);
+    assert_int_equal(test_now_ms, 1000000); /* long before the keep-alive would have noticed */
+}
+
 static void a_refused_message_keeps_no_memory(void **state) {
     static char text[200000];
     (void)state;
@@ -2131,6 +2220,37 @@ static void a_refused_message_keeps_no_memory(void **state) {
     memcpy(text, "{}", 2);
     assert_int_equal(rtm_send(bot, text), RTM_E_TOO_BIG);
     assert_true(bot->compose.capacity < 65536);
+}
+
+static void the_first_skipped_message_is_reported_before_the_next_event(void **state) {
+    static const char bytes[] = "\x81\x03{,}\x81\x12{\"type\":\"message\"}";
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    server_send_bytes(&slack, bytes, sizeof bytes - 1);
+    next_error(RTM_E_JSON);
+    next_event("message");
+}
+
+static char accessor_detail[256];
+
+static void look_without_memory(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
+    test_fail_at = test_allocations + 1;
+    assert_int_equal(rtm_json_at(event->data, 0).size, 0);
+    test_fail_at = 0;
+    snprintf(accessor_detail, sizeof accessor_detail, "%s", rtm_error_detail(client));
+}
+
+static void an_accessor_without_memory_is_reported(void **state) {
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    rtm_on(bot, "message", look_without_memory, NULL);
+    server_send_text(&slack, "{\"type\":\"message\",\"text\":\"a\"}");
+    next_event("message");
+    record *event = next_error(RTM_E_MEMORY);
+    assert_non_null(strstr(accessor_detail, "memory"));
+    assert_non_null(strstr(event->detail, "memory"));
+    assert_true(rtm_is_connected(bot));
 }
 
 static void sends_are_possible_in_callbacks(void **state) {
@@ -2204,6 +2324,17 @@ static void of_pings_in_a_row_the_last_is_answered(void **state) {
     server_expect(&slack, RTMI_WS_PONG, "d");
     next_event("hello");
     no_event();
+}
+
+static void a_ping_before_close_is_answered_before_it(void **state) {
+    static const char bytes[] = "\x89\x0e" "are you there?\x88\x02\x03\xe8";
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    server_send_bytes(&slack, bytes, sizeof bytes - 1);
+    server_expect(&slack, RTMI_WS_PONG, "are you there?");
+    server_expect_close(&slack, 1000);
+    server_ends(&slack);
+    assert_int_equal(slack.in_size, 0);
 }
 
 static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
@@ -2441,6 +2572,7 @@ static const struct CMUnitTest tests[] = {
     TEST(poll_counts_the_events_that_callbacks_ran_for),
     TEST(destroy_in_each_state_leaks_nothing),
     TEST(no_freed_memory_holds_the_token),
+    TEST(the_request_and_response_that_opened_a_session_are_freed),
     TEST(destroy_says_goodbye),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),
@@ -2459,11 +2591,14 @@ static const struct CMUnitTest tests[] = {
     TEST(connect_of_a_stopped_client_is_stopped),
     TEST(run_stops_on_a_signal_and_restores_the_handlers),
     TEST(run_with_no_signals_leaves_them_alone),
+    TEST(run_with_no_signals_installs_no_handler),
     TEST(run_leaves_ignored_signals_ignored),
     TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
     TEST(sockets_are_closed_on_exec_from_the_start),
+    TEST(descriptor_0_is_as_good_as_any),
     DEAF(a_dead_address_costs_two_seconds_at_most),
+    DEAF(after_a_slow_lookup_the_first_address_has_its_two_seconds),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
     TEST(a_slow_lookup_that_fails_is_named),
     DEAF(a_timeout_names_the_phase),
@@ -2512,11 +2647,15 @@ static const struct CMUnitTest tests[] = {
     TEST(an_answer_that_has_come_counts_before_a_drop),
     TEST(what_came_before_a_broken_send_is_heard),
     TEST(all_that_came_before_a_broken_send_is_heard),
+    TEST(a_failed_send_ends_the_session),
     TEST(a_refused_message_keeps_no_memory),
+    TEST(the_first_skipped_message_is_reported_before_the_next_event),
+    TEST(an_accessor_without_memory_is_reported),
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
     TEST(a_pong_has_the_payload_of_its_ping),
     TEST(of_pings_in_a_row_the_last_is_answered),
+    TEST(a_ping_before_close_is_answered_before_it),
     TEST(silence_is_answered_with_a_ping_and_then_the_end),
     TEST(the_first_ping_unanswered_counts),
     TEST(any_byte_is_a_sign_of_life),

@@ -1332,6 +1332,67 @@ static void a_full_socket_does_not_hide_the_end(void **state) {
     }
 }
 
+/* All that is to be sent is in a TLS record, and the socket is full: poll() must wait for room. */
+static void a_record_waits_for_room_in_the_socket(void **state) {
+    static const char junk[4096];
+    (void)state;
+    rtm_client *bot = open_exact();
+    const rtmi_conn *conn = &bot->session[0]->exchange.conn;
+    frozen = true;
+    while (send(client_fd, junk, sizeof junk, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) poll(NULL, 0, 1);
+    while (send(client_fd, junk, 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) continue;
+    assert_int_equal(rtm_send_message(bot, "C1", "a"), 1);
+    assert_int_equal(conn->out_at, conn->out.size);
+    assert_true(rtmi_conn_events(conn) & POLLOUT);
+    frozen = false;
+    rtm_destroy(bot);
+}
+
+/* The keys of a bundle are read one after the other into the same memory. */
+static void each_certificate_of_a_bundle_keeps_its_key(void **state) {
+    static const char *const names[][2] = { { "rsa1", "rsa.test" }, { "rsa2", "rsa.test" },
+                                            { "ec0", "sandbox.test" } };
+    static char bundle[60000];
+    (void)state;
+    snprintf(bundle, sizeof bundle, "%s%s%s", read_file("ca-rsa-root"), read_file("ca-rsa2-root"),
+             read_file("ca-root"));
+    for (int i = 0; i < 3; i++) {
+        server_start(&(script){ .chain = names[i][0] });
+        expect(attempt(names[i][1], (rtm_config){ .ca_pem = bundle }), SERVED);
+    }
+}
+
+static void count_event(rtm_client *bot, const rtm_event *event, void *user_data) {
+    (void)bot;
+    if (!strcmp(event->type, "message")) ++*(int *)user_data;
+}
+
+/* The trust anchors are freed after the first handshake: there must be no second one. */
+static void renegotiation_is_refused(void **state) {
+    static const char frame[] = "\x81\x12{\"type\":\"message\"}";
+    (void)state;
+    int events = 0, ends = 0;
+    rtm_client *bot = open_exact();
+    rtm_on(bot, "message", count_event, &events);
+    rtm_on(bot, "close", count_end, &ends);
+    exact.tls.eng.record_type_out = SSL3_RT_HANDSHAKE;
+    exact_send("\0\0\0\0", 4); /* HelloRequest */
+    exact.tls.eng.record_type_out = SSL3_RT_APPLICATION_DATA;
+    for (int i = 0; i < 5; i++) {
+        rtm_poll(bot, 0);
+        poll(NULL, 0, 1);
+        server_run();
+    }
+    unsigned char *room;
+    size_t size;
+    assert_non_null(room = br_ssl_engine_sendapp_buf(&exact.tls.eng, &size));
+    exact_send(frame, sizeof frame - 1);
+    for (int i = 0; i < 50 && !events && !ends; i++) rtm_poll(bot, 100);
+    assert_int_equal(events, 1);
+    assert_int_equal(ends, 0);
+    rtm_destroy(bot);
+}
+
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
@@ -1400,7 +1461,10 @@ int main(void) {
         SERVER(endless_records_without_data_hold_up_nobody),
         SERVER(blocking_calls_in_a_flood_end_on_time),
         SERVER(run_ends_in_a_flood_when_it_is_stopped),
-        SERVER(a_full_socket_does_not_hide_the_end)
+        SERVER(a_full_socket_does_not_hide_the_end),
+        SERVER(a_record_waits_for_room_in_the_socket),
+        SERVER(each_certificate_of_a_bundle_keeps_its_key),
+        SERVER(renegotiation_is_refused)
     };
     return cmocka_run_group_tests(tests, set_up, stop_server);
 }

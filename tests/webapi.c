@@ -754,6 +754,7 @@ static void no_memory_is_a_result_and_the_next_call_works(void **state) {
         hit = test_allocations >= test_fail_at;
         test_fail_at = 0;
         assert_int_equal(result, hit ? RTM_E_MEMORY : RTM_OK);
+        assert_int_equal(response.result, result);
         assert_int_equal(rtm_call(bot, &response, "api.test", "a", "b", NULL), RTM_OK);
         assert_int_equal(rtm_json_count(rtm_json_get(response.data, "a")), 1);
         assert_true(hit || at > 4);
