@@ -84,7 +84,7 @@
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
                   the client and its session           4,936   and 3 descriptors, with its socket
-                  Socket Mode: ids of events           2,048
+                  ids of events                        4,096   in Socket Mode, in RTM during a handover
                   a host's addresses, TLS session        600   of the last 4 hosts
                   a lookup, by malloc with threads       508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
@@ -99,9 +99,10 @@
                 of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
                 Blocking calls take a second connection's worth, kept until the next one finds it
                 closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
-                first until none has come for a minute, and their own bytes (max_queue_size); a handover
-                a second session's, as long as it lasts. Socket Mode keeps texts that wait for their
-                callbacks, up to 4 times max_message_size and what one read adds.
+                first until none has come for a minute, and their own bytes (max_queue_size); a
+                handover a second session's, as long as it lasts. Socket Mode queues events until
+                their callbacks are called: at most 4 times max_message_size and one message, and
+                while that buffer grows its old and its new block exist.
                 No event costs an allocation once the buffers have grown.
 
    STATES
@@ -110,8 +111,7 @@
                  |     v               v              v
                  BACKOFF <-------------+--------------+
      IDLE, CONNECTING, UPGRADING and BACKOFF go to FINISHED when rtm_stop is called, OPEN via
-     CLOSING;
-     CONNECTING, UPGRADING and OPEN also when their end is final.
+     CLOSING; CONNECTING, UPGRADING and OPEN also when their end is final.
 
      state                 entered                  rtm_poll                       deadline
      RTM_STATE_IDLE        by rtm_create, or for    begins                         none, the backoff
@@ -125,36 +125,48 @@
                                                     last submitted request
 
      One rtm_poll call, in this order:
-       1. waits until there is something to do: bytes, room to send, a lookup's answer, a wake-up,
-          the state's deadline; but no longer than timeout_ms, and not while bytes are at hand;
-       2. does all that can be done without waiting, and runs the callbacks of what has come;
+       1. waits for network activity, a DNS result, rtm_wake or the state's deadline, for at most
+          timeout_ms, and not at all while received bytes are buffered;
+       2. does all work that needs no waiting, and calls the callbacks of the events received;
        3. does the same for submitted requests, of which at most one gets its response.
-     A PING of the server is answered before the next event is dispatched, the last of several. One
-     call takes at most 262,144 bytes from each socket, whatever they are, so that no flood can keep
-     rtm_poll from returning; rtm_timeout_ms is 0 then.
+     One call reads at most 262,144 bytes from each socket, so a flood cannot keep rtm_poll from
+     returning; if more is waiting, rtm_timeout_ms returns 0. Every PING of Slack's is answered
+     before the next event is dispatched; if there are too many at once (1,024 bytes of PONGs), the
+     last of them.
 
-     Reconnecting: each attempt gets a new URL. `failures` counts in a row the attempts that did not
-     get as far as "hello", and the sessions that did and then lasted less than 10 s; a session of
-     10 s sets it to 0. The wait until the next attempt is
-       - what Retry-After says, in seconds, a day at most; 30 s after a 429 without one;
-       - else 0 after a session of 10 s or more, and after the first shorter one with a "hello";
-       - else min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after short sessions;
-     and in each case U[0,1) s more, so that many devices do not return in the same moment.
+     Keep-alive: after ping_interval_ms without a byte from Slack a PING is sent, and a second one
+     half-way through the rest. The session is dead when nothing arrives for half of
+     ping_interval_ms, 10 s at least, after the first PING. In Socket Mode it is dead too if Slack
+     answers our PINGs but has stopped to send its own: once two have arrived, 60 s without a PING
+     or a message, or three times the longest interval between PINGs if that is longer. Before the
+     client gives up, it reads the socket once more, so a slow callback does not end a session.
 
-     Handover: when Slack says that it will end a session (RTM: "goodbye"; Socket Mode: disconnect
-     with any reason but the two below) another is opened beside it, after the same wait. When that
-     has said "hello" it takes over, and the first is closed, but read for a second more. An event
-     that both bring is delivered once, and nothing is told: neither `close` nor `open`. Where the
-     second cannot be opened, `error` events say why, and the first serves as long as it lasts.
-     With no_auto_reconnect there is no handover.
+     Reconnecting, with exponential backoff: each attempt gets a new URL. `failures` is the number
+     of consecutive attempts and of sessions that did not last; a session lasted if it received
+     "hello", within timeout_ms, and ended 30 s after it or later. The wait is the longer one of
+       - 0 after a session that lasted, and after the first shorter one with a "hello"; else
+         min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after sessions with "hello";
+       - what Slack asks for by Retry-After, a day at most; 30 s after HTTP 429 without it;
+     plus jitter, so that many devices do not reconnect at once: up to 1 s, or 0.1 s if the wait
+     is 0. The wait begins when the connection ends.
 
-     Socket Mode: each envelope is acknowledged once, when it is read, before any callback runs; one
-     that takes an answer (accepts_response_payload) when rtm_reply is called, before a blocking
-     call, or when its callbacks have returned. A repeated one is acknowledged again and not
-     delivered again: the ids of the last 256 events are remembered, but not by a program that is
-     started anew, which may so see an event twice. What is read waits for its callbacks, which
-     run for 50 ms at most before rtm_poll reads on. disconnect with too_many_websockets is
-     a failure, with link_disabled the next attempt comes in 300 s.
+     Handover (connection refresh): when Slack is about to end a session (RTM: "goodbye"; Socket
+     Mode: "disconnect" with any reason except the two below) the client opens another one, after
+     the same wait. Once the new session has received "hello" it takes over. The old one stays
+     open, and acknowledges what it receives, until Slack closes it, for 15 s at most. An event
+     received on both connections is delivered once, and no `close` or `open` event is generated.
+     (RTM compares events that have a "ts" or "event_ts".) If the second session cannot be opened,
+     `error` events say why and the first stays in use until it ends. With no_auto_reconnect there
+     is no handover.
+
+     Socket Mode: an envelope is acknowledged when it is read, before any callback is called. If it
+     accepts a reply (accepts_response_payload), and for "function_executed", it is acknowledged by
+     rtm_reply, before a blocking call, or when its callbacks have returned. Duplicates are
+     acknowledged but not delivered: the last 512 events are remembered, in memory only, so an
+     event may be delivered twice across a restart. Received events are queued: after 50 ms of
+     callbacks the rest wait until the next rtm_poll has read more, also after their connection has
+     ended; its `close` follows them. Reading pauses while 32 KiB of acknowledgements wait for the
+     socket. "too_many_websockets" is a failure; after "link_disabled" the client waits 300 s.
 
    EVENTS (type, then what the fields of rtm_event beside type hold)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
@@ -163,7 +175,7 @@
                    type); envelope: the object that brought it.
      slash_commands, interactive, and other kinds of envelopes: data: the payload.
      open          data: the whole response of rtm.connect or apps.connections.open.
-     close         once for each session that was open. code, reason: of Slack's CLOSE frame, 1005
+     close         once for each session that was open, after its last event. code, reason: of Slack's CLOSE frame, 1005
                    when it had none, 1006 when no CLOSE frame came, not even after ours; 1000 after
                    rtm_reconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
                    result: RTM_OK, or what went wrong.
@@ -520,7 +532,7 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    json  an object; {"id":N} is added when it has no "id"
    Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not an
    object, not UTF-8, an id that is no positive int, "id" or "type" twice), RTM_E_TOO_BIG,
-   RTM_E_AGAIN (64 KiB wait for the socket, or 65,536 messages for an answer: nothing was taken),
+   RTM_E_AGAIN (64 KiB wait for the socket, or 1,024 messages for an answer: nothing was taken),
    RTM_E_MEMORY, RTM_E_TLS (there are no random numbers).
    Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
    A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED.
@@ -546,7 +558,7 @@ int rtm_send_ping(rtm_client *client);
    json   an object; what may be in it Slack's documentation says for each kind of event
    Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (this event takes no answer: RTM, or
    accepts_response_payload is not true in its envelope), RTM_E_BUSY (it is acknowledged already),
-   RTM_E_JSON (not an object, not UTF-8), RTM_E_TOO_BIG (a frame of more than 20,480 bytes),
+   RTM_E_JSON (not an object, not UTF-8), RTM_E_TOO_BIG (a frame of more than 20,479 bytes),
    RTM_E_NOT_CONNECTED (its connection has ended), RTM_E_AGAIN (64 KiB wait for the socket),
    RTM_E_MEMORY, RTM_E_TLS. */
 rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);

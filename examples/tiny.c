@@ -11,7 +11,7 @@
  * after it refused and tried again. Slack's are new every few weeks: NTP is needed all the same.
  */
 #ifndef POOL
-#define POOL 81920
+#define POOL 98304
 #endif
 #ifndef BUILD_TIME
 #define BUILD_TIME 1767225600 /* 1 January 2026 */

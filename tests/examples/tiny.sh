@@ -79,7 +79,7 @@ for app in '' xapp-sandbox; do
     wait $bot || fail "tiny ends with $?"
     bot=
     prints '8192' # it says what it skipped
-    prints ' of 81920 bytes were in use at most'
+    prints ' of 98304 bytes were in use at most'
 done
 for variant in old small; do
     start
