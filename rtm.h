@@ -84,7 +84,7 @@
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
                   the client and its session           4,936   and 3 descriptors, with its socket
-                  ids of events                        4,096   in Socket Mode, in RTM during a handover
+                  ids of events                        4,096   in Socket Mode, and in RTM's handovers
                   a host's addresses, TLS session        600   of the last 4 hosts
                   a lookup, by malloc with threads       508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
@@ -175,9 +175,10 @@
                    type); envelope: the object that brought it.
      slash_commands, interactive, and other kinds of envelopes: data: the payload.
      open          data: the whole response of rtm.connect or apps.connections.open.
-     close         once for each session that was open, after its last event. code, reason: of Slack's CLOSE frame, 1005
-                   when it had none, 1006 when no CLOSE frame came, not even after ours; 1000 after
-                   rtm_reconnect or goodbye; 1002 and 1007 where Slack broke the protocol.
+     close         once for each session that was open, after its last event. code, reason: from
+                   Slack's CLOSE frame; 1005 if the frame had no code, 1006 if none was received,
+                   not even in reply to ours; 1000 after rtm_reconnect or goodbye; 1002 or 1007
+                   after a protocol error by Slack.
                    result: RTM_OK, or what went wrong.
      error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
                    on by itself unless rtm_poll returns a negative result. Slack's own
@@ -368,7 +369,8 @@ typedef struct rtm_response {
 } rtm_response;
 
 /* Hears what became of a request, with the `user` that was given with it. */
-typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *response, void *user_data);
+typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *response,
+                                     void *user_data);
 
 /* A request: all that is not set is zero. */
 typedef struct rtm_request {
@@ -842,7 +844,7 @@ enum {
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
-    RTMI_MIN_MESSAGE = 4096,   /* what max_message_size must be at least: rtm.connect's answer fits in */
+    RTMI_MIN_MESSAGE = 4096,   /* least max_message_size: the response of rtm.connect must fit */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
     RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
@@ -3054,8 +3056,8 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
     else conn->read_at += size;
 }
 
-/* Whether there is work that poll() would not report: bytes in our buffers, bytes left in the socket
-   when the last step's budget was used up, or a body to send while the socket waits for nothing. */
+/* Whether there is work that poll() would not report: bytes in our buffers, bytes left in the
+   socket when the last step's budget was used up, or a body to send while nothing waits in `out`. */
 static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (conn->fd < 0 || conn->paused) return false;
     if (!conn->budget) return true;
@@ -3273,8 +3275,8 @@ static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     rtmi_document_clear(&exchange->document);
 }
 
-/* Takes the connection of the last exchange for this one, if it can: false if it goes elsewhere, was
-   closed, or has been idle for so long that it may have died in silence. Reads the socket. */
+/* Takes the connection of the last exchange for this one, if it can: false if it goes elsewhere,
+   was closed, or has been idle for so long that it may have died in silence. Reads the socket. */
 static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -3944,13 +3946,13 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
     client->seen[client->seen_count++ % RTMI_SEEN] = hash;
 }
 
-/* RTM: notes an event, and returns whether the other session has brought it already. While one takes
-   over from the other, Slack sends each event to both. Only what has a time stamp is compared: a
-   second `presence_change` is news, not a copy. */
+/* RTM: notes an event, and returns whether the other session has brought it already. While one
+   takes over from the other, Slack sends each event to both. Only what has a time stamp is
+   compared: a second `presence_change` is news, not a copy. */
 static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_json event) {
     const rtmi_session *second = client->session[1];
-    bool overlap = second && (second->fate == RTMI_RETIRED || second->state == RTM_STATE_UPGRADING ||
-                              second->state == RTM_STATE_OPEN);
+    bool overlap = second && (second->fate == RTMI_RETIRED || second->state == RTM_STATE_OPEN ||
+                              second->state == RTM_STATE_UPGRADING);
     if (!client->seen || (!overlap && client->now >= client->overlap_end)) return false;
     if (!rtm_json_get(event, "event_ts").size && !rtm_json_get(event, "ts").size) return false;
     uint64_t hash = rtmi_event_hash(event, rtmi_json_none), bit = rtmi_seen_bit(session);
@@ -4109,16 +4111,16 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
     client->error = before; /* if its connection has ended, Slack sends it again */
 }
 
-/* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an acknowledgement.
-   A connection that cannot send any more is read to its end. */
+/* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an
+   acknowledgement. A connection that cannot send any more is read to its end. */
 static bool rtmi_pause_if_congested(rtmi_conn *conn) {
     if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
     conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
     return conn->paused;
 }
 
-/* Notes an envelope, and returns whether it, or another with its event, was received before. Then it
-   is acknowledged again, unless the first waits for its reply: the reply is sent for both. */
+/* Notes an envelope, and returns whether it, or another with its event, was received before. Then
+   it is acknowledged again, unless the first waits for its reply: the reply is sent for both. */
 static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
                                const rtmi_envelope *envelope, bool waits) {
     uint64_t own = rtmi_event_hash(envelope->id, rtmi_json_none);
@@ -4235,7 +4237,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
-/* Calls the handlers of a text of the inbox, and then acknowledges it if that is still to be done. */
+/* Calls the handlers of a text of the inbox, and then acknowledges it if that is still due. */
 static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
@@ -4432,9 +4434,9 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
  * >>states  the states of a session: entered, run, ended; reconnect rules
  * --------------------------------------------------------------------------------------------- */
 
-/* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that is
-   longer. A session that lasted is followed by another at once, and so is the first that received
-   "hello" and did not last: no event is lost, and one retry is no storm. */
+/* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that
+   is longer. A session that lasted is followed by another at once, and so is the first that
+   received "hello" and did not last: no event is lost, and one retry is no storm. */
 static int rtmi_backoff(rtm_client *client, const rtmi_session *session) {
     bool lasted = session->said_hello && client->now - session->hello_at >= RTMI_LASTED_MS;
     bool at_once = lasted || (session->said_hello && !client->had_short_session);
@@ -4453,8 +4455,8 @@ static int rtmi_backoff(rtm_client *client, const rtmi_session *session) {
     return wait * 1000 + (int)(random % (wait ? 1000 : 100));
 }
 
-/* Ends a session or attempt, for a cause whose message is in its connection's error, and returns the
-   state that is next. */
+/* Ends a session or attempt, for a cause whose message is in its connection's error, and returns
+   the state that is next. */
 static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm_result cause) {
     bool stopped = rtmi_is_stopped(client);
     rtmi_blame(session, cause);
@@ -4820,7 +4822,8 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
         return "no \"hello\" from Slack within timeout_ms";
     if (zombies && asked >= session->active_at + quiet)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
-    if (session->pings_sent == 2) return "no data from Slack and no reply to a keep-alive PING: connection is dead";
+    if (session->pings_sent == 2)
+        return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->pings_sent++;
     session->silent_at = session->deadline = client->now + rest / 2;
     rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
@@ -4836,7 +4839,7 @@ static rtm_state rtmi_close_dropped(rtm_client *client, rtmi_session *session) {
     return rtmi_end_session(client, session, RTM_OK);
 }
 
-/* Before a deadline ends anything, the socket is asked once more: a callback may have taken long. */
+/* Before a deadline ends anything, the socket is read once more: a callback may have taken long. */
 static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     long long asked = client->now;
@@ -4866,8 +4869,8 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     return RTM_STATE_OPEN;
 }
 
-/* Our CLOSE is out: wait for Slack's, for the end of the connection, or for a second. A message that
-   arrives before it counts: it may acknowledge one of ours. */
+/* Our CLOSE is out: wait for Slack's, for the end of the connection, or for a second. A message
+   that arrives before it counts: it may acknowledge one of ours. */
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
     long long asked = client->now;
     if (asked >= session->deadline) session->exchange.conn.readable = true;
@@ -5003,7 +5006,8 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (leaving && client->session[1]) rtmi_cut_drain(client);
     if (client->session[1]) rtmi_end_handover(client);
     if (leaving && !client->session[1]) rtmi_begin_handover(client);
-    if (client->session[1] || client->mode->socket_mode || client->now < client->overlap_end) return;
+    bool needed = client->mode->socket_mode || client->session[1];
+    if (needed || client->now < client->overlap_end) return;
     rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
     client->seen = NULL;
 }
@@ -5256,7 +5260,8 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     client->settings.ping_interval_ms = config->ping_interval_ms     ? config->ping_interval_ms
                                         : client->mode->socket_mode ? 10000 : 30000;
     if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
-    client->settings.max_message_size = config->max_message_size ? config->max_message_size : 1048576;
+    client->settings.max_message_size = 1048576;
+    if (config->max_message_size) client->settings.max_message_size = config->max_message_size;
     client->settings.max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
     client->settings.no_auto_reconnect = config->no_auto_reconnect;
     client->settings.no_signals = config->no_signals;
