@@ -5,6 +5,7 @@
      lives                  a few hundred lives, one line, 1 on a violation
      lives SEED COUNT       the lives SEED, SEED + 1, ...
      lives SEED COUNT -k    counts the violations of each rule, with the first seed of each
+     lives SEED COUNT RULE  prints the first three lives that break this rule
      lives SEED 1 -v        prints the whole trace of a life */
 #include "lives_net.h"
 
@@ -105,6 +106,8 @@ typedef struct item {
 typedef struct sent_event {
     bool accepts, stamped, should; /* should: a handler was there in time */
     int delivered, acks, copies, first_conn;
+    unsigned long delivered_as; /* the number of its delivery */
+    long long delivered_at;
 } sent_event;
 
 /* A connection, as the server knows it; the index is its serial number. */
@@ -142,12 +145,13 @@ static struct {
     int hostile, slow, slow_ms, depth, timeout_ms, ping_ms, latency;
     long lines, stop_at_line;
     long long started, poll_started, callback_ms, stopped_at, slice_at, quiet_from;
-    unsigned long callbacks;
+    unsigned long callbacks, deliveries;
     int polls, second_open, second_close, items, events, pings, requests, messages, reconnects;
     int attempts, opens, lost_reported;
     long long attempt_at[32], link_disabled_at, not_before;
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
+    bool dropping;                 /* rtm_reconnect was called for this session */
     int last_closed;               /* the last WebSocket that the client closed */
     long long lane_ended[2];
     char old_detail[256];
@@ -164,6 +168,7 @@ static struct {
 
 static struct {
     bool count, verbose;
+    int only; /* the rule to print; -1 = all */
     long long failed, broken[RULE_COUNT];
     unsigned long long first_seed[RULE_COUNT];
     int printed;
@@ -199,7 +204,7 @@ static void violate(enum rule rule, int what) {
     life.broken[rule] = true;
     life.printed = true;
     if (!judge.broken[rule]++) judge.first_seed[rule] = life.seed;
-    if (judge.count || judge.printed++ >= 3) return;
+    if (judge.count || (judge.only >= 0 && judge.only != (int)rule) || judge.printed++ >= 3) return;
     printf("life %llu: %s\n", life.seed, rule_text[rule]);
     unsigned from = life.traced > TRACE ? life.traced - TRACE : 0;
     for (unsigned i = from; i < life.traced && !judge.verbose; i++)
@@ -380,7 +385,7 @@ static void add_something(net_socket *s) {
                                            "too_many_websockets" };
     net_socket *other = other_websocket(s);
     conn *c = conn_of(s);
-    unsigned roll = rnd(life.hostile ? 100 : 45);
+    unsigned roll = life.flood && chance(15) ? 99 : rnd(life.hostile ? 100 : 45);
     if (roll < 40 && life.socket_mode) {
         add_envelope(s, new_event(s, chance(35), false));
     } else if (roll < 30) {
@@ -416,7 +421,9 @@ static void add_something(net_socket *s) {
     } else if (roll < 82) {
         add_close(s, chance(50) ? 1000 : 1001);
     } else if (roll < 84) {
+        flush_group(s, 0);
         net_reset(s);
+        c->ended = true;
         trace("server %d: RST", s->serial);
     } else if (roll < 87) {
         flush_group(s, 0);
@@ -427,7 +434,7 @@ static void add_something(net_socket *s) {
         c->silent = chance(50);
         trace("server %d: %s", s->serial, c->silent ? "silent" : "not silent");
     } else if (roll < 92) {
-        s->blocked_until = test_now_ms + (int)rnd(life.flood ? 12000 : 3000);
+        net_block(s, (int)rnd(life.flood ? 20000 : 3000));
         c->was_blocked = true;
         trace("server %d: takes nothing until %lld", s->serial, s->blocked_until - life.started);
     } else if (roll < 93 && !life.socket_mode) {
@@ -788,7 +795,11 @@ static void judge_event(int n) {
     int found = -1, received = 0;
     life.current_n = n;
     e->delivered++;
-    if (e->delivered > 1 && (e->stamped || life.socket_mode)) violate(DELIVERED_TWICE, n);
+    /* The last 512 events are remembered, those of RTM until 15 s after a handover. */
+    if (e->delivered > 1 && life.deliveries - e->delivered_as < 500 && !is_excused() &&
+        (life.socket_mode || test_now_ms - e->delivered_at < 15000)) violate(DELIVERED_TWICE, n);
+    e->delivered_as = ++life.deliveries;
+    e->delivered_at = test_now_ms;
     for (int i = 0; i < life.items; i++) {
         if (life.item[i].n != n || (life.item[i].kind != EVENT && life.item[i].kind != ENVELOPE))
             continue;
@@ -947,7 +958,6 @@ static void send_message(void) {
     if (id <= 0 || !life.socket_mode || !chance(20)) return;
     rtm_result result = rtm_cancel(life.client, id);
     life.message[m].cancelled = true;
-    life.message[m].outcomes = 1;
     trace("program: cancels message %d: %s", id, rtm_strerror(result));
     if (result != RTM_OK) violate(CANCEL_LOST, id);
 }
@@ -968,6 +978,7 @@ static void reconnect(void) {
     rtm_result result = rtm_reconnect(life.client);
     trace("program: rtm_reconnect: %s", rtm_strerror(result));
     life.pending_cause = 0;
+    life.dropping = result == RTM_OK;
 }
 
 /* A failure of the program's own, whose message must not be taken for the cause of a close. */
@@ -1031,7 +1042,7 @@ static void on_slack_event(rtm_client *client, const rtm_event *event) {
 
 static void on_close(rtm_client *client, const rtm_event *event) {
     if (!life.open) violate(OPEN_CLOSE, 0);
-    life.open = false;
+    life.open = life.dropping = false;
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
     if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc)
         violate(DETAIL_OLD, 0);
@@ -1126,8 +1137,8 @@ static void note_causes(void) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
         if (!c || !c->websocket || (!c->fatal && !c->too_many)) continue;
-        if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open) {
-            if (websockets != 1) c->fatal = c->too_many = false;
+        if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open || life.dropping) {
+            if (websockets != 1 || life.dropping) c->fatal = c->too_many = false;
             continue;
         }
         life.pending_cause = s->serial;
@@ -1143,9 +1154,11 @@ static void note_unread(void) {
         conn *c = s->open ? conn_of(s) : NULL;
         if (!c || !c->websocket) continue;
         bool waits = net_arrived(s) > s->in_read && s->blocked_until <= test_now_ms;
-        if (!waits || s->in_read != c->stuck_read || !c->stuck_since) c->stuck_since = test_now_ms;
+        if (!waits || s->in_read != c->stuck_read) c->stuck_since = 0;
+        else if (!c->stuck_since) c->stuck_since = test_now_ms;
         c->stuck_read = s->in_read;
-        if (test_now_ms - c->stuck_since > 5000 + life.callback_ms) violate(UNREAD, s->serial);
+        if (c->stuck_since && !life.flood && test_now_ms - c->stuck_since > 5000 + life.callback_ms)
+            violate(UNREAD, s->serial);
     }
 }
 
@@ -1235,7 +1248,7 @@ static void finish(void) {
     if (result != RTM_E_STOPPED && !life.finished) violate(STOP_RESULT, result);
     if (life.open && !life.alloc) violate(OPEN_CLOSE, 2);
     for (int m = 1; m <= life.messages && !is_excused(); m++)
-        if (life.message[m].sent && !life.message[m].outcomes) violate(MESSAGE_NONE, m);
+        if (life.message[m].sent && !life.message[m].cancelled && !life.message[m].outcomes) violate(MESSAGE_NONE, m);
 }
 
 static void begin_life(unsigned long long seed) {
@@ -1323,6 +1336,9 @@ int main(int argc, char **argv) {
     }
     judge.count = argc > 3 && !strcmp(argv[3], "-k");
     judge.verbose = argc > 3 && !strcmp(argv[3], "-v");
+    judge.only = -1;
+    for (int i = 0; i < RULE_COUNT && argc > 3; i++)
+        if (!strcmp(argv[3], rule_name[i])) judge.only = i;
     for (unsigned long long i = 0; i < count; i++) {
         live(seed + i);
         judge.failed += life.printed;

@@ -35,7 +35,7 @@ typedef struct net_socket {
     bool open, watched;
     int serial;                     /* never used again in a life */
     short watch;                    /* the events that the epoll instance watches */
-    unsigned long stamp;            /* of what the epoll instance has reported */
+    unsigned long stamp, blocks;    /* stamp: of what the epoll instance has reported */
     long long connected_at, fin_at, reset_at, blocked_until;
     int error;                      /* of connect() */
     char *in;                       /* the stream to the client */
@@ -52,7 +52,7 @@ static struct {
     net_socket socket[NET_SOCKETS];
     int serial, wake_ends, epoll_open;
     size_t wake_bytes;
-    unsigned long wake_stamp, wake_seen, edges;
+    unsigned long wake_stamp, wake_seen, edges, edges_seen;
     bool wake_watched;
     int trouble;        /* percent of system calls that are short or fail for no good reason */
     bool only_level;    /* spurious EAGAIN is fair with a level-triggered loop only */
@@ -120,8 +120,14 @@ static inline unsigned long net_stamp(net_socket *s) {
     unsigned long stamp = 0;
     if (s->watch & POLLIN)
         stamp += (unsigned long)s->first + (s->fin_at <= test_now_ms);
-    if (s->watch & POLLOUT) stamp += (s->blocked_until <= test_now_ms) ? 1UL << 20 : 0;
-    return stamp + (net_connected(s) ? 1UL << 21 : 0) + (net_is_reset(s) ? 1UL << 22 : 0);
+    if (s->watch & POLLOUT) stamp += (s->blocks * 2 + (s->blocked_until <= test_now_ms)) << 18;
+    return stamp + (net_connected(s) ? 1UL << 16 : 0) + (net_is_reset(s) ? 1UL << 17 : 0);
+}
+
+/* The socket takes nothing for so long. */
+static inline void net_block(net_socket *s, int ms) {
+    s->blocked_until = test_now_ms + ms;
+    s->blocks++;
 }
 
 /* The next time at which anything changes without the client. */
@@ -179,10 +185,9 @@ static inline bool net_epoll_ready(void *unused) {
 
 /* What a loop sees that watches the epoll instance edge-triggered. */
 static inline bool net_epoll_edge(void *unused) {
-    static unsigned long seen;
     bool ready = net_epoll_ready(unused);
-    bool edge = ready && net.edges != seen;
-    if (edge) seen = net.edges;
+    bool edge = ready && net.edges != net.edges_seen;
+    if (edge) net.edges_seen = net.edges;
     return edge;
 }
 
@@ -280,12 +285,12 @@ static inline ssize_t net_send(int fd, const void *data, size_t size) {
     if (net_is_reset(s)) return net_fail(ECONNRESET);
     if (!net_can_send(s)) return net_fail(EAGAIN);
     if (net.trouble && chance((unsigned)net.trouble)) {
-        s->blocked_until = test_now_ms + 1 + (int)rnd(20);
+        net_block(s, 1 + (int)rnd(20));
         return net_fail(EAGAIN);
     }
     if (net.trouble && chance((unsigned)net.trouble)) { /* the rest of it does not fit */
         size = 1 + rnd((unsigned)size);
-        s->blocked_until = test_now_ms + 1 + (int)rnd(20);
+        net_block(s, 1 + (int)rnd(20));
     }
     net_append(&s->got, &s->got_size, &s->got_capacity, data, size);
     net.work += size;
