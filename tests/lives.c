@@ -44,7 +44,10 @@
     X(REPLY_AGAIN, "rtm_reply returned RTM_E_AGAIN although reading should have paused") \
     X(MESSAGE_BOTH, "a message had more than one outcome") \
     X(MESSAGE_NONE, "a message had no outcome") \
+    X(ANSWER_LATE, "a message was reported as unanswered although its answer was in the socket") \
     X(SESSION_DEAD, "a session was declared dead although bytes waited in its socket") \
+    X(ATTEMPT_LATE, "an attempt was reported as timed out although bytes waited in its socket") \
+    X(NO_SESSION, "no session was opened although nothing was in its way") \
     X(SLICE, "a callback of Socket Mode began more than 50 ms after the first of its rtm_poll") \
     X(POLL_LONG, "rtm_poll took longer than its timeout and its callbacks") \
     X(STORM, "more than 20 attempts in a minute") \
@@ -115,7 +118,7 @@ typedef struct conn {
     int slot;
     bool open, websocket, tunnel, hello, silent, ended, close_seen, was_blocked, unread_at_end,
         fatal, too_many, program_hello;
-    size_t final_read;
+    size_t final_read, final_arrived;
     int checked, last;             /* items: all before `checked` were judged */
     int request;                   /* whose response is on its way; 0 = none */
     long long response_at, stuck_since;
@@ -152,7 +155,8 @@ static struct {
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
     bool dropping;                 /* rtm_reconnect was called for this session */
-    int last_closed;               /* the last WebSocket that the client closed */
+    int last_closed, last_closed_poll; /* the last connection that the client closed, and when */
+    int presence_delivered;
     long long lane_ended[2];
     char old_detail[256];
     rtm_event kept;                /* an event of an earlier callback */
@@ -243,8 +247,10 @@ static bool is_received(const item *of) { return conn_read(of->conn) >= of->end;
 static void net_closed(net_socket *s) {
     conn *c = conn_of(s);
     c->final_read = s->in_read;
+    c->final_arrived = net_arrived(s);
     c->open = false;
-    if (c->websocket) life.last_closed = s->serial;
+    life.last_closed = s->serial;
+    life.last_closed_poll = life.polls;
     trace("client closes connection %d", s->serial);
 }
 
@@ -396,8 +402,10 @@ static void add_something(net_socket *s) {
             flush_group(other, (int)rnd(3000));
         }
     } else if (roll < 40) {
-        add_text(s, PRESENCE, 0, "{\"type\":\"presence_change\",\"user\":\"U1\",\"conn\":%d,"
-                 "\"presence\":\"%s\"}", s->serial, chance(50) ? "active" : "away");
+        net_socket *to = other && chance(40) ? other : s;
+        add_text(to, PRESENCE, 0, "{\"type\":\"presence_change\",\"user\":\"U1\",\"presence\":\"%s\"}",
+                 chance(50) ? "active" : "away");
+        if (to == other) flush_group(other, 0);
     } else if (roll < 55) {
         for (int i = 0, count = 1 + (int)rnd(12); i < count; i++) {
             char body[8];
@@ -445,6 +453,11 @@ static void add_something(net_socket *s) {
         c->ended = true;
         trace("server %d: bad opcode", s->serial);
     } else if (life.flood) {
+        if (life.socket_mode && chance(30)) {
+            net_block(s, 20000);
+            c->was_blocked = true;
+            add_disconnect(s, "warning");
+        }
         for (int i = 0, count = 100 + (int)rnd(250); i < count; i++) {
             int n = new_event(s, life.socket_mode && chance(20), true);
             if (life.socket_mode) add_envelope(s, n);
@@ -646,7 +659,7 @@ static void client_message(net_socket *s, const char *text) {
     unsigned roll = rnd(life.hostile ? 100 : 80);
     trace("client %d: message m%d, roll %u", s->serial, m, roll);
     if (conn_of(s)->ended) return;
-    if (other && chance(30)) to = other;
+    if (other && chance(30) && !conn_of(other)->ended) to = other;
     if (roll < 80)
         add_text(to, ANSWER, m, "{\"ok\":true,\"reply_to\":%d,\"ts\":\"1.2\",\"text\":\"m%d\"}", id, m);
     else if (roll < 90)
@@ -785,7 +798,6 @@ static void judge_before(int to) {
         if (of->conn != life.item[to].conn) continue;
         if ((of->kind == EVENT || of->kind == ENVELOPE) && life.event[of->n].should &&
             !life.event[of->n].delivered) violate(EVENT_SKIPPED, of->n);
-        if (of->kind == PRESENCE && life.everything && !of->done) violate(PRESENCE_LOST, i);
     }
     c->checked = to;
 }
@@ -810,17 +822,6 @@ static void judge_event(int n) {
     if (received != 1) return; /* it cannot be said which copy this is */
     if (found < life.conn[life.item[found].conn].checked) violate(EVENT_ORDER, n);
     else judge_before(found);
-}
-
-static void judge_presence(const rtm_event *event) {
-    int number = (int)rtm_json_int(rtm_json_get(event->data, "conn"), 0);
-    for (int i = 0; i < life.items; i++) {
-        item *of = &life.item[i];
-        if (of->kind != PRESENCE || of->conn != number || of->done) continue;
-        of->done = true;
-        judge_before(i);
-        return;
-    }
 }
 
 /* A report of something unreadable: what came before it must have been dealt with. */
@@ -964,7 +965,8 @@ static void send_message(void) {
 
 static void cancel(void) {
     if (!life.requests) return;
-    int r = 1 + (int)rnd((unsigned)life.requests);
+    int r = chance(70) ? life.requests - (int)rnd(3) : 1 + (int)rnd((unsigned)life.requests);
+    if (r < 1) return;
     request *of = &life.request[r];
     if (!of->submitted || of->callbacks) return;
     rtm_result result = rtm_cancel(life.client, of->id);
@@ -1032,7 +1034,7 @@ static void on_slack_event(rtm_client *client, const rtm_event *event) {
         if (life.slice_at < 0) life.slice_at = test_now_ms;
         else if (test_now_ms - life.slice_at > 50) violate(SLICE, (int)(test_now_ms - life.slice_at));
     }
-    if (!strcmp(event->type, "presence_change")) judge_presence(event);
+    if (!strcmp(event->type, "presence_change")) life.presence_delivered++;
     if (n > 0 && n <= life.events) {
         judge.events++;
         judge_event(n);
@@ -1046,16 +1048,29 @@ static void on_close(rtm_client *client, const rtm_event *event) {
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
     if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc)
         violate(DETAIL_OLD, 0);
-    const conn *c = &life.conn[life.last_closed];
-    if (event->result == RTM_E_TIMEOUT && c->unread_at_end) violate(SESSION_DEAD, life.last_closed);
     if (life.pending_cause && !life.stopped && !life.cause_reported && event->result != RTM_E_SLACK &&
         !is_excused()) violate(CAUSE_LOST, life.pending_cause);
     life.pending_cause = 0;
     life.cause_reported = false;
 }
 
+static void judge_unanswered(int id) {
+    const message *m = message_by_id(id);
+    for (int i = 0; m && i < life.items && !life.dropping && !is_excused(); i++) {
+        const item *of = &life.item[i];
+        const conn *c = &life.conn[of->conn];
+        if (of->kind == ANSWER && &life.message[of->n] == m && !c->open && c->final_arrived >= of->end &&
+            c->final_read < of->end) violate(ANSWER_LATE, id);
+    }
+}
+
 static void on_error(const rtm_event *event) {
+    const conn *c = &life.conn[life.last_closed];
+    bool attempt = event->result == RTM_E_TIMEOUT && event->retry_ms;
+    if (attempt && life.last_closed_poll == life.polls && c->unread_at_end)
+        violate(c->websocket ? SESSION_DEAD : ATTEMPT_LATE, life.last_closed);
     if (event->result == RTM_E_STOPPED) life.lost_reported++;
+    if (event->result == RTM_E_UNACKNOWLEDGED) judge_unanswered(event->id);
     if (event->result == RTM_E_SLACK && event->retry_ms) life.cause_reported = true;
     if (event->id && event->result != RTM_OK) message_outcome(event->id);
     if ((event->result == RTM_E_JSON || event->result == RTM_E_WEBSOCKET ||
@@ -1077,7 +1092,7 @@ static void on_event(rtm_client *client, const rtm_event *event, void *user_data
         !(event->id > 0 && !strcmp(event->type, "Unknown"))) violate(STOP_EVENT, 0);
     if (!strcmp(event->type, "open")) {
         if (life.open) violate(OPEN_CLOSE, 1);
-        life.open = true;
+        life.open = life.opened = true;
         judge.sessions++;
         if (life.stop_in_open && chance(30)) stop();
     } else if (!strcmp(event->type, "close")) {
@@ -1115,12 +1130,9 @@ static void on_log(const char *line, void *user_data) {
         bool known = false;
         for (int i = 0; state_transitions[i]; i++) known = known || !strcmp(line, state_transitions[i]);
         if (!known) violate(TRANSITION, 0);
-        if (!strncmp(line, "OPEN -> ", 8)) {
-            for (int i = 0; i < NET_SOCKETS; i++) {
-                net_socket *s = &net.socket[i];
-                if (s->open && conn_of(s)->websocket)
-                    conn_of(s)->unread_at_end = net_arrived(s) > s->in_read;
-            }
+        for (int i = 0; i < NET_SOCKETS && strstr(line, "-> BACKOFF"); i++) {
+            net_socket *s = &net.socket[i];
+            if (s->open) conn_of(s)->unread_at_end = net_arrived(s) > s->in_read;
         }
     }
     if (life.lines == life.stop_at_line && life.client) stop();
@@ -1257,7 +1269,7 @@ static void begin_life(unsigned long long seed) {
     life.seed = seed;
     rng = (seed + 1) * 0x9e3779b97f4a7c15ULL;
     for (int i = 0; i < 8; i++) rnd(2);
-    test_now_ms = life.started = 1000000;
+    test_now_ms = life.started = chance(3) ? -5000000 : 1000000;
     test_random_state = (uint32_t)rng | 1;
     test_blocks = test_allocations = test_fail_at = test_fail_ever = 0;
     net.next_tick = test_now_ms + 100;
@@ -1314,6 +1326,13 @@ static void live(unsigned long long seed) {
     for (int n = 1; settled && n <= life.events; n++)
         if (life.event[n].acks && life.event[n].should && !life.event[n].delivered && !is_excused())
             violate(ACK_LOST, n);
+    int presence = 0;
+    for (int i = 0; i < life.items; i++)
+        presence += life.item[i].kind == PRESENCE && is_received(&life.item[i]);
+    if (settled && life.everything && presence > life.presence_delivered && !is_excused() &&
+        !life.reconnects) violate(PRESENCE_LOST, presence - life.presence_delivered);
+    if (settled && !life.hostile && !net.trouble && !is_excused() && !life.opened &&
+        !config.no_auto_reconnect) violate(NO_SESSION, 0);
     life.dirty = life.alloc;
     if (result >= 0 && chance(85)) finish();
     life.destroyed = true;
