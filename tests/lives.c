@@ -91,6 +91,7 @@ static const char *const rule_text[] = {
 };
 
 enum { MOST = 8192, CONNS = 4096, REQUESTS = 1024, MESSAGES = 1024, TRACE = 40, METHODS = 3 };
+#define LONG_AGO (-NEVER / 4)
 enum driver { BY_POLL, BY_CLOCK, BY_FD, BY_EDGE, DRIVERS };
 enum kind { EVENT, PRESENCE, ENVELOPE, PING, BAD, HELLO, DISCONNECT, ANSWER, OTHER };
 
@@ -385,6 +386,11 @@ static void add_disconnect(net_socket *s, const char *reason) {
     if (chance(60)) add_close(s, 1000);
 }
 
+static void add_presence(net_socket *s, const char *presence) {
+    add_text(s, PRESENCE, 0, "{\"type\":\"presence_change\",\"user\":\"U1\",\"presence\":\"%s\"}",
+             presence);
+}
+
 /* One thing that a server may do at any time. */
 static void add_something(net_socket *s) {
     static const char *const reasons[] = { "warning", "refresh_requested", "link_disabled",
@@ -403,8 +409,7 @@ static void add_something(net_socket *s) {
         }
     } else if (roll < 40) {
         net_socket *to = other && chance(40) ? other : s;
-        add_text(to, PRESENCE, 0, "{\"type\":\"presence_change\",\"user\":\"U1\",\"presence\":\"%s\"}",
-                 chance(50) ? "active" : "away");
+        add_presence(to, chance(50) ? "active" : "away");
         if (to == other) flush_group(other, 0);
     } else if (roll < 55) {
         for (int i = 0, count = 1 + (int)rnd(12); i < count; i++) {
@@ -453,13 +458,14 @@ static void add_something(net_socket *s) {
         c->ended = true;
         trace("server %d: bad opcode", s->serial);
     } else if (life.flood) {
-        if (life.socket_mode && chance(30)) {
+        unsigned accepts = chance(50) ? 20 : 90;
+        if (life.socket_mode && chance(50)) {
             net_block(s, 20000);
             c->was_blocked = true;
             add_disconnect(s, "warning");
         }
         for (int i = 0, count = 100 + (int)rnd(250); i < count; i++) {
-            int n = new_event(s, life.socket_mode && chance(20), true);
+            int n = new_event(s, life.socket_mode && chance(accepts), true);
             if (life.socket_mode) add_envelope(s, n);
             else add_event(s, n);
             if (other && !life.socket_mode) add_event(other, n);
@@ -557,7 +563,7 @@ static void judge_attempt(void) {
         violate(STORM, life.attempts);
     life.attempt_at[life.attempts % 20] = test_now_ms;
     life.attempts++;
-    if (life.link_disabled_at && test_now_ms - life.link_disabled_at < 300000)
+    if (test_now_ms - life.link_disabled_at < 300000)
         violate(LINK_DISABLED, (int)(test_now_ms - life.link_disabled_at));
     if (test_now_ms < life.not_before) violate(RETRY_AFTER, (int)(life.not_before - test_now_ms));
 }
@@ -623,6 +629,13 @@ static void respond_upgrade(net_socket *s, const char *head) {
         c->checked = life.items;
         if (life.socket_mode && roll == 87) add_disconnect(s, "too_many_websockets");
         else if (roll < 84) add_hello(s);
+        net_socket *other = other_websocket(s);
+        if (!life.socket_mode && other && chance(50)) { /* news on both connections of a handover */
+            add_presence(other, "active");
+            add_presence(other, "away");
+            flush_group(other, 0);
+            add_presence(s, "active");
+        }
         if (chance(40) && !c->ended) add_something(s);
         flush_group(s, (int)rnd(2) * (int)rnd(400));
     } else if (roll < 92) {
@@ -857,12 +870,12 @@ static void pass_time(void) {
 static long long enter_callback(void) {
     life.callbacks++;
     if (rtm_poll(life.client, 0) != RTM_E_BUSY && !life.destroyed) violate(BUSY, 0);
-    return life.depth++ ? -1 : test_now_ms;
+    return life.depth++ ? NEVER : test_now_ms;
 }
 
 static void leave_callback(long long entered) {
     life.depth--;
-    if (entered >= 0) life.callback_ms += test_now_ms - entered;
+    if (entered != NEVER) life.callback_ms += test_now_ms - entered;
 }
 
 static message *message_by_id(int id) {
@@ -976,7 +989,7 @@ static void cancel(void) {
 
 static void reconnect(void) {
     life.reconnects++;
-    life.link_disabled_at = 0;
+    life.link_disabled_at = LONG_AGO;
     rtm_result result = rtm_reconnect(life.client);
     trace("program: rtm_reconnect: %s", rtm_strerror(result));
     life.pending_cause = 0;
@@ -993,8 +1006,11 @@ static void fail(void) {
 static void act(bool inside) {
     unsigned roll = rnd(100);
     if (life.quiet) return;
-    if (roll < 25) submit();
-    else if (roll < 50) send_message();
+    if (roll < 25) {
+        for (int i = 0, count = 1 + (int)rnd(3); i < count; i++) submit();
+        return;
+    }
+    if (roll < 50) send_message();
     else if (roll < 60) cancel();
     else if (roll < 66) call(chance(50));
     else if (roll < 70) fail();
@@ -1031,7 +1047,7 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
 static void on_slack_event(rtm_client *client, const rtm_event *event) {
     int n = (int)rtm_json_int(rtm_json_get(event->data, "n"), 0);
     if (life.socket_mode && strcmp(event->type, "Unknown") != 0) {
-        if (life.slice_at < 0) life.slice_at = test_now_ms;
+        if (life.slice_at == NEVER) life.slice_at = test_now_ms;
         else if (test_now_ms - life.slice_at > 50) violate(SLICE, (int)(test_now_ms - life.slice_at));
     }
     if (!strcmp(event->type, "presence_change")) life.presence_delivered++;
@@ -1183,7 +1199,7 @@ static int poll_once(int timeout) {
     life.polls++;
     life.poll_started = test_now_ms;
     life.callback_ms = 0;
-    life.slice_at = -1;
+    life.slice_at = NEVER;
     int result = rtm_poll(life.client, timeout);
     long long took = test_now_ms - life.poll_started - life.callback_ms;
     if (timeout >= 0 && took > timeout) violate(POLL_LONG, (int)took);
@@ -1273,6 +1289,7 @@ static void begin_life(unsigned long long seed) {
     test_random_state = (uint32_t)rng | 1;
     test_blocks = test_allocations = test_fail_at = test_fail_ever = 0;
     net.next_tick = test_now_ms + 100;
+    life.link_disabled_at = life.not_before = life.lane_ended[0] = life.lane_ended[1] = LONG_AGO;
     life.socket_mode = chance(60);
     life.proxy = chance(20);
     life.everything = chance(60);
