@@ -121,14 +121,14 @@ typedef struct conn {
         fatal, too_many, program_hello;
     size_t final_read, final_arrived;
     int checked, last;             /* items: all before `checked` were judged */
-    int request;                   /* whose response is on its way; 0 = none */
-    long long response_at, stuck_since;
-    size_t response_end, stuck_read;
+    int served;                    /* requests */
+    long long stuck_since;
+    size_t stuck_read;
 } conn;
 
 typedef struct request {
     int id, method, callbacks, reached, status, conn;
-    bool limited, cancelled, no_retry, blocking, submitted;
+    bool limited, cancelled, no_retry, blocking, submitted, reused; /* reused: a kept connection */
     long long submitted_at, reached_at, response_at, limited_at;
     size_t response_end;
     int timeout_ms;
@@ -274,8 +274,8 @@ static void respond(net_socket *s, int delay, const char *format, ...) {
 
 static void respond_json(net_socket *s, int delay, const char *status, const char *extra,
                          const char *json) {
-    respond(s, delay, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n"
-            "%s", status, extra, strlen(json), json);
+    respond(s, delay, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%s"
+            "Content-Length: %zu\r\n\r\n%s", status, extra, strlen(json), json);
 }
 
 static void add_frame(net_socket *s, int opcode, const void *data, size_t size) {
@@ -319,7 +319,8 @@ static void flush_group(net_socket *s, int delay) {
 static void add_close(net_socket *s, int code) {
     char body[64] = { (char)(code >> 8), (char)code };
     int size = 2;
-    if (chance(50)) size += snprintf(body + 2, sizeof body - 2, "bye %s", chance(50) ? BOT_TOKEN : "");
+    if (chance(50))
+        size += snprintf(body + 2, sizeof body - 2, "bye %s", chance(50) ? BOT_TOKEN : "");
     add_frame(s, 8, body, (size_t)size);
     conn_of(s)->ended = true;
     trace("server %d: CLOSE %d", s->serial, code);
@@ -354,7 +355,8 @@ static void add_envelope(net_socket *s, int n) {
     else
         add_text(s, ENVELOPE, n, "{\"envelope_id\":\"E%d%s\",\"type\":\"events_api\","
                  "\"accepts_response_payload\":false,\"payload\":{\"type\":\"event_callback\","
-                 "\"event_id\":\"Ev%d\",\"event\":{\"type\":\"message\",\"n\":%d}}}", n, tail, n, n);
+                 "\"event_id\":\"Ev%d\",\"event\":{\"type\":\"message\",\"n\":%d}}}",
+                 n, tail, n, n);
 }
 
 static void add_hello(net_socket *s) {
@@ -378,7 +380,8 @@ static net_socket *other_websocket(const net_socket *not_this) {
 static void add_disconnect(net_socket *s, const char *reason) {
     conn *c = conn_of(s);
     bool fatal = !strcmp(reason, "link_disabled"), many = !strcmp(reason, "too_many_websockets");
-    add_text(s, DISCONNECT, 0, "{\"type\":\"disconnect\",\"reason\":\"%s\",\"debug_info\":{}}", reason);
+    add_text(s, DISCONNECT, 0, "{\"type\":\"disconnect\",\"reason\":\"%s\",\"debug_info\":{}}",
+             reason);
     if (fatal) c->fatal = true;
     if (many) c->too_many = true;
     if (!fatal && !many) return;
@@ -451,7 +454,8 @@ static void add_something(net_socket *s) {
         c->was_blocked = true;
         trace("server %d: takes nothing until %lld", s->serial, s->blocked_until - life.started);
     } else if (roll < 93 && !life.socket_mode) {
-        add_text(s, OTHER, 0, "{\"type\":\"error\",\"error\":{\"code\":1,\"msg\":\"" BOT_TOKEN "\"}}");
+        add_text(s, OTHER, 0,
+                 "{\"type\":\"error\",\"error\":{\"code\":1,\"msg\":\"" BOT_TOKEN "\"}}");
         c->ended = true;
     } else if (roll < 94) {
         add_frame(s, 11, "x", 1); /* an opcode that does not exist */
@@ -479,7 +483,7 @@ static void net_server_tick(void) {
     unsigned count = 0;
     int longest = life.hostile ? 3000 : 12000;
     net.next_tick = test_now_ms + 1 + (int)rnd((unsigned)(chance(20) ? longest * 8 : longest));
-    if (life.quiet) return;
+    if (life.quiet || life.items > MOST - 2000) return; /* the tables are nearly full */
     for (int i = 0; i < NET_SOCKETS; i++) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
@@ -488,12 +492,13 @@ static void net_server_tick(void) {
     }
     if (!count) return;
     net_socket *s = live[rnd(count)];
-    for (int i = 0, things = 1 + (int)rnd(4); i < things && !conn_of(s)->ended; i++) add_something(s);
+    for (int i = 0, things = 1 + (int)rnd(4); i < things && !conn_of(s)->ended; i++)
+        add_something(s);
     flush_group(s, 0);
     if (conn_of(s)->ended && chance(60)) net_fin(s, (int)rnd(300));
 }
 
-/* Requests of the client ------------------------------------------------------------------------ */
+/* Requests of the client ----------------------------------------------------------------------- */
 
 static const char *const method_name[METHODS] = { "chat.postMessage", "test.one", "test.two" };
 
@@ -519,20 +524,20 @@ static void judge_request(net_socket *s, request *r) {
     r->reached_at = test_now_ms;
     r->conn = s->serial;
     r->response_at = NEVER;
-    c->request = number;
+    r->reused = c->served++ > 0;
 }
 
 static void respond_api(net_socket *s, request *r) {
     unsigned roll = rnd(life.hostile ? 100 : 60);
     int delay = (int)rnd(chance(15) ? 20000 : 300), number = (int)(r - life.request);
-    conn *c = conn_of(s);
     trace("server %d: request %d arrives, roll %u, delay %d", s->serial, number, roll, delay);
     if (roll < 60) {
         respond_json(s, delay, "200 OK", "", "{\"ok\":true,\"ts\":\"1.2\"}");
     } else if (roll < 75) {
         static const char *const after[] = { "", "Retry-After: 0\r\n", "Retry-After: 1\r\n",
                                              "Retry-After: 3\r\n" };
-        respond_json(s, delay, "429 Too Many", after[rnd(4)], "{\"ok\":false,\"error\":\"ratelimited\"}");
+        respond_json(s, delay, "429 Too Many", after[rnd(4)],
+                     "{\"ok\":false,\"error\":\"ratelimited\"}");
         r->limited = !r->blocking;
         r->limited_at = test_now_ms;
     } else if (roll < 80) {
@@ -554,7 +559,6 @@ static void respond_api(net_socket *s, request *r) {
         r->response_end = s->in_size;
         if (roll < 75 && chance(20)) net_fin(s, (int)rnd(2000));
     }
-    c->request = 0;
 }
 
 static void judge_attempt(void) {
@@ -574,10 +578,11 @@ static void respond_session(net_socket *s) {
     judge_attempt();
     trace("server %d: attempt %d, roll %u, delay %d", s->serial, life.attempts, roll, delay);
     if (roll < 76) {
-        respond_json(s, delay, "200 OK", "", "{\"ok\":true,\"url\":\"ws:\\/\\/ws.test\\/l?t=" BOT_TOKEN "\"}");
+        respond_json(s, delay, "200 OK", "",
+                     "{\"ok\":true,\"url\":\"ws:\\/\\/ws.test\\/l?t=" BOT_TOKEN "\"}");
     } else if (roll < 80) {
         respond_json(s, 0, "429 Too Many", "Retry-After: 7\r\n", "{\"ok\":false}");
-        if (s->in_read == 0 && life.hostile < 2) life.not_before = test_now_ms + 7000;
+        if (s->in_read == 0 && life.hostile < 2 && !is_excused()) life.not_before = test_now_ms + 7000;
     } else if (roll < 83) {
         respond_json(s, delay, "429 Too Many", chance(50) ? "" : "Retry-After: 0\r\n", "{}");
     } else if (roll < 86) {
@@ -674,7 +679,8 @@ static void client_message(net_socket *s, const char *text) {
     if (conn_of(s)->ended) return;
     if (other && chance(30) && !conn_of(other)->ended) to = other;
     if (roll < 80)
-        add_text(to, ANSWER, m, "{\"ok\":true,\"reply_to\":%d,\"ts\":\"1.2\",\"text\":\"m%d\"}", id, m);
+        add_text(to, ANSWER, m, "{\"ok\":true,\"reply_to\":%d,\"ts\":\"1.2\",\"text\":\"m%d\"}",
+                 id, m);
     else if (roll < 90)
         add_text(to, ANSWER, m, "{\"ok\":false,\"reply_to\":%d,\"error\":{\"code\":2,\"msg\":\"no "
                  BOT_TOKEN "\"}}", id);
@@ -776,7 +782,7 @@ static void net_server_input(net_socket *s) {
     } while (used && s->got_size);
 }
 
-/* Judging what the program sees ----------------------------------------------------------------- */
+/* Judging what the program sees ---------------------------------------------------------------- */
 
 /* What the server sent before item `to` on its connection must have been answered before a callback
    that is called because of that item; `to` itself too, if it is an envelope. */
@@ -798,6 +804,7 @@ static void judge_answers(int to) {
             violate(ACK_AFTER, of->n);
         }
     }
+    if (pings > 60) return; /* there is room for 1,024 bytes of PONGs between two flushes */
     if (pings && !last_answered) violate(PONG_AFTER, pings);
     if (pings && last_answered && !all_answered) violate(PONG_MISSING, pings);
 }
@@ -848,7 +855,7 @@ static void judge_bad(void) {
     }
 }
 
-/* The program ----------------------------------------------------------------------------------- */
+/* The program ---------------------------------------------------------------------------------- */
 
 static void act(bool inside);
 
@@ -910,7 +917,8 @@ static void on_request(rtm_client *client, const rtm_response *response, void *u
             violate(REQUEST_SENT_LATE, number);
         long long from = r->submitted_at;
         if (life.lane_ended[lane] > from) from = life.lane_ended[lane];
-        if (r->reached <= 1 && test_now_ms - from < r->timeout_ms)
+        if (r->reused && r->reached_at > from && !net.trouble) from = r->reached_at;
+        if (r->reached == 1 && test_now_ms - from < r->timeout_ms)
             violate(REQUEST_EARLY, (int)(test_now_ms - from));
     }
     if (!life.destroyed) {
@@ -931,16 +939,18 @@ static void submit(void) {
     request *of = &life.request[r];
     snprintf(number, sizeof number, "%d", r);
     const char *fields[] = { "r", number, "text", "hello", NULL };
-    *of = (request){ .method = (int)rnd(METHODS + 1), .no_retry = chance(15), .submitted_at = test_now_ms,
+    *of = (request){ .method = (int)rnd(METHODS + 1), .no_retry = chance(15),
+                     .submitted_at = test_now_ms,
                      .timeout_ms = chance(50) ? 1000 + (int)rnd(9000) : 0 };
     rtm_request given = { .method = of->method < METHODS ? method_name[of->method] : NULL,
-                          .url = of->method == METHODS ? "http://hook.test/h" : NULL, .fields = fields,
-                          .callback = on_request, .user_data = (void *)(size_t)r,
+                          .url = of->method == METHODS ? "http://hook.test/h" : NULL,
+                          .fields = fields, .callback = on_request, .user_data = (void *)(size_t)r,
                           .no_retry = of->no_retry, .timeout_ms = of->timeout_ms };
     if (!of->timeout_ms) of->timeout_ms = life.timeout_ms;
     of->id = rtm_submit(life.client, &given);
     of->submitted = of->id > 0;
-    trace("program: submits request %d (%s): %d", r, given.method ? given.method : given.url, of->id);
+    trace("program: submits request %d (%s): %d", r, given.method ? given.method : given.url,
+          of->id);
 }
 
 static void call(bool perform) {
@@ -1030,7 +1040,8 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
         char stale[64];
         snprintf(stale, sizeof stale, "{\"re\":%d}", life.kept_n);
         rtm_result result = rtm_reply(client, &life.kept, stale);
-        trace("program: replies to %d, of an earlier callback: %s", life.kept_n, rtm_strerror(result));
+        trace("program: replies to %d, of an earlier callback: %s", life.kept_n,
+              rtm_strerror(result));
         if (result == RTM_OK) violate(REPLY_STALE, life.kept_n);
     }
     life.kept = *event;
@@ -1048,7 +1059,8 @@ static void on_slack_event(rtm_client *client, const rtm_event *event) {
     int n = (int)rtm_json_int(rtm_json_get(event->data, "n"), 0);
     if (life.socket_mode && strcmp(event->type, "Unknown") != 0) {
         if (life.slice_at == NEVER) life.slice_at = test_now_ms;
-        else if (test_now_ms - life.slice_at > 50) violate(SLICE, (int)(test_now_ms - life.slice_at));
+        else if (test_now_ms - life.slice_at > 50)
+            violate(SLICE, (int)(test_now_ms - life.slice_at));
     }
     if (!strcmp(event->type, "presence_change")) life.presence_delivered++;
     if (n > 0 && n <= life.events) {
@@ -1064,8 +1076,8 @@ static void on_close(rtm_client *client, const rtm_event *event) {
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
     if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc)
         violate(DETAIL_OLD, 0);
-    if (life.pending_cause && !life.stopped && !life.cause_reported && event->result != RTM_E_SLACK &&
-        !is_excused()) violate(CAUSE_LOST, life.pending_cause);
+    if (life.pending_cause && !life.stopped && !life.cause_reported && !is_excused() &&
+        event->result != RTM_E_SLACK) violate(CAUSE_LOST, life.pending_cause);
     life.pending_cause = 0;
     life.cause_reported = false;
 }
@@ -1075,8 +1087,8 @@ static void judge_unanswered(int id) {
     for (int i = 0; m && i < life.items && !life.dropping && !is_excused(); i++) {
         const item *of = &life.item[i];
         const conn *c = &life.conn[of->conn];
-        if (of->kind == ANSWER && &life.message[of->n] == m && !c->open && c->final_arrived >= of->end &&
-            c->final_read < of->end) violate(ANSWER_LATE, id);
+        if (of->kind == ANSWER && &life.message[of->n] == m && !c->open &&
+            c->final_arrived >= of->end && c->final_read < of->end) violate(ANSWER_LATE, id);
     }
 }
 
@@ -1144,9 +1156,10 @@ static void on_log(const char *line, void *user_data) {
     life.lines++;
     if (*line >= 'A' && *line <= 'Z' && strstr(line, " -> ")) {
         bool known = false;
-        for (int i = 0; state_transitions[i]; i++) known = known || !strcmp(line, state_transitions[i]);
+        for (int i = 0; state_transitions[i]; i++)
+            known = known || !strcmp(line, state_transitions[i]);
         if (!known) violate(TRANSITION, 0);
-        for (int i = 0; i < NET_SOCKETS && strstr(line, "-> BACKOFF"); i++) {
+        for (int i = 0; i < NET_SOCKETS && !strstr(line, "-> CLOSING"); i++) {
             net_socket *s = &net.socket[i];
             if (s->open) conn_of(s)->unread_at_end = net_arrived(s) > s->in_read;
         }
@@ -1154,7 +1167,7 @@ static void on_log(const char *line, void *user_data) {
     if (life.lines == life.stop_at_line && life.client) stop();
 }
 
-/* A life ---------------------------------------------------------------------------------------- */
+/* A life --------------------------------------------------------------------------------------- */
 
 /* link_disabled and too_many_websockets, once the client has read them. */
 static void note_causes(void) {
@@ -1165,7 +1178,8 @@ static void note_causes(void) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
         if (!c || !c->websocket || (!c->fatal && !c->too_many)) continue;
-        if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open || life.dropping) {
+        if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open ||
+            life.dropping) {
             if (websockets != 1 || life.dropping) c->fatal = c->too_many = false;
             continue;
         }
@@ -1276,7 +1290,8 @@ static void finish(void) {
     if (result != RTM_E_STOPPED && !life.finished) violate(STOP_RESULT, result);
     if (life.open && !life.alloc) violate(OPEN_CLOSE, 2);
     for (int m = 1; m <= life.messages && !is_excused(); m++)
-        if (life.message[m].sent && !life.message[m].cancelled && !life.message[m].outcomes) violate(MESSAGE_NONE, m);
+        if (life.message[m].sent && !life.message[m].cancelled && !life.message[m].outcomes)
+            violate(MESSAGE_NONE, m);
 }
 
 static void begin_life(unsigned long long seed) {
@@ -1325,17 +1340,18 @@ static void live(unsigned long long seed) {
         rtm_on(life.client, some[i], on_event, NULL);
     rtm_on(life.client, "open", on_second, NULL);
     rtm_on(life.client, "close", on_second, NULL);
-    trace("life %llu: %s, driver %d, hostile %d, slow %d x %d ms, ping %d, timeout %d%s%s%s%s", seed,
-          life.socket_mode ? "Socket Mode" : "RTM", (int)life.driver, life.hostile, life.slow,
+    trace("life %llu: %s, driver %d, hostile %d, slow %d x %d ms, ping %d, timeout %d%s%s%s%s",
+          seed, life.socket_mode ? "Socket Mode" : "RTM", (int)life.driver, life.hostile, life.slow,
           life.slow_ms, life.ping_ms, life.timeout_ms, life.late ? ", late" : "",
           life.flood ? ", flood" : "", life.alloc ? ", allocations fail" : "",
           net.trouble ? ", system calls fail" : "");
+    if (life.started < 0) trace("the clock begins below 0");
     int idle = 0, turns = 40 + (int)rnd(300), result = 0;
     long long second = test_now_ms;
     for (int i = 0; i < turns && result >= 0 && net.serial < CONNS - 64; i++) {
         result = turn(&idle, &second);
         if (result >= 0 && chance(12)) act(false);
-        if (result >= 0 && life.slow && chance(3)) net_advance((int)rnd(20000)); /* a busy program */
+        if (result >= 0 && life.slow && chance(3)) net_advance((int)rnd(20000)); /* it is busy */
     }
     bool settled = result >= 0 && chance(60) && settle();
     life.finished = result < 0;
@@ -1383,7 +1399,7 @@ int main(int argc, char **argv) {
         if (judge.broken[i])
             printf("%7lld  %-17s first seed %llu: %s\n", judge.broken[i], rule_name[i],
                    judge.first_seed[i], rule_text[i]);
-    printf("lives: %llu lives from %llu, %llu sessions, %llu events, %llu requests: %lld broke a rule\n",
-           count, seed, judge.sessions, judge.events, judge.requests, judge.failed);
+    printf("lives: %llu lives from %llu, %llu sessions, %llu events, %llu requests: "
+           "%lld broke a rule\n", count, seed, judge.sessions, judge.events, judge.requests, judge.failed);
     return judge.failed != 0;
 }

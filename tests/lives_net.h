@@ -69,7 +69,8 @@ static unsigned rnd(unsigned below);
 static bool chance(unsigned percent);
 static int net_max_connect_ms(void);
 
-static inline void net_append(char **data, size_t *size, size_t *capacity, const void *add, size_t n) {
+static inline void net_append(char **data, size_t *size, size_t *capacity, const void *add,
+                              size_t n) {
     if (*size + n > *capacity) {
         *capacity = (*size + n) * 2 + 256;
         *data = (realloc)(*data, *capacity);
@@ -230,7 +231,7 @@ static inline void net_reset(net_socket *s) {
     if (s->reset_at == NEVER) s->reset_at = net_last_at(s);
 }
 
-/* The system calls ------------------------------------------------------------------------------ */
+/* The system calls ----------------------------------------------------------------------------- */
 
 static inline int net_fail(int error) {
     errno = error;
@@ -272,7 +273,8 @@ static inline ssize_t net_recv(int fd, void *to, size_t size) {
     if (!left && s->fin_at <= test_now_ms) return 0;
     if (!left) return net_fail(EAGAIN);
     if (size > left) size = left;
-    if (net.trouble && net.only_level && chance((unsigned)net.trouble)) size = 1 + rnd((unsigned)size);
+    if (net.trouble && net.only_level && chance((unsigned)net.trouble))
+        size = 1 + rnd((unsigned)size);
     memcpy(to, s->in + s->in_read, size);
     s->in_read += size;
     net.work += size;
