@@ -50,7 +50,7 @@
     X(NO_SESSION, "no session was opened although nothing was in its way") \
     X(SLICE, "a callback of Socket Mode began more than 50 ms after the first of its rtm_poll") \
     X(POLL_LONG, "rtm_poll took longer than its timeout and its callbacks") \
-    X(STORM, "more than 20 attempts in a minute") \
+    X(STORM, "more than 15 attempts in a minute") \
     X(LINK_DISABLED, "an attempt began within 300 s after link_disabled") \
     X(CAUSE_LOST, "link_disabled or too_many_websockets was not reported as the cause") \
     X(RETRY_AFTER, "an attempt began before Retry-After was over") \
@@ -143,7 +143,7 @@ static struct {
     unsigned long long seed;
     rtm_client *client;
     bool socket_mode, proxy, everything, late, flood, alloc, quiet, stopped, finished, open, opened;
-    bool destroyed, registered, stop_in_open, printed, dirty;
+    bool destroyed, registered, refuses, stop_in_open, printed, dirty;
     bool broken[RULE_COUNT];
     enum driver driver;
     int hostile, slow, slow_ms, depth, timeout_ms, ping_ms, latency;
@@ -152,7 +152,7 @@ static struct {
     unsigned long callbacks, deliveries;
     int polls, second_open, second_close, items, events, pings, requests, messages, reconnects;
     int attempts, opens, lost_reported;
-    long long attempt_at[32], link_disabled_at, not_before;
+    long long attempt_at[15], link_disabled_at, not_before;
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
     bool dropping;                 /* rtm_reconnect was called for this session */
@@ -562,10 +562,10 @@ static void respond_api(net_socket *s, request *r) {
 }
 
 static void judge_attempt(void) {
-    long long oldest = life.attempt_at[life.attempts % 20];
-    if (life.attempts >= 20 && test_now_ms - oldest < 60000 && life.reconnects < 3)
+    long long oldest = life.attempt_at[life.attempts % 15];
+    if (life.attempts >= 15 && test_now_ms - oldest < 60000 && life.reconnects < 3)
         violate(STORM, life.attempts);
-    life.attempt_at[life.attempts % 20] = test_now_ms;
+    life.attempt_at[life.attempts % 15] = test_now_ms;
     life.attempts++;
     if (test_now_ms - life.link_disabled_at < 300000)
         violate(LINK_DISABLED, (int)(test_now_ms - life.link_disabled_at));
@@ -575,6 +575,7 @@ static void judge_attempt(void) {
 static void respond_session(net_socket *s) {
     unsigned roll = rnd(life.hostile ? 100 : 70);
     int delay = (int)rnd(chance(10) ? 8000 : 200);
+    if (life.refuses) roll = 80 + roll % 20;
     judge_attempt();
     trace("server %d: attempt %d, roll %u, delay %d", s->serial, life.attempts, roll, delay);
     if (roll < 76) {
@@ -582,7 +583,8 @@ static void respond_session(net_socket *s) {
                      "{\"ok\":true,\"url\":\"ws:\\/\\/ws.test\\/l?t=" BOT_TOKEN "\"}");
     } else if (roll < 80) {
         respond_json(s, 0, "429 Too Many", "Retry-After: 7\r\n", "{\"ok\":false}");
-        if (s->in_read == 0 && life.hostile < 2 && !is_excused()) life.not_before = test_now_ms + 7000;
+        if (s->in_read == 0 && life.hostile < 2 && !is_excused())
+            life.not_before = test_now_ms + 7000;
     } else if (roll < 83) {
         respond_json(s, delay, "429 Too Many", chance(50) ? "" : "Retry-After: 0\r\n", "{}");
     } else if (roll < 86) {
@@ -1313,6 +1315,7 @@ static void begin_life(unsigned long long seed) {
     life.hostile = chance(25) ? 0 : 1 + (int)rnd(2);
     life.driver = (enum driver)rnd(DRIVERS);
     life.alloc = chance(12);
+    life.refuses = life.hostile && chance(4);
     life.stop_in_open = chance(15);
     life.latency = chance(30) ? 4000 : 50;
     life.slow = chance(40) ? 0 : chance(50) ? 100 : 15;
@@ -1400,6 +1403,7 @@ int main(int argc, char **argv) {
             printf("%7lld  %-17s first seed %llu: %s\n", judge.broken[i], rule_name[i],
                    judge.first_seed[i], rule_text[i]);
     printf("lives: %llu lives from %llu, %llu sessions, %llu events, %llu requests: "
-           "%lld broke a rule\n", count, seed, judge.sessions, judge.events, judge.requests, judge.failed);
+           "%lld broke a rule\n", count, seed, judge.sessions, judge.events, judge.requests,
+           judge.failed);
     return judge.failed != 0;
 }
