@@ -121,7 +121,7 @@ typedef struct conn {
         fatal, too_many, program_hello;
     size_t final_read, final_arrived;
     int checked, last;             /* items: all before `checked` were judged */
-    int served;                    /* requests */
+    int served, stuck_polls;       /* served: requests */
     long long stuck_since;
     size_t stuck_read;
 } conn;
@@ -1198,10 +1198,12 @@ static void note_unread(void) {
         conn *c = s->open ? conn_of(s) : NULL;
         if (!c || !c->websocket) continue;
         bool waits = net_arrived(s) > s->in_read && s->blocked_until <= test_now_ms;
-        if (!waits || s->in_read != c->stuck_read) c->stuck_since = 0;
+        c->stuck_polls++; /* a few may fail to read: net.trouble */
+        if (!waits || s->in_read != c->stuck_read) c->stuck_since = c->stuck_polls = 0;
         else if (!c->stuck_since) c->stuck_since = test_now_ms;
         c->stuck_read = s->in_read;
-        if (c->stuck_since && !life.flood && test_now_ms - c->stuck_since > 5000 + life.callback_ms)
+        if (c->stuck_since && !life.flood && c->stuck_polls > 6 &&
+            test_now_ms - c->stuck_since > 5000 + life.callback_ms)
             violate(UNREAD, s->serial);
     }
 }
