@@ -187,6 +187,13 @@ build/test/proxy: tests/proxy.c
 build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
 
+# Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
+# LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.
+build/test/lives: tests/lives.c tests/lives_net.h tests/repeat.h tests/counted.h tests/states.h \
+		rtm.h build/.test
+	@mkdir -p build/test
+	$(TEST_CC) $(LIVES) tests/lives.c -o $@ $(LIBS)
+
 # The thread sanitizer goes with no other.
 $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
