@@ -4983,12 +4983,23 @@ static void rtmi_end_handover(rtm_client *client) {
     client->session[1] = NULL;
 }
 
-/* Slack will end a session that has just taken over: the one before it is closed at once. */
+/* Slack will end a session that has just taken over: the one before it is closed at once, after a
+   last look at its socket. The first session takes its messages over: they may be acknowledged
+   there, and are reported only once. */
 static void rtmi_cut_drain(rtm_client *client) {
-    rtmi_session *second = client->session[1];
+    rtmi_session *first = client->session[0], *second = client->session[1];
     if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
-    rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);
-    rtmi_enter(client, second, rtmi_end_session(client, second, RTM_OK));
+    second->exchange.conn.readable = true;
+    rtm_state next = rtmi_read_frames(client, second);
+    size_t count = second->unanswered_count, moved = 0;
+    while (moved < count && rtmi_unanswered_add(client, first, second->unanswered[moved]) == RTM_OK)
+        moved++;
+    while (moved) rtmi_unanswered_remove(second, second->unanswered[--moved]);
+    if (next == RTM_STATE_OPEN) {
+        rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);
+        next = rtmi_end_session(client, second, RTM_OK);
+    }
+    rtmi_enter(client, second, next);
 }
 
 static void rtmi_step_sessions(rtm_client *client) {

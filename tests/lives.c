@@ -1076,7 +1076,8 @@ static void on_close(rtm_client *client, const rtm_event *event) {
     if (!life.open) violate(OPEN_CLOSE, 0);
     life.open = life.dropping = false;
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
-    if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc)
+    if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc &&
+        !life.stopped)
         violate(DETAIL_OLD, 0);
     if (life.pending_cause && !life.stopped && !life.cause_reported && !is_excused() &&
         event->result != RTM_E_SLACK) violate(CAUSE_LOST, life.pending_cause);
@@ -1156,6 +1157,8 @@ static void on_log(const char *line, void *user_data) {
     check_text(line);
     trace("log: %.150s", line);
     life.lines++;
+    if (!strcmp(line, "disconnect: link_disabled") && !life.stopped)
+        life.link_disabled_at = test_now_ms;
     if (*line >= 'A' && *line <= 'Z' && strstr(line, " -> ")) {
         bool known = false;
         for (int i = 0; state_transitions[i]; i++)
@@ -1187,7 +1190,6 @@ static void note_causes(void) {
         }
         life.pending_cause = s->serial;
         life.cause_reported = false;
-        if (c->fatal && !life.stopped) life.link_disabled_at = test_now_ms;
         c->fatal = c->too_many = false;
     }
 }
