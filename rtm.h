@@ -866,6 +866,7 @@ enum {
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 512,           /* hashes of what was delivered */
+    RTMI_OVERLAP_MS = 2000,    /* for the copy of an event of a session that has ended */
     RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
     RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
     RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
@@ -4434,6 +4435,24 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
  * >>states  the states of a session: entered, run, ended; reconnect rules
  * --------------------------------------------------------------------------------------------- */
 
+static rtmi_session *rtmi_session_new(rtm_client *client) {
+    rtmi_session *session = rtmi_alloc(sizeof *session);
+    if (!session) return NULL;
+    rtmi_exchange_init(&session->exchange, &client->network, &client->error);
+    session->deadline = RTM_NOW_MS();
+    return session;
+}
+
+static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
+    if (!session) return;
+    if (session->state == RTM_STATE_OPEN) rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
+    rtmi_exchange_free(&session->exchange);
+    rtmi_buf_free(&session->ws.buffer);
+    rtmi_buf_free(&session->inbox);
+    rtmi_free(session->unanswered, 0);
+    rtmi_free(session, sizeof *session);
+}
+
 /* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that
    is longer. A session that lasted is followed by another at once, and so is the first that
    received "hello" and did not last: no event is lost, and one retry is no storm. */
@@ -4560,6 +4579,19 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->exchange.conn.received = true;
 }
 
+/* A retired session has ended. Its messages may still be acknowledged on the one that has taken
+   over, which reports them, so that each is reported once; and so may copies of its events arrive. */
+static void rtmi_bequeath(rtm_client *client, rtmi_session *old) {
+    rtmi_session *heir = client->session[0];
+    size_t count = old->unanswered_count, moved = 0;
+    if (client->overlap_end < client->now + RTMI_OVERLAP_MS)
+        client->overlap_end = client->now + RTMI_OVERLAP_MS;
+    if (heir->state != RTM_STATE_OPEN) return;
+    while (moved < count && rtmi_unanswered_add(client, heir, old->unanswered[moved]) == RTM_OK)
+        moved++;
+    while (moved) rtmi_unanswered_remove(old, old->unanswered[--moved]);
+}
+
 /* BACKOFF or FINISHED: the connection is closed at once, after the last acknowledgements. The wait
    for the next attempt runs from now, whenever the end can be reported. */
 static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
@@ -4570,13 +4602,16 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         rtmi_send_answers(client, session);
     }
     session->unreported = true;
+    if (session->fate == RTMI_RETIRED) rtmi_bequeath(client, session);
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
-    if (session->state == RTM_STATE_BACKOFF && replaced) {
-        long long asked = client->now + 1000LL * session->retry_after;
-        if (second->deadline < asked) second->deadline = asked; /* the longest wait counts */
-    } else if (session->state == RTM_STATE_BACKOFF && session->fate != RTMI_RETIRED) {
+    if (replaced && session->retry_after >= 0 && second->state != RTM_STATE_OPEN) {
+        rtmi_session_free(client, second); /* Slack asks for a longer wait */
+        client->session[1] = NULL;
+        replaced = false;
+    }
+    if (session->state == RTM_STATE_BACKOFF && !replaced && session->fate != RTMI_RETIRED) {
         int wait = rtmi_backoff(client, session);
         session->deadline = client->now + wait;
         rtmi_log(client, "next attempt in %d ms", wait);
@@ -4847,7 +4882,12 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
-    if (session->fate == RTMI_DROPPING) session->fate = RTMI_DROPPED;
+    if (session->fate == RTMI_DROPPING) { /* what arrived during callbacks counts too */
+        conn->readable = true;
+        next = rtmi_read_frames(client, session);
+        if (next != RTM_STATE_OPEN) return next;
+        session->fate = RTMI_DROPPED;
+    }
     rtmi_send_answers(client, session);
     /* While more has arrived than one step may read, reading goes first. */
     if (conn->budget || session->fate == RTMI_DROPPED || rtmi_inbox_is_full(client, session))
@@ -4934,24 +4974,6 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
  * >>handover  the second session, and the loop over both
  * --------------------------------------------------------------------------------------------- */
 
-static rtmi_session *rtmi_session_new(rtm_client *client) {
-    rtmi_session *session = rtmi_alloc(sizeof *session);
-    if (!session) return NULL;
-    rtmi_exchange_init(&session->exchange, &client->network, &client->error);
-    session->deadline = RTM_NOW_MS();
-    return session;
-}
-
-static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
-    if (!session) return;
-    if (session->state == RTM_STATE_OPEN) rtmi_send_close(client, session, RTMI_CLOSE_NORMAL);
-    rtmi_exchange_free(&session->exchange);
-    rtmi_buf_free(&session->ws.buffer);
-    rtmi_buf_free(&session->inbox);
-    rtmi_free(session->unanswered, 0);
-    rtmi_free(session, sizeof *session);
-}
-
 /* Slack will end the first session: begins another alongside it. The wait before its attempt is the
    one that would follow the end. */
 static void rtmi_begin_handover(rtm_client *client) {
@@ -4984,17 +5006,12 @@ static void rtmi_end_handover(rtm_client *client) {
 }
 
 /* Slack will end a session that has just taken over: the one before it is closed at once, after a
-   last look at its socket. The first session takes its messages over: they may be acknowledged
-   there, and are reported only once. */
+   last look at its socket. */
 static void rtmi_cut_drain(rtm_client *client) {
-    rtmi_session *first = client->session[0], *second = client->session[1];
+    rtmi_session *second = client->session[1];
     if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
     second->exchange.conn.readable = true;
     rtm_state next = rtmi_read_frames(client, second);
-    size_t count = second->unanswered_count, moved = 0;
-    while (moved < count && rtmi_unanswered_add(client, first, second->unanswered[moved]) == RTM_OK)
-        moved++;
-    while (moved) rtmi_unanswered_remove(second, second->unanswered[--moved]);
     if (next == RTM_STATE_OPEN) {
         rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);
         next = rtmi_end_session(client, second, RTM_OK);
@@ -5007,7 +5024,8 @@ static void rtmi_step_sessions(rtm_client *client) {
     bool retired = second && second->fate == RTMI_RETIRED;
     if (retired) rtmi_step(client, second); /* its events are the older ones */
     rtmi_step(client, first);
-    if (second && !retired) rtmi_step(client, second); /* they may have changed places */
+    bool left = client->session[0] == second || client->session[1] == second; /* it may be freed */
+    if (second && left && !retired) rtmi_step(client, second);
     second = client->session[1];
     if (second && second->fate != RTMI_RETIRED && second->state == RTM_STATE_OPEN &&
         second->said_hello && !rtmi_is_stopped(client)) rtmi_take_over(client);
