@@ -3322,25 +3322,28 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     }
 }
 
-/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. */
+/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. After the deadline
+   nothing more is sent, but what the socket has is read before the exchange fails. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
     rtm_result result = rtmi_conn_step(conn, now);
+    bool late = now >= conn->deadline;
+    if (result == RTM_OK && !exchange->begun && late) return rtmi_conn_timeout(conn);
     if (result == RTM_OK && !exchange->begun) {
         rtmi_http_start(&conn->http, exchange->kind);
         rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
         if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
         exchange->begun = true;
     }
-    if (result == RTM_OK) result = rtmi_exchange_send(exchange);
+    if (result == RTM_OK && !late) result = rtmi_exchange_send(exchange);
     if (result == RTM_OK) result = rtmi_exchange_read(exchange);
     if (result == RTM_OK) {
         if (conn->out_at < conn->out.size || conn->unsent_body) conn->http.keep_alive = false;
         conn->used_at = now;
         rtmi_buf_free(&exchange->head);
     }
-    if (result != RTM_E_AGAIN || now < conn->deadline) return result;
+    if (result != RTM_E_AGAIN || !late || !conn->budget) return result;
     return rtmi_conn_timeout(conn);
 }
 
@@ -5124,6 +5127,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
                             .reason = "", .detail = "" };
         rtmi_dispatch(client, &event);
     }
+    client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
     rtmi_free(request, request->size);
 }
 
@@ -5209,6 +5213,24 @@ static void rtmi_queue_rest(rtm_client *client) {
     client->queue.exchange = NULL;
 }
 
+/* One step of an exchange for a request. If its time is over, the socket is polled again first: the
+   response may have arrived during a callback. */
+static rtm_result rtmi_step_request(rtm_client *client, rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
+    bool woken = client->woken;
+    long long now = RTM_NOW_MS();
+    if (now >= conn->deadline) {
+        client->woken = false;
+        rtmi_wait(client, &conn, 1, 0);
+        if (client->woken) rtmi_wake_up(client->network.wake[1]); /* for the next rtm_poll */
+        client->woken = woken;
+    }
+    client->performing = true;
+    rtm_result result = rtmi_exchange_step(exchange, now);
+    client->performing = false;
+    return result;
+}
+
 /* Does what can be done for the requests without waiting; at most one gets its response. */
 static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
@@ -5224,9 +5246,7 @@ static void rtmi_queue_step(rtm_client *client) {
         rtmi_conn_close(&queue->exchange->conn);
         rtmi_request_drop(client, request);
     } else if (request) {
-        client->performing = true;
-        rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
-        client->performing = false;
+        rtm_result result = rtmi_step_request(client, queue->exchange);
         if (result != RTM_E_AGAIN) rtmi_queue_end_exchange(client, result);
     } else if (queue->exchange) {
         rtmi_queue_rest(client);
@@ -5754,13 +5774,12 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
 static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
-        long long now = RTM_NOW_MS();
         conn->budget = RTMI_BUDGET;
-        rtm_result result = rtmi_exchange_step(exchange, now);
+        rtm_result result = rtmi_step_request(client, exchange);
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "stopped during %s", exchange->method);
-        long long due = rtmi_conn_due(conn, conn->deadline) - now;
+        long long due = rtmi_conn_due(conn, conn->deadline) - RTM_NOW_MS();
         rtmi_wait(client, &conn, 1, due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due);
     }
 }
@@ -5778,11 +5797,9 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     rtmi_conn *conns[3];
     long long began = RTM_NOW_MS();
     web->conn.budget = RTMI_BUDGET;
-    client->performing = true;
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_exchange_wait(client, web);
-    client->performing = false;
     bool answered = result == RTM_OK;
     if (answered) result = rtmi_check_response(client, web, response);
     if (result != RTM_OK) client->error = web->conn.error;

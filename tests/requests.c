@@ -502,6 +502,67 @@ static void a_requests_time_begins_when_its_turn_has_come(void **state) {
     has_result(third, RTM_OK, 200);
 }
 
+/* Nothing is too late on old knowledge -------------------------------------------------------- */
+
+static void sleep_in_message(rtm_client *client, const rtm_event *event) {
+    (void)client;
+    (void)event;
+    for (int i = 0; i < 20; i++) serve(0);
+    test_now_ms += 1200;
+}
+
+static void sleep_in_done(rtm_client *client, const rtm_response *response) {
+    if (response->result == RTM_E_CANCELLED) sleep_in_message(client, NULL);
+}
+
+static server *late_server;
+
+static void answer_in_message(rtm_client *client, const rtm_event *event) {
+    (void)client;
+    (void)event;
+    server_send(late_server, OK_ANSWER);
+    test_now_ms += 1200;
+}
+
+static void a_response_during_an_events_callback_is_no_timeout(void **state) {
+    (void)state;
+    start_open();
+    PLAY({ NULL, KEEP });
+    int id = put((rtm_request){ .method = "test.a", .timeout_ms = 1000 });
+    WAIT_FOR(asked_count == 1);
+    late_server = &last_asked()->from->s;
+    in_message = answer_in_message;
+    server_send_text(&session_peer()->s, "{\"type\":\"message\"}");
+    WAIT_FOR(done_count == 1);
+    has_result(id, RTM_OK, 200);
+}
+
+/* The pause ends while the request's connection is made. */
+static void a_request_whose_time_is_over_is_not_sent(void **state) {
+    (void)state;
+    start_open();
+    int id = put((rtm_request){ .method = "test.a", .timeout_ms = 1000, .no_retry = true });
+    rtm_poll(bot, 0);
+    test_now_ms += 1500;
+    WAIT_FOR(done_count == 1);
+    has_result(id, RTM_E_TIMEOUT, 0);
+    for (int i = 0; i < 20; i++) serve(0);
+    assert_string_equal(order, "");
+}
+
+static void the_callback_of_a_cancelled_request_takes_no_time_of_the_next(void **state) {
+    (void)state;
+    start_open();
+    in_done = sleep_in_done;
+    int first = submit("test.a", 1);
+    int second = put((rtm_request){ .method = "test.b", .timeout_ms = 1000 });
+    assert_int_equal(rtm_cancel(bot, first), RTM_OK);
+    for (int i = 0; i < 10; i++) rtm_poll(bot, 0);
+    WAIT_FOR(done_count == 2);
+    has_result(first, RTM_E_CANCELLED, 0);
+    has_result(second, RTM_OK, 200);
+}
+
 /* Cancelling ----------------------------------------------------------------------------------- */
 
 static int victim, cancelled;
@@ -2066,6 +2127,9 @@ static const struct CMUnitTest tests[] = {
     REQUEST(every_ending_is_told_once_and_the_next_request_goes_on),
     REQUEST(a_request_that_finds_no_server_is_told),
     REQUEST(a_requests_time_begins_when_its_turn_has_come),
+    REQUEST(a_response_during_an_events_callback_is_no_timeout),
+    REQUEST(a_request_whose_time_is_over_is_not_sent),
+    REQUEST(the_callback_of_a_cancelled_request_takes_no_time_of_the_next),
     REQUEST(a_cancelled_request_is_told_so_once_and_the_others_go_on),
     REQUEST(only_a_request_that_is_there_can_be_cancelled),
     REQUEST(the_connection_of_a_cancelled_request_is_closed_at_once),
