@@ -3467,8 +3467,8 @@ typedef struct rtmi_request {
     size_t size;              /* bytes of all this */
     int id;
     rtm_result result;        /* why it ended without being sent, or while it was */
-    int message_id;           /* from rtm_send_message in Socket Mode, or 0 */
     bool by_url, no_retry;
+    bool is_message;          /* from rtm_send_message in Socket Mode */
 } rtmi_request;
 
 /* Requests, the oldest first. */
@@ -3492,7 +3492,6 @@ typedef struct rtmi_queue {
     rtmi_request *current;   /* under way */
     rtmi_exchange *exchange; /* for that; NULL when there has been none for a while */
     size_t size;             /* bytes of all requests; 0 = there is none */
-    int last_id;
     bool stopped;            /* nothing more is begun */
 } rtmi_queue;
 
@@ -3511,7 +3510,8 @@ struct rtm_client {
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
-    int last_id;
+    int last_id;        /* of messages and requests */
+    bool ids_repeat;    /* INT_MAX was reached */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_envelope pending;  /* Socket Mode: what is being delivered */
     uint64_t *seen;         /* the last RTMI_SEEN hashes; NULL where none are needed */
@@ -3691,8 +3691,38 @@ static bool rtmi_unanswered_remove(rtmi_session *session, int id) {
     return true;
 }
 
+/* Whether a message that awaits an answer has this id, or a request. */
+static bool rtmi_is_id_in_use(const rtm_client *client, int id) {
+    for (int i = 0; i < 2; i++) {
+        const rtmi_session *session = client->session[i];
+        for (size_t j = 0; session && j < session->unanswered_count; j++)
+            if (session->unanswered[j] == id) return true;
+    }
+    const rtmi_queue *queue = &client->queue;
+    const rtmi_request *request = queue->current;
+    if (request && request->id == id) return true;
+    for (request = queue->waiting.first; request; request = request->next)
+        if (request->id == id) return true;
+    for (request = queue->ended.first; request; request = request->next)
+        if (request->id == id) return true;
+    for (const rtmi_hold *hold = queue->holds; hold; hold = hold->next)
+        for (request = hold->held.first; request; request = request->next)
+            if (request->id == id) return true;
+    return false;
+}
+
+/* The id of the next message or request. Ids begin again at 1 after INT_MAX; only then can one be in
+   use. */
 static int rtmi_next_id(const rtm_client *client) {
-    return client->last_id < INT_MAX ? client->last_id + 1 : 1;
+    int id = client->last_id;
+    do id = id < INT_MAX ? id + 1 : 1;
+    while (client->ids_repeat && rtmi_is_id_in_use(client, id));
+    return id;
+}
+
+static void rtmi_note_id(rtm_client *client, int id) {
+    if (id == INT_MAX) client->ids_repeat = true;
+    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
 }
 
 static rtm_result rtmi_not_connected(rtm_client *client) {
@@ -3723,7 +3753,7 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
         if (answered) rtmi_unanswered_remove(session, id);
         return result;
     }
-    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
+    rtmi_note_id(client, id);
     return id;
 }
 
@@ -5120,10 +5150,9 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
         request->callback(client, response, request->user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
-        rtmi_report(client, error, (rtm_event){ .result = response->result,
-                                                .id = request->message_id });
-    } else if (request->message_id) {
-        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->message_id,
+        rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
+    } else if (request->is_message) {
+        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->id,
                             .reason = "", .detail = "" };
         rtmi_dispatch(client, &event);
     }
@@ -5396,7 +5425,7 @@ static rtm_result rtmi_request_too_big(rtm_client *client, size_t size) {
 }
 
 /* Checks and queues a request: its id, or what is wrong. */
-static int rtmi_submit(rtm_client *client, const rtm_request *given, int message_id) {
+static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
     size_t most = client->settings.max_queue_size, body = 0;
@@ -5416,9 +5445,9 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, int message
         return result;
     }
     queue->size += request->size;
-    queue->last_id = queue->last_id < INT_MAX ? queue->last_id + 1 : 1;
-    request->id = queue->last_id;
-    request->message_id = message_id;
+    request->id = rtmi_next_id(client);
+    rtmi_note_id(client, request->id);
+    request->is_message = is_message;
     rtmi_list_add(&queue->waiting, request);
     return request->id;
 }
@@ -5694,14 +5723,10 @@ int rtm_send(rtm_client *client, const char *json) {
 static int rtmi_post_message(rtm_client *client, const char *channel, const char *text) {
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
-    int id = rtmi_next_id(client);
     if (!channel || !text)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, "message without a channel or text");
     if (strlen(text) > RTMI_MESSAGE_OUT) return rtmi_too_big(client, strlen(text));
-    int result = rtmi_submit(client, &request, id);
-    if (result < 0) return result;
-    client->last_id = id;
-    return id;
+    return rtmi_submit(client, &request, true);
 }
 
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
@@ -5749,7 +5774,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 }
 
 int rtm_submit(rtm_client *client, const rtm_request *request) {
-    return client ? rtmi_submit(client, request, 0) : RTM_E_ARGUMENT;
+    return client ? rtmi_submit(client, request, false) : RTM_E_ARGUMENT;
 }
 
 rtm_result rtm_cancel(rtm_client *client, int id) {

@@ -85,7 +85,7 @@ static reply next_reply(void) {
 static void answer(peer *p) {
     char *end = strstr(p->got.head, " HTTP/1.1\r\n"), *n = strstr(p->got.body, "n=");
     assert_non_null(end);
-    if (strstr(p->got.head, "/rtm.connect ")) {
+    if (strstr(p->got.head, "/rtm.connect ") || strstr(p->got.head, "/apps.connections.open ")) {
         if (session == OPENS || session == NO_UPGRADE) server_answer_connect(&p->s, "link");
         if (session == FAILS) server_answer(&p->s, "500 No", "", "");
         if (session == FATAL)
@@ -563,6 +563,45 @@ static void the_callback_of_a_cancelled_request_takes_no_time_of_the_next(void *
     WAIT_FOR(done_count == 3);
     has_result(first, RTM_E_CANCELLED, 0);
     has_result(second, RTM_OK, 200);
+}
+
+/* One counter of ids --------------------------------------------------------------------------- */
+
+static void a_message_in_socket_mode_is_cancelled_by_its_id(void **state) {
+    (void)state;
+    rtm_config config = app_config();
+    make_bot(&config);
+    PLAY({ NULL, KEEP });
+    int first = submit("test.a", 1), second = submit("test.b", 2);
+    int message = rtm_send_message(bot, "C1", "hello");
+    assert_in_range(message, 1, MOST - 1);
+    assert_true(message != first && message != second);
+    assert_int_equal(rtm_cancel(bot, message), RTM_OK);
+    assert_int_equal(rtm_cancel(bot, message), RTM_OK); /* its callback is still to be called */
+    WAIT_FOR(asked_count == 1);
+    server_send(&last_asked()->from->s, OK_ANSWER);
+    WAIT_FOR(done_count == 2);
+    has_result(first, RTM_OK, 200);
+    has_result(second, RTM_OK, 200);
+    for (int i = 0; i < 20; i++) server_round(i);
+    assert_string_equal(order, "ab");
+    assert_int_equal(rtm_cancel(bot, message), RTM_E_ARGUMENT);
+}
+
+static void messages_and_requests_take_ids_from_one_counter(void **state) {
+    const rtm_request asking = { .method = "test.a" };
+    (void)state;
+    start_open();
+    PLAY({ NULL, KEEP });
+    assert_int_equal(rtm_submit(bot, &asking), 1);
+    assert_int_equal(rtm_send_message(bot, "C1", "a"), 2);
+    assert_int_equal(rtm_submit(bot, &asking), 3);
+    assert_int_equal(rtm_send(bot, "{\"id\":2147483646,\"type\":\"message\"}"), 2147483646);
+    assert_int_equal(rtm_submit(bot, &asking), 2147483647);
+    assert_int_equal(rtm_submit(bot, &asking), 4); /* 1 to 3 are in use */
+    assert_int_equal(rtm_send_message(bot, "C1", "a"), 5);
+    assert_int_equal(rtm_send(bot, "{\"id\":3,\"type\":\"typing\"}"), 3);
+    assert_int_equal(rtm_submit(bot, &asking), 6);
 }
 
 /* Cancelling ----------------------------------------------------------------------------------- */
@@ -2132,6 +2171,8 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_response_during_an_events_callback_is_no_timeout),
     REQUEST(a_request_whose_time_is_over_is_not_sent),
     REQUEST(the_callback_of_a_cancelled_request_takes_no_time_of_the_next),
+    REQUEST(a_message_in_socket_mode_is_cancelled_by_its_id),
+    REQUEST(messages_and_requests_take_ids_from_one_counter),
     REQUEST(a_cancelled_request_is_told_so_once_and_the_others_go_on),
     REQUEST(only_a_request_that_is_there_can_be_cancelled),
     REQUEST(the_connection_of_a_cancelled_request_is_closed_at_once),
