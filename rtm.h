@@ -1669,6 +1669,7 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
+    bool gzip;        /* Content-Encoding, although no request asks for it */
     uint64_t left;    /* of the body, or of this chunk */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
     size_t line_size; /* RTMI_LINE when the line was longer than that */
@@ -1723,11 +1724,12 @@ static const char *rtmi_http_content_length(rtmi_http *http, const char *value) 
 /* The header fields that matter here; all others are skipped. */
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
-    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL, RTMI_OTHER
+    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL, RTMI_CONTENT_ENCODING, RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
-    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"
+    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol",
+    "Content-Encoding"
 };
 
 static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
@@ -1760,6 +1762,9 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         break;
     case RTMI_WS_EXTENSIONS:
     case RTMI_WS_PROTOCOL: http->extension = true; break;
+    case RTMI_CONTENT_ENCODING:
+        http->gzip = rtmi_list_has(value, "gzip") || rtmi_list_has(value, "x-gzip");
+        break;
     default: break;
     }
     return NULL;
@@ -1870,6 +1875,13 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
 
 static bool rtmi_http_has_begun(const rtmi_http *http) {
     return http->head || http->part != RTMI_HTTP_STATUS_LINE;
+}
+
+/* Whether the head is complete and says all that matters: what becomes of the body of a status
+   other than 2xx changes nothing. */
+static bool rtmi_http_is_decided(const rtmi_http *http) {
+    return http->part > RTMI_HTTP_FIELDS && http->kind == RTMI_HTTP_ORDINARY &&
+           http->status / 100 != 2;
 }
 
 /* The connection has ended; `clean` when nobody can have cut it short (TLS close_notify). */
@@ -3288,8 +3300,19 @@ static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
+/* Takes a piece of the response's body. Of a body that is too large, as much as has room is kept. */
+static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
+    size_t size = conn->http.body_size, room = exchange->limit - exchange->body.size;
+    rtmi_buf_add(&exchange->body, conn->http.body, size < room ? size : room);
+    if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
+    if (size <= room) return RTM_OK;
+    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "the response of %s is larger than "
+                     "max_message_size: raise it", conn->name);
+}
+
 /* Reads what has come of the response. */
-static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
+static rtm_result rtmi_exchange_read_response(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size, used;
@@ -3300,11 +3323,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
         if (result == RTM_OK) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
-                if (conn->http.body_size > exchange->limit - exchange->body.size)
-                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "the response of %s is larger "
-                                     "than max_message_size: raise it", conn->name);
-                rtmi_buf_add(&exchange->body, conn->http.body, conn->http.body_size);
-                if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
+                result = rtmi_exchange_take_piece(exchange);
+                if (result != RTM_OK) return result;
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
             }
             rtmi_conn_consume(conn, used);
@@ -3322,6 +3342,16 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     }
 }
 
+/* The same, but a status other than 2xx stands whatever becomes of its body. */
+static rtm_result rtmi_exchange_read(rtmi_exchange *exchange, bool late) {
+    rtmi_http *http = &exchange->conn.http;
+    rtm_result result = rtmi_exchange_read_response(exchange);
+    if (result == RTM_OK || (result == RTM_E_AGAIN && !late) || !rtmi_http_is_decided(http))
+        return result;
+    http->keep_alive = false;
+    return RTM_OK;
+}
+
 /* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. After the deadline
    nothing more is sent, but what the socket has is read before the exchange fails. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
@@ -3337,7 +3367,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
         exchange->begun = true;
     }
     if (result == RTM_OK && !late) result = rtmi_exchange_send(exchange);
-    if (result == RTM_OK) result = rtmi_exchange_read(exchange);
+    if (result == RTM_OK) result = rtmi_exchange_read(exchange, late);
     if (result == RTM_OK) {
         if (conn->out_at < conn->out.size || conn->unsent_body) conn->http.keep_alive = false;
         conn->used_at = now;
@@ -4224,6 +4254,9 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
         return rtmi_fail(error, RTM_E_HTTP, "%s answered %s with HTTP status %d%s", host, method,
                          http->status,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
+    if (!valid && (http->gzip || (size > 1 && !memcmp(body, "\x1f\x8b", 2))))
+        return rtmi_fail(error, RTM_E_JSON, "gzip body from %s for %s, although the request does "
+                         "not accept gzip", host, method);
     if (!valid)
         return rtmi_fail(error, RTM_E_JSON, "%s answered %s with something that is %s", host,
                          method, rtmi_document_fault(document));

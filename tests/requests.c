@@ -988,6 +988,82 @@ static void what_follows_a_429_that_is_a_result_waits(void **state) {
     assert_string_equal(order, "aba");
 }
 
+/* The head of a 429 is enough: its page may be too large, cut short, endless or no HTTP at all. */
+static void a_429_counts_whatever_becomes_of_its_body(void **state) {
+#define HEAD(fields) "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n" fields "\r\n"
+    static char page[8000];
+    static const struct { const char *answer; int then, wait_ms; } rows[] = {
+        { page, KEEP, 0 }, { page, HANG_UP, 0 },
+        { HEAD("Content-Length: 100\r\n") "<html>", HANG_UP, 0 },
+        { HEAD("Content-Length: 100\r\n") "<html>", RESET, 0 },
+        { HEAD("Content-Length: 100\r\n") "<html>", KEEP, 1000 },
+        { HEAD("Transfer-Encoding: chunked\r\n") "6\r\n<html>\r\nx\r\n", KEEP, 0 },
+        { HEAD("Transfer-Encoding: chunked\r\n"), HANG_UP, 0 },
+        { HEAD(""), HANG_UP, 0 },
+    };
+#undef HEAD
+    (void)state;
+    int head = snprintf(page, sizeof page, "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n"
+                        "Content-Length: 7295\r\n\r\n");
+    memset(page + head, 'x', 7295);
+    for (size_t i = 0; i < 3 * COUNT(rows); i++) {
+        size_t row = i / 3;
+        bool held = i % 3 == 0, blocking = i % 3 == 2;
+        rtm_config config = request_config();
+        config.max_message_size = 4096;
+        make_bot(&config);
+        next_event("open");
+        PLAY({ rows[row].answer, rows[row].then });
+        rtm_request asking = { .method = "test.a", .timeout_ms = 1000, .no_retry = !held };
+        rtm_response response;
+        if (blocking) {
+            server_idle = serve_and_skip;
+            assert_int_equal(rtm_perform(bot, &asking, &response), RTM_E_RATE_LIMITED);
+            server_idle = serve;
+            assert_int_equal(response.status, 429);
+            assert_int_equal(response.retry_after, 7);
+            end_client();
+            continue;
+        }
+        int id = put(asking);
+        WAIT_FOR(asked_count == 1);
+        for (int round = 0; round < 20; round++) server_round(round);
+        test_now_ms += rows[row].wait_ms;
+        for (int round = 0; round < 20; round++) server_round(round);
+        if (held) {
+            nothing_happens();
+            test_now_ms += 6999;
+            nothing_happens();
+            test_now_ms++;
+            WAIT_FOR(done_count);
+            has_result(id, RTM_OK, 200);
+            assert_string_equal(order, "aa");
+        } else {
+            WAIT_FOR(done_count);
+            has_result(id, RTM_E_RATE_LIMITED, 429);
+            assert_int_equal(done[id].retry_after, 7);
+        }
+        end_client();
+    }
+}
+
+static void a_gzip_body_is_reported_as_one(void **state) {
+    static const char *const answers[] = {
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x01",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        start_open();
+        PLAY({ answers[i], KEEP });
+        int id = submit("test.a", 1);
+        WAIT_FOR(done_count);
+        has_result(id, RTM_E_JSON, 200);
+        assert_non_null(strstr(done[id].detail, "gzip"));
+        end_client();
+    }
+}
+
 static void a_held_request_that_is_cancelled_leaves_the_others_held(void **state) {
     (void)state;
     start_open();
@@ -2186,6 +2262,8 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_429_is_waited_for_as_long_as_it_says),
     REQUEST(a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again),
     REQUEST(what_follows_a_429_that_is_a_result_waits),
+    REQUEST(a_429_counts_whatever_becomes_of_its_body),
+    REQUEST(a_gzip_body_is_reported_as_one),
     REQUEST(a_held_request_that_is_cancelled_leaves_the_others_held),
     REQUEST(a_429_of_a_url_holds_that_url_alone),
     REQUEST(a_kept_connection_lost_while_a_request_is_written_is_replaced),
