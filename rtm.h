@@ -840,6 +840,7 @@ enum {
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
+    RTMI_HOLDS = 64,           /* methods and URLs that a 429 may hold back at a time */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
@@ -3519,6 +3520,7 @@ typedef struct rtmi_queue {
     rtmi_list waiting;
     rtmi_list ended;         /* without a response: their callbacks are to run */
     rtmi_hold *holds;        /* by time, the earliest first */
+    int hold_count;
     rtmi_request *current;   /* under way */
     rtmi_exchange *exchange; /* for that; NULL when there has been none for a while */
     size_t size;             /* bytes of all requests; 0 = there is none */
@@ -5143,15 +5145,18 @@ static void rtmi_queue_release(rtmi_queue *queue) {
         rtmi_list_add(&hold->held, request);
     queue->waiting = hold->held;
     queue->holds = hold->next;
+    queue->hold_count--;
     rtmi_free(hold, sizeof *hold + strlen(hold->target));
 }
 
-/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks
+/* Holds back the requests to this one's target; NULL if there is no memory or RTMI_HOLDS exist. A server that asks
    for no wait at all gets a second: it would be a storm else. */
 static rtmi_hold *rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
     size_t length = strlen(request->target);
-    rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
+    rtmi_hold *hold = NULL, **at = &client->queue.holds;
+    if (client->queue.hold_count < RTMI_HOLDS) hold = rtmi_alloc(sizeof *hold + length + 1);
     if (!hold) return NULL;
+    client->queue.hold_count++;
     memcpy(hold->target, request->target, length);
     hold->until = client->now + 1000LL * (seconds ? seconds : 1);
     while (*at && (*at)->until <= hold->until) at = &(*at)->next;

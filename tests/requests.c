@@ -1064,6 +1064,35 @@ static void a_gzip_body_is_reported_as_one(void **state) {
     }
 }
 
+static void at_most_64_holds_exist(void **state) {
+    enum { METHODS = 300 };
+    (void)state;
+    start_open();
+    long before = 0;
+    for (int i = 0; i < METHODS; i++) {
+        char method[400];
+        snprintf(method, sizeof method, "test.%0300d", i);
+        PLAY({ LIMITED("Retry-After: 50\r\n"), KEEP });
+        int id = put((rtm_request){ .method = method, .no_retry = true });
+        WAIT_FOR(done[id].runs);
+        has_result(id, RTM_E_RATE_LIMITED, 429);
+        if (i == 63) before = test_bytes;
+    }
+    assert_true(test_bytes <= before + 1000); /* further ones take no memory */
+    PLAY({ LIMITED("Retry-After: 50\r\n"), KEEP });
+    int id = submit("test.b", 1); /* which would be held, if there were room */
+    WAIT_FOR(done[id].runs);
+    has_result(id, RTM_E_RATE_LIMITED, 429);
+    test_now_ms += 50000;
+    PLAY({ LIMITED("Retry-After: 1\r\n"), KEEP });
+    id = submit("test.b", 2);
+    WAIT_FOR(script_at == 1);
+    nothing_happens();
+    test_now_ms += 1000;
+    WAIT_FOR(done[id].runs);
+    has_result(id, RTM_OK, 200);
+}
+
 static void a_held_request_that_is_cancelled_leaves_the_others_held(void **state) {
     (void)state;
     start_open();
@@ -2264,6 +2293,7 @@ static const struct CMUnitTest tests[] = {
     REQUEST(what_follows_a_429_that_is_a_result_waits),
     REQUEST(a_429_counts_whatever_becomes_of_its_body),
     REQUEST(a_gzip_body_is_reported_as_one),
+    REQUEST(at_most_64_holds_exist),
     REQUEST(a_held_request_that_is_cancelled_leaves_the_others_held),
     REQUEST(a_429_of_a_url_holds_that_url_alone),
     REQUEST(a_kept_connection_lost_while_a_request_is_written_is_replaced),
