@@ -92,7 +92,7 @@ static void answer(peer *p) {
             server_answer(&p->s, "200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
         return;
     }
-    if (!strncmp(p->got.head, "GET ", 4)) {
+    if (!strncmp(p->got.head, "GET /link", 9)) {
         if (session != OPENS) return;
         server_answer_upgrade(&p->s, &p->got);
         p->websocket = true;
@@ -206,7 +206,7 @@ static struct outcome {
     bool submitted, ok, json;
     rtm_result result;
     int status, retry_after, number; /* number: what its answer has to have, or 0 */
-    char error[64], detail[256], body[200];
+    char error[64], detail[256], body[200], type[200];
 } done[MOST]; /* by id */
 static int done_count;
 static void (*in_done)(rtm_client *client, const rtm_response *response); /* in the callback */
@@ -228,6 +228,7 @@ static void hear_response(rtm_client *client, const rtm_response *response, void
     kept->retry_after = response->retry_after;
     snprintf(kept->error, sizeof kept->error, "%s", response->error);
     snprintf(kept->detail, sizeof kept->detail, "%s", response->detail);
+    snprintf(kept->type, sizeof kept->type, "%s", response->content_type);
     snprintf(kept->body, sizeof kept->body, "%.*s",
              (int)(response->body_size < 199 ? response->body_size : 199), response->body);
     if (response->result == RTM_OK && kept->number) /* not the answer of another request */
@@ -1788,6 +1789,415 @@ static void a_callback_that_submits_what_fails_at_once_leaves_rtm_poll(void **st
     }
 }
 
+/* Two lanes ------------------------------------------------------------------------------------ */
+
+static void a_dead_webhook_does_not_delay_a_method(void **state) {
+    char url[100];
+    (void)state;
+    start_open();
+    PLAY({ NULL, KEEP });
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/hook/x", other.port);
+    int hook = put((rtm_request){ .url = url });
+    WAIT_FOR(asked_count == 1);
+    begin_read(0, 0);
+    int upload = put((rtm_request){ .method = "test.u", .read_body = read_pattern,
+                                    .body_size = 10 });
+    int first = submit("test.a", 1), second = submit("test.b", 2);
+    WAIT_FOR(done_count == 2);
+    has_result(first, RTM_OK, 200);
+    has_result(second, RTM_OK, 200);
+    nothing_happens();
+    int before = hung_up;
+    server_send(&asked[0].from->s, OK_ANSWER);
+    WAIT_FOR(done_count == 4);
+    has_result(hook, RTM_OK, 200);
+    has_result(upload, RTM_OK, 200);
+    assert_string_equal(order, "xabu");
+    /* Each connection is kept for a minute. */
+    test_now_ms += 59999;
+    nothing_happens();
+    assert_int_equal(hung_up, before + 1); /* the webhook's, which the upload replaced */
+    test_now_ms++;
+    nothing_happens();
+    assert_int_equal(hung_up, before + 3);
+    assert_int_equal(rtm_timeout_ms(bot), -1);
+}
+
+static void an_upload_keeps_its_place_among_requests_of_its_method(void **state) {
+    (void)state;
+    start_open();
+    PLAY({ NULL, KEEP });
+    begin_read(0, 0);
+    submit("test.a", 1);
+    put((rtm_request){ .method = "test.a", .read_body = read_pattern, .body_size = 10 });
+    submit("test.a", 3);
+    WAIT_FOR(asked_count == 1);
+    nothing_happens();
+    server_send(&last_asked()->from->s, numbered(1));
+    WAIT_FOR(done_count == 3);
+    assert_int_equal(numbers[0], 1);
+    assert_int_equal(numbers[2], 3);
+}
+
+static void a_429_holds_requests_with_the_same_token_only(void **state) {
+    (void)state;
+    start_open();
+    PLAY({ LIMITED("Retry-After: 7\r\n"), KEEP });
+    int first = submit("test.a", 1);
+    int same = submit("test.a", 2);
+    int others = put((rtm_request){ .method = "test.a", .token = "xoxb-other" });
+    WAIT_FOR(done_count == 1);
+    has_result(others, RTM_OK, 200);
+    nothing_happens();
+    assert_int_equal(rtm_set_token(bot, "xoxb-new"), RTM_OK); /* it is the client's all the same */
+    nothing_happens();
+    test_now_ms += 7000;
+    WAIT_FOR(done_count == 3);
+    has_result(first, RTM_OK, 200);
+    has_result(same, RTM_OK, 200);
+}
+
+/* Sent again ----------------------------------------------------------------------------------- */
+
+static void what_was_never_sent_is_tried_again(void **state) {
+    (void)state;
+    for (int seconds = 1; seconds <= 16; seconds *= 2) {
+        char urls[2][100];
+        for (int i = 0; i < 2; i++)
+            snprintf(urls[i], sizeof urls[i], "http://127.0.0.1:%d/%c", other.port, 'x' + i);
+        start_open();
+        server_resolve_error = EAI_AGAIN;
+        int first = put((rtm_request){ .url = urls[0] });
+        int same = put((rtm_request){ .url = urls[0], .body = "n=2", .body_size = 3 });
+        int method = submit("test.a", 3);
+        long long began = test_now_ms;
+        WAIT_FOR(done_count == 1);
+        has_result(method, RTM_OK, 200);
+        for (int wait = 1; wait <= seconds; wait *= 2) {
+            nothing_happens();
+            int after_ms = wait < 16 ? 1000 * (2 * wait - 1) : 30000; /* then its time is over */
+            assert_int_equal(rtm_timeout_ms(bot), began + after_ms - test_now_ms);
+            test_now_ms += rtm_timeout_ms(bot) - 1;
+            nothing_happens();
+            if (wait == seconds) server_resolve_error = 0;
+            test_now_ms++;
+            if (wait < seconds) nothing_happens();
+        }
+        if (seconds == 16) {
+            WAIT_FOR(done_count == 3);
+            has_result(first, RTM_E_RESOLVE, 0);
+        } else {
+            WAIT_FOR(done_count == 3);
+            has_result(first, RTM_OK, 200);
+            has_result(same, RTM_OK, 200);
+            assert_string_equal(order, "axx"); /* none twice */
+            assert_int_equal(numbers[2], 2);
+        }
+        server_resolve_error = 0;
+        end_client();
+    }
+}
+
+static void a_request_that_is_never_sent_fails_after_its_time_with_the_last_cause(void **state) {
+    char url[100];
+    (void)state;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/x", other.port);
+    for (int how = 0; how < 5; how++) {
+        server_resolve_error = 0;
+        start_open();
+        server_resolve_error = EAI_AGAIN;
+        rtm_request asking = { .url = url, .timeout_ms = 10000, .no_retry = how == 1 };
+        int id = put(asking);
+        if (how == 1) {
+            WAIT_FOR(done_count);
+            has_result(id, RTM_E_RESOLVE, 0);
+            end_client();
+            continue;
+        }
+        nothing_happens();
+        if (how == 2) assert_int_equal(rtm_cancel(bot, id), RTM_OK);
+        if (how == 3) rtm_stop(bot);
+        if (how == 2 || how == 3) {
+            WAIT_FOR(done_count);
+            has_result(id, how == 2 ? RTM_E_CANCELLED : RTM_E_STOPPED, 0);
+        }
+        if (how == 4) {
+            assert_int_equal(rtm_perform(bot, &asking, NULL), RTM_E_RESOLVE); /* one attempt */
+            end_client(); /* rtm_destroy calls the callback */
+            continue;
+        }
+        for (int wait = 1; how == 0 && wait <= 3; wait++) {
+            test_now_ms += rtm_timeout_ms(bot);
+            nothing_happens(); /* after 1, 3, 7 s */
+        }
+        if (how == 0) {
+            assert_int_equal(rtm_timeout_ms(bot), 3000);
+            test_now_ms += 3000;
+            WAIT_FOR(done_count);
+            has_result(id, RTM_E_RESOLVE, 0);
+            assert_non_null(strstr(done[id].detail, "127.0.0.1"));
+        }
+        assert_string_equal(order, "");
+        end_client();
+    }
+    server_resolve_error = 0;
+}
+
+/* Downloads ------------------------------------------------------------------------------------ */
+
+static long long taken_size;
+static bool refuse_piece;
+
+static bool write_pattern(const void *data, size_t size, void *user_data) {
+    (void)user_data;
+    const char *bytes = data;
+    assert_true(size > 0);
+    if (test_bytes > most_bytes) most_bytes = test_bytes;
+    if (bytes[0] != pattern((size_t)taken_size) ||
+        bytes[size - 1] != pattern((size_t)taken_size + size - 1)) fail_msg("at %lld", taken_size);
+    taken_size += (long long)size;
+    return !refuse_piece;
+}
+
+static void begin_write(void) {
+    taken_size = 0;
+    refuse_piece = false;
+    most_bytes = 0;
+}
+
+/* Sends the pattern, in any pieces that the socket takes. */
+static void send_pattern(server *s, long long from, long long to) {
+    static char piece_of_it[23 * 2000];
+    for (size_t i = 0; i < sizeof piece_of_it; i++) piece_of_it[i] = pattern(i);
+    while (from < to) {
+        size_t at = (size_t)(from % 23), size = sizeof piece_of_it - at;
+        if ((long long)size > to - from) size = (size_t)(to - from);
+        ssize_t n = send(s->fd, piece_of_it + at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) from += n;
+        rtm_poll(bot, 0);
+    }
+}
+
+static void a_large_download_takes_constant_memory(void **state) {
+    static const long long sizes[] = { 100000, 100000000 };
+    long most[2];
+    char head[200];
+    (void)state;
+    start_open();
+    for (int i = 0; i < 2; i++) {
+        begin_write();
+        PLAY({ NULL, KEEP });
+        int before = asked_count;
+        int id = put((rtm_request){ .url = other_url("x"), .http_method = "GET",
+                                    .write_body = write_pattern });
+        WAIT_FOR(asked_count == before + 1);
+        expect_line(&last_asked()->got, "GET /x HTTP/1.1");
+        assert_false(has_header(&last_asked()->got, "Content-Type"));
+        assert_false(has_header(&last_asked()->got, "Content-Length"));
+        snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
+                 "Content-Length: %lld\r\n\r\n", sizes[i]);
+        server_send(&last_asked()->from->s, head);
+        send_pattern(&last_asked()->from->s, 0, sizes[i]);
+        WAIT_FOR(done[id].runs);
+        has_result(id, RTM_OK, 200);
+        assert_true(taken_size == sizes[i]);
+        assert_string_equal(done[id].body, "");
+        assert_string_equal(done[id].type, "image/png");
+        most[i] = most_bytes;
+    }
+    assert_int_equal(most[1], most[0]);
+}
+
+static void a_download_ends_as_its_status_and_write_body_say(void **state) {
+    static const struct {
+        const char *answer;
+        int refuses, runs; /* runs: write_body is called */
+        rtm_result result;
+        int status;
+        const char *body, *type;
+    } rows[] = {
+        { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 0, 1, RTM_OK, 200, "", "" },
+        { "HTTP/1.1 206 OK\r\nContent-Length: 3\r\n\r\nabc", 0, 1, RTM_OK, 206, "", "" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type:a/b; c=d\r\n\r\n", 0, 0, RTM_OK,
+          200, "", "a/b; c=d" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 1, 1, RTM_E_CANCELLED, 0, "", "" },
+        { "HTTP/1.1 404 No\r\nContent-Length: 3\r\nContent-Type: text/html\r\n\r\nno!", 1, 0,
+          RTM_E_HTTP, 404, "no!", "text/html" },
+        { LIMITED("Retry-After: 1\r\n"), 1, 0, RTM_E_RATE_LIMITED, 429,
+          "{\"ok\":false,\"error\":\"ratelimited\"}", "" },
+    };
+    (void)state;
+    for (size_t i = 0; i < 3 * COUNT(rows); i++) {
+        size_t row = i / 3;
+        rtm_request asking = { .write_body = write_pattern };
+        rtm_response response;
+        start_open();
+        begin_write();
+        refuse_piece = rows[row].refuses;
+        PLAY({ rows[row].answer, KEEP });
+        if (i % 3 == 0) asking.method = "test.a";
+        else asking.url = other_url("a");
+        if (i % 3 == 2) {
+            assert_int_equal(rtm_perform(bot, &asking, &response), rows[row].result);
+            assert_string_equal(response.content_type, rows[row].type);
+        } else {
+            int id = put(asking);
+            WAIT_FOR(done_count);
+            has_result(id, rows[row].result, rows[row].status);
+            assert_string_equal(done[id].body, rows[row].body);
+            assert_string_equal(done[id].type, rows[row].type);
+        }
+        assert_int_equal(taken_size, rows[row].runs ? 3 : 0);
+        test_now_ms += 5000;
+        nothing_happens();
+        assert_string_equal(order, "a");
+        end_client();
+    }
+}
+
+/* As long as it goes on, however slowly. */
+static void the_time_of_what_is_streamed_is_that_without_progress(void **state) {
+    (void)state;
+    for (int dies = 0; dies < 2; dies++) {
+        start_open();
+        begin_write();
+        PLAY({ NULL, KEEP });
+        int id = put((rtm_request){ .url = other_url("x"), .write_body = write_pattern,
+                                    .timeout_ms = 1000 });
+        WAIT_FOR(asked_count == 1);
+        server *s = &last_asked()->from->s;
+        test_now_ms += 900;
+        server_send(s, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n");
+        for (int i = 0; i < (dies ? 10 : 20); i++) {
+            char c = pattern((size_t)i);
+            nothing_happens();
+            test_now_ms += 900;
+            server_send_bytes(s, &c, 1);
+        }
+        if (dies) {
+            nothing_happens();
+            test_now_ms += 999;
+            nothing_happens();
+            test_now_ms++;
+        }
+        WAIT_FOR(done_count);
+        has_result(id, dies ? RTM_E_TIMEOUT : RTM_OK, dies ? 0 : 200);
+        end_client();
+    }
+}
+
+static void a_slow_upload_is_not_cut(void **state) {
+    enum { SIZE = 8 << 20 };
+    rtm_config config = big_config();
+    (void)state;
+    make_bot(&config);
+    next_event("open");
+    begin_read(0, 0);
+    stalls = true;
+    int id = put((rtm_request){ .method = "test.a", .read_body = read_pattern, .body_size = SIZE,
+                                .timeout_ms = 1000 });
+    WAIT_FOR(stalled_peer());
+    for (int i = 0; i < 30; i++) rtm_poll(bot, 0);
+    for (int i = 0; i < 200 && !done[id].runs; i++) {
+        stalls = false;
+        serve(0);
+        stalls = i < 20;
+        rtm_poll(bot, 0);
+        test_now_ms += i < 20 ? 700 : 0;
+    }
+    stalls = false;
+    WAIT_FOR(done[id].runs);
+    has_result(id, RTM_OK, 200);
+    assert_int_equal(last_asked()->size, SIZE);
+}
+
+/* Only with TLS does a URL get a token: its request is looked at before it is encrypted. */
+static void a_token_goes_to_the_url_that_it_was_given_with(void **state) {
+    (void)state;
+    start_open();
+    for (int i = 0; i < 2; i++) {
+        char url[100];
+        snprintf(url, sizeof url, "https://127.0.0.1:%d/x", other.port);
+        int id = put((rtm_request){ .url = url, .http_method = "GET",
+                                    .token = i ? "xoxb-for-this" : NULL });
+        rtm_poll(bot, 0);
+        const rtmi_buf *kept = &bot->queue.lane[RTMI_LANES - 1].exchange->head;
+        char head[500];
+        snprintf(head, sizeof head, "%.*s", (int)kept->size, kept->data);
+        assert_int_equal(strstr(head, "\r\nAuthorization: Bearer xoxb-for-this\r\n") != NULL, i);
+        assert_int_equal(strstr(head, "Authorization") != NULL, i);
+        assert_int_equal(rtm_cancel(bot, id), RTM_OK);
+        WAIT_FOR(done[id].runs);
+    }
+}
+
+static void an_empty_queue_accepts_one_large_request(void **state) {
+    rtm_config config = request_config();
+    static char body[50001];
+    (void)state;
+    config.max_queue_size = 5000;
+    config.max_message_size = 50000;
+    make_bot(&config);
+    next_event("open");
+    rtm_request asking = { .method = "test.a", .body = body, .body_size = 50001 };
+    assert_int_equal(put(asking), RTM_E_TOO_BIG);
+    asking.body_size = 50000;
+    int id = put(asking);
+    assert_true(id > 0);
+    assert_int_equal(put(asking), RTM_E_AGAIN);
+    assert_int_equal(put((rtm_request){ .method = "test.a" }), RTM_E_AGAIN);
+    WAIT_FOR(done_count == 1);
+    has_result(id, RTM_OK, 200);
+    assert_true(put(asking) > 0);
+    WAIT_FOR(done_count == 2);
+}
+
+/* What Slack says ------------------------------------------------------------------------------ */
+
+static void a_message_names_what_slack_says_beyond_the_code(void **state) {
+    static const struct { const char *body, *detail; } rows[] = {
+        { "{\"ok\":false,\"error\":\"missing_scope\",\"needed\":\"chat:write\"}",
+          "Slack refused chat.postMessage: missing_scope (needed: chat:write)" },
+        { "{\"ok\":false,\"error\":\"invalid_arguments\",\"response_metadata\":{\"messages\":"
+          "[\"[ERROR] missing required field: channel\",\"more\"]}}",
+          "Slack refused chat.postMessage: invalid_arguments: [ERROR] missing required field: "
+          "channel" },
+        { "{\"ok\":false,\"error\":\"invalid_arguments\",\"response_metadata\":{\"messages\":"
+          "[\"\x1b[31m xoxb-1234567890-AbCd12EfGh\"]}}",
+          "Slack refused chat.postMessage: invalid_arguments: ?[?" },
+        { "{\"ok\":false,\"error\":\"channel_not_found\",\"needed\":7,\"response_metadata\":1}",
+          "Slack refused chat.postMessage: channel_not_found" },
+    };
+    (void)state;
+    start_open();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[500];
+        snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                 strlen(rows[i].body), rows[i].body);
+        PLAY({ text, KEEP });
+        int id = submit("chat.postMessage", 1);
+        WAIT_FOR(done[id].runs);
+        if (i == 2) assert_null(strstr(done[id].detail, "AbCd"));
+        else assert_string_equal(done[id].detail, rows[i].detail);
+    }
+}
+
+static void a_message_in_socket_mode_may_have_40000_characters(void **state) {
+    enum { MOST_CHARACTERS = 40000 };
+    static char text[2 * MOST_CHARACTERS + 3];
+    rtm_config config = app_config();
+    (void)state;
+    session = NO_ANSWER;
+    make_bot(&config);
+    for (int i = 0; i <= MOST_CHARACTERS; i++) memcpy(text + 2 * i, "\xc3\xbc", 2);
+    assert_int_equal(rtm_send_message(bot, "C1", text), RTM_E_TOO_BIG);
+    assert_non_null(strstr(rtm_error_detail(bot), "40000"));
+    text[2 * MOST_CHARACTERS] = '\0';
+    assert_true(rtm_send_message(bot, "C1", text) > 0);
+    WAIT_FOR(asked_count == 1);
+    assert_int_equal(last_asked()->size, strlen("channel=C1&text=") + 6 * MOST_CHARACTERS);
+}
+
 /* Blocking calls beside the queue -------------------------------------------------------------- */
 
 static rtm_response blocked;
@@ -2109,6 +2519,7 @@ static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
     static const char *const no_utf8[] = { "a", "\xff", NULL };
     static const char *const no_utf8_name[] = { "\xff", "a", NULL };
 #define M .method = "test.a"
+#define URL .url = "http://127.0.0.1/x"
     static const struct {
         rtm_request request;
         rtm_result result;
@@ -2140,12 +2551,26 @@ static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
         { { M, .fields = no_utf8 }, RTM_E_ARGUMENT, 0 },
         { { M, .fields = no_utf8_name }, RTM_E_ARGUMENT, 1 },
         { { M, .token = "a\r\nb" }, RTM_E_ARGUMENT, 0 },
+        { { .url = "http://127.0.0.1/x", .token = "xoxb-a" }, RTM_E_ARGUMENT, 0 },
+        { { M, .http_method = "PUT" }, RTM_E_ARGUMENT, 0 },
+        { { M, .http_method = "post" }, RTM_E_ARGUMENT, 1 },
+        { { M, .http_method = "" }, RTM_E_ARGUMENT, 1 },
+        { { .url = "http://127.0.0.1/x", .http_method = "GET " }, RTM_E_ARGUMENT, 1 },
+        { { M, .http_method = "GET" }, RTM_E_ARGUMENT, 0 },
+        { { URL, .http_method = "GET", .fields = fields }, RTM_E_ARGUMENT, 0 },
+        { { URL, .http_method = "GET", .json = "{}" }, RTM_E_ARGUMENT, 1 },
+        { { URL, .http_method = "GET", .body = "a" }, RTM_E_ARGUMENT, 1 },
+        { { URL, .http_method = "GET", .body_size = 1 }, RTM_E_ARGUMENT, 1 },
+        { { URL, .http_method = "GET", .read_body = read_pattern, .body_size = 1 }, RTM_E_ARGUMENT,
+          1 },
+        { { URL, .http_method = "GET", .content_type = "a/b" }, RTM_E_ARGUMENT, 1 },
         { { .method = "" }, RTM_E_ARGUMENT, 0 },
         { { .method = "a/b" }, RTM_E_ARGUMENT, 1 },
         { { .method = "a b" }, RTM_E_ARGUMENT, 1 },
         { { .method = "a\r\nb" }, RTM_E_ARGUMENT, 1 },
     };
 #undef M
+#undef URL
     static char sentences[COUNT(rows)][256];
     (void)state;
     start_open();
@@ -2322,6 +2747,19 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_thousand_requests_cost_each_what_a_hundred_do),
     REQUEST(requests_and_a_flood_of_events_both_go_on),
     REQUEST(a_callback_that_submits_what_fails_at_once_leaves_rtm_poll),
+    REQUEST(a_dead_webhook_does_not_delay_a_method),
+    REQUEST(an_upload_keeps_its_place_among_requests_of_its_method),
+    REQUEST(a_429_holds_requests_with_the_same_token_only),
+    REQUEST(what_was_never_sent_is_tried_again),
+    REQUEST(a_request_that_is_never_sent_fails_after_its_time_with_the_last_cause),
+    REQUEST(a_large_download_takes_constant_memory),
+    REQUEST(a_download_ends_as_its_status_and_write_body_say),
+    REQUEST(the_time_of_what_is_streamed_is_that_without_progress),
+    REQUEST(a_slow_upload_is_not_cut),
+    REQUEST(a_token_goes_to_the_url_that_it_was_given_with),
+    REQUEST(an_empty_queue_accepts_one_large_request),
+    REQUEST(a_message_names_what_slack_says_beyond_the_code),
+    REQUEST(a_message_in_socket_mode_may_have_40000_characters),
     REQUEST(a_blocking_call_and_a_submitted_one_have_each_its_own_answer),
     REQUEST(a_call_in_read_is_refused),
     REQUEST(requests_go_on_through_a_reconnect),
