@@ -332,7 +332,7 @@ typedef struct rtm_response {
     rtm_result result;  /* RTM_OK, or what went wrong: see rtm_perform */
     int id;             /* from rtm_submit; 0 from rtm_call and rtm_perform */
     int status;         /* HTTP status, 0 when there was no response */
-    bool ok;            /* Slack's "ok"; of a request to a URL, whether the status is 2xx */
+    bool ok;            /* Slack's "ok"; with a url or write_body: whether the status is 2xx */
     rtm_json data;      /* the whole response; missing when it is not JSON */
     const char *error;  /* Slack's error code, "" without one; never NULL */
     const char *detail; /* a sentence on what went wrong, else ""; never NULL */
@@ -350,9 +350,9 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 /* A request: all that is not set is zero. */
 typedef struct rtm_request {
     const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
-    const char *url;    /* https (http only where base_url is), to any host; never with the token,
-                           nor with those of config.headers that are secret. Redirects are not
-                           followed: they are a result */
+    const char *url;    /* https URL on any host (http only if base_url is http). Of config.headers
+                           only User-Agent is sent to it, and no token unless `token` is set.
+                           Redirects are not followed: RTM_E_HTTP */
     const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
                                   with a NULL value is left out */
     const char *json;   /* in place of fields: any JSON text, sent as application/json */
@@ -365,17 +365,17 @@ typedef struct rtm_request {
                            rtm_wake. Such a request is sent once, and its 429 is a result */
     const char *http_method; /* "POST" or "GET"; NULL = "POST". GET requires a url and excludes
                            fields, json, body, read_body, body_size and content_type */
-    bool (*write_body)(const void *data, size_t size, void *user_data); /* receives the body of a 2xx
-                           response in pieces of 1 or more bytes, instead of response->body; there is
-                           no limit to their sum. `data` is valid until write_body returns. Returns
-                           true to continue; false ends the request with RTM_E_CANCELLED. May call
-                           only rtm_stop and rtm_wake. Other statuses keep their page in
-                           response->body. Such a request is never sent again: HTTP 429 is returned.
-                           response->ok says whether the status is 2xx */
+    bool (*write_body)(const void *data, size_t size, void *user_data);
+                        /* receives the body of a 2xx response in pieces of 1 or more bytes, instead
+                           of response->body; their sum has no limit. `data` is valid until
+                           write_body returns. Returns true to continue; false ends the request with
+                           RTM_E_CANCELLED. May call only rtm_stop and rtm_wake. The body of another
+                           status is in response->body. Such a request is never sent again: HTTP 429
+                           is returned */
     const char *token;  /* instead of the client's, for this request only. With a url: sent to this
                            url, which must be https */
-    int timeout_ms;     /* limit for connecting, sending and receiving, in ms; time in the queue does
-                           not count. With read_body or write_body: the longest time without
+    int timeout_ms;     /* limit for connecting, sending and receiving, in ms; time in the queue is
+                           not counted. With read_body or write_body: the longest time without
                            progress, in either direction. 0 = config.timeout_ms */
     bool no_retry;      /* rtm_submit: make one attempt, and return HTTP 429 at once */
     rtm_request_callback callback; /* of rtm_submit; rtm_perform has no use for it */
@@ -552,8 +552,8 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 
 /* The Web API --------------------------------------------------------------------------------- */
 
-/* rtm_poll sends the submitted requests, in every state, over two connections: Web API methods one
-   after the other over the first; requests to URLs, and those with read_body or write_body, over the
+/* rtm_poll sends the submitted requests, in every state, over two connections: Web API methods, one
+   after the other, over the first; requests to URLs and those with read_body or write_body over the
    second. Each connection exists while it has work and for a minute after. With RTM_ONE_LANE there
    is one for all; it is closed at once after a request of the second kind.
    Each callback is called exactly once, in rtm_poll or rtm_destroy.
@@ -561,21 +561,23 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
    except the certificate), it is tried again after 1, 2, 4 ... s, until timeout_ms from its first
    attempt is over; then its callback receives the last cause. Each attempt to connect takes at most
    a third of timeout_ms. no_retry switches this off.
-   After HTTP 429, requests with the same method (or URL) and token are held for the Retry-After time
-   (at least 1 s; 30 s if absent) and then sent in order, the rejected one first; others are not
-   delayed. At most 64 such holds exist: if there are more, the next 429 is returned.
-   Apart from this, a request that may have reached the server is never sent again. Requests with the
-   same method (or URL) and token stay in order; others may overtake them. */
+   After HTTP 429, requests with the same method (or URL) and token are held for the Retry-After
+   time (at least 1 s; 30 s if absent) and then sent in order, the rejected one first; others are
+   not delayed. At most 64 such holds exist: if there are more, the next 429 is returned.
+   Apart from this, a request that may have reached the server is never sent again. Requests with
+   the same method (or URL) and token stay in order. Others may overtake them: if the order of two
+   methods matters, submit the second in the callback of the first. */
 
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
    Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
-   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (more than max_queue_size and max_message_size),
+   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (more than max_queue_size and
+   max_message_size),
    RTM_E_AGAIN (max_queue_size bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
    RTM_E_MEMORY. The callback hears what rtm_perform would return, or RTM_E_CANCELLED, or
    RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. Where the end of the session is final,
    requests still go out; rtm_poll returns that cause behind the last of them. Without a callback a
-   failure comes as an `error` event. */
+   failure is reported as an `error` event with the request's id. */
 int rtm_submit(rtm_client *client, const rtm_request *request);
 
 /* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
@@ -1757,7 +1759,9 @@ static const char *rtmi_http_content_length(rtmi_http *http, const char *value) 
 /* The header fields that matter here; all others are skipped. */
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
-    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL, RTMI_CONTENT_ENCODING, RTMI_CONTENT_TYPE, RTMI_OTHER
+    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL,
+    RTMI_CONTENT_ENCODING, RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
+    RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
@@ -3313,8 +3317,9 @@ static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) 
     if (payload->read_body) got = (*payload->read_body)(to, size, payload->user_data);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
-        return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "read_body ended the body of %s after "
-                         "%zu of %zu bytes", exchange->method, exchange->payload_at, payload->size);
+        return rtmi_fail(&exchange->conn.error, RTM_E_ARGUMENT, "read_body ended the body of %s "
+                         "after %zu of %zu bytes", exchange->method, exchange->payload_at,
+                         payload->size);
     out->size += got;
     exchange->payload_at += got;
     return RTM_OK;
@@ -3344,7 +3349,7 @@ static bool rtmi_is_streamed(const rtmi_payload *payload) {
     return payload->read_body || payload->write_body;
 }
 
-/* Takes a piece of the response's body. Of a body that is too large, as much as has room is kept. */
+/* Takes a piece of the response's body. Of a body that is too large, what has room is kept. */
 static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     size_t size = conn->http.body_size, room = exchange->limit - exchange->body.size;
@@ -3407,7 +3412,7 @@ static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
     return exchange->conn.out.size - exchange->conn.out_at;
 }
 
-/* Whether no byte of the request can have reached the server, and none of read_body's is used up. */
+/* Whether no byte of the request can have reached the server, nor one of read_body's is used up. */
 static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
     if (!exchange->begun) return true;
     return exchange->head.size + exchange->payload_at == rtmi_exchange_unsent(exchange) &&
@@ -3823,8 +3828,8 @@ static bool rtmi_is_id_in_use(const rtm_client *client, int id) {
     return request != NULL;
 }
 
-/* The id of the next message or request. Ids begin again at 1 after INT_MAX; only then can one be in
-   use. */
+/* The id of the next message or request. Ids begin again at 1 after INT_MAX; only then can one be
+   in use. */
 static int rtmi_next_id(const rtm_client *client) {
     int id = client->last_id;
     do id = id < INT_MAX ? id + 1 : 1;
@@ -4290,9 +4295,11 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange) {
         advice = ": bots of this old kind are switched off; make an app, and set app_token for "
                  "Socket Mode";
     bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
+    bool rtm = !strncmp(exchange->method, "rtm.", 4);
     if (!strcmp(code, "not_allowed_token_type"))
         advice = socket_mode ? ": app_token must be an app-level token, xapp-..."
-                             : ": a new-style app cannot use RTM; set app_token for Socket Mode";
+                 : rtm       ? ": a new-style app cannot use RTM; set app_token for Socket Mode"
+                             : ": the method requires another kind of token";
     if (!strcmp(code, "missing_scope") && socket_mode)
         advice = ": the app-level token needs the scope connections:write";
     if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_mode_rtm_start.method)
@@ -5348,7 +5355,7 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     rtmi_exchange *exchange = lane->exchange;
     rtmi_request *request = lane->current;
     rtm_response response = rtmi_no_response;
-    bool answered = result == RTM_OK, stopped = client->queue.stopped;
+    bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
     bool again = !answered && rtmi_may_try_again(exchange, request, result);
     bool joined = RTMI_LANES == 1 && rtmi_is_second_lane(request);
     int asked = exchange->conn.http.retry_after;
@@ -5357,13 +5364,13 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     if (answered) result = rtmi_check_response(client, exchange, &response);
     if (!answered || !exchange->conn.http.keep_alive || joined)
         rtmi_conn_shutdown(&exchange->conn);
-    if (again && !rtmi_is_stopped(client) &&
+    if (again && !stopped &&
         rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
     if (stopped && (again || result == RTM_E_TIMEOUT)) {
         rtmi_request_end(&client->queue, request, RTM_E_STOPPED);
         return;
     }
-    bool held = result == RTM_E_RATE_LIMITED && !rtmi_is_stopped(client) &&
+    bool held = result == RTM_E_RATE_LIMITED && !stopped &&
                 rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
     if (held && !request->no_retry && !rtmi_is_streamed(&request->payload)) {
         request->attempts = 0; /* the wait does not count */
@@ -5910,7 +5917,8 @@ static int rtmi_post_message(rtm_client *client, const char *channel, const char
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
     if (!channel || !text)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "message without a channel or text");
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT,
+                         "rtm_send_message: channel or text is NULL");
     size_t characters = 0;
     for (const char *p = text; *p; p++) characters += ((unsigned char)*p & 0xc0) != 0x80;
     if (characters > RTMI_POST_TEXT)
