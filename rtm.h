@@ -856,6 +856,7 @@ enum {
     RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
+    RTMI_LATE_STEPS = 32,      /* 32 of those: more than a socket's buffer has */
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
     RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
@@ -3234,6 +3235,7 @@ typedef struct rtmi_exchange {
     rtmi_payload payload;   /* of the request */
     size_t payload_at;      /* bytes of it that have been given to the connection */
     long long reserve_ms;   /* added to the deadline when the request is sent */
+    int late_steps;         /* after the deadline, that read what was in the socket by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
     const char *method;     /* of the Web API, for the sentences */
@@ -3300,6 +3302,7 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->begun = false;
     exchange->payload_at = 0;
     exchange->reserve_ms = 0;
+    exchange->late_steps = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
     if (!rtmi_exchange_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
@@ -3454,7 +3457,8 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
         conn->used_at = now;
         rtmi_buf_free(&exchange->head);
     }
-    if (result != RTM_E_AGAIN || now < conn->deadline || !conn->budget) return result;
+    if (result != RTM_E_AGAIN || now < conn->deadline) return result;
+    if (!conn->budget && exchange->begun && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
     if (!exchange->begun || !rtmi_http_is_decided(&conn->http)) return rtmi_conn_timeout(conn);
     conn->http.keep_alive = false;
     rtmi_buf_free(&exchange->head);
