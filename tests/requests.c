@@ -1958,6 +1958,38 @@ static void a_request_that_is_never_sent_fails_after_its_time_with_the_last_caus
     server_resolve_error = 0;
 }
 
+/* The server accepts the connection and never answers the TLS handshake. */
+static void an_attempt_to_connect_takes_a_third_of_the_time(void **state) {
+    static const int waits[] = { 3000, 1000, 3000, 2000 }; /* attempt, pause, attempt, pause */
+    char url[100];
+    (void)state;
+    start_open();
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/x", other.port);
+    int id = put((rtm_request){ .url = url, .timeout_ms = 9000 });
+    for (size_t i = 0; i < COUNT(waits); i++) {
+        nothing_happens();
+        assert_int_equal(rtm_timeout_ms(bot), waits[i]);
+        test_now_ms += waits[i];
+    }
+    WAIT_FOR(done_count);
+    has_result(id, RTM_E_TIMEOUT, 0);
+    assert_non_null(strstr(done[id].detail, "TLS"));
+}
+
+/* With RTM_ONE_LANE a connection to another host is closed at once. */
+static void the_second_lane_is_kept_unless_there_is_one_only(void **state) {
+    (void)state;
+    start_open();
+    put((rtm_request){ .url = other_url("x") });
+    WAIT_FOR(done_count == 1);
+    nothing_happens();
+    assert_int_equal(bot->queue.lane[RTMI_LANES - 1].exchange != NULL, RTMI_LANES == 2);
+    submit("test.a", 1);
+    WAIT_FOR(done_count == 2);
+    nothing_happens();
+    assert_non_null(bot->queue.lane[0].exchange);
+}
+
 /* Downloads ------------------------------------------------------------------------------------ */
 
 static long long taken_size;
@@ -2771,6 +2803,8 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_429_holds_requests_with_the_same_token_only),
     REQUEST(what_was_never_sent_is_tried_again),
     REQUEST(a_request_that_is_never_sent_fails_after_its_time_with_the_last_cause),
+    REQUEST(an_attempt_to_connect_takes_a_third_of_the_time),
+    REQUEST(the_second_lane_is_kept_unless_there_is_one_only),
     REQUEST(a_large_download_takes_constant_memory),
     REQUEST(a_download_ends_as_its_status_and_write_body_say),
     REQUEST(the_time_of_what_is_streamed_is_that_without_progress),
