@@ -254,6 +254,7 @@
                                                                    /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
                        called in a thread, perhaps still after rtm_destroy
+     RTM_ONE_LANE      one connection for all submitted requests, for the smallest machines
      RTM_NO_THREADS    looks names up in the caller's thread: for systems without threads
      RTM_ASSERT(condition)   for mistakes of the program                      assert
 */
@@ -358,14 +359,17 @@ typedef struct rtm_response {
     rtm_result result;  /* RTM_OK, or what went wrong: see rtm_perform */
     int id;             /* from rtm_submit; 0 from rtm_call and rtm_perform */
     int status;         /* HTTP status, 0 when there was no response */
-    bool ok;            /* Slack's "ok"; of a request to a URL, whether the status is 2xx */
+    bool ok;            /* Slack's "ok"; with a url or write_body: whether the status is 2xx */
     rtm_json data;      /* the whole response; missing when it is not JSON */
     const char *error;  /* Slack's error code, "" without one; never NULL. As received if it has
                            only letters, digits, "_" and ".", else restricted: see SECURITY */
     const char *detail; /* a sentence on what went wrong, else ""; never NULL */
     int retry_after;    /* seconds that the server asked to wait, or 0 */
     const char *body;   /* the response as it came, not NUL-terminated; never NULL */
-    size_t body_size;   /* bytes of it */
+    size_t body_size;   /* bytes of it; 0 if write_body received them */
+    const char *content_type; /* the Content-Type header as received, at most 127 bytes of it, "" if
+                           there is none; never NULL. It tells a file from the HTML login page that
+                           Slack sends with status 200 if the token has no access to the file */
 } rtm_response;
 
 /* Hears what became of a request, with the `user` that was given with it. */
@@ -375,9 +379,9 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 /* A request: all that is not set is zero. */
 typedef struct rtm_request {
     const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
-    const char *url;    /* https (http only where base_url is), to any host; never with the token,
-                           and of config.headers with User-Agent only. Redirects are not followed:
-                           they are a result */
+    const char *url;    /* https URL on any host (http only if base_url is http). Of config.headers
+                           only User-Agent is sent to it, and no token unless `token` is set.
+                           Redirects are not followed: RTM_E_HTTP */
     const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
                                   with a NULL value is left out */
     const char *json;   /* in place of fields: any JSON text, sent as application/json */
@@ -388,12 +392,23 @@ typedef struct rtm_request {
                            the body_size bytes into buf and returns their number; 0 = it cannot.
                            Called while the request is sent; may call nothing but rtm_stop and
                            rtm_wake. Such a request is sent once, and its 429 is a result */
-    const char *token;  /* in place of the client's, for this request alone */
-    int timeout_ms;     /* for the connection, the request and its answer, the wait before them
-                           apart; 0 = config.timeout_ms */
-    bool no_retry;      /* rtm_submit: a 429 is a result at once */
+    const char *http_method; /* "POST" or "GET"; NULL = "POST". GET requires a url and excludes
+                           fields, json, body, read_body, body_size and content_type */
+    bool (*write_body)(const void *data, size_t size, void *user_data);
+                        /* receives the body of a 2xx response in pieces of 1 or more bytes, instead
+                           of response->body; their sum has no limit. `data` is valid until
+                           write_body returns. Returns true to continue; false ends the request with
+                           RTM_E_CANCELLED. May call only rtm_stop and rtm_wake. The body of another
+                           status is in response->body. Such a request is never sent again: HTTP 429
+                           is returned */
+    const char *token;  /* instead of the client's, for this request only. With a url: sent to this
+                           url, which must be https */
+    int timeout_ms;     /* limit for connecting, sending and receiving, in ms; time in the queue is
+                           not counted. With read_body or write_body: the longest time without
+                           progress, in either direction. 0 = config.timeout_ms */
+    bool no_retry;      /* rtm_submit: make one attempt, and return HTTP 429 at once */
     rtm_request_callback callback; /* of rtm_submit; rtm_perform has no use for it */
-    void *user_data;         /* for callback and read */
+    void *user_data;         /* for callback, read_body and write_body */
 } rtm_request;
 
 /* How to make a client. All zero but the token is a good configuration. */
@@ -422,7 +437,7 @@ typedef struct rtm_config {
     bool no_signals;            /* rtm_run leaves signal handlers alone */
     size_t max_message_size;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
     size_t max_queue_size;           /* bytes that submitted requests may take; default 64 KiB, at most
-                                   1 GiB */
+                                   1 GiB. An empty queue accepts one of up to max_message_size */
     const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
     void (*log)(const char *line, void *user_data); /* receives one line without its end; SECURITY
                                                        says what it cannot hold */
@@ -567,22 +582,32 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 
 /* The Web API --------------------------------------------------------------------------------- */
 
-/* Submitted requests are sent one after the other by rtm_poll, in every state, over a connection of
-   their own, which is kept for a minute after the last. Each callback runs exactly once, in
-   rtm_poll or rtm_destroy. After a 429 the requests to this method (or URL) wait as long as
-   Retry-After says, at least a second, 30 s where it does not say; in their order, and others pass
-   them. Then the first is sent again. Otherwise nothing that may have reached the server is sent
-   twice. */
+/* rtm_poll sends the submitted requests, in every state, over two connections: Web API methods, one
+   after the other, over the first; requests to URLs and those with read_body or write_body over the
+   second. Each connection exists while it has work and for a minute after. With RTM_ONE_LANE there
+   is one for all; it is closed at once after a request of the second kind.
+   Each callback is called exactly once, in rtm_poll or rtm_destroy.
+   Sent again: if no byte of a request was sent (DNS, connecting, the proxy except HTTP 407, TLS
+   except the certificate), it is tried again after 1, 2, 4 ... s, until timeout_ms from its first
+   attempt is over; then its callback receives the last cause. Each attempt to connect takes at most
+   a third of timeout_ms. no_retry switches this off.
+   After HTTP 429, requests with the same method (or URL) and token are held for the Retry-After
+   time (at least 1 s; 30 s if absent) and then sent in order, the rejected one first; others are
+   not delayed. At most 64 such holds exist: if there are more, the next 429 is returned.
+   Apart from this, a request that may have reached the server is never sent again. Requests with
+   the same method (or URL) and token stay in order. Others may overtake them: if the order of two
+   methods matters, submit the second in the callback of the first. */
 
 /* Queues a request.
    request  copied, with all that it points at but a body that `read` hands out
    Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
-   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (it alone is more than max_queue_size),
+   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (more than max_queue_size and
+   max_message_size),
    RTM_E_AGAIN (max_queue_size bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
    RTM_E_MEMORY. The callback hears what rtm_perform would return, or RTM_E_CANCELLED, or
    RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. Where the end of the session is final,
    requests still go out; rtm_poll returns that cause behind the last of them. Without a callback a
-   failure comes as an `error` event. */
+   failure is reported as an `error` event with the request's id. */
 int rtm_submit(rtm_client *client, const rtm_request *request);
 
 /* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
@@ -835,6 +860,12 @@ static int rtmi_random(void *out, size_t size) {
  * >>base   results, errors, buffers, encodings
  * --------------------------------------------------------------------------------------------- */
 
+#ifdef RTM_ONE_LANE
+#define RTMI_LANES 1
+#else
+#define RTMI_LANES 2
+#endif
+
 enum {
     RTMI_DEPTH = 128,          /* levels of nesting that a JSON document may have */
     RTMI_TYPE = 128,           /* bytes of an event type, NUL included */
@@ -844,6 +875,7 @@ enum {
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
+    RTMI_POST_TEXT = 40000,    /* characters that chat.postMessage accepts */
     RTMI_MIN_MESSAGE = 4096,   /* least max_message_size: the response of rtm.connect must fit */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
     RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
@@ -854,6 +886,7 @@ enum {
     RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
+    RTMI_LATE_STEPS = 32,      /* 32 of those: more than a socket's buffer has */
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
     RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
@@ -874,6 +907,8 @@ enum {
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
+    RTMI_HOLDS = 64,           /* methods and URLs that a 429 may hold back at a time */
+    RTMI_CONNS = 2 + RTMI_LANES, /* that rtm_poll steps: of sessions and of submitted requests */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
 };
@@ -1713,6 +1748,7 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
+    bool gzip;        /* Content-Encoding, although no request asks for it */
     uint64_t left;    /* of the body, or of this chunk */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
     size_t line_size; /* RTMI_LINE when the line was longer than that */
@@ -1720,6 +1756,7 @@ typedef struct rtmi_http {
     size_t body_size;
     const char *error;
     char accept[32]; /* Sec-WebSocket-Accept */
+    char content_type[128];
     char line[RTMI_LINE];
 } rtmi_http;
 
@@ -1767,11 +1804,14 @@ static const char *rtmi_http_content_length(rtmi_http *http, const char *value) 
 /* The header fields that matter here; all others are skipped. */
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
-    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL, RTMI_OTHER
+    RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL,
+    RTMI_CONTENT_ENCODING, RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
+    RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
-    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"
+    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol",
+    "Content-Encoding", "Content-Type"
 };
 
 static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
@@ -1804,6 +1844,12 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         break;
     case RTMI_WS_EXTENSIONS:
     case RTMI_WS_PROTOCOL: http->extension = true; break;
+    case RTMI_CONTENT_ENCODING:
+        http->gzip = rtmi_list_has(value, "gzip") || rtmi_list_has(value, "x-gzip");
+        break;
+    case RTMI_CONTENT_TYPE:
+        snprintf(http->content_type, sizeof http->content_type, "%.127s", value);
+        break;
     default: break;
     }
     return NULL;
@@ -1820,7 +1866,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     if (!rtmi_is_field_name(line, length)) return "invalid character in a header name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that nobody reads here. */
-    if (cut && field < RTMI_OTHER) return "header line too long";
+    if (cut && field < RTMI_CONTENT_ENCODING) return "header line too long";
     char *value = line + length + 1 + strspn(line + length + 1, " \t"), *end = strchr(value, '\0');
     while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
     return rtmi_http_field(http, field, value);
@@ -1914,6 +1960,13 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
 
 static bool rtmi_http_has_begun(const rtmi_http *http) {
     return http->head || http->part != RTMI_HTTP_STATUS_LINE;
+}
+
+/* Whether the head is complete and says all that matters: what becomes of the body of a status
+   other than 2xx changes nothing. */
+static bool rtmi_http_is_decided(const rtmi_http *http) {
+    return http->part > RTMI_HTTP_FIELDS && http->kind == RTMI_HTTP_ORDINARY &&
+           http->status / 100 != 2;
 }
 
 /* The connection has ended; `clean` when nobody can have cut it short (TLS close_notify). */
@@ -3217,10 +3270,12 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
  * >>exchange  one HTTP exchange over a connection: request out, response in
  * --------------------------------------------------------------------------------------------- */
 
-/* The body of a request: so many bytes of memory, or what `read` hands out. */
+/* The body of a request: `size` bytes of memory or from read_body; and what takes the body of its
+   response. */
 typedef struct rtmi_payload {
     const char *data;
     size_t (*read_body)(void *buf, size_t size, void *user_data);
+    bool (*write_body)(const void *data, size_t size, void *user_data); /* or NULL */
     void *user_data;
     size_t size;
 } rtmi_payload;
@@ -3233,6 +3288,8 @@ typedef struct rtmi_exchange {
     rtmi_buf head;          /* of the request, until it has been answered */
     rtmi_payload payload;   /* of the request */
     size_t payload_at;      /* bytes of it that have been given to the connection */
+    long long reserve_ms;   /* added to the deadline when the request is sent */
+    int late_steps;         /* after the deadline, that read what was in the socket by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
     const char *method;     /* of the Web API, for the sentences */
@@ -3298,6 +3355,8 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->code[0] = '\0';
     exchange->begun = false;
     exchange->payload_at = 0;
+    exchange->reserve_ms = 0;
+    exchange->late_steps = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
     if (!rtmi_exchange_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
     exchange->conn.timeout_ms = timeout_ms;
@@ -3342,8 +3401,30 @@ static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
+static bool rtmi_is_streamed(const rtmi_payload *payload) {
+    return payload->read_body || payload->write_body;
+}
+
+/* Takes a piece of the response's body. Of a body that is too large, what has room is kept. */
+static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
+    size_t size = conn->http.body_size, room = exchange->limit - exchange->body.size;
+    const rtmi_payload *payload = &exchange->payload;
+    if (payload->write_body && conn->http.status / 100 == 2) {
+        if (!size || (*payload->write_body)(conn->http.body, size, payload->user_data))
+            return RTM_OK;
+        return rtmi_fail(&conn->error, RTM_E_CANCELLED, "write_body ended the response of %s",
+                         exchange->method);
+    }
+    rtmi_buf_add(&exchange->body, conn->http.body, size < room ? size : room);
+    if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
+    if (size <= room) return RTM_OK;
+    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "the response of %s is larger than "
+                     "max_message_size: raise it", conn->name);
+}
+
 /* Reads what has come of the response. */
-static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
+static rtm_result rtmi_exchange_read_response(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size, used;
@@ -3354,11 +3435,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
         if (result == RTM_OK) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
-                if (conn->http.body_size > exchange->limit - exchange->body.size)
-                    return rtmi_fail(&conn->error, RTM_E_TOO_BIG, "response from %s is too large: "
-                                     "raise max_message_size", conn->name);
-                rtmi_buf_add(&exchange->body, conn->http.body, conn->http.body_size);
-                if (exchange->body.failed) return rtmi_out_of_memory(&conn->error);
+                result = rtmi_exchange_take_piece(exchange);
+                if (result != RTM_OK) return result;
                 if (conn->http.part == RTMI_HTTP_COMPLETE) what = RTMI_HTTP_DONE;
             }
             rtmi_conn_consume(conn, used);
@@ -3376,26 +3454,68 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     }
 }
 
-/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. */
+/* The same, but a status other than 2xx stands whatever becomes of its body. */
+static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
+    rtmi_http *http = &exchange->conn.http;
+    rtm_result result = rtmi_exchange_read_response(exchange);
+    if (result == RTM_OK || result == RTM_E_AGAIN || !rtmi_http_is_decided(http)) return result;
+    http->keep_alive = false;
+    return RTM_OK;
+}
+
+/* Bytes of the request that the connection still holds. */
+static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
+    return exchange->conn.out.size - exchange->conn.out_at;
+}
+
+/* Whether no byte of the request can have reached the server, nor one of read_body's is used up. */
+static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
+    if (!exchange->begun) return true;
+    return exchange->head.size + exchange->payload_at == rtmi_exchange_unsent(exchange) &&
+           !(exchange->payload.read_body && exchange->payload_at);
+}
+
+/* Sends and reads what can be sent and read. Progress moves the deadline of what is streamed. */
+static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
+    rtmi_conn *conn = &exchange->conn;
+    rtm_result result = RTM_OK;
+    bool late = now >= conn->deadline, streamed = rtmi_is_streamed(&exchange->payload);
+    size_t sent = exchange->payload_at - rtmi_exchange_unsent(exchange);
+    conn->received = false;
+    if (!late || streamed) result = rtmi_exchange_send(exchange);
+    if (result == RTM_OK) result = rtmi_exchange_read(exchange);
+    bool progress = conn->received || sent != exchange->payload_at - rtmi_exchange_unsent(exchange);
+    if (streamed && progress) conn->deadline = now + conn->timeout_ms;
+    return result;
+}
+
+/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. After the deadline
+   nothing more is sent, but what the socket has is read before the exchange fails. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
     rtm_result result = rtmi_conn_step(conn, now);
     if (result == RTM_OK && !exchange->begun) {
+        if (now >= conn->deadline) return rtmi_conn_timeout(conn);
         rtmi_http_start(&conn->http, exchange->kind);
         rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
         if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
         exchange->begun = true;
+        conn->timeout_ms += exchange->reserve_ms;
+        conn->deadline += exchange->reserve_ms;
     }
-    if (result == RTM_OK) result = rtmi_exchange_send(exchange);
-    if (result == RTM_OK) result = rtmi_exchange_read(exchange);
+    if (result == RTM_OK) result = rtmi_exchange_move(exchange, now);
     if (result == RTM_OK) {
-        if (conn->out_at < conn->out.size || conn->unsent_body) conn->http.keep_alive = false;
+        if (rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
         conn->used_at = now;
         rtmi_buf_free(&exchange->head);
     }
     if (result != RTM_E_AGAIN || now < conn->deadline) return result;
-    return rtmi_conn_timeout(conn);
+    if (!conn->budget && exchange->begun && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
+    if (!exchange->begun || !rtmi_http_is_decided(&conn->http)) return rtmi_conn_timeout(conn);
+    conn->http.keep_alive = false;
+    rtmi_buf_free(&exchange->head);
+    return RTM_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -3528,46 +3648,56 @@ typedef struct rtmi_delivery {
     bool unacknowledged;   /* ... which has not been sent yet */
 } rtmi_delivery;
 
-/* A request, encoded: what it takes to send it, and to send it again after a 429. */
+/* Why a request's last attempt failed. */
+typedef struct rtmi_failure {
+    rtm_result result;
+    rtmi_error error;
+} rtmi_failure;
+
+/* A request, encoded: what it takes to send it, and to send it again. */
 typedef struct rtmi_request {
     struct rtmi_request *next;
     const char *target;       /* a method of the Web API, or a URL */
-    const char *token;        /* in place of the client's, or NULL */
+    const char *token;        /* instead of the client's, or NULL */
     const char *content_type;
     rtmi_payload payload;
+    uint64_t key;             /* of its holds: a hash of target and token */
     long long timeout_ms;
+    long long again_at;       /* no attempt before this time ... */
+    long long until;          /* ... and none from this time on */
+    rtmi_failure *failure;    /* of the last attempt, or NULL */
     rtm_request_callback callback;
     void *user_data;
-    size_t size;              /* bytes of all this */
+    size_t size;              /* bytes of all this, without `failure` */
     int id;
-    rtm_result result;        /* why it ended without being sent, or while it was */
-    int message_id;           /* from rtm_send_message in Socket Mode, or 0 */
-    bool by_url, no_retry;
+    int attempts;             /* in a row that failed before a byte was sent */
+    rtm_result result;        /* not RTM_OK: it has ended without a response */
+    bool by_url, get, no_retry;
+    bool is_message;          /* from rtm_send_message in Socket Mode */
 } rtmi_request;
 
-/* Requests, the oldest first. */
-typedef struct rtmi_list {
-    rtmi_request *first, *last;
-} rtmi_list;
-
-/* What a 429 holds back: the requests to one method or URL. */
+/* After a 429: no request with this key before this time. */
 typedef struct rtmi_hold {
-    struct rtmi_hold *next;
+    uint64_t key;
     long long until;
-    rtmi_list held;
-    char target[];
 } rtmi_hold;
 
-/* Submitted requests. */
+/* A connection for submitted requests, one after the other. */
+typedef struct rtmi_lane {
+    rtmi_request *current;   /* in progress */
+    rtmi_exchange *exchange; /* for that; NULL after a minute without any */
+} rtmi_lane;
+
+/* Submitted requests, the oldest first. */
 typedef struct rtmi_queue {
-    rtmi_list waiting;
-    rtmi_list ended;         /* without a response: their callbacks are to run */
-    rtmi_hold *holds;        /* by time, the earliest first */
-    rtmi_request *current;   /* under way */
-    rtmi_exchange *exchange; /* for that; NULL when there has been none for a while */
-    size_t size;             /* bytes of all requests; 0 = there is none */
-    int last_id;
-    bool stopped;            /* nothing more is begun */
+    rtmi_request *first, *last;
+    rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
+    rtmi_hold *holds;
+    size_t hold_count, hold_capacity;
+    size_t size;       /* bytes of all requests */
+    size_t ended;      /* requests whose callbacks are due, without a response */
+    long long look_at; /* before this time none can be begun */
+    bool stopped;      /* none is begun any more */
 } rtmi_queue;
 
 struct rtm_client {
@@ -3585,7 +3715,8 @@ struct rtm_client {
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
-    int last_id;
+    int last_id;        /* of messages and requests */
+    bool ids_repeat;    /* INT_MAX was reached */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
     bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
@@ -3801,8 +3932,30 @@ static bool rtmi_unanswered_remove(rtmi_session *session, int id) {
     return true;
 }
 
+/* Whether a message that awaits an answer has this id, or a request. */
+static bool rtmi_is_id_in_use(const rtm_client *client, int id) {
+    for (int i = 0; i < 2; i++) {
+        const rtmi_session *session = client->session[i];
+        for (size_t j = 0; session && j < session->unanswered_count; j++)
+            if (session->unanswered[j] == id) return true;
+    }
+    const rtmi_request *request = client->queue.first;
+    while (request && request->id != id) request = request->next;
+    return request != NULL;
+}
+
+/* The id of the next message or request. Ids begin again at 1 after INT_MAX; only then can one be
+   in use. */
 static int rtmi_next_id(const rtm_client *client) {
-    return client->last_id < INT_MAX ? client->last_id + 1 : 1;
+    int id = client->last_id;
+    do id = id < INT_MAX ? id + 1 : 1;
+    while (client->ids_repeat && rtmi_is_id_in_use(client, id));
+    return id;
+}
+
+static void rtmi_note_id(rtm_client *client, int id) {
+    if (id == INT_MAX) client->ids_repeat = true;
+    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
 }
 
 static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
@@ -3828,7 +3981,7 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
         if (answered) rtmi_unanswered_remove(session, id);
         return result;
     }
-    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
+    rtmi_note_id(client, id);
     return id;
 }
 
@@ -3916,6 +4069,7 @@ static bool rtmi_take_type(rtm_client *client, rtm_json type) {
            !rtmi_is_one_of(client->type, own);
 }
 
+#define RTMI_HASH UINT64_C(0xcbf29ce484222325)
 /* Continues a hash (FNV-1a) with a text. */
 static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
@@ -3926,7 +4080,7 @@ static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
 /* The hash of an event. In client->seen its lowest bits, which are free, say more about it. */
 enum { RTMI_SEEN_FIRST = 1, RTMI_SEEN_SECOND = 2, RTMI_SEEN_WAITS = 4, RTMI_SEEN_BITS = 7 };
 static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
-    uint64_t hash = rtmi_hash(UINT64_C(0xcbf29ce484222325), id.text, id.size);
+    uint64_t hash = rtmi_hash(RTMI_HASH, id.text, id.size);
     hash = rtmi_hash(hash, type.text, type.size) & ~(uint64_t)RTMI_SEEN_BITS;
     return hash ? hash : RTMI_SEEN_BITS + 1;
 }
@@ -4335,7 +4489,7 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
         advice = ": legacy bots are disabled; create an app, and set app_token for Socket Mode";
     bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
-    bool rtm = !strcmp(exchange->method, "rtm.connect") || !strcmp(exchange->method, "rtm.start");
+    bool rtm = !strncmp(exchange->method, "rtm.", 4);
     if (!strcmp(code, "not_allowed_token_type"))
         advice = socket_mode ? ": app_token must be an app-level token, xapp-..."
                  : rtm       ? ": a new-style app cannot use RTM; set app_token for Socket Mode"
@@ -4346,8 +4500,13 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
         advice = ": set connect_method to rtm.connect";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
-    return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s", exchange->method,
-                     tamed, advice);
+    rtm_json root = { exchange->document.text, exchange->document.size, &exchange->document };
+    char needed[100], message[160];
+    rtmi_tame_string(rtm_json_get(root, "needed"), needed, sizeof needed);
+    rtmi_tame_string(rtm_json_get(root, "response_metadata.messages.0"), message, sizeof message);
+    return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s%s%s%s%s%s",
+                     exchange->method, tamed, *needed ? " (needed: " : "", needed,
+                     *needed ? ")" : "", *message ? ": " : "", message, advice);
 }
 
 /* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The program
@@ -4367,9 +4526,11 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
     response->body = body;
     response->body_size = size;
+    response->content_type = http->content_type;
     if (valid) response->data = root;
-    response->ok = exchange->by_url ? http->status / 100 == 2
-                                    : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
+    bool by_status = exchange->by_url || exchange->payload.write_body;
+    response->ok = by_status ? http->status / 100 == 2
+                             : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
     if (!response->ok) {
         rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
         rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
@@ -4381,11 +4542,14 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
         return rtmi_fail(error, RTM_E_RATE_LIMITED,
                          "%s is rate limited by %s (HTTP 429): retry after %d s", method, host,
                          http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
-    if (exchange->by_url && response->ok) return RTM_OK;
+    if (by_status && response->ok) return RTM_OK;
     if (*code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s: HTTP %d from %s%s", method, http->status, host,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
+    if (!valid && (http->gzip || (size > 1 && !memcmp(body, "\x1f\x8b", 2))))
+        return rtmi_fail(error, RTM_E_JSON, "gzip body from %s for %s, although the request does "
+                         "not accept gzip", host, method);
     if (!valid)
         return rtmi_fail(error, RTM_E_JSON, "%s: response from %s is %s", method, host,
                          rtmi_document_fault(&exchange->document));
@@ -4403,7 +4567,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
                                const rtmi_request *request, long long now) {
     const rtmi_settings *settings = &client->settings;
     rtmi_buf *out = &exchange->head, *path = &client->compose;
-    bool by_url = request->by_url;
+    bool by_url = request->by_url, connects_apart = request->id && !request->no_retry;
     const char *headers = settings->headers, *url_path;
     const char *token = request->token ? request->token : settings->token;
     rtmi_peer peer = settings->api;
@@ -4415,20 +4579,27 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     else if (rtmi_parse_url(request->target, &peer, &url_path, &url_path_size))
         rtmi_buf_add(path, url_path, url_path_size);
     rtmi_buf_free(out);
-    rtmi_write_request(out, "POST", path->data, path->size, &peer, headers);
+    rtmi_write_request(out, request->get ? "GET" : "POST", path->data, path->size, &peer, headers);
     if (path->failed) out->failed = true;
-    if (!by_url && !rtmi_find_header(headers, "Authorization"))
+    if (request->token || (!by_url && !rtmi_find_header(headers, "Authorization")))
         rtmi_buf_text(out, "Authorization: Bearer ", token, "\r\n");
-    rtmi_write_header(out, headers, "Content-Type", request->content_type);
     rtmi_write_header(out, headers, "Accept", by_url ? "*/*" : "application/json");
-    rtmi_buf_text(out, "Content-Length: ");
-    rtmi_buf_number(out, (long long)request->payload.size);
-    rtmi_buf_text(out, "\r\n\r\n");
+    if (!request->get) {
+        rtmi_write_header(out, headers, "Content-Type", request->content_type);
+        rtmi_buf_text(out, "Content-Length: ");
+        rtmi_buf_number(out, (long long)request->payload.size);
+        rtmi_buf_text(out, "\r\n");
+    }
+    rtmi_buf_text(out, "\r\n");
     exchange->method = rtmi_request_name(request);
     exchange->by_url = by_url;
     exchange->payload = request->payload;
     exchange->limit = settings->max_message_size;
-    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, request->timeout_ms);
+    /* An attempt to connect that may be followed by another gets a third of the time. */
+    long long reserve_ms = connects_apart ? request->timeout_ms - (request->timeout_ms + 2) / 3 : 0;
+    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now,
+                        request->timeout_ms - reserve_ms);
+    exchange->reserve_ms = reserve_ms;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5054,7 +5225,7 @@ static long long rtmi_sessions_due(const rtm_client *client) {
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
 static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
     int wake = client->network.wake[0];
-    struct pollfd fds[1 + 3] = { { wake, POLLIN, 0 } };
+    struct pollfd fds[1 + RTMI_CONNS] = { { wake, POLLIN, 0 } };
     for (int i = 0; i < count; i++) {
         short events = rtmi_conn_events(conns[i]);
         if (events & POLLIN) events |= RTMI_POLLRDHUP;
@@ -5350,144 +5521,171 @@ static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
  * >>queue  submitted requests
  * --------------------------------------------------------------------------------------------- */
 
+static const rtm_response rtmi_no_response = {
+    .error = "", .detail = "", .body = "", .content_type = ""
+};
+
 /* Whether rtm_poll has nothing more to do. */
 static bool rtmi_is_finished(const rtm_client *client) {
     const rtmi_session *session = client->session[0];
     return session->state == RTM_STATE_FINISHED && !session->unreported && !client->session[1] &&
-           !client->queue.size;
+           !client->queue.first;
 }
 
-static void rtmi_list_add(rtmi_list *list, rtmi_request *request) {
-    request->next = NULL;
-    if (list->first) list->last->next = request;
-    else list->first = request;
-    list->last = request;
-}
-
-/* Takes the request with this id out of a list, or the first with 0; NULL when it is not there. */
-static rtmi_request *rtmi_list_take(rtmi_list *list, int id) {
-    rtmi_request **at = &list->first, *before = NULL;
-    for (; *at && id && (*at)->id != id; at = &before->next) before = *at;
-    rtmi_request *request = *at;
-    if (!request) return NULL;
-    *at = request->next;
-    if (list->last == request) list->last = before;
-    return request;
-}
-
-static rtmi_hold *rtmi_find_hold(const rtmi_queue *queue, const char *target) {
-    rtmi_hold *hold = queue->holds;
-    while (hold && strcmp(hold->target, target) != 0) hold = hold->next;
-    return hold;
-}
-
-/* Ends the first hold; its requests are older than any that wait. */
-static void rtmi_queue_release(rtmi_queue *queue) {
-    rtmi_hold *hold = queue->holds;
-    rtmi_request *request;
-    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
-        rtmi_list_add(&hold->held, request);
-    queue->waiting = hold->held;
-    queue->holds = hold->next;
-    rtmi_free(hold, sizeof *hold + strlen(hold->target));
-}
-
-/* Holds back the requests to this one's target; NULL when there is no memory. A server that asks
-   for no wait at all gets a second: it would be a storm else. */
-static rtmi_hold *rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
-    size_t length = strlen(request->target);
-    rtmi_hold *hold = rtmi_alloc(sizeof *hold + length + 1), **at = &client->queue.holds;
-    if (!hold) return NULL;
-    memcpy(hold->target, request->target, length);
-    hold->until = client->now + 1000LL * (seconds ? seconds : 1);
-    while (*at && (*at)->until <= hold->until) at = &(*at)->next;
-    hold->next = *at;
-    *at = hold;
-    return hold;
-}
-
-/* The request to be sent next; those that are held back are put aside. */
-static rtmi_request *rtmi_queue_next(rtm_client *client) {
+/* Holds back the requests with this one's key; false if there is no room or memory for that. A
+   server that asks for no wait at all gets a second: without it there would be a storm. */
+static bool rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
     rtmi_queue *queue = &client->queue;
-    rtmi_hold *hold;
-    rtmi_request *request;
-    while (queue->holds && client->now >= queue->holds->until) rtmi_queue_release(queue);
-    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL &&
-           (hold = rtmi_find_hold(queue, request->target)) != NULL)
-        rtmi_list_add(&hold->held, request);
-    return request;
+    size_t i = 0;
+    while (i < queue->hold_count && queue->holds[i].until > client->now &&
+           queue->holds[i].key != request->key) i++;
+    if (i == queue->hold_count) {
+        if (i == RTMI_HOLDS) return false;
+        void *grown = rtmi_grow(queue->holds, i, &queue->hold_capacity, sizeof *queue->holds);
+        if (!grown) return false;
+        queue->holds = grown;
+        queue->hold_count++;
+    }
+    queue->holds[i] = (rtmi_hold){ request->key, client->now + 1000LL * (seconds ? seconds : 1) };
+    return true;
 }
 
-/* Calls the callback of a request, and frees it. */
+/* No attempt before this time. */
+static long long rtmi_request_due(const rtmi_queue *queue, const rtmi_request *request) {
+    long long due = request->again_at;
+    for (size_t i = 0; i < queue->hold_count; i++)
+        if (queue->holds[i].key == request->key && queue->holds[i].until > due)
+            due = queue->holds[i].until;
+    return due;
+}
+
+/* An upload, or a URL's dead server, must not delay the Web API's methods. */
+static bool rtmi_is_second_lane(const rtmi_request *request) {
+    return request->by_url || rtmi_is_streamed(&request->payload);
+}
+
+/* Ends a request that has no response: its callback is due. */
+static void rtmi_request_end(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
+    if (request->result == RTM_OK) queue->ended++;
+    request->result = result;
+}
+
+/* Takes a request out of the queue, calls its callback, and frees it. */
 static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_response *response,
-                             const rtmi_error *error) {
+                                const rtmi_error *error) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_request **at = &queue->first, *before = NULL;
+    for (; *at != request; at = &before->next) before = *at;
+    *at = request->next;
+    if (queue->last == request) queue->last = before;
+    queue->size -= request->size;
+    queue->look_at = 0;
     response->id = request->id;
     response->detail = response->result == RTM_OK ? "" : error->text;
-    client->queue.size -= request->size;
     if (response->result != RTM_OK) client->error = *error;
     if (request->callback) {
         request->callback(client, response, request->user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
-        rtmi_report(client, error, (rtm_event){ .result = response->result,
-                                                .id = request->message_id });
-    } else if (request->message_id) {
-        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->message_id,
+        rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
+    } else if (request->is_message) {
+        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->id,
                             .reason = "", .detail = "" };
         rtmi_dispatch(client, &event);
     }
+    client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
+    rtmi_free(request->failure, 0);
     rtmi_free(request, request->size);
 }
 
-/* Ends a request that has no response. */
-static void rtmi_request_drop(rtm_client *client, rtmi_request *request) {
-    rtm_response response = { .result = request->result, .error = "", .body = "" };
+/* Calls the callback of the first request that has ended without a response. */
+static void rtmi_queue_drop(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_request *request = queue->first;
+    rtm_response response = rtmi_no_response;
     rtmi_error error;
+    while (request->result == RTM_OK) request = request->next;
+    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
+        if (lane->current != request) continue;
+        lane->current = NULL;
+        rtmi_conn_close(&lane->exchange->conn);
+    }
+    queue->ended--;
+    response.result = request->result;
     rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
               rtm_strerror(request->result));
+    if (request->failure && request->failure->result == request->result)
+        error = request->failure->error;
     rtmi_request_finish(client, request, &response, &error);
 }
 
-/* Puts a request among those whose callback is due. */
-static void rtmi_queue_put_ended(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
-    request->result = result;
-    rtmi_list_add(&queue->ended, request);
-}
-
-/* After rtm_stop the requests that wait end, and soon the one under way. */
+/* After rtm_stop the requests that wait end, and soon those in progress. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    rtmi_request *request;
     queue->stopped = true;
-    while (queue->holds) rtmi_queue_release(queue);
-    while ((request = rtmi_list_take(&queue->waiting, 0)) != NULL)
-        rtmi_queue_put_ended(queue, request, RTM_E_STOPPED);
-    if (!queue->current) return;
-    long long *deadline = &queue->exchange->conn.deadline;
-    if (*deadline > client->now + RTMI_CLOSING_MS) *deadline = client->now + RTMI_CLOSING_MS;
+    for (rtmi_request *request = queue->first; request; request = request->next)
+        if (request != queue->lane[0].current && request != queue->lane[RTMI_LANES - 1].current)
+            rtmi_request_end(queue, request, RTM_E_STOPPED);
+    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
+        if (!lane->current) continue;
+        rtmi_exchange *exchange = lane->exchange;
+        long long end = client->now + RTMI_CLOSING_MS;
+        exchange->reserve_ms = 0;
+        if (exchange->conn.deadline > end) exchange->conn.deadline = end;
+    }
+}
+
+/* Whether an attempt that failed like this may be followed by another: nothing was sent, and time
+   may mend it. */
+static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request *request,
+                               rtm_result result) {
+    int status = exchange->begun ? 0 : exchange->conn.http.status;
+    bool refused = result == RTM_E_PROXY && (status == 407 || status == 401);
+    bool mends = result == RTM_E_RESOLVE || result == RTM_E_CONNECT || result == RTM_E_PROXY ||
+                 result == RTM_E_TLS || result == RTM_E_TIMEOUT || result == RTM_E_CLOSED;
+    return mends && !refused && !request->no_retry && rtmi_exchange_is_untouched(exchange);
+}
+
+/* Leaves a request in the queue for another attempt; false if its time is over. */
+static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rtm_result result,
+                                   const rtmi_error *error) {
+    long long wait = 1000LL << (request->attempts < 16 ? request->attempts - 1 : 15);
+    client->now = RTM_NOW_MS();
+    if (client->now >= request->until) return false;
+    if (!request->failure) request->failure = rtmi_alloc(sizeof *request->failure);
+    if (!request->failure) return false;
+    *request->failure = (rtmi_failure){ result, *error };
+    if (wait > request->until - client->now) wait = request->until - client->now;
+    request->again_at = client->now + wait;
+    rtmi_log(client, "%s: %s; next attempt in %lld ms", rtmi_request_name(request), error->text,
+             wait);
+    return true;
 }
 
 /* The exchange has come to an end, with a response or without. */
-static void rtmi_queue_end_exchange(rtm_client *client, rtm_result result) {
-    rtmi_queue *queue = &client->queue;
-    rtmi_exchange *exchange = queue->exchange;
-    rtmi_request *request = queue->current;
-    rtm_response response = { .error = "", .body = "" };
-    bool answered = result == RTM_OK;
+static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result) {
+    rtmi_exchange *exchange = lane->exchange;
+    rtmi_request *request = lane->current;
+    rtm_response response = rtmi_no_response;
+    bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
+    bool again = !answered && rtmi_may_try_again(exchange, request, result);
+    bool joined = RTMI_LANES == 1 && rtmi_is_second_lane(request);
     int asked = exchange->conn.http.retry_after;
-    queue->current = NULL;
+    lane->current = NULL;
+    client->queue.look_at = 0;
     if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered || !exchange->conn.http.keep_alive) rtmi_conn_shutdown(&exchange->conn);
-    if (result == RTM_E_TIMEOUT && queue->stopped) {
-        request->result = RTM_E_STOPPED;
-        rtmi_request_drop(client, request);
+    if (!answered || !exchange->conn.http.keep_alive || joined)
+        rtmi_conn_shutdown(&exchange->conn);
+    if (again && !stopped &&
+        rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
+    if (stopped && (again || result == RTM_E_TIMEOUT)) {
+        rtmi_request_end(&client->queue, request, RTM_E_STOPPED);
         return;
     }
-    rtmi_hold *hold = NULL;
-    if (result == RTM_E_RATE_LIMITED && !rtmi_is_stopped(client))
-        hold = rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
-    if (hold && !request->no_retry && !request->payload.read_body) {
-        rtmi_list_add(&hold->held, request);
+    bool held = result == RTM_E_RATE_LIMITED && !stopped &&
+                rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
+    if (held && !request->no_retry && !rtmi_is_streamed(&request->payload)) {
+        request->attempts = 0; /* the wait does not count */
         rtmi_log(client, "%s", exchange->conn.error.text);
         return;
     }
@@ -5495,87 +5693,111 @@ static void rtmi_queue_end_exchange(rtm_client *client, rtm_result result) {
     rtmi_request_finish(client, request, &response, &exchange->conn.error);
 }
 
-/* Begins the next request, if there is one. */
-static void rtmi_queue_begin(rtm_client *client) {
-    rtmi_queue *queue = &client->queue;
-    rtmi_request *request = rtmi_is_stopped(client) ? NULL : rtmi_queue_next(client);
-    if (!request) return;
-    if (!queue->exchange) queue->exchange = rtmi_exchange_new(&client->network, &client->error);
-    if (!queue->exchange) {
-        rtmi_queue_put_ended(queue, request, RTM_E_MEMORY);
+/* Begins a request in its lane, if there is memory for a connection. */
+static void rtmi_lane_begin(rtm_client *client, rtmi_lane *lane, rtmi_request *request) {
+    if (!lane->exchange) lane->exchange = rtmi_exchange_new(&client->network, &client->error);
+    if (!lane->exchange) {
+        rtmi_request_end(&client->queue, request, RTM_E_MEMORY);
         return;
     }
-    queue->current = request;
-    queue->exchange->conn.budget = RTMI_BUDGET;
-    rtmi_begin_request(client, queue->exchange, request, client->now);
+    if (!request->attempts++) request->until = client->now + request->timeout_ms;
+    lane->current = request;
+    lane->exchange->conn.budget = RTMI_BUDGET;
+    rtmi_begin_request(client, lane->exchange, request, client->now);
+}
+
+/* Begins what can be begun: in each lane the first request that need not wait, unless one with the
+   same key is before it. */
+static void rtmi_queue_begin(rtm_client *client) {
+    rtmi_queue *queue = &client->queue;
+    queue->look_at = LLONG_MAX;
+    for (rtmi_request *request = queue->first; request; request = request->next) {
+        rtmi_lane *lane = &queue->lane[rtmi_is_second_lane(request) ? RTMI_LANES - 1 : 0];
+        if (request->result != RTM_OK || lane->current) continue;
+        long long due = rtmi_request_due(queue, request);
+        if (due > client->now && due < queue->look_at) queue->look_at = due;
+        if (due > client->now) continue;
+        const rtmi_request *before = queue->first;
+        while (before->key != request->key) before = before->next;
+        if (before != request) continue;
+        if (request->attempts && client->now >= request->until)
+            rtmi_request_end(queue, request, request->failure->result);
+        else rtmi_lane_begin(client, lane, request);
+    }
 }
 
 /* Closes the connection when it has not been used for a while, or its server has closed it. */
-static void rtmi_queue_rest(rtm_client *client) {
-    rtmi_exchange *exchange = client->queue.exchange;
+static void rtmi_lane_rest(rtm_client *client, rtmi_lane *lane) {
+    rtmi_exchange *exchange = lane->exchange;
     rtmi_conn *conn = &exchange->conn;
     if (!rtmi_is_stopped(client) && conn->phase == RTMI_CONN_READY &&
         client->now - conn->used_at < RTMI_KEEP_ALIVE_MS &&
         (!conn->readable || rtmi_exchange_reuse(exchange, &conn->peer, client->now))) return;
     rtmi_exchange_delete(exchange);
-    client->queue.exchange = NULL;
+    lane->exchange = NULL;
 }
 
-/* Does what can be done for the requests without waiting; at most one gets its response. */
+/* One step of an exchange for a request. If its time is over, the socket is polled again first: the
+   response may have arrived during a callback. */
+static rtm_result rtmi_step_request(rtm_client *client, rtmi_exchange *exchange) {
+    rtmi_conn *conn = &exchange->conn;
+    bool woken = client->woken;
+    long long now = RTM_NOW_MS();
+    if (now >= conn->deadline) {
+        client->woken = false;
+        rtmi_wait(client, &conn, 1, 0);
+        if (client->woken) rtmi_wake_up(client->network.wake[1]); /* for the next rtm_poll */
+        client->woken = woken;
+    }
+    client->performing = true;
+    rtm_result result = rtmi_exchange_step(exchange, now);
+    client->performing = false;
+    return result;
+}
+
+/* Does what can be done for the requests without waiting. At most one callback is called of those
+   that ended without a response, and one for each lane. */
 static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    if (!queue->size && !queue->exchange) return;
     client->now = RTM_NOW_MS();
-    if (rtmi_is_stopped(client) && !queue->stopped) rtmi_queue_stop(client);
-    rtmi_request *request = rtmi_list_take(&queue->ended, 0);
-    if (request) rtmi_request_drop(client, request);
-    if (!queue->current) rtmi_queue_begin(client);
-    request = queue->current;
-    if (request && request->result != RTM_OK) { /* it was cancelled */
-        queue->current = NULL;
-        rtmi_conn_close(&queue->exchange->conn);
-        rtmi_request_drop(client, request);
-    } else if (request) {
-        client->performing = true;
-        rtm_result result = rtmi_exchange_step(queue->exchange, client->now);
-        client->performing = false;
-        if (result != RTM_E_AGAIN) rtmi_queue_end_exchange(client, result);
-    } else if (queue->exchange) {
-        rtmi_queue_rest(client);
+    if (queue->first && rtmi_is_stopped(client) && !queue->stopped) rtmi_queue_stop(client);
+    if (queue->ended) rtmi_queue_drop(client);
+    if (client->now >= queue->look_at && !rtmi_is_stopped(client)) rtmi_queue_begin(client);
+    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
+        if (lane->current && lane->current->result == RTM_OK) {
+            rtm_result result = rtmi_step_request(client, lane->exchange);
+            if (result != RTM_E_AGAIN) rtmi_lane_end(client, lane, result);
+        } else if (lane->exchange && !lane->current) {
+            rtmi_lane_rest(client, lane);
+        }
     }
 }
 
 /* When the queue must be stepped at the latest. */
 static long long rtmi_queue_due(const rtm_client *client) {
     const rtmi_queue *queue = &client->queue;
-    const rtmi_conn *conn = queue->exchange ? &queue->exchange->conn : NULL;
-    long long due = conn ? conn->used_at + RTMI_KEEP_ALIVE_MS : LLONG_MAX;
-    if (queue->ended.first) return RTMI_NOW;
-    if (queue->size && !queue->stopped && rtmi_is_stopped(client)) return RTMI_NOW;
-    if (queue->current)
-        return queue->current->result != RTM_OK ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
-    if (queue->waiting.first || (conn && conn->phase != RTMI_CONN_READY)) return RTMI_NOW;
-    if (queue->size && queue->holds && queue->holds->until < due) due = queue->holds->until;
+    long long due = queue->first && !queue->stopped ? queue->look_at : LLONG_MAX;
+    if (queue->ended || (queue->first && !queue->stopped && rtmi_is_stopped(client)))
+        return RTMI_NOW;
+    for (int i = 0; i < RTMI_LANES; i++) {
+        if (!queue->lane[i].exchange) continue;
+        const rtmi_conn *conn = &queue->lane[i].exchange->conn;
+        long long its = conn->used_at + RTMI_KEEP_ALIVE_MS;
+        if (queue->lane[i].current) its = rtmi_conn_due(conn, conn->deadline);
+        else if (conn->phase != RTMI_CONN_READY) its = RTMI_NOW;
+        if (its < due) due = its;
+    }
     return due;
-}
-
-/* Takes a request out of the queue, wherever it is; NULL when it is not there. */
-static rtmi_request *rtmi_queue_take(rtmi_queue *queue, int id) {
-    rtmi_request *request = rtmi_list_take(&queue->waiting, id);
-    for (rtmi_hold *hold = queue->holds; hold && !request; hold = hold->next)
-        request = rtmi_list_take(&hold->held, id);
-    return request ? request : rtmi_list_take(&queue->ended, id);
 }
 
 static void rtmi_queue_free(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    rtmi_request *request = queue->current;
-    if (!queue->stopped) rtmi_queue_stop(client);
-    queue->current = NULL;
-    if (request)
-        rtmi_queue_put_ended(queue, request, request->result ? request->result : RTM_E_STOPPED);
-    while ((request = rtmi_list_take(&queue->ended, 0)) != NULL) rtmi_request_drop(client, request);
-    rtmi_exchange_delete(queue->exchange);
+    queue->stopped = true;
+    for (rtmi_request *request = queue->first; request; request = request->next)
+        if (request->result == RTM_OK) rtmi_request_end(queue, request, RTM_E_STOPPED);
+    while (queue->ended) rtmi_queue_drop(client);
+    for (int i = 0; i < RTMI_LANES; i++) rtmi_exchange_delete(queue->lane[i].exchange);
+    rtmi_free(queue->holds, 0);
 }
 
 /* Encoding ------------------------------------------------------------------------------------ */
@@ -5598,6 +5820,8 @@ static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
 /* What is wrong with a request, or NULL. */
 static const char *rtmi_request_fault(const rtm_client *client, const rtm_request *given) {
     const bool bodies[] = { given->fields, given->json, given->body, given->read_body };
+    const char *verb = given->http_method;
+    bool get = verb && !strcmp(verb, "GET");
     rtmi_peer peer;
     const char *path;
     size_t length;
@@ -5611,7 +5835,11 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
         return "url is not of the form https://host/path";
     if (given->url && !peer.tls && client->settings.api.tls)
         return "url is http, but base_url is https";
-    if (given->url && given->token) return "token is not allowed with url";
+    if (given->url && given->token && !peer.tls) return "token needs a url that is https";
+    if (verb && !get && strcmp(verb, "POST") != 0) return "http_method is neither POST nor GET";
+    if (get && !given->url) return "http_method GET needs a url";
+    if (get && (count || given->body_size || given->content_type))
+        return "http_method GET excludes fields, json, body, read_body, body_size and content_type";
     if (count > 1) return "only one of fields, json, body and read_body is allowed";
     if (given->body_size && !given->body && !given->read_body) return "body_size without a body";
     if (given->read_body && !given->body_size) return "read_body without body_size";
@@ -5650,15 +5878,19 @@ static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *gi
     char *at = (char *)(request + 1);
     request->size = sizeof *request + texts + copied;
     request->target = rtmi_pack(&at, target, strlen(target));
+    char *own_token = rtmi_pack(&at, token, strlen(token));
+    request->token = given->token ? own_token : NULL;
+    request->key = rtmi_hash(RTMI_HASH, request->target, (size_t)(at - request->target));
     request->content_type = rtmi_pack(&at, type, strlen(type));
-    request->token = given->token ? rtmi_pack(&at, token, strlen(token)) : NULL;
     request->payload.data = rtmi_pack(&at, body, copied);
     request->payload.read_body = given->read_body;
+    request->payload.write_body = given->write_body;
     request->payload.user_data = request->user_data = given->user_data;
     request->payload.size = size;
     request->timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms;
     request->callback = given->callback;
     request->by_url = given->url != NULL;
+    request->get = given->http_method && *given->http_method == 'G';
     request->no_retry = given->no_retry;
     return request;
 }
@@ -5683,36 +5915,45 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi
     return *made ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
-static rtm_result rtmi_request_too_big(rtm_client *client, size_t size) {
-    return rtmi_fail(&client->error, RTM_E_TOO_BIG, "request too large: %zu bytes, more than "
-                     "max_queue_size; use read_body for a large body", size);
+/* Whether there is room for a request with a body of this size, `size` bytes in all. An empty queue
+   accepts one of up to max_message_size bytes. */
+static rtm_result rtmi_queue_check_room(rtm_client *client, size_t body, size_t size) {
+    const rtmi_queue *queue = &client->queue;
+    size_t most = client->settings.max_queue_size;
+    if (size > most && body > client->settings.max_message_size)
+        return rtmi_fail(&client->error, RTM_E_TOO_BIG, "request too large: %zu bytes, more than "
+                         "max_queue_size; use read_body for a large body", size);
+    if (!queue->first || (queue->size <= most && size <= most - queue->size)) return RTM_OK;
+    return rtmi_fail(&client->error, RTM_E_AGAIN,
+                     "request queue full: retry later or raise max_queue_size");
 }
 
 /* Checks and queues a request: its id, or what is wrong. */
-static int rtmi_submit(rtm_client *client, const rtm_request *given, int message_id) {
+static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
-    size_t most = client->settings.max_queue_size, body = 0;
+    size_t body = 0;
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (given && given->json) body = strlen(given->json);
     else if (given && given->body) body = given->body_size;
-    if (body > most) return rtmi_request_too_big(client, body); /* not after a copy of it */
-    rtm_result result = rtmi_encode(client, given, &request);
+    rtm_result result = rtmi_queue_check_room(client, body, body); /* not after a copy of it */
+    if (result == RTM_OK) result = rtmi_encode(client, given, &request);
     if (result != RTM_OK) return result;
-    if (request->size > most) result = rtmi_request_too_big(client, request->size);
-    else if (queue->size > most - request->size)
-        result = rtmi_fail(&client->error, RTM_E_AGAIN,
-                           "request queue full: retry later or raise max_queue_size");
+    if (!given->read_body) body = request->payload.size;
+    result = rtmi_queue_check_room(client, body, request->size);
     if (result != RTM_OK) {
         rtmi_free(request, request->size);
         return result;
     }
     queue->size += request->size;
-    queue->last_id = queue->last_id < INT_MAX ? queue->last_id + 1 : 1;
-    request->id = queue->last_id;
-    request->message_id = message_id;
-    rtmi_list_add(&queue->waiting, request);
+    request->id = rtmi_next_id(client);
+    rtmi_note_id(client, request->id);
+    request->is_message = is_message;
+    if (queue->first) queue->last->next = request;
+    else queue->first = request;
+    queue->last = request;
+    queue->look_at = 0;
     return request->id;
 }
 
@@ -5778,11 +6019,12 @@ void rtm_destroy(rtm_client *client) {
 }
 
 /* The connections that rtm_poll steps. */
-static int rtmi_stepped_conns(const rtm_client *client, rtmi_conn *conns[3]) {
+static int rtmi_stepped_conns(const rtm_client *client, rtmi_conn *conns[RTMI_CONNS]) {
     int count = 0;
     for (int i = 0; i < 2; i++)
         if (client->session[i]) conns[count++] = &client->session[i]->exchange.conn;
-    if (client->queue.exchange) conns[count++] = &client->queue.exchange->conn;
+    for (int i = 0; i < RTMI_LANES; i++)
+        if (client->queue.lane[i].exchange) conns[count++] = &client->queue.lane[i].exchange->conn;
     return count;
 }
 
@@ -5792,7 +6034,7 @@ static bool rtmi_is_busy(const rtm_client *client) {
 }
 
 int rtm_poll(rtm_client *client, int timeout_ms) {
-    rtmi_conn *conns[3];
+    rtmi_conn *conns[RTMI_CONNS];
     int due = rtm_timeout_ms(client);
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
@@ -5987,14 +6229,14 @@ int rtm_send(rtm_client *client, const char *json) {
 static int rtmi_post_message(rtm_client *client, const char *channel, const char *text) {
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
-    int id = rtmi_next_id(client);
     if (!channel || !text) return rtmi_refuse(client, "rtm_send_message",
                                               channel ? "text is NULL" : "channel is NULL");
-    if (strlen(text) > RTMI_MESSAGE_OUT) return rtmi_too_big(client, strlen(text));
-    int result = rtmi_submit(client, &request, id);
-    if (result < 0) return result;
-    client->last_id = id;
-    return id;
+    size_t characters = 0;
+    for (const char *p = text; *p; p++) characters += ((unsigned char)*p & 0xc0) != 0x80;
+    if (characters > RTMI_POST_TEXT)
+        return rtmi_fail(&client->error, RTM_E_TOO_BIG, "message too large: %zu characters, limit "
+                         "40000", characters);
+    return rtmi_submit(client, &request, true);
 }
 
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
@@ -6034,20 +6276,15 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
 }
 
 int rtm_submit(rtm_client *client, const rtm_request *request) {
-    return client ? rtmi_submit(client, request, 0) : RTM_E_ARGUMENT;
+    return client ? rtmi_submit(client, request, false) : RTM_E_ARGUMENT;
 }
 
 rtm_result rtm_cancel(rtm_client *client, int id) {
     if (!client) return RTM_E_ARGUMENT;
-    rtmi_queue *queue = &client->queue;
-    rtmi_request *request = queue->current;
-    if (request && request->id == id) {
-        request->result = RTM_E_CANCELLED;
-        return RTM_OK;
-    }
-    request = id > 0 ? rtmi_queue_take(queue, id) : NULL;
+    rtmi_request *request = client->queue.first;
+    while (request && request->id != id) request = request->next;
     if (!request) return rtmi_refuse(client, "rtm_cancel", "no request with this id");
-    rtmi_queue_put_ended(queue, request, RTM_E_CANCELLED);
+    rtmi_request_end(&client->queue, request, RTM_E_CANCELLED);
     return RTM_OK;
 }
 
@@ -6059,13 +6296,12 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
 static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
-        long long now = RTM_NOW_MS();
         conn->budget = RTMI_BUDGET;
-        rtm_result result = rtmi_exchange_step(exchange, now);
+        rtm_result result = rtmi_step_request(client, exchange);
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "%s: stopped", exchange->method);
-        long long due = rtmi_conn_due(conn, conn->deadline) - now;
+        long long due = rtmi_conn_due(conn, conn->deadline) - RTM_NOW_MS();
         rtmi_wait(client, &conn, 1, due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due);
     }
 }
@@ -6091,11 +6327,9 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     rtmi_exchange *web = client->web;
     long long began = RTM_NOW_MS();
     web->conn.budget = RTMI_BUDGET;
-    client->performing = true;
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_exchange_wait(client, web);
-    client->performing = false;
     bool answered = result == RTM_OK;
     if (answered) result = rtmi_check_response(client, web, response);
     if (result != RTM_OK) client->error = web->conn.error;
@@ -6106,7 +6340,9 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     long long took = RTM_NOW_MS() - began;
     for (int i = 0; i < 2; i++)
         if (client->session[i]) rtmi_session_postpone(client->session[i], took);
-    if (client->queue.exchange) rtmi_conn_postpone(&client->queue.exchange->conn, took);
+    for (int i = 0; i < RTMI_LANES; i++)
+        if (client->queue.lane[i].exchange)
+            rtmi_conn_postpone(&client->queue.lane[i].exchange->conn, took);
     return result;
 }
 
@@ -6116,7 +6352,8 @@ static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *give
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (client->performing)
-        return rtmi_fail(&client->error, RTM_E_BUSY, "rtm_perform: not allowed in read_body");
+        return rtmi_fail(&client->error, RTM_E_BUSY,
+                         "rtm_perform: not allowed in read_body and write_body");
     if (!client->web) client->web = rtmi_exchange_new(&client->network, &client->error);
     if (!client->web) return rtmi_out_of_memory(&client->error);
     rtm_result result = rtmi_encode(client, given, &request);
@@ -6129,7 +6366,7 @@ static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *give
 rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response) {
     rtm_response ignored;
     if (!response) response = &ignored;
-    *response = (rtm_response){ .error = "", .detail = "", .body = "" };
+    *response = rtmi_no_response;
     rtm_result result = client ? rtmi_perform_given(client, request, response) : RTM_E_ARGUMENT;
     response->result = result;
     if (result == RTM_OK) return result;
@@ -6174,8 +6411,11 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
     rtm_request request = { .method = method };
     bool possible = client && !rtmi_is_stopped(client); /* else rtm_perform says why not */
     va_list pairs;
-    if (response) *response = (rtm_response){ .result = RTM_E_MEMORY, .error = "",
-                                              .detail = "out of memory", .body = "" };
+    if (response) {
+        *response = rtmi_no_response;
+        response->result = RTM_E_MEMORY;
+        response->detail = "out of memory";
+    }
     va_start(pairs, method);
     const char **fields = possible ? rtmi_collect(pairs) : NULL;
     va_end(pairs);
