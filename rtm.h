@@ -75,9 +75,9 @@
                 `read` may call nothing but rtm_stop and rtm_wake.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
-                looked up in short-lived threads of rtm.h's own, one for each of the last 4 hosts at
-                most, which run getaddrinfo and nothing of the program's, with all signals blocked;
-                one that the client gave up ends by itself.
+                looked up in short-lived threads of rtm.h's own, at most 4 at a time in a client,
+                which run getaddrinfo and nothing of the program's, with all signals blocked.
+                A lookup that the client does not wait for any longer ends by itself.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
      Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
@@ -85,7 +85,7 @@
      Memory     taken once per connection, in bytes (64-bit):
                   the client and its session           4,936   and 3 descriptors, with its socket
                   Socket Mode: ids of events           2,048
-                  a host's addresses, TLS session        600   of the last 4 hosts
+                  a host's addresses, TLS session        600   of the last 6 hosts
                   a lookup, by malloc with threads       508   while it lasts, and a descriptor
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
@@ -825,7 +825,8 @@ enum {
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
     RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
-    RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
+    RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
+    RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
@@ -2560,15 +2561,21 @@ static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
     return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
 }
 
-/* The entry of a host, moved to the front; a new one replaces the least recently used. NULL: out of
-   memory. */
+/* A thread does not follow its client through a fork. */
+static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
+    return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING &&
+           lookup->owner == getpid();
+}
+
+/* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
+   a lookup in progress is not replaced: a connection may wait for it, and its thread cannot be
+   ended. NULL: out of memory. */
 static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *peer) {
-    rtmi_host **at = &network->hosts, *host;
+    rtmi_host **at = &network->hosts, **oldest = NULL, *host;
     int count = 0;
-    while (*at && !rtmi_same_peer(&(*at)->peer, peer)) {
-        if (++count == RTMI_HOSTS) break;
-        at = &(*at)->next;
-    }
+    for (; *at && !rtmi_same_peer(&(*at)->peer, peer); at = &(*at)->next, count++)
+        if (!rtmi_lookup_is_running((*at)->lookup)) oldest = at;
+    if (!*at && count >= RTMI_HOSTS && oldest) at = oldest;
     host = *at;
     if (host) *at = host->next;
     else host = rtmi_alloc(sizeof *host);
@@ -2581,6 +2588,13 @@ static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *
     host->next = network->hosts;
     network->hosts = host;
     return host;
+}
+
+static bool rtmi_network_may_look_up(const rtmi_network *network) {
+    int running = 0;
+    for (const rtmi_host *host = network->hosts; host; host = host->next)
+        running += rtmi_lookup_is_running(host->lookup);
+    return running < RTMI_LOOKUPS;
 }
 
 /* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for: a
@@ -3034,7 +3048,8 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     rtmi_host *host = rtmi_network_use_host(conn->network, hop);
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
-    if (!conn->lookup_begun || (!host->lookup && !host->known.count)) {
+    bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
+    if (begin && (host->lookup || rtmi_network_may_look_up(conn->network))) {
         conn->lookup_begun = true;
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: no thread, memory "
@@ -3051,7 +3066,10 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         if (!error) host->known = lookup->found;
         RTMI_LOOKUP_FREE(lookup);
         host->lookup = NULL;
-    } else if (lookup && (!host->known.count || now < conn->step_deadline)) {
+    } else if (!host->known.count) { /* also while other lookups must end before this begins */
+        conn->step_deadline = conn->deadline;
+        return RTM_E_AGAIN;
+    } else if (lookup && now < conn->step_deadline) {
         return RTM_E_AGAIN;
     }
     if (!host->known.count)
