@@ -811,6 +811,8 @@ enum {
     RTMI_CODE = 64,            /* bytes of a Web API error code, NUL included */
     RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
     RTMI_ADDRESSES = 8,        /* addresses tried per host */
+    RTMI_STAGGER_MS = 250,     /* between the attempts at two of them (RFC 8305) ... */
+    RTMI_CONNECT_MS = 100,     /* ... or so much more than the host's last connect() took */
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
@@ -824,7 +826,7 @@ enum {
     RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
-    RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
+    RTMI_PATIENCE_MS = 2000,   /* with a lookup, if there are addresses of an earlier one */
     RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
     RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
@@ -2332,13 +2334,15 @@ static const char *rtmi_tls_error(int error) {
  * >>conn   one connection: lookup, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
  * --------------------------------------------------------------------------------------------- */
 
+typedef union rtmi_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} rtmi_address;
+
 typedef struct rtmi_addresses {
     unsigned count;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } at[RTMI_ADDRESSES];
+    rtmi_address at[RTMI_ADDRESSES];
 } rtmi_addresses;
 
 /* Whichever finishes with a lookup last, the thread or the client, frees it. */
@@ -2363,6 +2367,8 @@ typedef struct rtmi_host {
     br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
     rtmi_lookup *lookup;               /* under way, or its answer not looked at; or NULL */
     rtmi_addresses known;              /* by the last good lookup */
+    rtmi_address worked;               /* the address that last connected; all 0: none */
+    long long connect_ms;              /* how long that took */
     struct rtmi_host *next;
 } rtmi_host;
 
@@ -2388,18 +2394,25 @@ typedef struct rtmi_tls {
 typedef enum rtmi_phase {
     RTMI_CONN_CLOSED,
     RTMI_CONN_LOOKUP, /* the host's addresses are being looked up */
-    RTMI_CONN_TCP,    /* connect() is under way to one of them */
+    RTMI_CONN_TCP,    /* connect() is in progress to one or more of them */
     RTMI_CONN_PROXY,  /* CONNECT is sent, its answer awaited */
     RTMI_CONN_TLS,    /* handshake */
     RTMI_CONN_READY
 } rtmi_phase;
 
+/* connect() to one address. */
+typedef struct rtmi_attempt {
+    int fd;        /* -1: it has failed */
+    short watched; /* the events that the epoll instance watches it for; 0 = not in there */
+    long long begun_at;
+} rtmi_attempt;
+
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_error error; /* why it failed */
     rtmi_phase phase;
-    int fd;
-    short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
+    int fd;           /* -1 until an attempt has connected */
+    short watched;    /* as that of an attempt */
     bool via_proxy;
     /* Invariants: `readable` and `ending` are set by rtmi_wait only, except that a failed send and
        rtmi_exchange_reuse set `readable` so that the next read asks the socket. recv() clears
@@ -2416,9 +2429,11 @@ typedef struct rtmi_conn {
     bool paused;       /* nothing is read until `out` has been sent */
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
-    unsigned tried;   /* of the addresses */
+    int connect_error; /* errno of a failed attempt: what is reported if no address connects */
+    unsigned tried;    /* of the addresses: attempt[i] is to address i */
+    rtmi_attempt attempt[RTMI_ADDRESSES];
     long long timeout_ms, deadline; /* of the connection and the response together */
-    long long step_deadline;    /* of one address, or of a lookup with an earlier answer to use */
+    long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
     size_t budget;              /* bytes that may be taken from the socket in this step */
     unsigned char *read_buffer; /* bytes read_at..read_end of it came and are not used */
@@ -2452,7 +2467,7 @@ static bool rtmi_network_open(rtmi_network *network) {
    each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
 static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
-    if (events == *watched) return;
+    if (fd < 0 || events == *watched) return;
     if (*watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, fd, &event);
     bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
     *watched = added ? events : 0; /* where it failed, the next step tries again */
@@ -2490,17 +2505,26 @@ static bool rtmi_is_address(const char *host) {
     return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
 }
 
+/* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
     if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
     lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
     if (lookup->error) return;
     rtmi_addresses *to = &lookup->found;
-    for (struct addrinfo *a = found; a && to->count < RTMI_ADDRESSES; a = a->ai_next) {
+    const struct addrinfo *turn[2 * RTMI_ADDRESSES] = { NULL };
+    unsigned next[2] = { 0, 1 };
+    int first = AF_UNSPEC;
+    for (const struct addrinfo *a = found; a; a = a->ai_next) {
         if (!a->ai_addr || a->ai_addrlen > sizeof *to->at) continue;
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-        memcpy(&to->at[to->count++], a->ai_addr, a->ai_addrlen);
+        if (first == AF_UNSPEC) first = a->ai_family;
+        unsigned *at = &next[a->ai_family != first];
+        if (*at < 2 * RTMI_ADDRESSES) turn[*at] = a;
+        *at += 2;
     }
+    for (int i = 0; i < 2 * RTMI_ADDRESSES && to->count < RTMI_ADDRESSES; i++)
+        if (turn[i]) memcpy(&to->at[to->count++], turn[i]->ai_addr, turn[i]->ai_addrlen);
     if (found) RTM_FREEADDRINFO(found);
     if (!to->count) lookup->error = EAI_NONAME;
 }
@@ -2637,15 +2661,23 @@ static void rtmi_conn_free_trust(rtmi_conn *conn) {
     conn->trust = NULL;
 }
 
-static void rtmi_conn_close_fd(rtmi_conn *conn) {
-    if (conn->fd < 0) return;
-    rtmi_network_watch(conn->network, conn->fd, &conn->watched, 0);
-    close(conn->fd);
-    conn->fd = -1;
+static void rtmi_network_close_fd(rtmi_network *network, int *fd, short *watched) {
+    if (*fd < 0) return;
+    rtmi_network_watch(network, *fd, watched, 0);
+    close(*fd);
+    *fd = -1;
+}
+
+static void rtmi_conn_end_attempts(rtmi_conn *conn) {
+    for (rtmi_attempt *attempt; conn->tried;) {
+        attempt = &conn->attempt[--conn->tried];
+        rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
+    }
 }
 
 static void rtmi_conn_close(rtmi_conn *conn) {
-    rtmi_conn_close_fd(conn);
+    rtmi_network_close_fd(conn->network, &conn->fd, &conn->watched);
+    rtmi_conn_end_attempts(conn);
     rtmi_conn_free_trust(conn);
     rtmi_free(conn->tls, sizeof *conn->tls);
     rtmi_free(conn->read_buffer, 0);
@@ -2735,43 +2767,64 @@ static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
     return conn->via_proxy ? conn->network->proxy.host : conn->name;
 }
 
-/* A non-blocking socket on its way to the next address; false with errno when that cannot be. */
+/* Begins a non-blocking connect() to the next address; false with errno if that failed. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
-    struct sockaddr *address = &conn->addresses.at[conn->tried++].any;
+    struct sockaddr *address = &conn->addresses.at[conn->tried].any;
+    rtmi_attempt *attempt = &conn->attempt[conn->tried++];
     bool v6 = address->sa_family == AF_INET6;
-    int one = 1;
-    conn->fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
-    if (conn->fd < 0) return false;
-    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(conn->fd)) return false;
+    int one = 1, fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
+    *attempt = (rtmi_attempt){ .fd = fd, .begun_at = RTM_NOW_MS() };
+    if (fd < 0) return false;
+    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd)) return false;
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
-    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
-    setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-    conn->readable = conn->ending = false;
     socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
+    return !connect(fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
 
-/* Goes on to the next address. Each gets an equal share of the time that is left, and 2 s at most
-   while there is another: several dead ones must not use up the time of one that answers. */
-static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int error) {
-    while (conn->tried < conn->addresses.count) {
-        rtmi_conn_close_fd(conn);
+/* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
+   as a missing route for IPv6: the host was reached. */
+static void rtmi_conn_fail_attempt(rtmi_conn *conn, rtmi_attempt *attempt, int error) {
+    rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
+    if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
+    conn->step_deadline = 0;
+}
+
+/* The oldest attempt that is open, or NULL. */
+static rtmi_attempt *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
+    for (unsigned i = 0; i < conn->tried; i++)
+        if (conn->attempt[i].fd >= 0) return &conn->attempt[i];
+    return NULL;
+}
+
+/* Begins the next attempt when its time has come; early enough for each address to have an equal
+   share of the time that is left. Earlier attempts stay open, because they may be slow and not
+   dead; but the oldest one is closed if there is no descriptor for the next one. */
+static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
+    while (conn->tried < conn->addresses.count && now >= conn->step_deadline) {
         if (rtmi_conn_try(conn)) {
-            long long others = conn->addresses.count - conn->tried;
-            long long share = (conn->deadline - now) / (others + 1);
-            if (others && share > RTMI_PATIENCE_MS) share = RTMI_PATIENCE_MS;
-            conn->step_deadline = now + share;
-            conn->phase = RTMI_CONN_TCP;
-            return RTM_E_AGAIN;
+            long long begun_at = conn->attempt[conn->tried - 1].begun_at;
+            long long share = (conn->deadline - begun_at) / (conn->addresses.count - conn->tried + 1);
+            conn->step_deadline = begun_at + (share < stagger ? share : stagger);
+            continue;
         }
-        error = errno;
+        int error = errno;
+        rtmi_attempt *oldest = rtmi_conn_oldest_attempt(conn);
+        bool again = oldest && (error == EMFILE || error == ENFILE);
+        if (again) conn->tried--;
+        rtmi_conn_fail_attempt(conn, again ? oldest : &conn->attempt[conn->tried - 1],
+                               again ? ETIMEDOUT : error);
     }
+    if (conn->tried < conn->addresses.count) return RTM_E_AGAIN;
+    conn->step_deadline = conn->deadline;
+    if (rtmi_conn_oldest_attempt(conn)) return RTM_E_AGAIN;
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
     return rtmi_fail(&conn->error, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
                      conn->via_proxy ? "the proxy " : "", rtmi_conn_hop_name(conn), hop->port,
-                     strerror(error));
+                     strerror(conn->connect_error));
 }
 
 /* TLS ----------------------------------------------------------------------------------------- */
@@ -2891,8 +2944,8 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
 /* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
    in waking up for what has come: it would stay there. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
-    if (conn->fd < 0) return 0;
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
+    if (conn->fd < 0) return 0;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
     if (conn->tls) {
         unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
@@ -2904,7 +2957,30 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
+    short events = rtmi_conn_events(conn);
+    rtmi_network_watch(conn->network, conn->fd, &conn->watched, events);
+    for (rtmi_attempt *attempt = conn->attempt; attempt < conn->attempt + conn->tried; attempt++)
+        rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, events);
+}
+
+/* What poll() is to wait for: the socket, or the attempts. Returns how many these are. */
+static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
+    short events = rtmi_conn_events(conn);
+    if (events & POLLIN) events |= RTMI_POLLRDHUP;
+    fds[0] = (struct pollfd){ conn->fd, events, 0 };
+    for (unsigned i = 0; i < conn->tried; i++)
+        fds[i] = (struct pollfd){ conn->attempt[i].fd, events, 0 };
+    return conn->tried ? conn->tried : 1;
+}
+
+/* Notes what poll() has reported of them. Returns how many these are. */
+static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
+    unsigned count = conn->tried ? conn->tried : 1;
+    for (unsigned i = 0; i < count; i++) {
+        if (fds[i].revents) conn->readable = true;
+        if (fds[i].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conn->ending = true;
+    }
+    return count;
 }
 
 /* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
@@ -3076,21 +3152,28 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         return rtmi_fail(&conn->error, RTM_E_RESOLVE, "looking up %s failed: %s",
                          rtmi_conn_hop_name(conn), gai_strerror(error));
     conn->addresses = host->known;
-    conn->tried = 0;
-    return rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
+    rtmi_address *at = conn->addresses.at;
+    for (unsigned i = 1; i < conn->addresses.count; i++) {
+        if (memcmp(&at[i], &host->worked, sizeof *at) != 0) continue;
+        memmove(at + 1, at, i * sizeof *at);
+        at[0] = host->worked;
+    }
+    conn->connect_error = 0;
+    conn->step_deadline = now;
+    conn->phase = RTMI_CONN_TCP;
+    return RTM_E_AGAIN;
 }
 
-/* connect() has come to an end, or not yet. */
-static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (!conn->readable) {
-        bool last = conn->tried == conn->addresses.count; /* it has until the deadline */
-        if (last || now < conn->step_deadline) return RTM_E_AGAIN;
-        return rtmi_conn_next_address(conn, now, ETIMEDOUT);
-    }
-    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
-    if (error) return rtmi_conn_next_address(conn, now, error);
+/* The first attempt that connects is the connection; the others are closed. The socket is added
+   anew to the epoll instance, so that an edge-triggered loop is told what has come already. */
+static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
+    rtmi_attempt *attempt = &conn->attempt[won];
+    host->worked = conn->addresses.at[won];
+    host->connect_ms = RTM_NOW_MS() - attempt->begun_at;
+    rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, 0);
+    conn->fd = attempt->fd;
+    attempt->fd = -1;
+    rtmi_conn_end_attempts(conn);
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
@@ -3103,6 +3186,26 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     rtmi_http_start(&conn->http, RTMI_HTTP_CONNECT);
     conn->phase = RTMI_CONN_PROXY;
     return RTM_E_AGAIN;
+}
+
+/* Asks the attempts what has become of them. */
+static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
+    struct pollfd fds[RTMI_ADDRESSES];
+    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+    if (!host) return rtmi_out_of_memory(&conn->error);
+    unsigned count = conn->readable ? rtmi_conn_pollfds(conn, fds) : 0;
+    conn->readable = conn->ending = false;
+    if (count) poll(fds, count, 0);
+    for (unsigned i = 0; i < count; i++) {
+        int error = 0;
+        socklen_t size = sizeof error;
+        if (fds[i].fd < 0 || !fds[i].revents) continue;
+        if (getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
+        if (!error) return rtmi_conn_connected(conn, host, i);
+        rtmi_conn_fail_attempt(conn, &conn->attempt[i], error);
+    }
+    long long stagger = host->connect_ms + RTMI_CONNECT_MS;
+    return rtmi_conn_next_attempt(conn, now, stagger < RTMI_STAGGER_MS ? RTMI_STAGGER_MS : stagger);
 }
 
 static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
@@ -3171,10 +3274,17 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     static const char *const what[] = { "", "looking up", "connecting to", "the answer of the proxy",
                                         "the TLS handshake with", "the answer of" };
     bool first_hop = conn->phase <= RTMI_CONN_PROXY, tcp = conn->phase == RTMI_CONN_TCP;
-    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s took longer than %lld ms",
+    bool failed = tcp && conn->connect_error;
+    /* The address that connected may lead nowhere: the resolver's order counts again. */
+    if (conn->phase == RTMI_CONN_PROXY || conn->phase == RTMI_CONN_TLS) {
+        rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+        if (host) memset(&host->worked, 0, sizeof host->worked);
+    }
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s took longer than %lld ms%s%s",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
                      tcp ? " port " : "", tcp ? rtmi_conn_first_hop(conn)->port : "",
-                     conn->timeout_ms);
+                     conn->timeout_ms, failed ? "; another address failed: " : "",
+                     failed ? strerror(conn->connect_error) : "");
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4767,17 +4877,11 @@ static long long rtmi_sessions_due(const rtm_client *client) {
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
 static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
     int wake = client->network.wake[0];
-    struct pollfd fds[1 + 3] = { { wake, POLLIN, 0 } };
-    for (int i = 0; i < count; i++) {
-        short events = rtmi_conn_events(conns[i]);
-        if (events & POLLIN) events |= RTMI_POLLRDHUP;
-        fds[i + 1] = (struct pollfd){ conns[i]->fd, events, 0 };
-    }
-    if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
-    for (int i = 0; i < count; i++) {
-        if (fds[i + 1].revents) conns[i]->readable = true;
-        if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
-    }
+    struct pollfd fds[1 + 3 * RTMI_ADDRESSES] = { { wake, POLLIN, 0 } }, *next = fds + 1;
+    for (int i = 0; i < count; i++) next += rtmi_conn_pollfds(conns[i], next);
+    if (poll(fds, (nfds_t)(next - fds), timeout_ms) <= 0) return;
+    next = fds + 1;
+    for (int i = 0; i < count; i++) next += rtmi_conn_polled(conns[i], next);
     if (!fds[0].revents) return;
     rtmi_wake_clear(wake);
     client->woken = true;
