@@ -80,7 +80,10 @@
                 A lookup that the client does not wait for any longer ends by itself.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
-     Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
+     Time       All times are milliseconds of a monotonic clock, which also counts the time in
+                suspend if the system has such a clock (CLOCK_BOOTTIME). A wait in poll(2) does not
+                count it: a deadline that passed in suspend is noticed when rtm_poll is called
+                again, or its wait ends. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
      Memory     taken once per connection, in bytes (64-bit):
                   the client and its session           4,936   and 3 descriptors, with its socket
@@ -224,7 +227,9 @@
    OPTIONS (#define before the implementation, each has a default)
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
      RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
-     RTM_TIME()        time_t, for certificates                               time(NULL)
+     RTM_TIME()        time_t, for certificates (a time_t of 32 bits is       time(NULL)
+                       negative from 2038-01-19 on, and no certificate is
+                       accepted then: RTM_TIME may return a long long)
      RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
                                                                    /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
@@ -371,13 +376,14 @@ typedef struct rtm_request {
 typedef struct rtm_config {
     const char *token;          /* xoxb-... or xoxp-...; white space around it is cut. Required,
                                    unless there is an app_token: calls of the Web API need it */
-    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM */
+    const char *app_token;      /* xapp-...: Socket Mode; NULL or "" = RTM */
     const char *connect_method; /* of RTM: "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
     const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
                                    password is %2F: nothing may follow but one "/"); "" = none;
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
-                                   http_proxy that is not empty, less the hosts in NO_PROXY */
+                                   http_proxy that is not empty, except for the hosts in NO_PROXY:
+                                   slack.com, *.slack.com, slack.com:443, * */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
                                    in place of rtm.h's own of that name. The value of a Cookie is
                                    secret, and of all but User-Agent where name or value contains
@@ -671,7 +677,7 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #include <signal.h>      /* sigaction, sig_atomic_t */
 #include <stdarg.h>      /* va_list */
 #include <stdint.h>      /* uint64_t */
-#include <stdio.h>       /* snprintf, fopen */
+#include <stdio.h>       /* snprintf, fdopen */
 #include <stdlib.h>      /* realloc, getenv */
 #include <string.h>      /* memcpy */
 #include <sys/socket.h>  /* socket */
@@ -778,10 +784,21 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define RTM_NOW_MS() rtmi_now_ms()
 static long long rtmi_now_ms(void) {
     struct timespec now = { 0, 0 };
-    clock_gettime(CLOCK_MONOTONIC, &now);
+#ifdef CLOCK_BOOTTIME /* also counts the time in suspend; an old kernel or a sandbox may refuse it */
+    if (clock_gettime(CLOCK_BOOTTIME, &now))
+#endif
+        clock_gettime(CLOCK_MONOTONIC, &now);
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 #endif
+
+/* Close-on-exec, which a mode of fopen() cannot ask for everywhere. */
+static FILE *rtmi_open_file(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (fd >= 0 && !file) close(fd);
+    return file;
+}
 
 #ifndef RTM_RANDOM
 #define RTM_RANDOM(buf, size) rtmi_random(buf, size)
@@ -792,7 +809,7 @@ static int rtmi_random(void *out, size_t size) {
     if (getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size) return 0;
     if (errno == EAGAIN) return -1;
 #endif
-    FILE *file = fopen("/dev/urandom", "rb");
+    FILE *file = rtmi_open_file("/dev/urandom");
     if (!file) return -1;
     setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
     size_t got = fread(out, 1, size, file);
@@ -829,6 +846,7 @@ enum {
     RTMI_PATIENCE_MS = 2000,   /* with a lookup, if there are addresses of an earlier one */
     RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
     RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
+    RTMI_STACK = 262144,       /* bytes for a lookup's thread, in addition to the system's minimum */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
@@ -2151,6 +2169,7 @@ typedef struct rtmi_loader {
     br_pem_decoder_context pem;
     br_x509_decoder_context x509;
     rtmi_buf name; /* of the certificate's subject */
+    bool begun;    /* the first piece has been taken in */
 } rtmi_loader;
 
 static void rtmi_loader_name(void *context, const void *data, size_t size) {
@@ -2193,13 +2212,18 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
 /* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
 static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
                              size_t size) {
+    if (!loader->begun && size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* byte order mark */
+        text += 3;
+        size -= 3;
+    }
+    loader->begun = true;
     while (size && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
         size -= used;
         const char *kind = br_pem_decoder_name(&loader->pem);
         size_t length = strlen(kind);
-        while (length && kind[length - 1] == '-') length--; /* BearSSL leaves them before CRLF */
+        while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
         switch (br_pem_decoder_event(&loader->pem)) {
         case BR_PEM_BEGIN_OBJ:
             rtmi_buf_clear(&loader->name);
@@ -2253,8 +2277,8 @@ static bool rtmi_trust_load(rtmi_trust *trust) {
         room = rtmi_loader_push(loader, trust, trust->ca_pem, strlen(trust->ca_pem));
     } else if (room) {
         const char *const *bundle = rtmi_bundles;
-        FILE *file = fopen(trust->ca_file ? trust->ca_file : *bundle, "rb");
-        while (!file && !trust->ca_file && *++bundle) file = fopen(*bundle, "rb");
+        FILE *file = rtmi_open_file(trust->ca_file ? trust->ca_file : *bundle);
+        while (!file && !trust->ca_file && *++bundle) file = rtmi_open_file(*bundle);
         if (file) room = rtmi_trust_load_file(trust, loader, file);
         else trust->error = trust->ca_file ? "the CA bundle cannot be opened"
                                            : "no CA bundle found: set ca_file or ca_pem";
@@ -2279,7 +2303,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     for (int i = 0; i < 3; i++) br_x509_minimal_set_hash(minimal, br_sha256_ID + i, rtmi_sha2[i]);
     br_x509_minimal_set_minrsa(minimal, 2048 / 8);
     long long now = (long long)RTM_TIME();
-    if (now < 0) now = 0;
+    if (now < 0) now = 0; /* a 32-bit time_t after 2038: all certificates are "not yet valid" */
     br_x509_minimal_set_time(minimal, (uint32_t)(719528 + now / 86400), (uint32_t)(now % 86400));
     minimal->vtable->start_chain(context, trust->host);
     minimal->vtable = &trust->methods; /* _init has set its own */
@@ -2353,7 +2377,6 @@ enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
    does: RTM_REALLOC need not be thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
-    pid_t owner;      /* the process that has the thread */
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
     rtmi_addresses found;
@@ -2381,6 +2404,7 @@ typedef struct rtmi_network {
     void (*tls_setup)(void *tls, void *user_data);
     void *tls_user_data;
     rtmi_host *hosts; /* most recently used first */
+    pid_t owner;      /* the process that has the threads of the lookups */
     int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 elsewhere */
     int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
 } rtmi_network;
@@ -2548,18 +2572,24 @@ static void *rtmi_lookup_thread(void *argument) {
     return NULL;
 }
 
-/* No signal of the program's may arrive in a thread that it does not know of. */
+/* No signal of the program's may arrive in a thread that it does not know of. The stack is smaller
+   than the default one, of which mlockall() would take all. */
 static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
+    size_t usual = 0;
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_attr_getstacksize(&detached, &usual);
+    pthread_attr_setstacksize(&detached, RTMI_STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
+    if (error && !pthread_attr_setstacksize(&detached, usual)) /* large thread-local variables? */
+        error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&detached);
     if (error) close(lookup->wake_fd);
@@ -2585,10 +2615,19 @@ static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
     return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
 }
 
-/* A thread does not follow its client through a fork. */
 static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
-    return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING &&
-           lookup->owner == getpid();
+    return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING;
+}
+
+/* Forgets the lookups whose threads are in another process: a fork does not copy threads. */
+static void rtmi_network_forget_lookups(rtmi_network *network) {
+    for (rtmi_host *host = network->hosts; host; host = host->next) {
+        if (!rtmi_lookup_is_running(host->lookup) || network->owner == getpid()) continue;
+        close(host->lookup->wake_fd);
+        RTMI_LOOKUP_FREE(host->lookup);
+        host->lookup = NULL;
+    }
+    network->owner = getpid();
 }
 
 /* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
@@ -2621,18 +2660,15 @@ static bool rtmi_network_may_look_up(const rtmi_network *network) {
     return running < RTMI_LOOKUPS;
 }
 
-/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for: a
-   name server that never answers costs one thread and no more. Of those that have ended meanwhile
-   only a good answer counts; and a thread does not follow its client through a fork. */
+/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for. Of
+   those that have ended meanwhile only a good answer counts. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
-    bool done = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
-    if (lookup && (done ? !lookup->error : lookup->owner == getpid())) return true;
-    if (done) RTMI_LOOKUP_FREE(lookup);
+    if (rtmi_lookup_is_running(lookup) || (lookup && !lookup->error)) return true;
+    if (lookup) RTMI_LOOKUP_FREE(lookup);
     host->lookup = NULL;
     lookup = RTMI_LOOKUP_NEW();
     if (!lookup) return false;
-    lookup->owner = getpid();
     lookup->wake_fd = wake_fd;
     memcpy(lookup->host, host->peer.host, sizeof lookup->host);
     memcpy(lookup->port, host->peer.port, sizeof lookup->port);
@@ -2642,6 +2678,7 @@ static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
 }
 
 static void rtmi_network_close(rtmi_network *network) {
+    rtmi_network_forget_lookups(network);
     for (rtmi_host *host = network->hosts, *next; host; host = next) {
         next = host->next;
         rtmi_lookup_abandon(host->lookup);
@@ -2733,24 +2770,34 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return RTM_OK;
 }
 
-/* Hosts of NO_PROXY: "*", the host itself, or a domain that it is in, with or without a dot. */
-static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
+/* The length of a host name without the dot that may be at its end. */
+static size_t rtmi_name_length(const char *name, size_t length) {
+    return length && name[length - 1] == '.' ? length - 1 : length;
+}
+
+/* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x" or
+   "x."; an entry with a port counts for this port. */
+static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
+    rtmi_peer entry, own = *peer;
+    char *host = own.host;
+    size_t length = rtmi_name_length(host, strlen(host));
+    host[length] = '\0';
     if (!*network->proxy.host) return true;
-    size_t length = strlen(host);
     for (const char *p = network->no_proxy; p && *p;) {
         p += strspn(p, " ,");
         size_t size = strcspn(p, " ,");
         const char *name = p;
         p += size;
         if (size == 1 && *name == '*') return true;
-        if (size > 2 && *name == '[' && name[size - 1] == ']') {
-            name++;
-            size -= 2;
+        if (size > 1 && *name == '*' && name[1] == '.') name++;
+        if (size && *name == '.') name++;
+        size = (size_t)(p - name);
+        if (rtmi_parse_authority(name, size, &entry, (unsigned)atoi(peer->port))) {
+            if (strcmp(entry.port, peer->port) != 0) continue;
+            name = entry.host;
+            size = strlen(name);
         }
-        if (size && *name == '.') {
-            name++;
-            size--;
-        }
+        size = rtmi_name_length(name, size);
         if (!size || size > length || !rtmi_same_word(name, size, host + length - size)) continue;
         if (size == length || (host[length - size - 1] == '.' && !rtmi_is_address(host)))
             return true;
@@ -3069,7 +3116,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->read_at = conn->read_end = conn->out_at = 0;
     conn->fin_received = conn->unsent_body = conn->paused = false;
     conn->send_error = 0;
-    conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
+    conn->via_proxy = !rtmi_is_direct(conn->network, peer);
     conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
     conn->phase = RTMI_CONN_LOOKUP;
 }
@@ -3112,7 +3159,8 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
 
 /* The latest time for the next step, whether or not poll() reports anything; 0 = now. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
-    if (rtmi_conn_has_work(conn)) return 0;
+    bool forked = conn->phase == RTMI_CONN_LOOKUP && conn->network->owner != getpid();
+    if (rtmi_conn_has_work(conn) || forked) return 0;
     bool earlier = conn->phase == RTMI_CONN_TCP || conn->phase == RTMI_CONN_LOOKUP;
     return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
 }
@@ -3120,8 +3168,8 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
 /* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
-    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    rtmi_host *host = rtmi_network_use_host(conn->network, hop);
+    rtmi_network_forget_lookups(conn->network);
+    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
     bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
@@ -4945,15 +4993,16 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
 static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
     rtmi_settings *settings = &client->settings;
     rtm_result result = RTM_OK;
-    if (config->app_token)
-        result = rtmi_take_token(client, &settings->app_token, config->app_token);
-    if (result != RTM_OK || (config->app_token && !config->token)) return result;
+    bool app = config->app_token && *config->app_token; /* empty: as an empty variable */
+    if (app) result = rtmi_take_token(client, &settings->app_token, config->app_token);
+    if (result != RTM_OK || (app && !config->token)) return result;
     return rtmi_take_token(client, &settings->token, config->token);
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
-    const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
+    const char *url = config->base_url, *path;
     size_t length;
+    if (!url || !*url) url = "https://slack.com/api/";
     if (!rtmi_parse_url(url, &client->settings.api, &path, &length) || rtmi_lower(*url) != 'h' ||
         memchr(path, '?', length))
         return rtmi_refuse(client, "base_url", "not of the form https://host[:port]/path/");
@@ -5088,8 +5137,8 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->mode = config->app_token ? &rtmi_mode_socket_mode
-                   : method < 2      ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
+    client->mode = client->settings.app_token ? &rtmi_mode_socket_mode
+                   : method < 2 ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
     const char *fault =
         method == 4 ? "connect_method: neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms: it is negative"
@@ -5119,7 +5168,8 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
     const char *from = "ca_file", *file = config->ca_pem ? NULL : config->ca_file;
-    if (!file && !config->ca_pem && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
+    bool from_env = !file && !config->ca_pem;
+    if (from_env && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
     if (!rtmi_copy_option(&network->ca_file, file) ||
         !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
         !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->error);
@@ -5127,7 +5177,8 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     trust->ca_pem = network->ca_pem;
     trust->first_only = true;
     rtm_result result = rtmi_trust_load(trust) ? RTM_OK : rtmi_out_of_memory(&client->error);
-    if (result == RTM_OK && trust->error)
+    /* The variable is for all programs: if everything is http, this one has no use for it. */
+    if (result == RTM_OK && trust->error && (!from_env || client->settings.api.tls))
         result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
                            file ? " " : "", file ? file : "", trust->error);
     rtmi_trust_free_anchors(trust);

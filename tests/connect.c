@@ -304,6 +304,30 @@ static void the_way_to_a_proxy_is_the_same(void **state) {
     }
 }
 
+/* As `getenv` returns them if a variable is set to nothing. */
+static void empty_settings_count_as_not_set(void **state) {
+    rtm_config config = usual_config();
+    (void)state;
+    config.app_token = config.base_url = "";
+    config.ca_pem = CA_PEM;
+    make_bot(&config);
+    assert_false(bot->mode->socket_mode);
+    assert_string_equal(bot->settings.api.host, "slack.com");
+    end_bot();
+    config.token = NULL;
+    assert_int_equal(rtm_create(&config, &bot), RTM_E_ARGUMENT);
+    end_bot();
+}
+
+static void files_are_closed_on_exec(void **state) {
+    (void)state;
+    FILE *file = rtmi_open_file("/dev/null");
+    assert_non_null(file);
+    assert_true(fcntl(fileno(file), F_GETFD) & FD_CLOEXEC);
+    fclose(file);
+    assert_null(rtmi_open_file("/nowhere"));
+}
+
 #define CONNECT(function) cmocka_unit_test_setup_teardown(function, begin_connect, end_connect)
 
 static const struct CMUnitTest tests[] = {
@@ -315,6 +339,8 @@ static const struct CMUnitTest tests[] = {
     CONNECT(without_descriptors_the_oldest_attempt_is_given_up),
     CONNECT(an_address_without_an_answer_loses_its_place),
     CONNECT(the_way_to_a_proxy_is_the_same),
+    CONNECT(empty_settings_count_as_not_set),
+    CONNECT(files_are_closed_on_exec),
 };
 
 int main(void) {
