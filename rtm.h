@@ -2169,7 +2169,6 @@ typedef struct rtmi_loader {
     br_pem_decoder_context pem;
     br_x509_decoder_context x509;
     rtmi_buf name; /* of the certificate's subject */
-    bool begun;    /* the first piece has been taken in */
 } rtmi_loader;
 
 static void rtmi_loader_name(void *context, const void *data, size_t size) {
@@ -2212,11 +2211,10 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
 /* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
 static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
                              size_t size) {
-    if (!loader->begun && size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* byte order mark */
+    if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark */
         text += 3;
         size -= 3;
     }
-    loader->begun = true;
     while (size && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
@@ -2538,12 +2536,10 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
     rtmi_addresses *to = &lookup->found;
     const struct addrinfo *turn[2 * RTMI_ADDRESSES] = { NULL };
     unsigned next[2] = { 0, 1 };
-    int first = AF_UNSPEC;
     for (const struct addrinfo *a = found; a; a = a->ai_next) {
         if (!a->ai_addr || a->ai_addrlen > sizeof *to->at) continue;
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-        if (first == AF_UNSPEC) first = a->ai_family;
-        unsigned *at = &next[a->ai_family != first];
+        unsigned *at = &next[a->ai_family != found->ai_family];
         if (*at < 2 * RTMI_ADDRESSES) turn[*at] = a;
         *at += 2;
     }
@@ -2770,18 +2766,12 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return RTM_OK;
 }
 
-/* The length of a host name without the dot that may be at its end. */
-static size_t rtmi_name_length(const char *name, size_t length) {
-    return length && name[length - 1] == '.' ? length - 1 : length;
-}
-
 /* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x" or
    "x."; an entry with a port counts for this port. */
 static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
-    rtmi_peer entry, own = *peer;
-    char *host = own.host;
-    size_t length = rtmi_name_length(host, strlen(host));
-    host[length] = '\0';
+    rtmi_peer entry;
+    const char *host = peer->host;
+    size_t length = strlen(host);
     if (!*network->proxy.host) return true;
     for (const char *p = network->no_proxy; p && *p;) {
         p += strspn(p, " ,");
@@ -2797,7 +2787,7 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
             name = entry.host;
             size = strlen(name);
         }
-        size = rtmi_name_length(name, size);
+        if (size && name[size - 1] == '.') size--;
         if (!size || size > length || !rtmi_same_word(name, size, host + length - size)) continue;
         if (size == length || (host[length - size - 1] == '.' && !rtmi_is_address(host)))
             return true;
@@ -2814,13 +2804,24 @@ static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
     return conn->via_proxy ? conn->network->proxy.host : conn->name;
 }
 
-/* Begins a non-blocking connect() to the next address; false with errno if that failed. */
+/* The oldest attempt that is open, or NULL. */
+static rtmi_attempt *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
+    for (unsigned i = 0; i < conn->tried; i++)
+        if (conn->attempt[i].fd >= 0) return &conn->attempt[i];
+    return NULL;
+}
+
+/* Begins a non-blocking connect() to the next address; false with errno if that failed. If there is
+   no descriptor for it, the oldest attempt is given up. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
     struct sockaddr *address = &conn->addresses.at[conn->tried].any;
-    rtmi_attempt *attempt = &conn->attempt[conn->tried++];
     bool v6 = address->sa_family == AF_INET6;
-    int one = 1, fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
-    *attempt = (rtmi_attempt){ .fd = fd, .begun_at = RTM_NOW_MS() };
+    int one = 1, fd;
+    rtmi_attempt *oldest;
+    while ((fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0)) < 0 &&
+           (errno == EMFILE || errno == ENFILE) && (oldest = rtmi_conn_oldest_attempt(conn)))
+        rtmi_network_close_fd(conn->network, &oldest->fd, &oldest->watched);
+    conn->attempt[conn->tried++] = (rtmi_attempt){ .fd = fd, .begun_at = RTM_NOW_MS() };
     if (fd < 0) return false;
     if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd)) return false;
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
@@ -2834,36 +2835,21 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 
 /* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
    as a missing route for IPv6: the host was reached. */
-static void rtmi_conn_fail_attempt(rtmi_conn *conn, rtmi_attempt *attempt, int error) {
+static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
+    rtmi_attempt *attempt = &conn->attempt[i];
     rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = 0;
 }
 
-/* The oldest attempt that is open, or NULL. */
-static rtmi_attempt *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
-    for (unsigned i = 0; i < conn->tried; i++)
-        if (conn->attempt[i].fd >= 0) return &conn->attempt[i];
-    return NULL;
-}
-
 /* Begins the next attempt when its time has come; early enough for each address to have an equal
    share of the time that is left. Earlier attempts stay open, because they may be slow and not
-   dead; but the oldest one is closed if there is no descriptor for the next one. */
+   dead. */
 static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
     while (conn->tried < conn->addresses.count && now >= conn->step_deadline) {
-        if (rtmi_conn_try(conn)) {
-            long long begun_at = conn->attempt[conn->tried - 1].begun_at;
-            long long share = (conn->deadline - begun_at) / (conn->addresses.count - conn->tried + 1);
-            conn->step_deadline = begun_at + (share < stagger ? share : stagger);
-            continue;
-        }
-        int error = errno;
-        rtmi_attempt *oldest = rtmi_conn_oldest_attempt(conn);
-        bool again = oldest && (error == EMFILE || error == ENFILE);
-        if (again) conn->tried--;
-        rtmi_conn_fail_attempt(conn, again ? oldest : &conn->attempt[conn->tried - 1],
-                               again ? ETIMEDOUT : error);
+        long long share = (conn->deadline - now) / (conn->addresses.count - conn->tried);
+        if (!rtmi_conn_try(conn)) rtmi_conn_fail_attempt(conn, conn->tried - 1, errno);
+        else conn->step_deadline = RTM_NOW_MS() + (share < stagger ? share : stagger);
     }
     if (conn->tried < conn->addresses.count) return RTM_E_AGAIN;
     conn->step_deadline = conn->deadline;
@@ -3250,7 +3236,7 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
         if (fds[i].fd < 0 || !fds[i].revents) continue;
         if (getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
         if (!error) return rtmi_conn_connected(conn, host, i);
-        rtmi_conn_fail_attempt(conn, &conn->attempt[i], error);
+        rtmi_conn_fail_attempt(conn, i, error);
     }
     long long stagger = host->connect_ms + RTMI_CONNECT_MS;
     return rtmi_conn_next_attempt(conn, now, stagger < RTMI_STAGGER_MS ? RTMI_STAGGER_MS : stagger);
