@@ -85,11 +85,17 @@
                 count it: a deadline that passed in suspend is noticed when rtm_poll is called
                 again, or its wait ends. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
+     Addresses  Up to 8 addresses of a host are tried, those of IPv6 and IPv4 in turns, the address
+                that last connected first. The next attempt begins 250 ms after the one before it
+                (or 100 ms later than the host's last connection took, if that is longer), and at
+                once if an attempt fails. All attempts stay open; the first that connects is used.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client and its session           4,936   and 3 descriptors, with its socket
+                  the client and its session           5,016   and 3 descriptors, with its socket;
+                                                               up to 10 while it connects
                   Socket Mode: ids of events           2,048
-                  a host's addresses, TLS session        600   of the last 6 hosts
-                  a lookup, by malloc with threads       508   while it lasts, and a descriptor
+                  a host's addresses, TLS session        632   of the last 6 hosts
+                  a lookup, by malloc with threads       504   while it lasts, and a descriptor and
+                                                               256 KiB of stack
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
