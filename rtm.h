@@ -790,7 +790,7 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define RTM_NOW_MS() rtmi_now_ms()
 static long long rtmi_now_ms(void) {
     struct timespec now = { 0, 0 };
-#ifdef CLOCK_BOOTTIME /* also counts the time in suspend; an old kernel or a sandbox may refuse it */
+#ifdef CLOCK_BOOTTIME /* counts the time in suspend; an old kernel or a sandbox may refuse it */
     if (clock_gettime(CLOCK_BOOTTIME, &now))
 #endif
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -852,7 +852,7 @@ enum {
     RTMI_PATIENCE_MS = 2000,   /* with a lookup, if there are addresses of an earlier one */
     RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
     RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
-    RTMI_STACK = 262144,       /* bytes for a lookup's thread, in addition to the system's minimum */
+    RTMI_STACK = 262144,       /* of a lookup's thread, in addition to the system's minimum */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
     RTMI_LASTED_MS = 10000,    /* a session this long was a success */
@@ -2772,8 +2772,8 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return RTM_OK;
 }
 
-/* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x" or
-   "x."; an entry with a port counts for this port. */
+/* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x"
+   or "x."; an entry with a port counts for this port. */
 static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     rtmi_peer entry;
     const char *host = peer->host;

@@ -193,8 +193,8 @@ static void every_step_to_a_session_wakes_the_loop(void **state) {
     assert_int_equal(rtm_timeout_ms(bot), 30000);
 }
 
-/* Of four addresses, two refuse and one never answers. The attempt that connects is a new socket for
-   the loop: it must not miss that it is connected. */
+/* Of four addresses, two refuse and one never answers. The attempt that connects is a new socket
+   for the loop: it must not miss that it is connected. */
 static void several_attempts_wake_the_loop(void **state) {
     static struct sockaddr_in address[4];
     static struct addrinfo list[4];
