@@ -380,7 +380,7 @@ static void other_hosts_do_not_disturb_a_lookup_in_progress(void **state) {
     for (int i = 0; i < 8; i++) {
         snprintf(base_url, sizeof base_url, "http://host%d.test:1/", i);
         assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_TIMEOUT);
-        assert_non_null(strstr(rtm_error_detail(bot), "looking up host"));
+        assert_non_null(strstr(rtm_error_detail(bot), "host"));
     }
     snprintf(base_url, sizeof base_url, "http://slack.test:%d/", slack.port);
     assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_TIMEOUT);
