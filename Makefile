@@ -20,7 +20,7 @@ GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
-	build/test/tls build/test/faults
+	build/test/tls build/test/faults build/test/connect
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -160,7 +160,7 @@ check: test
 # gcc alone can draw its call graph.
 STACK_CC = gcc
 HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
-	tests/sockets.h tests/states.h tests/ca.h tests/sentences.h
+	tests/sockets.h tests/states.h tests/deaf.h tests/ca.h tests/sentences.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
@@ -183,6 +183,7 @@ build/test/handover: tests/handover.c
 build/test/loops: tests/loops.c
 build/test/lookup: tests/lookup.c
 build/test/sandbox: tests/sandbox.c
+build/test/connect: tests/connect.c
 build/test/proxy: tests/proxy.c
 build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c

@@ -75,18 +75,27 @@
                 `read` may call nothing but rtm_stop and rtm_wake.
      Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
                 and rtm_wake may be called from any thread and from a signal handler. Host names are
-                looked up in short-lived threads of rtm.h's own, one for each of the last 4 hosts at
-                most, which run getaddrinfo and nothing of the program's, with all signals blocked;
-                one that the client gave up ends by itself.
+                looked up in short-lived threads of rtm.h's own, at most 4 at a time in a client,
+                which run getaddrinfo and nothing of the program's, with all signals blocked.
+                A lookup that the client does not wait for any longer ends by itself.
      Processes  After fork() one side alone may use a client, the other not even destroy it: both
                 would write to the same connection, with the same keys.
-     Time       All times are milliseconds of a monotonic clock. Nothing blocks longer than asked
+     Time       All times are milliseconds of a monotonic clock, which also counts the time in
+                suspend if the system has such a clock (CLOCK_BOOTTIME). A wait in poll(2) does not
+                count it: a deadline that passed in suspend is noticed when rtm_poll is called
+                again, or its wait ends. Nothing blocks longer than asked
                 for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
+     Addresses  Up to 8 addresses of a host are tried, those of IPv6 and IPv4 in turns, the address
+                that last connected first. The next attempt begins 250 ms after the one before it
+                (or 100 ms later than the host's last connection took, if that is longer), and at
+                once if an attempt fails. All attempts stay open; the first that connects is used.
      Memory     taken once per connection, in bytes (64-bit):
-                  the client and its session           4,936   and 3 descriptors, with its socket
-                  ids of events                        4,096   in Socket Mode, and in RTM's handovers
-                  a host's addresses, TLS session        600   of the last 4 hosts
-                  a lookup, by malloc with threads       508   while it lasts, and a descriptor
+                  the client and its session           5,016   and 3 descriptors, with its socket;
+                                                               up to 10 while it connects
+                  ids of events                        4,096   in Socket Mode, RTM's handovers
+                  a host's addresses, TLS session        632   of the last 6 hosts
+                  a lookup, by malloc with threads       504   while it lasts, and a descriptor and
+                                                               256 KiB of stack
                   TLS: engine, record buffers         21,544   while connected
                   read-ahead                           4,096   while connected
                   certificate check                    5,200   during a handshake
@@ -249,7 +258,9 @@
    OPTIONS (#define before the implementation, each has a default)
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
      RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
-     RTM_TIME()        time_t, for certificates                               time(NULL)
+     RTM_TIME()        time_t, for certificates (a time_t of 32 bits is       time(NULL)
+                       negative from 2038-01-19 on, and no certificate is
+                       accepted then: RTM_TIME may return a long long)
      RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
                                                                    /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
@@ -415,13 +426,14 @@ typedef struct rtm_request {
 typedef struct rtm_config {
     const char *token;          /* xoxb-... or xoxp-...; white space around it is cut. Required,
                                    unless there is an app_token: calls of the Web API need it */
-    const char *app_token;      /* xapp-...: Socket Mode; NULL = RTM */
+    const char *app_token;      /* xapp-...: Socket Mode; NULL or "" = RTM */
     const char *connect_method; /* of RTM: "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
     const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
                                    password is %2F: nothing may follow but one "/"); "" = none;
                                    NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
-                                   http_proxy that is not empty, less the hosts in NO_PROXY */
+                                   http_proxy that is not empty, except for the hosts in NO_PROXY:
+                                   slack.com, *.slack.com, slack.com:443, * */
     const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
                                    in place of rtm.h's own of that name. Requests to URLs carry
                                    User-Agent only, and so do requests with a token of their own
@@ -726,7 +738,7 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #include <signal.h>      /* sigaction, sig_atomic_t */
 #include <stdarg.h>      /* va_list */
 #include <stdint.h>      /* uint64_t */
-#include <stdio.h>       /* snprintf, fopen */
+#include <stdio.h>       /* snprintf, fdopen */
 #include <stdlib.h>      /* realloc, getenv */
 #include <string.h>      /* memcpy */
 #include <sys/socket.h>  /* socket */
@@ -833,10 +845,21 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define RTM_NOW_MS() rtmi_now_ms()
 static long long rtmi_now_ms(void) {
     struct timespec now = { 0, 0 };
-    clock_gettime(CLOCK_MONOTONIC, &now);
+#ifdef CLOCK_BOOTTIME /* counts the time in suspend; an old kernel or a sandbox may refuse it */
+    if (clock_gettime(CLOCK_BOOTTIME, &now))
+#endif
+        clock_gettime(CLOCK_MONOTONIC, &now);
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 #endif
+
+/* Close-on-exec, which a mode of fopen() cannot ask for everywhere. */
+static FILE *rtmi_open_file(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (fd >= 0 && !file) close(fd);
+    return file;
+}
 
 #ifndef RTM_RANDOM
 #define RTM_RANDOM(buf, size) rtmi_random(buf, size)
@@ -847,7 +870,7 @@ static int rtmi_random(void *out, size_t size) {
     if (getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size) return 0;
     if (errno == EAGAIN) return -1;
 #endif
-    FILE *file = fopen("/dev/urandom", "rb");
+    FILE *file = rtmi_open_file("/dev/urandom");
     if (!file) return -1;
     setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
     size_t got = fread(out, 1, size, file);
@@ -872,6 +895,8 @@ enum {
     RTMI_CODE = 64,            /* bytes of a Web API error code, NUL included */
     RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
     RTMI_ADDRESSES = 8,        /* addresses tried per host */
+    RTMI_STAGGER_MS = 250,     /* between the attempts at two of them (RFC 8305) ... */
+    RTMI_CONNECT_MS = 100,     /* ... or so much more than the host's last connect() took */
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
@@ -887,8 +912,10 @@ enum {
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
     RTMI_LATE_STEPS = 32,      /* 32 of those: more than a socket's buffer has */
-    RTMI_PATIENCE_MS = 2000,   /* with an address or a lookup, while there is another way to go */
-    RTMI_HOSTS = 4,            /* whose addresses and TLS session are remembered */
+    RTMI_PATIENCE_MS = 2000,   /* with a lookup, if there are addresses of an earlier one */
+    RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
+    RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
+    RTMI_STACK = 262144,       /* of a lookup's thread, in addition to the system's minimum */
     RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
     RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
     RTMI_LASTED_MS = 30000,    /* a session that ends this long after its "hello" was a success */
@@ -2290,13 +2317,17 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
 /* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
 static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
                              size_t size) {
+    if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark */
+        text += 3;
+        size -= 3;
+    }
     while (size && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&loader->pem, text, size);
         text += used;
         size -= used;
         const char *kind = br_pem_decoder_name(&loader->pem);
         size_t length = strlen(kind);
-        while (length && kind[length - 1] == '-') length--; /* BearSSL leaves them before CRLF */
+        while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
         switch (br_pem_decoder_event(&loader->pem)) {
         case BR_PEM_BEGIN_OBJ:
             rtmi_buf_clear(&loader->name);
@@ -2350,8 +2381,8 @@ static bool rtmi_trust_load(rtmi_trust *trust) {
         room = rtmi_loader_push(loader, trust, trust->ca_pem, strlen(trust->ca_pem));
     } else if (room) {
         const char *const *bundle = rtmi_bundles;
-        FILE *file = fopen(trust->ca_file ? trust->ca_file : *bundle, "rb");
-        while (!file && !trust->ca_file && *++bundle) file = fopen(*bundle, "rb");
+        FILE *file = rtmi_open_file(trust->ca_file ? trust->ca_file : *bundle);
+        while (!file && !trust->ca_file && *++bundle) file = rtmi_open_file(*bundle);
         if (file) room = rtmi_trust_load_file(trust, loader, file);
         else trust->error = trust->ca_file ? "the CA bundle cannot be opened"
                                            : "no CA bundle found: set ca_file or ca_pem";
@@ -2376,7 +2407,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     for (int i = 0; i < 3; i++) br_x509_minimal_set_hash(minimal, br_sha256_ID + i, rtmi_sha2[i]);
     br_x509_minimal_set_minrsa(minimal, 2048 / 8);
     long long now = (long long)RTM_TIME();
-    if (now < 0) now = 0;
+    if (now < 0) now = 0; /* a 32-bit time_t after 2038: all certificates are "not yet valid" */
     br_x509_minimal_set_time(minimal, (uint32_t)(719528 + now / 86400), (uint32_t)(now % 86400));
     minimal->vtable->start_chain(context, trust->host);
     minimal->vtable = &trust->methods; /* _init has set its own */
@@ -2432,13 +2463,15 @@ static const char *rtmi_tls_error(int error) {
  * >>conn   one connection: lookup, TCP, proxy CONNECT, TLS, bytes. All socket calls are here.
  * --------------------------------------------------------------------------------------------- */
 
+typedef union rtmi_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} rtmi_address;
+
 typedef struct rtmi_addresses {
     unsigned count;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } at[RTMI_ADDRESSES];
+    rtmi_address at[RTMI_ADDRESSES];
 } rtmi_addresses;
 
 /* Whichever finishes with a lookup last, the thread or the client, frees it. */
@@ -2449,7 +2482,6 @@ enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
    does: RTM_REALLOC need not be thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
-    pid_t owner;      /* the process that has the thread */
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
     rtmi_addresses found;
@@ -2463,6 +2495,8 @@ typedef struct rtmi_host {
     br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
     rtmi_lookup *lookup;               /* under way, or its answer not looked at; or NULL */
     rtmi_addresses known;              /* by the last good lookup */
+    rtmi_address worked;               /* the address that last connected; all 0: none */
+    long long connect_ms;              /* how long that took */
     struct rtmi_host *next;
 } rtmi_host;
 
@@ -2475,6 +2509,7 @@ typedef struct rtmi_network {
     void (*tls_setup)(void *tls, void *user_data);
     void *tls_user_data;
     rtmi_host *hosts; /* most recently used first */
+    pid_t owner;      /* the process that has the threads of the lookups */
     int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 elsewhere */
     int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
 } rtmi_network;
@@ -2488,18 +2523,25 @@ typedef struct rtmi_tls {
 typedef enum rtmi_phase {
     RTMI_CONN_CLOSED,
     RTMI_CONN_LOOKUP, /* the host's addresses are being looked up */
-    RTMI_CONN_TCP,    /* connect() is under way to one of them */
+    RTMI_CONN_TCP,    /* connect() is in progress to one or more of them */
     RTMI_CONN_PROXY,  /* CONNECT is sent, its answer awaited */
     RTMI_CONN_TLS,    /* handshake */
     RTMI_CONN_READY
 } rtmi_phase;
 
+/* connect() to one address. */
+typedef struct rtmi_attempt {
+    int fd;        /* -1: it has failed */
+    short watched; /* the events that the epoll instance watches it for; 0 = not in there */
+    long long begun_at;
+} rtmi_attempt;
+
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_error error; /* why it failed */
     rtmi_phase phase;
-    int fd;
-    short watched;    /* the events that the epoll instance watches it for; 0 = not in there */
+    int fd;           /* -1 until an attempt has connected */
+    short watched;    /* as that of an attempt */
     bool via_proxy;
     /* Invariants: `readable` and `ending` are set by rtmi_wait only, except that a failed send and
        rtmi_exchange_reuse set `readable` so that the next read asks the socket. recv() clears
@@ -2516,9 +2558,11 @@ typedef struct rtmi_conn {
     bool paused;       /* nothing is read until `out` has been sent */
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
-    unsigned tried;   /* of the addresses */
+    int connect_error; /* errno of a failed attempt: what is reported if no address connects */
+    unsigned tried;    /* of the addresses: attempt[i] is to address i */
+    rtmi_attempt attempt[RTMI_ADDRESSES];
     long long timeout_ms, deadline; /* of the connection and the response together */
-    long long step_deadline;    /* of one address, or of a lookup with an earlier answer to use */
+    long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
     size_t budget;              /* bytes that may be taken from the socket in this step */
     unsigned char *read_buffer; /* bytes read_at..read_end of it came and are not used */
@@ -2552,7 +2596,7 @@ static bool rtmi_network_open(rtmi_network *network) {
    each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
 static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
-    if (events == *watched) return;
+    if (fd < 0 || events == *watched) return;
     if (*watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, fd, &event);
     bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
     *watched = added ? events : 0; /* where it failed, the next step tries again */
@@ -2590,17 +2634,24 @@ static bool rtmi_is_address(const char *host) {
     return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
 }
 
+/* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
     if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
     lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
     if (lookup->error) return;
     rtmi_addresses *to = &lookup->found;
-    for (struct addrinfo *a = found; a && to->count < RTMI_ADDRESSES; a = a->ai_next) {
+    const struct addrinfo *turn[2 * RTMI_ADDRESSES] = { NULL };
+    unsigned next[2] = { 0, 1 };
+    for (const struct addrinfo *a = found; a; a = a->ai_next) {
         if (!a->ai_addr || a->ai_addrlen > sizeof *to->at) continue;
         if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-        memcpy(&to->at[to->count++], a->ai_addr, a->ai_addrlen);
+        unsigned *at = &next[a->ai_family != found->ai_family];
+        if (*at < 2 * RTMI_ADDRESSES) turn[*at] = a;
+        *at += 2;
     }
+    for (int i = 0; i < 2 * RTMI_ADDRESSES && to->count < RTMI_ADDRESSES; i++)
+        if (turn[i]) memcpy(&to->at[to->count++], turn[i]->ai_addr, turn[i]->ai_addrlen);
     if (found) RTM_FREEADDRINFO(found);
     if (!to->count) lookup->error = EAI_NONAME;
 }
@@ -2624,18 +2675,24 @@ static void *rtmi_lookup_thread(void *argument) {
     return NULL;
 }
 
-/* No signal of the program's may arrive in a thread that it does not know of. */
+/* No signal of the program's may arrive in a thread that it does not know of. The stack is smaller
+   than the default one, of which mlockall() would take all. */
 static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
+    size_t usual = 0;
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_attr_getstacksize(&detached, &usual);
+    pthread_attr_setstacksize(&detached, RTMI_STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
+    if (error && !pthread_attr_setstacksize(&detached, usual)) /* large thread-local variables? */
+        error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&detached);
     if (error) close(lookup->wake_fd);
@@ -2661,15 +2718,30 @@ static bool rtmi_same_peer(const rtmi_peer *a, const rtmi_peer *b) {
     return a->tls == b->tls && !strcmp(a->host, b->host) && !strcmp(a->port, b->port);
 }
 
-/* The entry of a host, moved to the front; a new one replaces the least recently used. NULL: out of
-   memory. */
-static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *peer) {
-    rtmi_host **at = &network->hosts, *host;
-    int count = 0;
-    while (*at && !rtmi_same_peer(&(*at)->peer, peer)) {
-        if (++count == RTMI_HOSTS) break;
-        at = &(*at)->next;
+static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
+    return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING;
+}
+
+/* Forgets the lookups whose threads are in another process: a fork does not copy threads. */
+static void rtmi_network_forget_lookups(rtmi_network *network) {
+    for (rtmi_host *host = network->hosts; host; host = host->next) {
+        if (!rtmi_lookup_is_running(host->lookup) || network->owner == getpid()) continue;
+        close(host->lookup->wake_fd);
+        RTMI_LOOKUP_FREE(host->lookup);
+        host->lookup = NULL;
     }
+    network->owner = getpid();
+}
+
+/* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
+   a lookup in progress is not replaced: a connection may wait for it, and its thread cannot be
+   ended. NULL: out of memory. */
+static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *peer) {
+    rtmi_host **at = &network->hosts, **oldest = NULL, *host;
+    int count = 0;
+    for (; *at && !rtmi_same_peer(&(*at)->peer, peer); at = &(*at)->next, count++)
+        if (!rtmi_lookup_is_running((*at)->lookup)) oldest = at;
+    if (!*at && count >= RTMI_HOSTS && oldest) at = oldest;
     host = *at;
     if (host) *at = host->next;
     else host = rtmi_alloc(sizeof *host);
@@ -2684,18 +2756,22 @@ static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *
     return host;
 }
 
-/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for: a
-   name server that never answers costs one thread and no more. Of those that have ended meanwhile
-   only a good answer counts; and a thread does not follow its client through a fork. */
+static bool rtmi_network_may_look_up(const rtmi_network *network) {
+    int running = 0;
+    for (const rtmi_host *host = network->hosts; host; host = host->next)
+        running += rtmi_lookup_is_running(host->lookup);
+    return running < RTMI_LOOKUPS;
+}
+
+/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for. Of
+   those that have ended meanwhile only a good answer counts. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
-    bool done = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
-    if (lookup && (done ? !lookup->error : lookup->owner == getpid())) return true;
-    if (done) RTMI_LOOKUP_FREE(lookup);
+    if (rtmi_lookup_is_running(lookup) || (lookup && !lookup->error)) return true;
+    if (lookup) RTMI_LOOKUP_FREE(lookup);
     host->lookup = NULL;
     lookup = RTMI_LOOKUP_NEW();
     if (!lookup) return false;
-    lookup->owner = getpid();
     lookup->wake_fd = wake_fd;
     memcpy(lookup->host, host->peer.host, sizeof lookup->host);
     memcpy(lookup->port, host->peer.port, sizeof lookup->port);
@@ -2705,6 +2781,7 @@ static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
 }
 
 static void rtmi_network_close(rtmi_network *network) {
+    rtmi_network_forget_lookups(network);
     for (rtmi_host *host = network->hosts, *next; host; host = next) {
         next = host->next;
         rtmi_lookup_abandon(host->lookup);
@@ -2724,15 +2801,23 @@ static void rtmi_conn_free_trust(rtmi_conn *conn) {
     conn->trust = NULL;
 }
 
-static void rtmi_conn_close_fd(rtmi_conn *conn) {
-    if (conn->fd < 0) return;
-    rtmi_network_watch(conn->network, conn->fd, &conn->watched, 0);
-    close(conn->fd);
-    conn->fd = -1;
+static void rtmi_network_close_fd(rtmi_network *network, int *fd, short *watched) {
+    if (*fd < 0) return;
+    rtmi_network_watch(network, *fd, watched, 0);
+    close(*fd);
+    *fd = -1;
+}
+
+static void rtmi_conn_end_attempts(rtmi_conn *conn) {
+    for (rtmi_attempt *attempt; conn->tried;) {
+        attempt = &conn->attempt[--conn->tried];
+        rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
+    }
 }
 
 static void rtmi_conn_close(rtmi_conn *conn) {
-    rtmi_conn_close_fd(conn);
+    rtmi_network_close_fd(conn->network, &conn->fd, &conn->watched);
+    rtmi_conn_end_attempts(conn);
     rtmi_conn_free_trust(conn);
     rtmi_free(conn->tls, sizeof *conn->tls);
     rtmi_free(conn->read_buffer, 0);
@@ -2790,24 +2875,28 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return RTM_OK;
 }
 
-/* Hosts of NO_PROXY: "*", the host itself, or a domain that it is in, with or without a dot. */
-static bool rtmi_is_direct(const rtmi_network *network, const char *host) {
-    if (!*network->proxy.host) return true;
+/* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x"
+   or "x."; an entry with a port counts for this port. */
+static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
+    rtmi_peer entry;
+    const char *host = peer->host;
     size_t length = strlen(host);
+    if (!*network->proxy.host) return true;
     for (const char *p = network->no_proxy; p && *p;) {
         p += strspn(p, " ,");
         size_t size = strcspn(p, " ,");
         const char *name = p;
         p += size;
         if (size == 1 && *name == '*') return true;
-        if (size > 2 && *name == '[' && name[size - 1] == ']') {
-            name++;
-            size -= 2;
+        if (size > 1 && *name == '*' && name[1] == '.') name++;
+        if (size && *name == '.') name++;
+        size = (size_t)(p - name);
+        if (rtmi_parse_authority(name, size, &entry, (unsigned)atoi(peer->port))) {
+            if (strcmp(entry.port, peer->port) != 0) continue;
+            name = entry.host;
+            size = strlen(name);
         }
-        if (size && *name == '.') {
-            name++;
-            size--;
-        }
+        if (size && name[size - 1] == '.') size--;
         if (!size || size > length || !rtmi_same_word(name, size, host + length - size)) continue;
         if (size == length || (host[length - size - 1] == '.' && !rtmi_is_address(host)))
             return true;
@@ -2824,43 +2913,60 @@ static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
     return conn->via_proxy ? conn->network->proxy.host : conn->name;
 }
 
-/* A non-blocking socket on its way to the next address; false with errno when that cannot be. */
-static bool rtmi_conn_try(rtmi_conn *conn) {
-    struct sockaddr *address = &conn->addresses.at[conn->tried++].any;
-    bool v6 = address->sa_family == AF_INET6;
-    int one = 1;
-    conn->fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0);
-    if (conn->fd < 0) return false;
-    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(conn->fd)) return false;
-    /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
-    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-#ifdef SO_NOSIGPIPE
-    setsockopt(conn->fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
-#endif
-    conn->readable = conn->ending = false;
-    socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    return !connect(conn->fd, address, size) || errno == EINPROGRESS || errno == EINTR;
+/* The oldest attempt that is open, or NULL. */
+static rtmi_attempt *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
+    for (unsigned i = 0; i < conn->tried; i++)
+        if (conn->attempt[i].fd >= 0) return &conn->attempt[i];
+    return NULL;
 }
 
-/* Goes on to the next address. Each gets an equal share of the time that is left, and 2 s at most
-   while there is another: several dead ones must not use up the time of one that answers. */
-static rtm_result rtmi_conn_next_address(rtmi_conn *conn, long long now, int error) {
-    while (conn->tried < conn->addresses.count) {
-        rtmi_conn_close_fd(conn);
-        if (rtmi_conn_try(conn)) {
-            long long others = conn->addresses.count - conn->tried;
-            long long share = (conn->deadline - now) / (others + 1);
-            if (others && share > RTMI_PATIENCE_MS) share = RTMI_PATIENCE_MS;
-            conn->step_deadline = now + share;
-            conn->phase = RTMI_CONN_TCP;
-            return RTM_E_AGAIN;
-        }
-        error = errno;
+/* Begins a non-blocking connect() to the next address; false with errno if that failed. If there is
+   no descriptor for it, the oldest attempt is given up. */
+static bool rtmi_conn_try(rtmi_conn *conn) {
+    struct sockaddr *address = &conn->addresses.at[conn->tried].any;
+    bool v6 = address->sa_family == AF_INET6;
+    int one = 1, fd;
+    rtmi_attempt *oldest;
+    while ((fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0)) < 0 &&
+           (errno == EMFILE || errno == ENFILE) && (oldest = rtmi_conn_oldest_attempt(conn)))
+        rtmi_network_close_fd(conn->network, &oldest->fd, &oldest->watched);
+    conn->attempt[conn->tried++] = (rtmi_attempt){ .fd = fd, .begun_at = RTM_NOW_MS() };
+    if (fd < 0) return false;
+    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd)) return false;
+    /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+    socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    return !connect(fd, address, size) || errno == EINPROGRESS || errno == EINTR;
+}
+
+/* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
+   as a missing route for IPv6: the host was reached. */
+static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
+    rtmi_attempt *attempt = &conn->attempt[i];
+    rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
+    if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
+    conn->step_deadline = 0;
+}
+
+/* Begins the next attempt when its time has come; early enough for each address to have an equal
+   share of the time that is left. Earlier attempts stay open, because they may be slow and not
+   dead. */
+static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
+    while (conn->tried < conn->addresses.count && now >= conn->step_deadline) {
+        long long share = (conn->deadline - now) / (conn->addresses.count - conn->tried);
+        if (!rtmi_conn_try(conn)) rtmi_conn_fail_attempt(conn, conn->tried - 1, errno);
+        else conn->step_deadline = RTM_NOW_MS() + (share < stagger ? share : stagger);
     }
+    if (conn->tried < conn->addresses.count) return RTM_E_AGAIN;
+    conn->step_deadline = conn->deadline;
+    if (rtmi_conn_oldest_attempt(conn)) return RTM_E_AGAIN;
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
     return rtmi_fail(&conn->error, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
                      conn->via_proxy ? "the proxy " : "", rtmi_conn_hop_name(conn), hop->port,
-                     strerror(error));
+                     strerror(conn->connect_error));
 }
 
 /* TLS ----------------------------------------------------------------------------------------- */
@@ -2980,8 +3086,8 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
 /* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
    in waking up for what has come: it would stay there. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
-    if (conn->fd < 0) return 0;
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
+    if (conn->fd < 0) return 0;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
     if (conn->tls) {
         unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
@@ -2993,7 +3099,30 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    rtmi_network_watch(conn->network, conn->fd, &conn->watched, rtmi_conn_events(conn));
+    short events = rtmi_conn_events(conn);
+    rtmi_network_watch(conn->network, conn->fd, &conn->watched, events);
+    for (rtmi_attempt *attempt = conn->attempt; attempt < conn->attempt + conn->tried; attempt++)
+        rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, events);
+}
+
+/* What poll() is to wait for: the socket, or the attempts. Returns how many these are. */
+static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
+    short events = rtmi_conn_events(conn);
+    if (events & POLLIN) events |= RTMI_POLLRDHUP;
+    fds[0] = (struct pollfd){ conn->fd, events, 0 };
+    for (unsigned i = 0; i < conn->tried; i++)
+        fds[i] = (struct pollfd){ conn->attempt[i].fd, events, 0 };
+    return conn->tried ? conn->tried : 1;
+}
+
+/* Notes what poll() has reported of them. Returns how many these are. */
+static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
+    unsigned count = conn->tried ? conn->tried : 1;
+    for (unsigned i = 0; i < count; i++) {
+        if (fds[i].revents) conn->readable = true;
+        if (fds[i].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conn->ending = true;
+    }
+    return count;
 }
 
 /* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
@@ -3082,7 +3211,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->read_at = conn->read_end = conn->out_at = 0;
     conn->fin_received = conn->unsent_body = conn->paused = false;
     conn->send_error = 0;
-    conn->via_proxy = !rtmi_is_direct(conn->network, peer->host);
+    conn->via_proxy = !rtmi_is_direct(conn->network, peer);
     conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
     conn->phase = RTMI_CONN_LOOKUP;
 }
@@ -3125,7 +3254,8 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
 
 /* The latest time for the next step, whether or not poll() reports anything. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
-    if (rtmi_conn_has_work(conn)) return RTMI_NOW;
+    bool forked = conn->phase == RTMI_CONN_LOOKUP && conn->network->owner != getpid();
+    if (rtmi_conn_has_work(conn) || forked) return RTMI_NOW;
     bool earlier = conn->phase == RTMI_CONN_TCP || conn->phase == RTMI_CONN_LOOKUP;
     return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
 }
@@ -3133,11 +3263,12 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
 /* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
-    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
-    rtmi_host *host = rtmi_network_use_host(conn->network, hop);
+    rtmi_network_forget_lookups(conn->network);
+    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
-    if (!conn->lookup_begun || (!host->lookup && !host->known.count)) {
+    bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
+    if (begin && (host->lookup || rtmi_network_may_look_up(conn->network))) {
         conn->lookup_begun = true;
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: no thread, memory or "
@@ -3154,28 +3285,38 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         if (!error) host->known = lookup->found;
         RTMI_LOOKUP_FREE(lookup);
         host->lookup = NULL;
-    } else if (lookup && (!host->known.count || now < conn->step_deadline)) {
+    } else if (!host->known.count) { /* also while other lookups must end before this begins */
+        conn->step_deadline = conn->deadline;
+        return RTM_E_AGAIN;
+    } else if (lookup && now < conn->step_deadline) {
         return RTM_E_AGAIN;
     }
     if (!host->known.count)
         return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: %s",
                          rtmi_conn_hop_name(conn), gai_strerror(error));
     conn->addresses = host->known;
-    conn->tried = 0;
-    return rtmi_conn_next_address(conn, now, EADDRNOTAVAIL);
+    rtmi_address *at = conn->addresses.at;
+    for (unsigned i = 1; i < conn->addresses.count; i++) {
+        if (memcmp(&at[i], &host->worked, sizeof *at) != 0) continue;
+        memmove(at + 1, at, i * sizeof *at);
+        at[0] = host->worked;
+    }
+    conn->connect_error = 0;
+    conn->step_deadline = now;
+    conn->phase = RTMI_CONN_TCP;
+    return RTM_E_AGAIN;
 }
 
-/* connect() has come to an end, or not yet. */
-static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (!conn->readable) {
-        bool last = conn->tried == conn->addresses.count; /* it has until the deadline */
-        if (last || now < conn->step_deadline) return RTM_E_AGAIN;
-        return rtmi_conn_next_address(conn, now, ETIMEDOUT);
-    }
-    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
-    if (error) return rtmi_conn_next_address(conn, now, error);
+/* The first attempt that connects is the connection; the others are closed. The socket is added
+   anew to the epoll instance, so that an edge-triggered loop is told what has come already. */
+static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
+    rtmi_attempt *attempt = &conn->attempt[won];
+    host->worked = conn->addresses.at[won];
+    host->connect_ms = RTM_NOW_MS() - attempt->begun_at;
+    rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, 0);
+    conn->fd = attempt->fd;
+    attempt->fd = -1;
+    rtmi_conn_end_attempts(conn);
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
@@ -3188,6 +3329,26 @@ static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     rtmi_http_start(&conn->http, RTMI_HTTP_CONNECT);
     conn->phase = RTMI_CONN_PROXY;
     return RTM_E_AGAIN;
+}
+
+/* Asks the attempts what has become of them. */
+static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
+    struct pollfd fds[RTMI_ADDRESSES];
+    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+    if (!host) return rtmi_out_of_memory(&conn->error);
+    unsigned count = conn->readable ? rtmi_conn_pollfds(conn, fds) : 0;
+    conn->readable = conn->ending = false;
+    if (count) poll(fds, count, 0);
+    for (unsigned i = 0; i < count; i++) {
+        int error = 0;
+        socklen_t size = sizeof error;
+        if (fds[i].fd < 0 || !fds[i].revents) continue;
+        if (getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
+        if (!error) return rtmi_conn_connected(conn, host, i);
+        rtmi_conn_fail_attempt(conn, i, error);
+    }
+    long long stagger = host->connect_ms + RTMI_CONNECT_MS;
+    return rtmi_conn_next_attempt(conn, now, stagger < RTMI_STAGGER_MS ? RTMI_STAGGER_MS : stagger);
 }
 
 static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
@@ -3260,10 +3421,17 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     static const char *const what[] = { "", "resolving", "connecting to", "CONNECT over the proxy",
                                         "the TLS handshake with", "the response from" };
     bool first_hop = conn->phase <= RTMI_CONN_PROXY, tcp = conn->phase == RTMI_CONN_TCP;
-    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms",
+    bool failed = tcp && conn->connect_error;
+    /* The address that connected may lead nowhere: the resolver's order counts again. */
+    if (conn->phase == RTMI_CONN_PROXY || conn->phase == RTMI_CONN_TLS) {
+        rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+        if (host) memset(&host->worked, 0, sizeof host->worked);
+    }
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms%s%s",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
                      tcp ? " port " : "", tcp ? rtmi_conn_first_hop(conn)->port : "",
-                     conn->timeout_ms);
+                     conn->timeout_ms, failed ? "; another address failed: " : "",
+                     failed ? strerror(conn->connect_error) : "");
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5225,17 +5393,11 @@ static long long rtmi_sessions_due(const rtm_client *client) {
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
 static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, int timeout_ms) {
     int wake = client->network.wake[0];
-    struct pollfd fds[1 + RTMI_CONNS] = { { wake, POLLIN, 0 } };
-    for (int i = 0; i < count; i++) {
-        short events = rtmi_conn_events(conns[i]);
-        if (events & POLLIN) events |= RTMI_POLLRDHUP;
-        fds[i + 1] = (struct pollfd){ conns[i]->fd, events, 0 };
-    }
-    if (poll(fds, (nfds_t)count + 1, timeout_ms) <= 0) return;
-    for (int i = 0; i < count; i++) {
-        if (fds[i + 1].revents) conns[i]->readable = true;
-        if (fds[i + 1].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conns[i]->ending = true;
-    }
+    struct pollfd fds[1 + RTMI_CONNS * RTMI_ADDRESSES] = { { wake, POLLIN, 0 } }, *next = fds + 1;
+    for (int i = 0; i < count; i++) next += rtmi_conn_pollfds(conns[i], next);
+    if (poll(fds, (nfds_t)(next - fds), timeout_ms) <= 0) return;
+    next = fds + 1;
+    for (int i = 0; i < count; i++) next += rtmi_conn_polled(conns[i], next);
     if (!fds[0].revents) return;
     rtmi_wake_clear(wake);
     client->woken = true;
@@ -5301,15 +5463,16 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
 static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
     rtmi_settings *settings = &client->settings;
     rtm_result result = RTM_OK;
-    if (config->app_token)
-        result = rtmi_take_token(client, &settings->app_token, config->app_token);
-    if (result != RTM_OK || (config->app_token && !config->token)) return result;
+    bool app = config->app_token && *config->app_token; /* empty: as an empty variable */
+    if (app) result = rtmi_take_token(client, &settings->app_token, config->app_token);
+    if (result != RTM_OK || (app && !config->token)) return result;
     return rtmi_take_token(client, &settings->token, config->token);
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
-    const char *url = config->base_url ? config->base_url : "https://slack.com/api/", *path;
+    const char *url = config->base_url, *path;
     size_t length;
+    if (!url || !*url) url = "https://slack.com/api/";
     if (!rtmi_parse_url(url, &client->settings.api, &path, &length) || rtmi_lower(*url) != 'h' ||
         memchr(path, '?', length))
         return rtmi_refuse(client, "base_url", "not of the form https://host[:port]/path/");
@@ -5444,8 +5607,8 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     size_t method = 0;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->mode = config->app_token ? &rtmi_mode_socket_mode
-                   : method < 2      ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
+    client->mode = client->settings.app_token ? &rtmi_mode_socket_mode
+                   : method < 2 ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
     const char *fault =
         method == 4 ? "connect_method is neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms is negative"
@@ -5478,7 +5641,8 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
     const char *from = "ca_file", *file = config->ca_pem ? NULL : config->ca_file;
-    if (!file && !config->ca_pem && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
+    bool from_env = !file && !config->ca_pem;
+    if (from_env && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
     if (!rtmi_copy_option(&network->ca_file, file) ||
         !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
         !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->error);
@@ -5486,7 +5650,8 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     trust->ca_pem = network->ca_pem;
     trust->first_only = true;
     rtm_result result = rtmi_trust_load(trust) ? RTM_OK : rtmi_out_of_memory(&client->error);
-    if (result == RTM_OK && trust->error)
+    /* The variable is for all programs: if everything is http, this one has no use for it. */
+    if (result == RTM_OK && trust->error && (!from_env || client->settings.api.tls))
         result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
                            file ? " " : "", file ? file : "", trust->error);
     rtmi_trust_free_anchors(trust);

@@ -812,11 +812,13 @@ static void lists_are_searched_by_whole_tokens(void **state) {
 
 static bool is_direct(const char *proxy, const char *no_proxy, const char *host) {
     rtmi_network network;
+    rtmi_peer peer = { .port = "443" };
     memset(&network, 0, sizeof network);
+    snprintf(peer.host, sizeof peer.host, "%s", host);
     snprintf(network.proxy.host, sizeof network.proxy.host, "%s", proxy);
     char *list = no_proxy ? strdup(no_proxy) : NULL;
     network.no_proxy = list;
-    bool direct = rtmi_is_direct(&network, host);
+    bool direct = rtmi_is_direct(&network, &peer);
     free(list);
     return direct;
 }
@@ -836,6 +838,18 @@ static void no_proxy_names_hosts_and_domains(void **state) {
         { "com", "slack.com", true }, { "127.0.0.1", "127.0.0.1", true },
         { "127.0.0.1", "127.0.0.11", false }, { "::1", "::1", true }, { "[::1]", "::1", true },
         { "localhost", "localhost", true }, { "localhost", "h", false }, { "[]", "h", false },
+        { "*.slack.com", "wss.slack.com", true }, { "*.slack.com", "slack.com", true },
+        { "*.slack.com", "notslack.com", false }, { "*slack.com", "slack.com", false },
+        { "*.", "slack.com", false }, { "a.*", "a.b", false },
+        { "slack.com.", "slack.com", true }, { ".slack.com.", "wss.slack.com", true },
+        { "slack.com..", "slack.com", false },
+        { "slack.com:443", "slack.com", true }, { "slack.com:80", "slack.com", false },
+        { "slack.com:80,slack.com", "slack.com", true }, { "a:443", "slack.com", false },
+        { "*.slack.com:443", "wss.slack.com", true }, { "slack.com.:443", "slack.com", true },
+        { "slack.com:x", "slack.com", false }, { "127.0.0.1:443", "127.0.0.1", true },
+        { "127.0.0.1:44", "127.0.0.1", false }, { "[::1]:443", "::1", true },
+        { "[::1]:80", "::1", false }, { "2001:db8::443", "2001:db8::443", true },
+        { "2001:db8::443", "2001:db8::", false }, { ":443", "slack.com", false },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(row); i++)

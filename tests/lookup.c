@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                               struct addrinfo **list);
@@ -28,6 +29,8 @@ static struct {
 } resolver;
 static pthread_t test_thread;
 static bool no_threads_left;
+static int threads_started;
+static size_t stack, least_stack; /* of the last thread; that this machine accepts */
 
 static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                               struct addrinfo **list) {
@@ -51,6 +54,9 @@ static int lookup_getaddrinfo(const char *host, const char *port, const struct a
 
 static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
                                void *(*start)(void *), void *argument) {
+    pthread_attr_getstacksize(attributes, &stack);
+    if (stack < least_stack) return EINVAL;
+    threads_started++;
     return no_threads_left ? EAGAIN : pthread_create(thread, attributes, start, argument);
 }
 
@@ -106,6 +112,8 @@ static int begin_lookups(void **state) {
     test_thread = pthread_self();
     memset(&resolver, 0, sizeof resolver);
     no_threads_left = false;
+    threads_started = 0;
+    least_stack = 0;
     return begin_test(state);
 }
 
@@ -354,6 +362,127 @@ static void a_lookup_that_fails_for_one_is_done_again_for_the_other(void **state
     assert_int_equal(lookups(), 2);
 }
 
+/* More hosts than are remembered are called, and their lookups hang: none of them takes the place
+   of a host whose lookup a connection waits for, and no more than four run. */
+static void other_hosts_do_not_disturb_a_lookup_in_progress(void **state) {
+    rtm_request asked = { .url = base_url, .json = "{}", .timeout_ms = 100 };
+    request got;
+    (void)state;
+    make_named_bot();
+    open_session();
+    hang();
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    test_now_ms += rtm_timeout_ms(bot);
+    WAIT_FOR(lookups() == 2);
+    server_idle = skip_time;
+    for (int i = 0; i < 8; i++) {
+        snprintf(base_url, sizeof base_url, "http://host%d.test:1/", i);
+        assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_TIMEOUT);
+        assert_non_null(strstr(rtm_error_detail(bot), "host"));
+    }
+    snprintf(base_url, sizeof base_url, "http://slack.test:%d/", slack.port);
+    assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_TIMEOUT);
+    server_idle = NULL;
+    test_now_ms += RTMI_PATIENCE_MS;
+    for (int i = 0; i < 3; i++) rtm_poll(bot, 0);
+    assert_int_not_equal(rtm_timeout_ms(bot), 0); /* else it is called again and again */
+    take_call(&got);
+    assert_in_range(lookups(), 2, 1 + 4);
+    answer(0);
+}
+
+static int let_all_end(int timeout_ms) {
+    (void)timeout_ms;
+    assert_int_equal(threads_started, 4);
+    server_idle = NULL;
+    server_waits = true;
+    set_resolver(false, 0);
+    return 0;
+}
+
+/* Its host's addresses are not known, and as many lookups run as may. */
+static void a_fifth_lookup_waits_until_another_ends(void **state) {
+    rtm_request asked = { .url = base_url, .json = "{}", .timeout_ms = 100 };
+    request got;
+    (void)state;
+    hang();
+    begin_lookup();
+    server_idle = skip_time;
+    for (int i = 0; i < 3; i++) {
+        snprintf(base_url, sizeof base_url, "http://host%d.test:1/", i);
+        assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_TIMEOUT);
+    }
+    WAIT_FOR(lookups() == 4);
+    snprintf(base_url, sizeof base_url, "http://host3.test:1/");
+    server_idle = let_all_end;
+    assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_CONNECT); /* its address was found */
+    assert_int_equal(lookups(), 5);
+    server_waits = false;
+    take_call(&got);
+}
+
+/* mlockall() takes all of a stack; and the default one is 8 MiB. */
+static void a_thread_has_a_small_stack_if_it_is_enough(void **state) {
+    pthread_attr_t usual;
+    size_t usual_stack;
+    (void)state;
+    pthread_attr_init(&usual);
+    pthread_attr_getstacksize(&usual, &usual_stack);
+    pthread_attr_destroy(&usual);
+    for (int i = 0; i < 2; i++) {
+        least_stack = i ? usual_stack : 0;
+        make_named_bot();
+        WAIT_FOR(lookups() == i + 1);
+        assert_int_equal(stack, i ? usual_stack : 262144 + (size_t)sysconf(_SC_THREAD_STACK_MIN));
+        end_bot();
+    }
+}
+
+/* As after daemon(3): the child has the client, but not the thread of its lookup. */
+static void a_child_looks_up_again_at_once(void **state) {
+    int status;
+    request got;
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* it allows no threads after a fork */
+#endif
+    for (int known = 0; known < 2; known++) {
+        make_named_bot();
+        if (known) {
+            open_session();
+            server_close(&slack);
+            next_error(RTM_E_CLOSED);
+            next_event("close");
+            test_now_ms += rtm_timeout_ms(bot);
+        }
+        hang();
+        int before = lookups();
+        WAIT_FOR(lookups() > before);
+        assert_int_not_equal(rtm_timeout_ms(bot), 0);
+        pid_t child = fork();
+        if (!child) {
+            int due = rtm_timeout_ms(bot);
+            for (int i = 0; i < 200 && lookups() < before + 2; i++) {
+                rtm_poll(bot, 0);
+                if (bot->session[0]->exchange.conn.phase != RTMI_CONN_LOOKUP) break;
+                poll(NULL, 0, 10);
+            }
+            /* With addresses of before, these are used. */
+            bool good = known ? bot->session[0]->exchange.conn.phase == RTMI_CONN_TCP
+                              : lookups() == before + 2;
+            _exit(!good || due);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        if (known) server_try_accept(&slack); /* the child's */
+        answer(0);
+        take_call(&got);
+        end_bot();
+    }
+}
+
 static void without_a_thread_the_attempt_fails(void **state) {
     request got;
     (void)state;
@@ -437,6 +566,10 @@ static const struct CMUnitTest tests[] = {
     LOOKUP(addresses_of_before_serve_when_a_lookup_is_late),
     LOOKUP(two_connections_to_a_host_share_its_lookup),
     LOOKUP(a_lookup_that_fails_for_one_is_done_again_for_the_other),
+    LOOKUP(other_hosts_do_not_disturb_a_lookup_in_progress),
+    LOOKUP(a_fifth_lookup_waits_until_another_ends),
+    LOOKUP(a_thread_has_a_small_stack_if_it_is_enough),
+    LOOKUP(a_child_looks_up_again_at_once),
     LOOKUP(without_a_thread_the_attempt_fails),
 #else
     LOOKUP(a_lookup_runs_in_the_callers_thread),

@@ -1,7 +1,7 @@
 /* One descriptor for foreign loops: a client that is called only when rtm_fd is readable or
    rtm_timeout_ms is 0, by poll(2), by epoll in both ways, and by libuv; and by rtm_poll itself,
    which is all there is with RTMI_EPOLL=0. Built with the address and the thread sanitizer. */
-#include "server.h"
+#include "deaf.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -191,6 +191,44 @@ static void every_step_to_a_session_wakes_the_loop(void **state) {
     open_here();
     expect_idle();
     assert_int_equal(rtm_timeout_ms(bot), 30000);
+}
+
+/* Of four addresses, two refuse and one never answers. The attempt that connects is a new socket
+   for the loop: it must not miss that it is connected. */
+static void several_attempts_wake_the_loop(void **state) {
+    static struct sockaddr_in address[4];
+    static struct addrinfo list[4];
+    request got;
+    server closed;
+    (void)state;
+    server_open(&closed);
+    server_free(&closed);
+    deaf_open();
+    memset(list, 0, sizeof list);
+    for (int i = 0; i < 4; i++) {
+        address[i] = loopback(i == 3 ? slack.port : i == 1 ? deaf.port : closed.port);
+        list[i].ai_family = AF_INET;
+        list[i].ai_addrlen = sizeof address[i];
+        list[i].ai_addr = (struct sockaddr *)&address[i];
+        if (i) list[i - 1].ai_next = &list[i];
+    }
+    server_addresses = list;
+    make_looped_bot(NULL);
+    for (int i = 0; i < 3; i++) { /* the second time, the last address is the first */
+        if (!i) WAIT_FOR(bot->session[0]->exchange.conn.tried == 2);
+        if (!i) expect_idle();
+        if (!i) assert_int_equal(rtm_timeout_ms(bot), RTMI_STAGGER_MS);
+        if (!i) skip_wait();
+        take_call(&got);
+        expect_idle();
+        server_close(&slack);
+        next_error(RTM_E_CLOSED);
+        expect_idle();
+        skip_wait();
+    }
+    open_here();
+    expect_idle();
+    deaf_close();
 }
 
 static void every_end_of_a_session_wakes_the_loop(void **state) {
@@ -582,6 +620,7 @@ static void what_happens_during_a_call_wakes_the_loop_after_it(void **state) {
 
 static const struct CMUnitTest tests[] = {
     LOOP(every_step_to_a_session_wakes_the_loop),
+    LOOP(several_attempts_wake_the_loop),
     LOOP(every_end_of_a_session_wakes_the_loop),
     LOOP(an_idle_client_is_called_for_its_pings_alone),
     LOOP(each_event_costs_one_turn),

@@ -518,7 +518,9 @@ static const struct { const char *list, *host; bool direct; } exceptions[] = {
     { "a.lost,example.lost,b.lost", "example.lost", true },
     { "a.lost , example.lost", "example.lost", true },
     { "  example.lost  ", "example.lost", true },  { "a.lost b.lost example.lost", "b.lost", true },
-    { "a.lost,b.lost", "example.lost", false },    { "example.lost.", "example.lost", false }
+    { "a.lost,b.lost", "example.lost", false },    { "example.lost.", "example.lost", true },
+    { "*.example.lost", "www.example.lost", true }, { "example.lost:443", "example.lost", true },
+    { "example.lost:80", "example.lost", false }
 };
 
 static void no_proxy_takes_hosts_and_domains_out(void **state) {

@@ -2,12 +2,15 @@
    that does not serve; nowhere else, and never by waiting. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -28,13 +31,26 @@ static ssize_t fake_getrandom(void *out, size_t size, unsigned flags) {
     return (ssize_t)size;
 }
 
-static FILE *fake_fopen(const char *path, const char *mode) {
+static int device_flags;
+
+static int fake_open(const char *path, int flags) {
     devices += !strcmp(path, "/dev/urandom");
-    return fopen("/dev/zero", mode);
+    device_flags = flags;
+    return open("/dev/zero", flags);
+}
+
+/* CLOCK_MONOTONIC stands still in suspend, CLOCK_BOOTTIME does not; perhaps it is refused. */
+static bool no_boottime;
+
+static int fake_clock_gettime(clockid_t clock, struct timespec *now) {
+    *now = (struct timespec){ clock == CLOCK_BOOTTIME ? 3607 : 7, 2000000 };
+    if (clock == CLOCK_BOOTTIME && no_boottime) *now = (struct timespec){ 0, 0 };
+    return clock == CLOCK_BOOTTIME && no_boottime ? -1 : 0;
 }
 
 #define getrandom(out, size, flags) fake_getrandom(out, size, flags)
-#define fopen(path, mode) fake_fopen(path, mode)
+#define open(path, flags) fake_open(path, flags)
+#define clock_gettime(clock, now) fake_clock_gettime(clock, now)
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
 #undef vsnprintf
@@ -57,6 +73,7 @@ static void random_numbers_come_from_the_kernel(void **state) {
         if (rows[i].got) assert_string_equal(out, rows[i].got);
         assert_int_equal(devices, rows[i].devices);
         assert_int_equal(other_flags, 0); /* it never waits */
+        if (devices) assert_true(device_flags & O_CLOEXEC);
     }
 }
 
@@ -71,10 +88,19 @@ static void without_them_no_handshake_begins(void **state) {
     rtmi_conn_shutdown(&conn);
 }
 
+static void the_clock_counts_the_time_in_suspend(void **state) {
+    (void)state;
+    no_boottime = false;
+    assert_true(RTM_NOW_MS() == 3607002);
+    no_boottime = true;
+    assert_true(RTM_NOW_MS() == 7002);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_numbers_come_from_the_kernel),
         cmocka_unit_test(without_them_no_handshake_begins),
+        cmocka_unit_test(the_clock_counts_the_time_in_suspend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

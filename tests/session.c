@@ -1,5 +1,5 @@
 /* The session: life and end of a client, the step, events, sends, keep-alive. */
-#include "server.h"
+#include "deaf.h"
 
 #include <sys/epoll.h>
 
@@ -907,26 +907,8 @@ static void run_returns_what_ended_the_client(void **state) {
 
 /* Addresses and phases ------------------------------------------------------------------------- */
 
-/* An address that never answers: a listener whose queue is full lets the kernel drop each SYN. */
-static server deaf = { .listener = -1, .fd = -1 };
-static int fillers[8], filler_count;
-
-static void deaf_open(void) {
-    struct pollfd pollfd = { -1, POLLOUT, 0 };
-    server_open(&deaf);
-    assert_int_equal(listen(deaf.listener, 0), 0);
-    struct sockaddr_in address = loopback(deaf.port);
-    filler_count = 0;
-    do {
-        assert_true(filler_count < 8);
-        pollfd.fd = fillers[filler_count++] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(pollfd.fd, (struct sockaddr *)&address, sizeof address);
-    } while (poll(&pollfd, 1, 20) > 0);
-}
-
 static int end_deaf(void **state) {
-    while (filler_count) close(fillers[--filler_count]);
-    server_free(&deaf);
+    deaf_close();
     return end_test(state);
 }
 
@@ -970,43 +952,6 @@ static void descriptor_0_is_as_good_as_any(void **state) {
     close(input);
     assert_int_equal(result, RTM_OK);
     assert_true(used && closed);
-}
-
-static void a_dead_address_costs_two_seconds_at_most(void **state) {
-    static const server *const servers[] = { &deaf, &deaf, &slack };
-    static const struct { int timeout_ms, most; } rows[] = {
-        { 30000, 4000 }, { 6000, 4000 }, { 1500, 1000 }
-    };
-    rtm_config config = usual_config();
-    (void)state;
-    deaf_open();
-    resolve_to(servers, 3);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        config.timeout_ms = rows[i].timeout_ms;
-        make_bot(&config);
-        server_idle = skip_time;
-        long long begin = test_now_ms;
-        while (!server_pending(&slack)) rtm_poll(bot, -1);
-        assert_in_range(test_now_ms - begin, 2, rows[i].most);
-        server_idle = NULL;
-        resolve_to(&servers[2], 1);
-        open_session();
-        end_bot();
-        resolve_to(servers, 3);
-    }
-}
-
-static void after_a_slow_lookup_the_first_address_has_its_two_seconds(void **state) {
-    static const server *const servers[] = { &deaf, &slack };
-    (void)state;
-    deaf_open();
-    resolve_to(servers, 2);
-    server_resolve_ms = 5000;
-    make_bot(NULL);
-    server_idle = skip_time;
-    long long begin = test_now_ms;
-    while (!server_pending(&slack)) rtm_poll(bot, -1);
-    assert_int_equal(test_now_ms - begin, 5000 + 2000);
 }
 
 /* What comes after a slow lookup has its whole time, though the lookup took all of it. */
@@ -2597,8 +2542,6 @@ static const struct CMUnitTest tests[] = {
     TEST(run_returns_what_ended_the_client),
     TEST(sockets_are_closed_on_exec_from_the_start),
     TEST(descriptor_0_is_as_good_as_any),
-    DEAF(a_dead_address_costs_two_seconds_at_most),
-    DEAF(after_a_slow_lookup_the_first_address_has_its_two_seconds),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
     TEST(a_slow_lookup_that_fails_is_named),
     DEAF(a_timeout_names_the_phase),

@@ -896,6 +896,38 @@ static void a_bundle_that_cannot_be_is_refused_by_its_name(void **state) {
     }
 }
 
+/* As editors write them: a byte order mark, blanks at the ends of lines, or both, with CRLF. */
+static void marks_and_blanks_in_a_bundle_change_nothing(void **state) {
+    static const char *const ends[] = { "\n", " \n", "\t \n", "\r\n", "  \r\n" };
+    const char *root = read_file("ca-root");
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        static char pem[20000];
+        char *to = pem;
+        if (i % 2) to += sprintf(to, "\xef\xbb\xbf");
+        for (const char *p = root; *p; p++) {
+            if (*p == '\n') to += sprintf(to, "%s", ends[i / 2]);
+            else *to++ = *p;
+        }
+        *to = '\0';
+        try_bundle(pem, SERVED);
+    }
+}
+
+static void without_https_the_variable_does_not_matter(void **state) {
+    rtm_config config = { .token = "xoxb-test", .base_url = "http://sandbox.test:1/api/" };
+    rtm_client *plain = NULL;
+    (void)state;
+    setenv("SSL_CERT_FILE", "/nowhere", 1);
+    rtm_result from_variable = rtm_create(&config, &plain);
+    rtm_destroy(plain);
+    config.ca_file = "/nowhere";
+    rtm_result from_config = rtm_create(&config, &plain);
+    unsetenv("SSL_CERT_FILE");
+    assert_int_equal(from_variable, RTM_OK);
+    assert_int_equal(from_config, RTM_E_ARGUMENT);
+}
+
 static void the_nearest_setting_of_the_bundle_counts(void **state) {
     const char *root = read_file("ca-root"), *other = read_file("ca-rsa-root");
     (void)state;
@@ -1446,6 +1478,8 @@ int main(void) {
         SERVER(a_bundle_may_look_like_this),
         SERVER(a_damaged_certificate_is_left_out),
         SERVER(a_bundle_that_cannot_be_is_refused_by_its_name),
+        SERVER(marks_and_blanks_in_a_bundle_change_nothing),
+        SERVER(without_https_the_variable_does_not_matter),
         SERVER(the_nearest_setting_of_the_bundle_counts),
         SERVER(a_second_connection_resumes_and_needs_no_anchors),
         SERVER(all_connections_to_a_host_resume_the_same_session),

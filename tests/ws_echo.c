@@ -30,11 +30,11 @@ typedef struct echo_client {
    over. */
 static bool wait_until(rtmi_conn *conn, long long deadline) {
     long long left = rtmi_conn_due(conn, deadline) - RTM_NOW_MS();
-    struct pollfd fds[] = { { conn->fd, rtmi_conn_events(conn), 0 },
-                            { conn->network->wake[0], POLLIN, 0 } };
-    if (poll(fds, 2, left > 0 ? (int)left : 0) > 0) {
-        if (fds[0].revents) conn->readable = true;
-        if (fds[1].revents) rtmi_wake_clear(fds[1].fd);
+    struct pollfd fds[1 + RTMI_ADDRESSES] = { { conn->network->wake[0], POLLIN, 0 } };
+    unsigned count = rtmi_conn_pollfds(conn, fds + 1);
+    if (poll(fds, count + 1, left > 0 ? (int)left : 0) > 0) {
+        rtmi_conn_polled(conn, fds + 1);
+        if (fds[0].revents) rtmi_wake_clear(fds[0].fd);
     }
     conn->budget = RTMI_BUDGET;
     return RTM_NOW_MS() < deadline;

@@ -24,14 +24,14 @@ static double cpu_us(void) {
 
 /* Until the socket or the lookup has something for the next step. */
 static void wait_for(rtmi_conn *conn) {
-    struct pollfd fds[] = { { conn->fd, rtmi_conn_events(conn), 0 },
-                            { network.wake[0], POLLIN, 0 } };
-    if (poll(fds, 2, 5000) < 1) {
+    struct pollfd fds[1 + RTMI_ADDRESSES] = { { network.wake[0], POLLIN, 0 } };
+    unsigned count = rtmi_conn_pollfds(conn, fds + 1);
+    if (poll(fds, count + 1, 5000) < 1) {
         fprintf(stderr, "handshake: no answer\n");
         exit(1);
     }
-    if (fds[0].revents) conn->readable = true;
-    if (fds[1].revents) rtmi_wake_clear(network.wake[0]);
+    rtmi_conn_polled(conn, fds + 1);
+    if (fds[0].revents) rtmi_wake_clear(network.wake[0]);
 }
 
 /* One handshake, on its own connection: its CPU time in us. */

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NET_FDS = 4, NET_WAKE = 90, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT = 0x80 };
+enum { NET_FDS = 8, NET_WAKE = 90, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT = 0x80 };
 
 typedef struct net_socket {
     bool open, ended, blocked;
@@ -189,7 +189,7 @@ static inline short net_revents(const struct pollfd *poll) {
 
 static inline int net_poll(struct pollfd *fds, nfds_t count, int timeout) {
     int ready = 0;
-    CHECK(count >= 1 && count <= 4 && timeout >= 0 && timeout <= 30000);
+    CHECK(count >= 1 && count <= 33 && timeout >= 0 && timeout <= 30000);
     for (nfds_t i = 0; i < count; i++) {
         fds[i].revents = net_revents(&fds[i]);
         ready += fds[i].revents != 0;

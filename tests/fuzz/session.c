@@ -69,6 +69,8 @@ static void on_log(const char *line, void *user_data) {
 static void check_watched(const rtm_client *client) {
     const rtmi_conn *conn = &client->session[0]->exchange.conn;
     CHECK(conn->fd < 0 || conn->watched == rtmi_conn_events(conn));
+    for (const rtmi_attempt *a = conn->attempt; a < conn->attempt + conn->tried; a++)
+        CHECK(a->fd < 0 || a->watched == POLLOUT);
 }
 
 /* One turn of the program's loop, which waits itself or lets rtm_poll do so; then what is left of a
