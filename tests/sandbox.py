@@ -288,15 +288,25 @@ def tokens_rotate():
           == 'invalid_refresh_token', 'a refresh token is good for one use')
 
 
-def files_are_uploaded_without_a_token():
+def files_are_uploaded():
     data = os.urandom(700000)
     start = api('files.getUploadURLExternal', filename='noise', length=len(data))
     path, ids = path_of(start['upload_url']), [{'id': start['file_id'], 'title': 'Noise'}]
     check(api('files.completeUploadExternal', files=ids)['error'] == 'file_not_found', 'too early')
-    for body, headers, status in [(data, {'Authorization': f'Bearer {BOT}'}, 400),
-                                  (data[1:], {}, 400), (data, {}, 200)]:
+    shown = f'uploaded noise: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}'
+    # As @slack/web-api sends it: with the token, and as a part of a form.
+    form = (b'--XyZ\r\nContent-Disposition: form-data; name="body"; filename="noise"\r\n'
+            b'Content-Type: application/octet-stream\r\n\r\n' + data + b'\r\n--XyZ--\r\n')
+    multipart = {'Content-Type': 'multipart/form-data; boundary=XyZ'}
+    for body, headers, status in [(data[1:], {}, 400), (form[:-700000], multipart, 400),
+                                  (data, {}, 200), (form, multipart, 200)]:
         check(request(path, body, headers)[0].status == status, f'upload: not HTTP {status}')
-    box.shows(f'uploaded noise: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}')
+    box.shows(shown)
+    box.shows(shown)
+    check(request(path, form, {**multipart, 'Authorization': f'Bearer {BOT}'})[0].status == 200,
+          'upload with a token')
+    box.shows('upload: warning: a token was sent')
+    box.shows(shown)
     answer = api('files.completeUploadExternal', files=ids, channel_id='C0SANDBOX',
                  initial_comment='listen')
     check(answer['files'][0]['title'] == 'Noise', f'complete: {answer}')
@@ -312,6 +322,43 @@ def files_are_uploaded_without_a_token():
     check(response.status == 503, f'/http 503: {response.status}')
     kept.request('POST', '/api/api.test', '{"a":1}', {'Content-Type': 'application/json'})
     check(json.loads(kept.getresponse().read())['args'] == {'a': 1}, 'a call after an upload')
+
+
+def files_are_shared_and_downloaded():
+    session = Socket(api('rtm.connect')['url'])
+    session.hears_json()
+    data = bytes(range(256)) * 300
+    with open(f'{directory}/my notes.txt', 'wb') as file:
+        file.write(data)
+    box.type(f'/share {directory}/my notes.txt')
+    event = session.hears_json()
+    shared = event['files'][0]
+    check((event['type'], shared['name'], shared['mimetype'], shared['size'])
+          == ('message', 'my notes.txt', 'text/plain', len(data)), f'/share: {event}')
+    path = path_of(shared['url_private_download'])
+
+    def download(headers):
+        connection = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
+        connection.request('GET', path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.headers['Content-Type'], response.read()
+
+    good = {'Authorization': f'Bearer {BOT}'}
+    check(download(good) == (200, 'text/plain', data), 'a download')
+    for headers in {}, {'Authorization': 'Bearer wrong'}, {'Authorization': f'Bearer {APP}'}:
+        status, kind, page = download(headers)
+        check(status == 200 and kind.startswith('text/html') and b'<html>' in page,
+              f'a download with {headers}: {status} {kind}')
+    box.type('/scope off')
+    box.shows('/scope')
+    check(download(good)[1].startswith('text/html'), 'a download without the scope')
+    box.type('/scope on')
+    box.shows('/scope')
+    os.truncate(f'{directory}/my notes.txt', 0)
+    check(download(good)[2] == b'', 'a file that became empty')
+    os.unlink(f'{directory}/my notes.txt')
+    check(download(good)[0] == 404, 'a file that is gone')
+    session.leave()
 
 
 def webhooks_answer_ok():
@@ -511,7 +558,9 @@ with tempfile.TemporaryDirectory() as directory:
         port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
         tests = [errors_are_those_of_slack, a_body_is_a_form_json_or_in_parts,
                  what_was_said_is_kept_and_read_by_pages,
-                 a_method_is_limited_and_answers_come_late, files_are_uploaded_without_a_token,
+                 a_method_is_limited_and_answers_come_late, files_are_uploaded,
+                 files_are_shared_and_downloaded,
+                
                  webhooks_answer_ok, an_envelope_comes_again_until_it_is_acknowledged,
                  commands_are_answered_in_time_and_by_their_url, a_session_ends_as_slack_ends_it,
                  both_worlds_hear_what_is_said, each_request_is_logged, tokens_rotate]

@@ -29,8 +29,7 @@ void forget_input(struct conn *conn) {
     free(conn->in);
     conn->in = NULL;
     conn->in_size = 0;
-    EVP_MD_CTX_free(conn->upload);
-    conn->upload = NULL;
+    forget_upload(conn);
 }
 
 void forget(struct conn *conn) {
@@ -61,7 +60,7 @@ struct frame *new_frame(enum action action, const char *payload, size_t size) {
     struct frame *frame = need(calloc(1, sizeof *frame + LWS_PRE + size));
     frame->action = action;
     frame->size = size;
-    memcpy(frame->data + LWS_PRE, payload, size);
+    if (payload) memcpy(frame->data + LWS_PRE, payload, size);
     return frame;
 }
 

@@ -62,6 +62,30 @@ static enum verdict human(const char *text) {
     return DONE;
 }
 
+COMMAND(cmd_share) {
+    if (!*args) return WRONG;
+    char *files = share(args);
+    if (!files) {
+        warn("cannot share %s: %s", args, strerror(errno));
+        return input.is_person ? DONE : WRONG;
+    }
+    say("human", "shares %s", args);
+    char *event = json("{'type':'message','subtype':'file_share','channel':'C0SANDBOX',"
+                       "'channel_type':'channel','user':'U0HUMAN','text':'','ts':'%s',"
+                       "'team':'T0SANDBOX','upload':false,'files':%j}", new_ts(), files);
+    free(files);
+    keep("C0SANDBOX", event);
+    broadcast_and_free(event);
+    return DONE;
+}
+
+COMMAND(cmd_scope) {
+    orders.no_files = !strcmp(args, "off");
+    if (!orders.no_files && strcmp(args, "on") != 0) return WRONG;
+    say("slack", "/scope: the token has %s", orders.no_files ? "no files:read" : "files:read");
+    return DONE;
+}
+
 COMMAND(cmd_goodbye) {
     say("slack", "/goodbye: sent");
     for EACH_BOT(conn) {
@@ -336,6 +360,8 @@ static const struct command {
     bool needs_bot;
     enum verdict (*run)(char *args);
 } commands[] = {
+    { "share", "FILE", "share FILE: a message with files", true, cmd_share },
+    { "scope", "on|off", "the token has files:read or not: downloads", false, cmd_scope },
     { "goodbye", "", "send goodbye; close 10 s later", true, cmd_goodbye },
     { "close", "[CODE [REASON]]", "send a CLOSE frame", true, cmd_close },
     { "drop", "", "end the TCP connection (FIN), with no CLOSE", true, cmd_drop },

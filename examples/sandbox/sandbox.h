@@ -33,6 +33,8 @@ enum {
     MAX_APP = 20480,              /* the same in Socket Mode */
     MAX_BODY = 256 * 1024,        /* of a Web API request */
     MAX_UPLOAD = 1024 * 1024 * 1024,
+    MAX_SHARED = 64 * 1024 * 1024, /* of a file that /share offers */
+    MAX_THINGS = 1000,            /* uploads, shared files and response URLs remembered */
     MAX_LINE = 4 * 1024 * 1024,   /* of input; a longer one is split */
     MAX_SEEN = 8 * 1024 * 1024,   /* bytes of the bot's messages kept for /expect */
     HIGH_WATER = 256 * 1024,      /* bytes queued for one connection: others have to wait */
@@ -84,7 +86,7 @@ struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
     size_t queued;
     char *in; /* the request's body, or the WebSocket message, so far */
     size_t in_size;
-    EVP_MD_CTX *upload;          /* the hash of an upload, whose body is not kept */
+    struct upload *upload;       /* an upload, whose body is not kept */
     struct frame *late;          /* a response that /slow holds back */
     lws_sorted_usec_list_t slow; /* and until when */
 };
@@ -109,7 +111,7 @@ struct box {
 };
 
 struct orders { /* how Slack is to misbehave */
-    bool muted, link_off;
+    bool muted, link_off, no_files; /* no_files: the token lacks the scope files:read */
     int ratelimit; /* of the next call; -1: not */
     long slow_ms;
     int http_status, http_count, refuse_status, refuse_count, fail_count;
@@ -164,7 +166,7 @@ struct conn *conn_of(struct lws *wsi);
 void forget(struct conn *conn);
 void forget_input(struct conn *conn);
 void regulate(struct conn *conn);
-struct frame *new_frame(enum action action, const char *payload, size_t size);
+struct frame *new_frame(enum action action, const char *payload, size_t size); /* NULL: zeros */
 void push(struct conn *conn, struct frame *frame);
 void cut(struct conn *conn, enum action how);
 void send_close(struct conn *conn, int code, const char *reason);
@@ -179,6 +181,7 @@ int on_request(struct conn *conn);
 int on_body(struct conn *conn, const void *data, size_t size);
 int on_call(struct conn *conn);
 void limit_method(const char *name, long seconds);
+const char *refuse_download(struct conn *conn);
 
 /* methods.c: each method returns the response, or NULL with *error set */
 struct call {
@@ -200,13 +203,23 @@ void keep(const char *channel, const char *event);
 char *message_text(const cJSON *message); /* what a person would read in it; to be freed */
 
 /* files.c: what is not under /api/ */
+struct answer { /* an HTTP response */
+    int status;
+    const char *type;
+    char *body; /* to be freed */
+    size_t size;
+};
 struct route {
     const char *prefix;
-    char *(*answer)(struct conn *conn, const char *id, int *status, const char **type);
+    struct answer (*answer)(struct conn *conn, const char *id);
 };
 const struct route *find_route(const char *path);
 const char *own_url(const char *place, const char *id); /* https://files.localhost:PORT/place/id */
 char *new_response_url(const char *about);
+void begin_upload(struct conn *conn, const char *id, const char *type);
+bool add_to_upload(struct conn *conn, const char *data, size_t size);
+void forget_upload(struct conn *conn);
+char *share(const char *name); /* the member "files" of a message with this file, or NULL */
 char *get_upload_url(struct call *call);
 char *complete_upload(struct call *call);
 

@@ -2,6 +2,7 @@
 //
 //   node sandbox_peers.mjs CERT KEY SANDBOX
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { createRequire } from 'node:module';
 
@@ -99,6 +100,24 @@ async function rtm() {
     await shows('bot disconnected');
 }
 
+async function upload() {
+    const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
+    const file = Buffer.alloc(300000, 'data of a file\r\n\r\n--');
+    const hash = createHash('sha256').update(file).digest('hex');
+    const one = { file, filename: 'data.bin', channel_id: 'C0SANDBOX', initial_comment: 'a file' };
+    // With options.token the SDK sends the token to the upload URL, too.
+    for (const more of [{}, { token: 'xoxb-other' }]) {
+        const { ok, files } = await web.filesUploadV2({ ...one, ...more });
+        check(ok && files[0].files[0].id, 'filesUploadV2');
+        if (more.token) await shows('upload: warning: a token was sent');
+        await shows(`uploaded data.bin: ${file.length} bytes, SHA-256 ${hash}`,
+            'posted: a file [files] data.bin');
+    }
+    const file_uploads = [{ content: 'one', filename: '1.txt' }, { content: '2', filename: '2.txt' }];
+    check((await web.filesUploadV2({ channel_id: 'C0SANDBOX', file_uploads })).ok, 'two files');
+    await shows('uploaded 1.txt: 3 bytes', 'uploaded 2.txt: 1 bytes', '[files] 1.txt 2.txt');
+}
+
 async function socketMode() {
     const client = new SocketModeClient({ appToken: 'xapp-interop', clientPingTimeout: 500,
         clientOptions: { slackApiUrl, logger: quiet }, logger: quiet });
@@ -173,7 +192,7 @@ async function bolt() {
 }
 
 for (const [name, part] of Object.entries({ 'rtm-api and web-api': rtm,
-    'socket-mode': socketMode, bolt })) {
+    'web-api: filesUploadV2': upload, 'socket-mode': socketMode, bolt })) {
     checks = 0;
     await part();
     check(!heard.length, `${name} heard more: ${heard}`);
