@@ -2,26 +2,55 @@
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-/* Methods that `/ratelimit METHOD SECONDS` holds back. */
-static struct limit {
-    struct limit *next;
-    lws_usec_t until;
+/* What was ordered for one method, by /ratelimit and /fail. */
+static struct rule {
+    struct rule *next;
+    lws_usec_t limited_until;
+    long failures; /* still to come */
+    char error[64];
     char name[];
-} *limits;
+} *rules;
+
+static struct rule *find_rule(const char *name) {
+    struct rule *rule = rules;
+    while (rule && strcmp(rule->name, name) != 0) rule = rule->next;
+    return rule;
+}
+
+static struct rule *rule_for(const char *name) {
+    struct rule *rule = find_rule(name);
+    if (rule) return rule;
+    rule = need(calloc(1, sizeof *rule + strlen(name) + 1));
+    memcpy(rule->name, name, strlen(name));
+    rule->next = rules;
+    rules = rule;
+    return rule;
+}
 
 void limit_method(const char *name, long seconds) {
-    struct limit *limit = need(calloc(1, sizeof *limit + strlen(name) + 1));
-    memcpy(limit->name, name, strlen(name));
-    limit->until = now() + seconds * LWS_US_PER_SEC;
-    limit->next = limits; /* the latest word counts */
-    limits = limit;
+    rule_for(name)->limited_until = now() + seconds * LWS_US_PER_SEC;
+}
+
+bool fail_method(const char *name, const char *error, long count) {
+    if (!find_method(name) || strlen(error) >= sizeof rules->error) return false;
+    struct rule *rule = rule_for(name);
+    snprintf(rule->error, sizeof rule->error, "%s", error);
+    rule->failures = count;
+    return true;
+}
+
+/* The error that was ordered for this call, or NULL. */
+static const char *ordered_error(const char *name) {
+    struct rule *rule = find_rule(name);
+    if (!rule || rule->failures == 0) return NULL;
+    rule->failures--;
+    return rule->error;
 }
 
 /* Whole seconds until the method is free again, or 0. */
 static int limited_for(const char *name) {
-    struct limit *limit = limits;
-    while (limit && strcmp(limit->name, name) != 0) limit = limit->next;
-    lws_usec_t left = limit ? limit->until - now() : 0;
+    struct rule *rule = find_rule(name);
+    lws_usec_t left = rule ? rule->limited_until - now() : 0;
     return left > 0 ? (int)((left + LWS_US_PER_SEC - 1) / LWS_US_PER_SEC) : 0;
 }
 
@@ -187,16 +216,23 @@ static const char *missing(const struct method *method, const cJSON *args) {
     return NULL;
 }
 
+static char *failure(const struct call *call) {
+    if (!call->detail) return json("{'ok':false,'error':'%s'}", call->error);
+    return json("{'ok':false,'error':'%s','response_metadata':{'messages':['[ERROR] %s']}}",
+                call->error, call->detail);
+}
+
 static char *call_method(struct conn *conn, const char *name, const cJSON *args) {
     const struct method *method = find_method(name);
-    struct call call = { conn, args, NULL };
+    struct call call = { conn, args, NULL, NULL };
     char *body = NULL;
     if (!method) call.error = "unknown_method";
     else if (!args) call.error = "invalid_json";
     if (!call.error) call.error = check_token(conn, args, method->token);
     if (!call.error) call.error = missing(method, args);
+    if (!call.error) call.error = ordered_error(name);
     if (!call.error) body = method->run(&call);
-    if (call.error) body = json("{'ok':false,'error':'%s'}", call.error);
+    if (call.error) body = failure(&call);
     const char *report = call.error ? call.error : method->report;
     if (report) say("slack", "%s: %s", name, report);
     return body;

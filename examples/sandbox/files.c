@@ -42,6 +42,20 @@ static struct thing *find_thing(const char *id) {
     return thing;
 }
 
+/* The MIME type by the end of the name. */
+static const char *mime_type(const char *name) {
+    static const char *const types[][2] = {
+        { ".txt", "text/plain" },       { ".json", "application/json" }, { ".csv", "text/csv" },
+        { ".html", "text/html" },       { ".pdf", "application/pdf" },   { ".png", "image/png" },
+        { ".jpg", "image/jpeg" },       { ".gif", "image/gif" },         { ".md", "text/markdown" },
+        { ".zip", "application/zip" },
+    };
+    const char *end = strrchr(name, '.');
+    for (size_t i = 0; end && i < LWS_ARRAY_SIZE(types); i++)
+        if (!strcasecmp(end, types[i][0])) return types[i][1];
+    return "application/octet-stream";
+}
+
 static struct answer answer_text(int status, const char *type, const char *text) {
     return (struct answer){ status, type, need(strdup(text)), strlen(text) };
 }
@@ -131,6 +145,12 @@ char *complete_upload(struct call *call) {
     cJSON *files = cJSON_IsString(item) ? cJSON_Parse(item->valuestring)
                                         : cJSON_Duplicate(item, true), *entry;
     const char *channel = member(call->args, "channel_id");
+    if (*channel) {
+        channel = find_channel(channel);
+        if (!channel) call->error = "channel_not_found";
+        else check_thread(call, channel);
+    }
+    if (call->error) return cJSON_Delete(files), NULL;
     char *list = need(strdup("")), *body = NULL;
     cJSON_ArrayForEach(entry, files) {
         struct thing *file = find_thing(member(entry, "id"));
@@ -159,6 +179,24 @@ char *complete_upload(struct call *call) {
     return body;
 }
 
+char *list_files(UNUSED struct call *call) {
+    char *list = need(strdup(""));
+    int count = 0;
+    for (const struct thing *thing = things; thing; thing = thing->next) {
+        if (!thing->uploaded && !thing->path) continue;
+        char *head = list;
+        list = json("%j%j{'id':'%s','name':'%s','mimetype':'%s','user':'%s'}", head,
+                    *head ? "," : "", thing->id, thing->about, mime_type(thing->about),
+                    thing->path ? "U0HUMAN" : "U0BOT");
+        free(head);
+        count++;
+    }
+    char *body = json("{'ok':true,'files':[%j],'paging':{'count':%d,'total':%d,'page':1,"
+                      "'pages':1}}", list, count, count);
+    free(list);
+    return body;
+}
+
 static bool has_token(struct conn *conn) {
     return lws_hdr_total_length(conn->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) > 0;
 }
@@ -182,20 +220,6 @@ static struct answer on_upload(struct conn *conn, const char *id) {
 }
 
 /* ---- Files that the person shares --------------------------------------------------- */
-
-/* The MIME type by the end of the name. */
-static const char *mime_type(const char *name) {
-    static const char *const types[][2] = {
-        { ".txt", "text/plain" },       { ".json", "application/json" }, { ".csv", "text/csv" },
-        { ".html", "text/html" },       { ".pdf", "application/pdf" },   { ".png", "image/png" },
-        { ".jpg", "image/jpeg" },       { ".gif", "image/gif" },         { ".md", "text/markdown" },
-        { ".zip", "application/zip" },
-    };
-    const char *end = strrchr(name, '.');
-    for (size_t i = 0; end && i < LWS_ARRAY_SIZE(types); i++)
-        if (!strcasecmp(end, types[i][0])) return types[i][1];
-    return "application/octet-stream";
-}
 
 /* The whole file, to be freed, or NULL with errno set. */
 static char *read_file(const char *path, size_t *size) {

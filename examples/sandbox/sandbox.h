@@ -40,6 +40,13 @@ enum {
     HIGH_WATER = 256 * 1024,      /* bytes queued for one connection: others have to wait */
     MAX_QUEUE = 16 * 1024 * 1024, /* bytes queued for one connection: it is cut */
     MAX_MESSAGES = 1000,          /* of one channel, kept */
+    MAX_KEPT = 64 * 1024 * 1024,  /* bytes of all kept messages */
+    MAX_CHANNELS = 1000,
+    MAX_REACTIONS = 23,           /* to one message, of one user: as Slack */
+    MAX_TEXT = 40000,             /* characters of a message's text */
+    MAX_BLOCKS = 50,              /* of a message; a view may have 100 */
+    MAX_VIEW_BLOCKS = 100,
+    MAX_VIEWS = 100,              /* open at once: the oldest are closed */
     MAX_CONNECTIONS = 10,         /* of one app, in Socket Mode */
     BURST = 64,                   /* frames written to one connection in one turn */
     TICKETS = 256,                /* WebSocket URLs remembered */
@@ -96,7 +103,7 @@ struct options {
     FILE *log, *transcript;
     int port;
     unsigned seed;
-    bool plain, quiet;
+    bool plain, quiet, lenient;
 };
 
 struct box {
@@ -147,6 +154,7 @@ void lws_log(int level, const char *line);
 void *need(void *memory);
 char *json(const char *format, ...); /* ' stands for ", %s is escaped, %d is an int, %j is JSON */
 const char *member(const cJSON *object, const char *name);
+size_t characters(const char *text);
 const char *new_ts(void);
 lws_usec_t now(void);
 void note_seen(const char *text);
@@ -181,13 +189,14 @@ int on_request(struct conn *conn);
 int on_body(struct conn *conn, const void *data, size_t size);
 int on_call(struct conn *conn);
 void limit_method(const char *name, long seconds);
+bool fail_method(const char *name, const char *error, long count);
 const char *refuse_download(struct conn *conn);
 
 /* methods.c: each method returns the response, or NULL with *error set */
 struct call {
     struct conn *conn;
     const cJSON *args;
-    const char *error;
+    const char *error, *detail; /* detail: for response_metadata.messages */
 };
 struct method {
     const char *name;
@@ -198,9 +207,44 @@ struct method {
 };
 const struct method *find_method(const char *name);
 const char *accept_bot_token(const char *token); /* NULL, or Slack's error code */
-char *post(const char *channel, const char *text, const char *more, const char *thread);
+void list_methods(void);
+void check_thread(struct call *call, const char *channel);
+
+/* workspace.c */
+struct element { /* of a block, with an action_id */
+    const cJSON *block, *element;
+};
+const cJSON *all_users(void);
+const cJSON *find_user(const char *id);
+const cJSON *all_channels(void);
+const char *find_channel(const char *name); /* its id by its id, its name, or a user; or NULL */
+bool add_channel(const char *id);
+char *channel_object(const char *id);
+const char *channel_type(const char *channel);
+cJSON *messages_of(const char *channel);
+cJSON *find_message(const char *channel, const char *ts);
+void set_member(cJSON *message, const char *name, cJSON *value);
+void delete_message(const char *channel, cJSON *message);
 void keep(const char *channel, const char *event);
-char *message_text(const cJSON *message); /* what a person would read in it; to be freed */
+char *post(const char *channel, const char *text, const char *more, const char *thread);
+cJSON *parsed_argument(const cJSON *args, const char *name); /* JSON, as such or in a string */
+char *json_argument(const cJSON *args, const char *name); /* the same as text; "" if absent */
+char *message_text(const cJSON *message); /* what a user would read in it; to be freed */
+bool find_element(const cJSON *blocks, const char *action, struct element *found);
+const cJSON *message_with(const char *action, struct element *found, const char **channel);
+char *escape_typed(const char *text);
+
+/* views.c */
+char *open_view(struct call *call);
+char *push_view(struct call *call);
+char *update_view(struct call *call);
+char *publish_view(struct call *call);
+const char *view_id(const char *name); /* of the open view with this id or callback_id, or NULL */
+char *submit_view(const char *id, char *values); /* the view with its state, or NULL */
+char *view_with(const char *action, struct element *found); /* the view, to be freed, or NULL */
+void set_value(cJSON *to, const cJSON *element, const char *value);
+void answer_view(const char *id, const cJSON *payload);
+void forget_views(void);
 
 /* files.c: what is not under /api/ */
 struct answer { /* an HTTP response */
@@ -222,11 +266,13 @@ void forget_upload(struct conn *conn);
 char *share(const char *name); /* the member "files" of a message with this file, or NULL */
 char *get_upload_url(struct call *call);
 char *complete_upload(struct call *call);
+char *list_files(struct call *call);
 
 /* realtime.c */
 const char *new_url(struct conn *conn, bool is_app);
 void broadcast(const char *text);
 void broadcast_event(const char *event);
+void send_to_app(const char *event);
 void broadcast_and_free(char *event);
 void tick(void);
 void end_later(struct conn *conn, enum action how);
@@ -238,7 +284,8 @@ int on_receive(struct conn *conn, const void *data, size_t size);
 /* socket_mode.c */
 int app_connections(void);
 void open_app(struct conn *conn);
-void send_envelope(const char *type, const char *label, const char *payload, bool accepts);
+void send_envelope(const char *type, const char *label, const char *payload, bool accepts,
+                   const char *view); /* view: the id of the one that is submitted, or "" */
 void on_acknowledged(const cJSON *acknowledgement);
 void disconnect_apps(const char *reason, bool later, enum action how);
 void ping(struct conn *conn);

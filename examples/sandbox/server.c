@@ -131,6 +131,7 @@ int serve(void) {
     options.quiet = true; /* the connections that end now are no news */
     lws_context_destroy(box.context);
     forget_envelopes();
+    forget_views();
     while (seen_first) drop_seen();
     free(input.data);
     return box.status;

@@ -90,6 +90,12 @@ const char *member(const cJSON *object, const char *name) {
     return text ? text : "";
 }
 
+size_t characters(const char *text) {
+    size_t count = 0;
+    for (; *text; text++) count += (*text & 0xC0) != 0x80;
+    return count;
+}
+
 /* Slack's time stamps name messages, so no two are the same. */
 const char *new_ts(void) {
     static long long last;

@@ -78,7 +78,7 @@ async function rtm() {
     await once(client, 'ready');
     await hears('connected');
     type('Grüße & <world>');
-    await hears('Grüße & <world>');
+    await hears('Grüße &amp; &lt;world&gt;');
     const id = await client.send('message', { channel: 'C0SANDBOX', text: 'hello' });
     await hears(`${id} hello`);
     await shows('hello');
@@ -118,7 +118,13 @@ async function upload() {
     await shows('uploaded 1.txt: 3 bytes', 'uploaded 2.txt: 1 bytes', '[files] 1.txt 2.txt');
 }
 
+const plain = text => ({ type: 'plain_text', text });
+const view = { type: 'modal', callback_id: 'form', title: plain('A form'), submit: plain('Send'),
+    blocks: [{ type: 'input', block_id: 'a', label: plain('A'),
+        element: { type: 'plain_text_input', action_id: 'text' } }] };
+
 async function socketMode() {
+    const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
     const client = new SocketModeClient({ appToken: 'xapp-interop', clientPingTimeout: 500,
         clientOptions: { slackApiUrl, logger: quiet }, logger: quiet });
     client.on('message', async ({ ack, event, body, retry_num: retry }) => {
@@ -145,6 +151,7 @@ async function socketMode() {
     type('/click approve');
     await hears('approve');
     await shows('acknowledged approve');
+    check((await web.views.open({ trigger_id: '1', view })).view.hash, 'views.open');
     type('/submit form');
     await hears('form');
     await shows('answers form: clear');
@@ -175,7 +182,9 @@ async function bolt() {
         await ack();
         await respond({ text: `approved ${action.value}`, replace_original: false });
     });
-    app.view('form', async ({ ack }) => ack({ response_action: 'errors', errors: { a: 'empty' } }));
+    app.event('app_mention', async ({ event }) => hear(`mention ${event.text}`));
+    app.view('form', async ({ ack, view }) => ack({ response_action: 'errors',
+        errors: { a: `not ${view.state.values.a.text.value}` } }));
     await app.start();
     type('hello');
     await shows('hello, <@U0HUMAN>');
@@ -185,8 +194,11 @@ async function bolt() {
     await shows('answers /weather (for you alone): wait', 'sunny in Berlin');
     type('/click approve 7');
     await shows('acknowledged approve', 'approved 7');
-    type('/submit form');
-    await shows('answers form: errors');
+    await app.client.views.open({ trigger_id: '1', view });
+    type('/submit form a.text=words');
+    await shows('answers form: errors, a: not words');
+    type('@sandbox-bot hello?');
+    await hears('mention <@U0BOT> hello?');
     await app.stop();
     await shows('bot disconnected');
 }
