@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import re
+import resource
 import socket
 import ssl
 import struct
@@ -33,12 +34,13 @@ def check(good, why):
 class Box:
     """The sandbox, what it prints, and one line after the other to it."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, files=None):
         self.told, self.lines = [], queue.Queue()
         self.program = subprocess.Popen(
             [f'{build}/sandbox', '--port', '0', '--seed', '1', '--cert',
              f'{build}/certs/server.pem', '--key', f'{build}/certs/server.key', *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=files and (
+                lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))))
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -457,6 +459,48 @@ def many_files_and_channels_are_not_kept():
     box, port = first
 
 
+def clients_that_send_no_request_keep_no_others_out():
+    global box, port
+    first = box, port
+    box = Box(files=256)
+    port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
+    session = Socket(api('rtm.connect')['url'])
+    session.hears_json()
+    silent = []
+    for start in None, b'GET /api/api.te', b'POST /api/api.test HTTP/1.1\r\nContent-Length: 9\r\n\r\n1':
+        for _ in range(150):
+            client = socket.create_connection(('localhost', port), 20)
+            if start:
+                client = TLS.wrap_socket(client, server_hostname='localhost')
+                client.sendall(start)
+            silent.append(client)
+        check(api('api.test')['ok'], f'150 clients that send {start}')
+    box.type('still here')
+    check(session.hears_json()['text'] == 'still here', 'a session is closed')
+    last = socket.create_connection(('localhost', port), 60)
+    check(last.recv(1) == b'', 'a silent client is not closed after a time')
+    for client in silent:
+        client.close()
+    box.program.kill()
+    box, port = first
+
+
+def files_that_cannot_be_used_are_errors():
+    for arguments, words in [(['--script', directory], 'Is a directory'),
+                             (['--transcript', '/dev/full'], 'No space left'),
+                             (['--transcript', directory], 'Is a directory')]:
+        done = subprocess.run([f'{build}/sandbox', '--plain', '--port', '0', *arguments],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        check((done.returncode, words in done.stderr) == (1, True), f'{arguments}: {done}')
+    full = Box('--log', '/dev/full')
+    port_of_it = int(re.search(r':(\d+)/api/', full.lines.get())[1])
+    try:
+        http.client.HTTPSConnection('localhost', port_of_it, context=TLS).request('POST', '/api/x')
+    except OSError:
+        pass
+    check(full.program.wait(20) == 1, '--log on a full disk')
+
+
 def files_are_shared_and_downloaded():
     session = Socket(api('rtm.connect')['url'])
     session.hears_json()
@@ -810,6 +854,8 @@ with tempfile.TemporaryDirectory() as directory:
                  any_method_fails_as_ordered, help_lists_what_there_is,
                  a_method_is_limited_and_answers_come_late, files_are_uploaded,
                  files_are_shared_and_downloaded, webhooks_answer_ok, many_files_and_channels_are_not_kept,
+                 clients_that_send_no_request_keep_no_others_out,
+                 files_that_cannot_be_used_are_errors,
                  typed_text_is_escaped_and_mentions_the_bot,
                  an_envelope_comes_again_until_it_is_acknowledged,
                  commands_are_answered_in_time_and_by_their_url,

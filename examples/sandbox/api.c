@@ -200,7 +200,7 @@ static void log_call(struct conn *conn, const char *name, const char *type, cons
         comma = ",";
     }
     putc('\n', options.log);
-    fflush(options.log);
+    check_output(&options.log, "--log");
 }
 
 /* The error for the first argument that is missing, or NULL. */
@@ -242,6 +242,7 @@ static char *call_method(struct conn *conn, const char *name, const cJSON *args)
 int on_call(struct conn *conn) {
     char *uri = NULL, path[256], kind[256];
     int size = 0;
+    conn->waiting = false;
     take_input();
     if (conn->head || conn->late || conn->deaf) return -1; /* pipelined: lws gets lost in them */
     if (lws_http_get_uri_and_method(conn->wsi, &uri, &size) < 0) return -1;
@@ -304,6 +305,7 @@ int on_request(struct conn *conn) {
 
 /* A piece of a body. */
 int on_body(struct conn *conn, const void *data, size_t size) {
+    start_waiting(conn);
     if (!conn->upload) return collect(conn, data, size, MAX_BODY) ? 0 : -1;
     lws_set_timeout(conn->wsi, PENDING_TIMEOUT_HTTP_CONTENT, 60);
     return add_to_upload(conn, data, size) ? 0 : -1;

@@ -604,9 +604,40 @@ void finish_line(void) {
     memset(&work, 0, sizeof work);
 }
 
+/* Takes "/help" or "/quit" out of the lines that a user typed while another one waits, or NULL. */
+static char *urgent_line(void) {
+    static const char *const urgent[] = { "/help", "/quit" };
+    char *end = input.data + input.start + input.size, *line = input.data + input.start, *newline;
+    for (; line < end && (newline = memchr(line, '\n', (size_t)(end - line))); line = newline + 1) {
+        size_t size = (size_t)(newline - line);
+        for (size_t i = 0; i < LWS_ARRAY_SIZE(urgent); i++) {
+            if (strlen(urgent[i]) != size || strncmp(line, urgent[i], size) != 0) continue;
+            memmove(line, newline + 1, (size_t)(end - newline - 1));
+            input.size -= size + 1;
+            return need(strdup(urgent[i]));
+        }
+    }
+    return NULL;
+}
+
+/* A user does not wait for /help and /quit while another line waits, for a bot or for time. */
+static void advance_urgent(void) {
+    char *line = urgent_line();
+    if (!line) return;
+    if (!strcmp(line, "/quit")) { /* what waits is dropped */
+        finish_line();
+        input.size = 0;
+        work.line = line;
+        return;
+    }
+    execute(line);
+    free(line);
+}
+
 /* Carries out as many lines as can be; called after every turn of the event loop. */
 void advance(void) {
-    if (input.by_hand && input.readable) read_more(); /* also while a line waits */
+    if (input.is_person && input.readable) read_more(); /* also while a line waits */
+    if (input.is_person && work.line && input.size) advance_urgent();
     while (!box.done && (work.line || (work.line = next_line()))) {
         enum verdict verdict = execute(work.line);
         if (verdict == AGAIN) break;
@@ -635,6 +666,10 @@ bool open_input(void) {
     if (options.script) input.fd = open(options.script, O_RDONLY | O_CLOEXEC);
     if (input.fd < 0 || fstat(input.fd, &info) < 0) {
         warn("cannot read %s: %s", options.script ? options.script : "stdin", strerror(errno));
+        return false;
+    }
+    if (options.script && S_ISDIR(info.st_mode)) {
+        warn("cannot read %s: %s", options.script, strerror(EISDIR));
         return false;
     }
     input.is_person = !options.script && isatty(input.fd);

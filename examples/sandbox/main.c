@@ -11,10 +11,12 @@
  *
  * and in another terminal a bot whose base_url is "https://localhost:8443/api/":
  *
- *     SLACK_API_TOKEN=xoxb-anything SSL_CERT_FILE=build/certs/ca.pem build/karma
+ *     SLACK_API_TOKEN=xoxb-sandbox SLACK_API_URL=https://localhost:8443/api/ \
+ *         SSL_CERT_FILE=build/certs/ca.pem build/echo_bot
  *
  * It is built on libwebsockets, so that a client meets code here that is not its own. Lines
- * are carried out strictly in order; those that speak to a bot wait until one is connected.
+ * are carried out strictly in order; those that speak to a bot wait until one is connected. At a
+ * terminal /help and /quit do not wait for others.
  * A Socket Mode client (apps.connections.open) gets its events in envelopes.
  *
  * SPDX-License-Identifier: MIT

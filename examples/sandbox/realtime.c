@@ -96,6 +96,7 @@ static const char *use_ticket(struct conn *conn, int *status) {
 int on_upgrade(struct conn *conn, const char *protocol) {
     take_input();
     int status = orders.refuse_status;
+    conn->waiting = false;
     const char *why = "as ordered";
     if (strcasecmp(protocol, "websocket") != 0) return -1;
     if (orders.refuse_count > 0) orders.refuse_count--;

@@ -48,6 +48,8 @@ enum {
     MAX_VIEW_BLOCKS = 100,
     MAX_VIEWS = 100,              /* open at once: the oldest are closed */
     MAX_CONNECTIONS = 10,         /* of one app, in Socket Mode */
+    MAX_WAITING = 100,            /* connections without a whole request: the oldest is closed */
+    REQUEST_SECONDS = 10,         /* for TLS and the head of a request */
     BURST = 64,                   /* frames written to one connection in one turn */
     TICKETS = 256,                /* WebSocket URLs remembered */
     TICKET_SECONDS = 30,
@@ -86,6 +88,8 @@ struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
     bool deaf;          /* not read from, by back-pressure or /mute */
     bool last;          /* close after the response */
     bool pinged;        /* a PING is out */
+    bool waiting;       /* for a request, or for the rest of one */
+    lws_usec_t waiting_since;
     lws_usec_t next_ping, ends; /* when; 0: never */
     enum action end_how;
     int close_code;
@@ -150,6 +154,7 @@ __attribute__((format(printf, 3, 4)))
 void put_line(FILE *to, const char *actor, const char *format, ...);
 #define say(...) put_line(stdout, __VA_ARGS__)
 #define warn(...) put_line(stderr, "sandbox", __VA_ARGS__)
+void check_output(FILE **file, const char *option);
 void lws_log(int level, const char *line);
 void *need(void *memory);
 char *json(const char *format, ...); /* ' stands for ", %s is escaped, %d is an int, %j is JSON */
@@ -171,6 +176,7 @@ void close_terminal(void);
 /* conn.c */
 #define EACH_BOT(conn) (struct conn *conn = box.conns; conn; conn = conn->next) if (is_bot(conn))
 struct conn *conn_of(struct lws *wsi);
+void start_waiting(struct conn *conn);
 void forget(struct conn *conn);
 void forget_input(struct conn *conn);
 void regulate(struct conn *conn);
