@@ -504,7 +504,7 @@ COMMAND(cmd_help) {
     list_methods();
     say("sandbox", "A client in Node: slackApiUrl is \"%s://localhost:%d/api/\";",
         options.plain ? "http" : "https", options.port);
-    say("sandbox", "set NODE_EXTRA_CA_CERTS=build/certs/ca.pem, or start the sandbox with --plain.");
+    say("sandbox", "set NODE_EXTRA_CA_CERTS=build/certs/ca.pem, or use --plain here.");
     say("sandbox", "An incoming webhook is any URL below %s", own_url("services", ""));
     return DONE;
 }
