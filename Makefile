@@ -100,7 +100,8 @@ build/karma: examples/karma.cc rtm.h build/.build build/.c++
 	$(CXX) -std=c++17 $(WARN) $(CFLAGS) -I. examples/karma.cc build/rtm.o -o $@ $(LIBS)
 
 SANDBOX = examples/sandbox/main.c examples/sandbox/server.c examples/sandbox/conn.c \
-	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/files.c \
+	examples/sandbox/api.c examples/sandbox/methods.c examples/sandbox/workspace.c \
+	examples/sandbox/views.c examples/sandbox/files.c \
 	examples/sandbox/realtime.c examples/sandbox/socket_mode.c examples/sandbox/console.c \
 	examples/sandbox/text.c examples/sandbox/terminal.c
 

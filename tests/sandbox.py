@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import re
+import resource
 import socket
 import ssl
 import struct
@@ -33,12 +34,13 @@ def check(good, why):
 class Box:
     """The sandbox, what it prints, and one line after the other to it."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, files=None):
         self.told, self.lines = [], queue.Queue()
         self.program = subprocess.Popen(
             [f'{build}/sandbox', '--port', '0', '--seed', '1', '--cert',
              f'{build}/certs/server.pem', '--key', f'{build}/certs/server.key', *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=files and (
+                lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))))
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -154,6 +156,11 @@ def open_app():
     return app, hello['num_connections']
 
 
+MODAL = {'type': 'modal', 'callback_id': 'form', 'blocks': [],
+         'title': {'type': 'plain_text', 'text': 'A form'},
+         'submit': {'type': 'plain_text', 'text': 'Send'}}
+
+
 # The Web API ----------------------------------------------------------------------------------
 
 def errors_are_those_of_slack():
@@ -182,6 +189,107 @@ def errors_are_those_of_slack():
     check('channel_not_found' not in [c['id'] for c in api('conversations.list')['channels']]
           and 'C9' not in [c['id'] for c in api('conversations.list')['channels']],
           'to ask for a channel makes one')
+
+
+def messages_are_refused_as_slack_refuses_them():
+    C = {'channel': 'C0SANDBOX'}
+    ts = api('chat.postMessage', **C, text='here')['ts']
+    block = {'type': 'divider'}
+    for method, arguments, error in [
+            ('chat.postMessage', {'channel': 'C9', 'text': 'x'}, 'channel_not_found'),
+            ('chat.postMessage', {'channel': 'U9', 'text': 'x'}, 'channel_not_found'),
+            ('chat.postMessage', {**C, 'text': 'x', 'thread_ts': '1'}, 'invalid_thread_ts'),
+            ('chat.postMessage', {**C, 'text': 'x', 'thread_ts': '1234567890.123456'},
+             'thread_not_found'),
+            ('chat.postMessage', {**C, 'text': 'é' * 40001}, 'msg_too_long'),
+            ('chat.postMessage', {**C, 'text': 'x', 'blocks': [block] * 51}, 'invalid_blocks'),
+            ('chat.postMessage', {**C, 'text': 'x', 'blocks': '[{"type":'}, 'invalid_blocks'),
+            ('chat.postMessage', {**C, 'text': 'x', 'blocks': {'type': 'x'}}, 'invalid_blocks'),
+            ('chat.postMessage', {**C, 'text': 'x', 'blocks': [{}]}, 'invalid_blocks'),
+            ('chat.update', {**C, 'ts': ts, 'text': 'x' * 40001}, 'msg_too_long'),
+            ('chat.postEphemeral', {**C, 'user': 'U9', 'text': 'x'}, 'user_not_in_channel'),
+            ('conversations.open', {'users': 'U0HUMAN,U9'}, 'user_not_found'),
+            ('conversations.info', {'channel': 'C9'}, 'channel_not_found'),
+            ('conversations.members', {'channel': 'C9'}, 'channel_not_found'),
+            ('conversations.join', {'channel': 'C9'}, 'channel_not_found'),
+            ('chat.getPermalink', {**C, 'message_ts': '1.2'}, 'message_not_found'),
+            ('users.lookupByEmail', {'email': 'a@b'}, 'users_not_found'),
+            ('reactions.remove', {**C, 'timestamp': ts, 'name': 'eyes'}, 'no_reaction'),
+            ('pins.add', {**C, 'timestamp': '1.2'}, 'message_not_found'),
+            ('files.completeUploadExternal', {'files': [{'id': 'F1'}], 'channel_id': 'C9'},
+             'channel_not_found')]:
+        answer = api(method, **arguments)
+        check((answer['ok'], answer.get('error')) == (False, error), f'{method} {error}: {answer}')
+    for more in ({'text': 'é' * 40000}, {'blocks': [block] * 50}):
+        check(api('chat.postMessage', **C, **more)['ok'], 'at the limit')
+    for channel, wanted in ('#general', 'C0SANDBOX'), ('U0HUMAN', 'DU0HUMAN'):
+        answer = api('chat.postMessage', channel=channel, text='x')
+        check(answer.get('channel') == wanted, f'{channel}: {answer}')
+    check(answer['message']['channel_type'] == 'im', f'channel_type: {answer}')
+
+
+def other_methods_work():
+    C = {'channel': 'C0SANDBOX'}
+    ts = api('chat.postMessage', **C, text='to be marked')['ts']
+    reaction = {**C, 'timestamp': ts, 'name': 'eyes'}
+    for method, arguments, error in [
+            ('reactions.add', reaction, None), ('reactions.add', reaction, 'already_reacted'),
+            ('reactions.remove', reaction, None), ('reactions.add', reaction, None),
+            ('pins.add', {**C, 'timestamp': ts}, None),
+            ('pins.add', {**C, 'timestamp': ts}, 'already_pinned')]:
+        check(api(method, **arguments).get('error') == error, f'{method}: not {error}')
+    message = api('conversations.history', **C, limit=1)['messages'][0]
+    check(message['reactions'] == [{'name': 'eyes', 'users': ['U0BOT'], 'count': 1}],
+          f'reactions: {message}')
+    check(api('chat.getPermalink', **C, message_ts=ts)['permalink']
+          == f'https://sandbox.slack.com/archives/C0SANDBOX/p{ts.replace(".", "")}', 'permalink')
+    check(api('conversations.info', **C)['channel']['name'] == 'general', 'conversations.info')
+    check(api('conversations.members', **C)['members'] == ['U0BOT', 'U0HUMAN'], 'members')
+    check(api('conversations.join', **C)['warning'] == 'already_in_channel', 'join')
+    check(api('users.lookupByEmail', email='human@sandbox.example')['user']['id'] == 'U0HUMAN',
+          'users.lookupByEmail')
+
+
+def any_method_fails_as_ordered():
+    box.type('/fail chat.postMessage not_in_channel 2', '/fail users.info fatal_error', '/link on')
+    box.shows('on again')
+    post = lambda: api('chat.postMessage', channel='C0SANDBOX', text='x').get('error')
+    check([post(), post(), post()] == ['not_in_channel', 'not_in_channel', None], '/fail METHOD')
+    check(api('users.info', user='U0HUMAN').get('error') == 'fatal_error', '/fail METHOD once')
+    check(api('rtm.connect')['ok'], '/fail METHOD fails no other')
+
+
+def typed_text_is_escaped_and_mentions_the_bot():
+    app, _ = open_app()
+    session = Socket(api('rtm.connect')['url'])
+    session.hears_json()
+    for line, text in [('1 < 2 & <b> <!channel>', '1 &lt; 2 &amp; &lt;b&gt; &lt;!channel&gt;'),
+                       ('hi <@U0HUMAN> @here', 'hi <@U0HUMAN> <!here>')]:
+        box.type(line)
+        event = session.hears_json()
+        check((event['text'], event['channel_type']) == (text, 'channel'), f'{line}: {event}')
+        app.acknowledge(app.hears_json())
+    box.type('@sandbox-bot help')
+    check(session.hears_json()['type'] == 'message', 'a mention by RTM')
+    events = []
+    for _ in range(2):
+        envelope = app.hears_json()
+        events.append(envelope['payload']['event'])
+        app.acknowledge(envelope)
+    check([(e['type'], e['text']) for e in events]
+          == [('message', '<@U0BOT> help'), ('app_mention', '<@U0BOT> help')]
+          and events[0]['ts'] == events[1]['ts'], f'a mention: {events}')
+    box.shows('acknowledged app_mention')
+    session.leave()
+    app.leave()
+    box.shows('bot disconnected')
+
+
+def help_lists_what_there_is():
+    box.type('/help')
+    for text in ('#general (C0SANDBOX)', '/fail [METHOD] ERROR [COUNT]', 'conversations.members',
+                 'views.publish', f'"https://localhost:{port}/api/"', 'NODE_EXTRA_CA_CERTS'):
+        box.shows(text)
 
 
 def a_body_is_a_form_json_or_in_parts():
@@ -288,21 +396,32 @@ def tokens_rotate():
           == 'invalid_refresh_token', 'a refresh token is good for one use')
 
 
-def files_are_uploaded_without_a_token():
+def files_are_uploaded():
     data = os.urandom(700000)
     start = api('files.getUploadURLExternal', filename='noise', length=len(data))
     path, ids = path_of(start['upload_url']), [{'id': start['file_id'], 'title': 'Noise'}]
     check(api('files.completeUploadExternal', files=ids)['error'] == 'file_not_found', 'too early')
-    for body, headers, status in [(data, {'Authorization': f'Bearer {BOT}'}, 400),
-                                  (data[1:], {}, 400), (data, {}, 200)]:
+    shown = f'uploaded noise: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}'
+    # As @slack/web-api sends it: with the token, and as a part of a form.
+    form = (b'--XyZ\r\nContent-Disposition: form-data; name="body"; filename="noise"\r\n'
+            b'Content-Type: application/octet-stream\r\n\r\n' + data + b'\r\n--XyZ--\r\n')
+    multipart = {'Content-Type': 'multipart/form-data; boundary=XyZ'}
+    for body, headers, status in [(data[1:], {}, 400), (form[:-700000], multipart, 400),
+                                  (data, {}, 200), (form, multipart, 200)]:
         check(request(path, body, headers)[0].status == status, f'upload: not HTTP {status}')
-    box.shows(f'uploaded noise: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}')
+    box.shows(shown)
+    box.shows(shown)
+    check(request(path, form, {**multipart, 'Authorization': f'Bearer {BOT}'})[0].status == 200,
+          'upload with a token')
+    box.shows('upload: warning: a token was sent')
+    box.shows(shown)
     answer = api('files.completeUploadExternal', files=ids, channel_id='C0SANDBOX',
                  initial_comment='listen')
     check(answer['files'][0]['title'] == 'Noise', f'complete: {answer}')
     message = api('conversations.history', channel='C0SANDBOX', limit=1)['messages'][0]
     check(message['text'] == 'listen' and message['files'][0]['id'] == start['file_id'],
           f'the message with the file: {message}')
+    check([f['name'] for f in api('files.list')['files']] == ['noise'], 'files.list')
     # An upload that is refused leaves nothing behind for the next request of its connection.
     box.type('/http 503')
     kept = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
@@ -312,6 +431,111 @@ def files_are_uploaded_without_a_token():
     check(response.status == 503, f'/http 503: {response.status}')
     kept.request('POST', '/api/api.test', '{"a":1}', {'Content-Type': 'application/json'})
     check(json.loads(kept.getresponse().read())['args'] == {'a': 1}, 'a call after an upload')
+
+
+def many_files_and_channels_are_not_kept():
+    global box, port
+    first = box, port
+    box = Box('--lenient')
+    port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
+    C = {'channel': 'C9', 'text': 'x' * 40001}
+    check(api('chat.postMessage', **C, thread_ts='1.2', blocks=[{}] * 51)['ok'], '--lenient')
+    ids = [api('files.getUploadURLExternal', filename='a', length=1)['file_id']
+           for _ in range(1100)]
+    check(request(f'/upload/{ids[0]}', b'a')[0].status == 400, 'an old upload is forgotten')
+    check(request(f'/upload/{ids[-1]}', b'a')[0].status == 200, 'a new upload')
+    answers = [api('chat.postMessage', channel=f'C{i}', text='x')['ok'] for i in range(1100)]
+    check(answers[0] and not answers[-1] and answers.count(True) <= 1000, 'channels without end')
+    big = [{'type': 'x', 'text': 'x' * 200000}]
+    ts = [api('chat.postMessage', channel='C9', blocks=big)['ts'] for _ in range(400)]
+    for each, error in (ts[0], 'message_not_found'), (ts[-1], None):
+        answer = api('chat.getPermalink', channel='C9', message_ts=each)
+        check(answer.get('error') == error, f'80 MB of messages: {answer}')
+    box.type('<b> & <@U1>', '/link on')
+    session = Socket(api('rtm.connect')['url'])
+    session.hears_json()
+    check(session.hears_json()['text'] == '<b> & <@U1>', '--lenient sends lines verbatim')
+    box.program.kill()
+    box, port = first
+
+
+def clients_that_send_no_request_keep_no_others_out():
+    global box, port
+    first = box, port
+    box = Box(files=256)
+    port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
+    session = Socket(api('rtm.connect')['url'])
+    session.hears_json()
+    silent = []
+    for start in None, b'GET /api/api.te', b'POST /api/api.test HTTP/1.1\r\nContent-Length: 9\r\n\r\n1':
+        for _ in range(150):
+            client = socket.create_connection(('localhost', port), 20)
+            if start:
+                client = TLS.wrap_socket(client, server_hostname='localhost')
+                client.sendall(start)
+            silent.append(client)
+        check(api('api.test')['ok'], f'150 clients that send {start}')
+    box.type('still here')
+    check(session.hears_json()['text'] == 'still here', 'a session is closed')
+    last = socket.create_connection(('localhost', port), 60)
+    check(last.recv(1) == b'', 'a silent client is not closed after a time')
+    for client in silent:
+        client.close()
+    box.program.kill()
+    box, port = first
+
+
+def files_that_cannot_be_used_are_errors():
+    for arguments, words in [(['--script', directory], 'Is a directory'),
+                             (['--transcript', '/dev/full'], 'No space left'),
+                             (['--transcript', directory], 'Is a directory')]:
+        done = subprocess.run([f'{build}/sandbox', '--plain', '--port', '0', *arguments],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        check((done.returncode, words in done.stderr) == (1, True), f'{arguments}: {done}')
+    full = Box('--log', '/dev/full')
+    port_of_it = int(re.search(r':(\d+)/api/', full.lines.get())[1])
+    try:
+        http.client.HTTPSConnection('localhost', port_of_it, context=TLS).request('POST', '/api/x')
+    except OSError:
+        pass
+    check(full.program.wait(20) == 1, '--log on a full disk')
+
+
+def files_are_shared_and_downloaded():
+    session = Socket(api('rtm.connect')['url'])
+    session.hears_json()
+    data = bytes(range(256)) * 300
+    with open(f'{directory}/my notes.txt', 'wb') as file:
+        file.write(data)
+    box.type(f'/share {directory}/my notes.txt')
+    event = session.hears_json()
+    shared = event['files'][0]
+    check((event['type'], shared['name'], shared['mimetype'], shared['size'])
+          == ('message', 'my notes.txt', 'text/plain', len(data)), f'/share: {event}')
+    path = path_of(shared['url_private_download'])
+
+    def download(headers):
+        connection = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
+        connection.request('GET', path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.headers['Content-Type'], response.read()
+
+    good = {'Authorization': f'Bearer {BOT}'}
+    check(download(good) == (200, 'text/plain', data), 'a download')
+    for headers in {}, {'Authorization': 'Bearer wrong'}, {'Authorization': f'Bearer {APP}'}:
+        status, kind, page = download(headers)
+        check(status == 200 and kind.startswith('text/html') and b'<html>' in page,
+              f'a download with {headers}: {status} {kind}')
+    box.type('/scope off')
+    box.shows('/scope')
+    check(download(good)[1].startswith('text/html'), 'a download without the scope')
+    box.type('/scope on')
+    box.shows('/scope')
+    os.truncate(f'{directory}/my notes.txt', 0)
+    check(download(good)[2] == b'', 'a file that became empty')
+    os.unlink(f'{directory}/my notes.txt')
+    check(download(good)[0] == 404, 'a file that is gone')
+    session.leave()
 
 
 def webhooks_answer_ok():
@@ -392,8 +616,19 @@ def commands_are_answered_in_time_and_by_their_url():
         check(response.status == status, f'response_url: HTTP {response.status}')
     check(json.loads(text) == {'ok': False, 'error': 'expired_url'}, f'a used one: {text}')
     box.shows('answers /weather (for you alone): later')
+    opened = api('views.open', trigger_id='1', view=MODAL)
+    check(opened['ok'], f'views.open: {opened}')
+    asked = api('chat.postMessage', channel='C0SANDBOX', text='Shall I?', blocks=[
+        {'type': 'actions', 'block_id': 'ask', 'elements': [
+            {'type': 'button', 'action_id': 'approve', 'value': '1'}]}])
+    app.acknowledge(app.hears_json())
+    newer = api('chat.postMessage', channel='C0SANDBOX', text='another')['ts']
+    app.acknowledge(app.hears_json())
     box.type('/click approve 7', '/submit form')
     click, view = app.hears_json(), app.hears_json()
+    check((click['payload']['message']['ts'], click['payload']['container']['message_ts'],
+           click['payload']['actions'][0]['block_id'], click['payload']['channel']['id'])
+          == (asked['ts'], asked['ts'], 'ask', 'C0SANDBOX'), f'/click of a message: {click}')
     action = click['payload']['actions'][0]
     check((click['payload']['type'], action['action_id'], action['value'])
           == ('block_actions', 'approve', '7'), f'a click: {click}')
@@ -403,6 +638,11 @@ def commands_are_answered_in_time_and_by_their_url():
     app.acknowledge(view, {'response_action': 'clear'})
     box.shows('acknowledged approve')
     box.shows('answers form: clear')
+    box.type('/click other')
+    click = app.hears_json()
+    check(click['payload']['message']['ts'] == newer, f'/click without a button: {click}')
+    app.acknowledge(click)
+    box.shows('acknowledged other')
     box.type('/slash /late', '/later 3')
     check(app.hears_json()['payload']['command'] == '/late', 'a command')
     box.shows('/late: no acknowledgement within 3 s')
@@ -411,6 +651,105 @@ def commands_are_answered_in_time_and_by_their_url():
     check(late['type'] == 'events_api', f'a command came again: {late}')
     app.acknowledge(late, {'text': 'x'})
     box.shows('a payload that is not accepted')
+    app.leave()
+    box.shows('bot disconnected')
+
+
+def inputs(*blocks):
+    """A modal with these inputs."""
+    return {**MODAL, 'blocks': [{'type': 'input', 'block_id': name, 'element': element,
+                                 'label': {'type': 'plain_text', 'text': name}}
+                                for name, element in blocks]}
+
+
+def modals_are_opened_submitted_and_changed():
+    app, _ = open_app()
+
+    def submits(line):
+        box.type(line)
+        envelope = app.hears_json()
+        check((envelope['type'], envelope['accepts_response_payload'], envelope['payload']['type'])
+              == ('interactive', True, 'view_submission'), f'{line}: {envelope}')
+        return envelope, envelope['payload']['view']
+
+    select = {'type': 'static_select', 'action_id': 'size', 'options': [
+        {'text': {'type': 'plain_text', 'text': name}, 'value': name[0]}
+        for name in ('large', 'small')]}
+    form = inputs(('who', {'type': 'plain_text_input', 'action_id': 'name'}),
+                  ('what', select),
+                  ('when', {'type': 'datepicker', 'action_id': 'day'}),
+                  ('more', {'type': 'multi_external_select', 'action_id': 'tags'}))
+    form['private_metadata'] = 'mine'
+    opened = api('views.open', trigger_id='1', view=json.dumps(form))['view']
+    check(opened['id'] and opened['hash'] and opened['callback_id'] == 'form', f'open: {opened}')
+
+    # The values that are typed, and null for the others.
+    envelope, view = submits('/submit form who.name="Ada L" what.size=s more.tags=a more.tags=b')
+    values = view['state']['values']
+    check((view['id'], view['private_metadata'], values['who']['name'], values['when']['day'])
+          == (opened['id'], 'mine', {'type': 'plain_text_input', 'value': 'Ada L'},
+              {'type': 'datepicker', 'selected_date': None}), f'/submit: {view}')
+    check(values['what']['size']['selected_option']['text']['text'] == 'small'
+          and [o['value'] for o in values['more']['tags']['selected_options']] == ['a', 'b'],
+          f'/submit of selects: {values}')
+    app.acknowledge(envelope, {'response_action': 'errors', 'errors': {'who': 'not you'}})
+    box.shows('answers form: errors, who: not you')
+
+    # It is still open; update and push change what is open, an empty reply closes the view.
+    envelope, _ = submits('/submit ' + opened['id'])
+    app.acknowledge(envelope, {'response_action': 'update', 'view': {
+        **MODAL, 'callback_id': 'second', 'title': {'type': 'plain_text', 'text': 'Second'}}})
+    box.shows(': update')
+    envelope, view = submits('/submit second')
+    check(view['id'] == opened['id'] and view['hash'] != opened['hash'], f'update: {view}')
+    app.acknowledge(envelope, {'response_action': 'push', 'view': {**MODAL, 'callback_id': 'top'}})
+    box.shows('answers second: push')
+    envelope, view = submits('/submit top')
+    check((view['previous_view_id'], view['root_view_id']) == (opened['id'], opened['id']),
+          f'push: {view}')
+    app.acknowledge(envelope)
+    box.shows('acknowledged top')
+
+    # By methods.
+    pushed = api('views.push', trigger_id='1', view=MODAL)['view']
+    check(pushed['root_view_id'] == opened['id'], f'views.push: {pushed}')
+    check(api('views.push', trigger_id='1', view=MODAL)['ok'], 'a third view')
+    check(api('views.push', trigger_id='1', view=MODAL)['error'] == 'push_limit_reached', 'four')
+    for arguments, error in [({'view_id': 'V9', 'view': MODAL}, 'not_found'),
+                             ({'view_id': pushed['id'], 'hash': 'x', 'view': MODAL},
+                              'hash_conflict'),
+                             ({'view_id': pushed['id'], 'view': {'type': 'modal'}},
+                              'invalid_arguments')]:
+        answer = api('views.update', **arguments)
+        check(answer['error'] == error, f'views.update {arguments}: {answer}')
+    check(answer['response_metadata']['messages'], f'a wrong view: {answer}')
+    external = inputs(('city', {'type': 'external_select', 'action_id': 'town'}))
+    updated = api('views.update', view_id=pushed['id'], hash=pushed['hash'], view=external)['view']
+    check(updated['id'] == pushed['id'], f'views.update: {updated}')
+    home = {'type': 'home', 'blocks': []}
+    ids = {api('views.publish', user_id='U0HUMAN', view=home)['view']['id'] for _ in range(2)}
+    check(len(ids) == 1, 'views.publish')
+    check(api('views.publish', user_id='U9', view=home)['error'] == 'user_not_found', 'a user')
+
+    # An external select asks for its options.
+    box.type('/suggest town Ber')
+    asked = app.hears_json()
+    check((asked['payload']['type'], asked['payload']['action_id'], asked['payload']['block_id'],
+           asked['payload']['value'], asked['payload']['view']['id'])
+          == ('block_suggestion', 'town', 'city', 'Ber', pushed['id']), f'/suggest: {asked}')
+    app.acknowledge(asked, {'options': [
+        {'text': {'type': 'plain_text', 'text': name}, 'value': name} for name in ('Bern', 'Berlin')]})
+    box.shows('answers town: 2 options: Bern, Berlin')
+    envelope, _ = submits('/submit form')
+    app.acknowledge(envelope, {'response_action': 'clear'})
+    box.shows('answers form: clear')
+
+    # All are closed; two hundred that are opened are not kept.
+    box.type('/link on')
+    for _ in range(200):
+        last = api('views.open', trigger_id='1', view=MODAL)['view']
+    check(api('views.update', view_id=opened['id'], view=MODAL)['error'] == 'not_found', 'closed')
+    check(api('views.update', view_id=last['id'], view=MODAL)['ok'], 'the last of many')
     app.leave()
     box.shows('bot disconnected')
 
@@ -511,9 +850,16 @@ with tempfile.TemporaryDirectory() as directory:
         port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
         tests = [errors_are_those_of_slack, a_body_is_a_form_json_or_in_parts,
                  what_was_said_is_kept_and_read_by_pages,
-                 a_method_is_limited_and_answers_come_late, files_are_uploaded_without_a_token,
-                 webhooks_answer_ok, an_envelope_comes_again_until_it_is_acknowledged,
-                 commands_are_answered_in_time_and_by_their_url, a_session_ends_as_slack_ends_it,
+                 messages_are_refused_as_slack_refuses_them, other_methods_work,
+                 any_method_fails_as_ordered, help_lists_what_there_is,
+                 a_method_is_limited_and_answers_come_late, files_are_uploaded,
+                 files_are_shared_and_downloaded, webhooks_answer_ok, many_files_and_channels_are_not_kept,
+                 clients_that_send_no_request_keep_no_others_out,
+                 files_that_cannot_be_used_are_errors,
+                 typed_text_is_escaped_and_mentions_the_bot,
+                 an_envelope_comes_again_until_it_is_acknowledged,
+                 commands_are_answered_in_time_and_by_their_url,
+                 modals_are_opened_submitted_and_changed, a_session_ends_as_slack_ends_it,
                  both_worlds_hear_what_is_said, each_request_is_logged, tokens_rotate]
         for test in tests:
             test()

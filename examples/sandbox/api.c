@@ -2,26 +2,55 @@
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-/* Methods that `/ratelimit METHOD SECONDS` holds back. */
-static struct limit {
-    struct limit *next;
-    lws_usec_t until;
+/* What was ordered for one method, by /ratelimit and /fail. */
+static struct rule {
+    struct rule *next;
+    lws_usec_t limited_until;
+    long failures; /* still to come */
+    char error[64];
     char name[];
-} *limits;
+} *rules;
+
+static struct rule *find_rule(const char *name) {
+    struct rule *rule = rules;
+    while (rule && strcmp(rule->name, name) != 0) rule = rule->next;
+    return rule;
+}
+
+static struct rule *rule_for(const char *name) {
+    struct rule *rule = find_rule(name);
+    if (rule) return rule;
+    rule = need(calloc(1, sizeof *rule + strlen(name) + 1));
+    memcpy(rule->name, name, strlen(name));
+    rule->next = rules;
+    rules = rule;
+    return rule;
+}
 
 void limit_method(const char *name, long seconds) {
-    struct limit *limit = need(calloc(1, sizeof *limit + strlen(name) + 1));
-    memcpy(limit->name, name, strlen(name));
-    limit->until = now() + seconds * LWS_US_PER_SEC;
-    limit->next = limits; /* the latest word counts */
-    limits = limit;
+    rule_for(name)->limited_until = now() + seconds * LWS_US_PER_SEC;
+}
+
+bool fail_method(const char *name, const char *error, long count) {
+    if (!find_method(name) || strlen(error) >= sizeof rules->error) return false;
+    struct rule *rule = rule_for(name);
+    snprintf(rule->error, sizeof rule->error, "%s", error);
+    rule->failures = count;
+    return true;
+}
+
+/* The error that was ordered for this call, or NULL. */
+static const char *ordered_error(const char *name) {
+    struct rule *rule = find_rule(name);
+    if (!rule || rule->failures == 0) return NULL;
+    rule->failures--;
+    return rule->error;
 }
 
 /* Whole seconds until the method is free again, or 0. */
 static int limited_for(const char *name) {
-    struct limit *limit = limits;
-    while (limit && strcmp(limit->name, name) != 0) limit = limit->next;
-    lws_usec_t left = limit ? limit->until - now() : 0;
+    struct rule *rule = find_rule(name);
+    lws_usec_t left = rule ? rule->limited_until - now() : 0;
     return left > 0 ? (int)((left + LWS_US_PER_SEC - 1) / LWS_US_PER_SEC) : 0;
 }
 
@@ -32,22 +61,23 @@ static void answer_late(lws_sorted_usec_list_t *timer) {
     push(conn, frame);
 }
 
-/* Answers now, or after what /slow says. `wait`: for Retry-After, -1 = without one. */
-static void respond(struct conn *conn, int status, const char *type, const char *body, int wait) {
+/* Responds now, or after the delay of /slow. `wait`: for Retry-After, -1 = without one. */
+static void respond(struct conn *conn, const struct answer *answer, int wait) {
     unsigned char head[1024], *p = head, *end = head + sizeof head;
-    char number[16], *text;
-    size_t size = strlen(body);
-    bool failed = lws_add_http_common_headers(conn->wsi, (unsigned)status, type, size, &p, end);
+    char number[16];
+    bool failed = lws_add_http_common_headers(conn->wsi, (unsigned)answer->status, answer->type,
+                                              answer->size, &p, end);
     if (wait >= 0) {
         int digits = snprintf(number, sizeof number, "%d", wait);
         failed |= lws_add_http_header_by_name(conn->wsi, (const unsigned char *)"retry-after:",
                                               (unsigned char *)number, digits, &p, end);
     }
     failed |= lws_finalize_http_header(conn->wsi, &p, end);
-    int length = failed ? -1 : asprintf(&text, "%.*s%s", (int)(p - head), (char *)head, body);
-    if (length < 0) abort();
-    struct frame *frame = new_frame(SEND_HTTP, text, (size_t)length);
-    free(text);
+    if (failed) abort();
+    size_t head_size = (size_t)(p - head);
+    struct frame *frame = new_frame(SEND_HTTP, NULL, head_size + answer->size);
+    memcpy(frame->data + LWS_PRE, head, head_size);
+    memcpy(frame->data + LWS_PRE + head_size, answer->body, answer->size);
     lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
     if (!orders.slow_ms) {
         push(conn, frame);
@@ -55,6 +85,13 @@ static void respond(struct conn *conn, int status, const char *type, const char 
     }
     conn->late = frame;
     lws_sul_schedule(box.context, 0, &conn->slow, answer_late, orders.slow_ms * LWS_US_PER_MS);
+}
+
+static void respond_with(struct conn *conn, int status, const char *type, const char *text,
+                         int wait) {
+    struct answer answer = { status, type, need(strdup(text)), strlen(text) };
+    respond(conn, &answer, wait);
+    free(answer.body);
 }
 
 static void get_header(struct conn *conn, enum lws_token_indexes which, char *text, int size) {
@@ -88,6 +125,13 @@ static const char *check_token(struct conn *conn, const cJSON *args, enum token 
     if (wanted == APP_TOKEN && !bearer) return "invalid_auth"; /* never as a parameter */
     if (kind != wanted && wanted != ANY_TOKEN) return "not_allowed_token_type";
     return kind == BOT_TOKEN ? accept_bot_token(token) : NULL;
+}
+
+/* Why a file is not to be downloaded, or NULL. */
+const char *refuse_download(struct conn *conn) {
+    const char *error = check_token(conn, NULL, BOT_TOKEN);
+    if (error) return error;
+    return orders.no_files ? "missing_scope" : NULL;
 }
 
 static void add_argument(cJSON *args, char *pair, bool encoded) {
@@ -156,7 +200,7 @@ static void log_call(struct conn *conn, const char *name, const char *type, cons
         comma = ",";
     }
     putc('\n', options.log);
-    fflush(options.log);
+    check_output(&options.log, "--log");
 }
 
 /* The error for the first argument that is missing, or NULL. */
@@ -172,16 +216,23 @@ static const char *missing(const struct method *method, const cJSON *args) {
     return NULL;
 }
 
+static char *failure(const struct call *call) {
+    if (!call->detail) return json("{'ok':false,'error':'%s'}", call->error);
+    return json("{'ok':false,'error':'%s','response_metadata':{'messages':['[ERROR] %s']}}",
+                call->error, call->detail);
+}
+
 static char *call_method(struct conn *conn, const char *name, const cJSON *args) {
     const struct method *method = find_method(name);
-    struct call call = { conn, args, NULL };
+    struct call call = { conn, args, NULL, NULL };
     char *body = NULL;
     if (!method) call.error = "unknown_method";
     else if (!args) call.error = "invalid_json";
     if (!call.error) call.error = check_token(conn, args, method->token);
     if (!call.error) call.error = missing(method, args);
+    if (!call.error) call.error = ordered_error(name);
     if (!call.error) body = method->run(&call);
-    if (call.error) body = json("{'ok':false,'error':'%s'}", call.error);
+    if (call.error) body = failure(&call);
     const char *report = call.error ? call.error : method->report;
     if (report) say("slack", "%s: %s", name, report);
     return body;
@@ -191,14 +242,14 @@ static char *call_method(struct conn *conn, const char *name, const cJSON *args)
 int on_call(struct conn *conn) {
     char *uri = NULL, path[256], kind[256];
     int size = 0;
+    conn->waiting = false;
     take_input();
     if (conn->head || conn->late || conn->deaf) return -1; /* pipelined: lws gets lost in them */
     if (lws_http_get_uri_and_method(conn->wsi, &uri, &size) < 0) return -1;
     snprintf(path, sizeof path, "%.*s", size, uri);
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     const struct route *route = find_route(path);
-    int wait = limited_for(name), status = 200;
-    const char *type = JSON_TYPE;
+    int wait = limited_for(name);
     get_header(conn, WSI_TOKEN_HTTP_CONTENT_TYPE, kind, sizeof kind);
     cJSON *args = route ? NULL : parse_arguments(conn, kind);
     log_call(conn, route ? route->prefix : name, kind, args);
@@ -210,17 +261,22 @@ int on_call(struct conn *conn) {
     } else if (orders.ratelimit >= 0 || wait) {
         if (orders.ratelimit >= 0) wait = orders.ratelimit;
         say("slack", "%s: ratelimited for %d s", name, wait);
-        respond(conn, 429, JSON_TYPE, "{\"ok\":false,\"error\":\"ratelimited\"}", wait);
+        respond_with(conn, 429, JSON_TYPE, "{\"ok\":false,\"error\":\"ratelimited\"}", wait);
         orders.ratelimit = -1;
     } else if (orders.http_count > 0) {
         orders.http_count--;
         say("slack", "%s: HTTP %d", name, orders.http_status);
         bool empty = orders.http_status == 204 || orders.http_status == 304;
-        respond(conn, orders.http_status, TEXT_TYPE, empty ? "" : "This was ordered.\n", -1);
+        respond_with(conn, orders.http_status, TEXT_TYPE, empty ? "" : "This was ordered.\n", -1);
+    } else if (route) {
+        char *id = path + strlen(route->prefix);
+        id[strcspn(id, "/")] = '\0';
+        struct answer answer = route->answer(conn, id);
+        respond(conn, &answer, -1);
+        free(answer.body);
     } else {
-        char *body = route ? route->answer(conn, name, &status, &type)
-                           : call_method(conn, name, args);
-        respond(conn, status, type, body, -1);
+        char *body = call_method(conn, name, args);
+        respond_with(conn, 200, JSON_TYPE, body, -1);
         free(body);
     }
     cJSON_Delete(args);
@@ -230,16 +286,16 @@ int on_call(struct conn *conn) {
 
 /* The headers are complete. Of a body that has a length, lws will tell. */
 int on_request(struct conn *conn) {
-    char length[24] = "", *uri = NULL;
+    char length[24] = "", type[256], path[64], *uri = NULL;
     bool is_post = lws_hdr_total_length(conn->wsi, WSI_TOKEN_POST_URI) > 0;
     int size = lws_hdr_copy(conn->wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
     int uri_size = 0;
     if (size > 0 && (is_post || atoi(length) > 0)) {
         int got = lws_http_get_uri_and_method(conn->wsi, &uri, &uri_size);
-        if (got >= 0 && !strncmp(uri, "/upload/", 8)) {
-            conn->upload = need(EVP_MD_CTX_new());
-            EVP_DigestInit_ex(conn->upload, EVP_sha256(), NULL);
-        }
+        if (got < 0 || strncmp(uri, "/upload/", 8) != 0) return 0;
+        snprintf(path, sizeof path, "%.*s", uri_size, uri);
+        get_header(conn, WSI_TOKEN_HTTP_CONTENT_TYPE, type, sizeof type);
+        begin_upload(conn, path + 8, type);
         return 0;
     }
     conn->last = is_post; /* for lws now waits for a body, like that of "curl -X POST" */
@@ -247,10 +303,10 @@ int on_request(struct conn *conn) {
     return on_call(conn);
 }
 
-/* A piece of a body. What is uploaded is counted and hashed, but not kept. */
+/* A piece of a body. */
 int on_body(struct conn *conn, const void *data, size_t size) {
+    start_waiting(conn);
     if (!conn->upload) return collect(conn, data, size, MAX_BODY) ? 0 : -1;
-    conn->in_size += size;
     lws_set_timeout(conn->wsi, PENDING_TIMEOUT_HTTP_CONTENT, 60);
-    return EVP_DigestUpdate(conn->upload, data, size) == 1 && conn->in_size <= MAX_UPLOAD ? 0 : -1;
+    return add_to_upload(conn, data, size) ? 0 : -1;
 }

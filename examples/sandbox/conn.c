@@ -15,6 +15,29 @@ struct conn *conn_of(struct lws *wsi) {
     return conn;
 }
 
+/* The connection that has waited longest for a request, if there are too many of them. */
+static struct conn *longest_waiting(void) {
+    struct conn *longest = NULL;
+    int count = 0;
+    for (struct conn *conn = box.conns; conn; conn = conn->next) {
+        if (!conn->waiting) continue;
+        count++;
+        if (!longest || conn->waiting_since < longest->waiting_since) longest = conn;
+    }
+    return count > MAX_WAITING ? longest : NULL;
+}
+
+/* It has sent nothing yet, or a piece of a request, or has received a response. Clients that never
+   send a whole request must not keep others out. */
+void start_waiting(struct conn *conn) {
+    conn->waiting = true;
+    conn->waiting_since = lws_now_usecs();
+    struct conn *longest = longest_waiting();
+    if (!longest) return;
+    longest->waiting = false;
+    shutdown(lws_get_socket_fd(longest->wsi), SHUT_RDWR); /* lws notices, and closes it */
+}
+
 static void clear_queue(struct conn *conn) {
     while (conn->head) {
         struct frame *frame = conn->head;
@@ -29,8 +52,7 @@ void forget_input(struct conn *conn) {
     free(conn->in);
     conn->in = NULL;
     conn->in_size = 0;
-    EVP_MD_CTX_free(conn->upload);
-    conn->upload = NULL;
+    forget_upload(conn);
 }
 
 void forget(struct conn *conn) {
@@ -61,7 +83,7 @@ struct frame *new_frame(enum action action, const char *payload, size_t size) {
     struct frame *frame = need(calloc(1, sizeof *frame + LWS_PRE + size));
     frame->action = action;
     frame->size = size;
-    memcpy(frame->data + LWS_PRE, payload, size);
+    if (payload) memcpy(frame->data + LWS_PRE, payload, size);
     return frame;
 }
 
@@ -128,7 +150,9 @@ static int deliver(struct conn *conn, struct frame *frame) {
     case SEND_PING: return lws_write(conn->wsi, payload, frame->size, LWS_WRITE_PING) < 0 ? -1 : 0;
     case SEND_HTTP:
         if (lws_write(conn->wsi, payload, frame->size, LWS_WRITE_HTTP_FINAL) < 0) return -1;
-        return conn->last || lws_http_transaction_completed(conn->wsi) ? -1 : 0;
+        if (conn->last || lws_http_transaction_completed(conn->wsi)) return -1;
+        start_waiting(conn);
+        return 0;
     case SEND_CLOSE:
         conn->close_code = frame->code;
         lws_close_reason(conn->wsi, (enum lws_close_status)frame->code, payload, frame->size);

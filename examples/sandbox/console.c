@@ -55,10 +55,44 @@ static enum verdict human(const char *text) {
     if (!*text) return DONE;
     if (!ready()) return AGAIN;
     say("human", "%s", text);
-    char *event = json("{'type':'message','channel':'C0SANDBOX','user':'U0HUMAN','text':'%s',"
-                       "'ts':'%s','team':'T0SANDBOX'}", text, new_ts());
+    static const char event[] = "{'type':'%s','channel':'C0SANDBOX','channel_type':'channel',"
+                                "'user':'U0HUMAN','text':'%s','ts':'%s','event_ts':'%s',"
+                                "'team':'T0SANDBOX'}";
+    char *escaped = escape_typed(text), *ts = need(strdup(new_ts()));
+    char *message = json(event, "message", escaped, ts, ts);
+    keep("C0SANDBOX", message);
+    broadcast_and_free(message);
+    if (strstr(escaped, "<@U0BOT>")) { /* RTM has no such event */
+        char *mention = json(event, "app_mention", escaped, ts, ts);
+        send_to_app(mention);
+        free(mention);
+    }
+    free(escaped);
+    free(ts);
+    return DONE;
+}
+
+COMMAND(cmd_share) {
+    if (!*args) return WRONG;
+    char *files = share(args);
+    if (!files) {
+        warn("cannot share %s: %s", args, strerror(errno));
+        return input.is_person ? DONE : WRONG;
+    }
+    say("human", "shares %s", args);
+    char *event = json("{'type':'message','subtype':'file_share','channel':'C0SANDBOX',"
+                       "'channel_type':'channel','user':'U0HUMAN','text':'','ts':'%s',"
+                       "'team':'T0SANDBOX','upload':false,'files':%j}", new_ts(), files);
+    free(files);
     keep("C0SANDBOX", event);
     broadcast_and_free(event);
+    return DONE;
+}
+
+COMMAND(cmd_scope) {
+    orders.no_files = !strcmp(args, "off");
+    if (!orders.no_files && strcmp(args, "on") != 0) return WRONG;
+    say("slack", "/scope: the token has %s", orders.no_files ? "no files:read" : "files:read");
     return DONE;
 }
 
@@ -179,10 +213,11 @@ COMMAND(cmd_slow) {
     return DONE;
 }
 
-/* Something that a person does in Socket Mode, and that the app answers. */
-static enum verdict interact(const char *type, const char *label, char *payload) {
+/* Something that a user does in Socket Mode, and that the app answers. */
+static enum verdict interact(const char *type, const char *label, char *payload,
+                             const char *view) {
     bool possible = app_connections() > 0;
-    if (possible) send_envelope(type, label, payload, true);
+    if (possible) send_envelope(type, label, payload, true, view);
     else warn("%s: no app is connected in Socket Mode", label);
     free(payload);
     return possible ? DONE : WRONG;
@@ -202,30 +237,96 @@ COMMAND(cmd_slash) {
                          "'response_url':'%s','trigger_id':'13.%s'}", name, args ? args : "", url,
                          new_ts());
     free(url);
-    return interact("slash_commands", name, payload);
+    return interact("slash_commands", name, payload, "");
+}
+
+/* Where an element is: the members of an interaction's payload that say so, to be freed. */
+static char *place_of(const char *action, struct element *found) {
+    const char *channel = "C0SANDBOX";
+    char *view = view_with(action, found);
+    if (view) {
+        char *place = json("'container':{'type':'view'},'view':%j", view);
+        free(view);
+        return place;
+    }
+    const cJSON *message = message_with(action, found, &channel);
+    char *text = message ? need(cJSON_PrintUnformatted(message))
+                         : json("{'type':'message','ts':'%s'}", new_ts());
+    cJSON *parsed = need(cJSON_Parse(text));
+    char *object = channel_object(channel);
+    char *place = json("'container':{'type':'message','message_ts':'%s','channel_id':'%s'},"
+                       "'channel':%j,'message':%j", member(parsed, "ts"), channel, object, text);
+    free(object);
+    free(text);
+    cJSON_Delete(parsed);
+    return place;
+}
+
+static const char *id_of_block(const struct element *found) {
+    const char *id = member(found->block, "block_id");
+    return *id ? id : "b1";
+}
+
+/* What is clicked, with the value that is typed, or the element's own. */
+static char *action_object(const char *action, const struct element *found, const char *value) {
+    const char *type = member(found->element, "type");
+    char *text = json("{'type':'%s','action_id':'%s','block_id':'%s','action_ts':'%s'}",
+                      *type ? type : "button", action, id_of_block(found), new_ts());
+    cJSON *object = need(cJSON_Parse(text));
+    free(text);
+    set_value(object, found->element, value ? value : member(found->element, "value"));
+    text = need(cJSON_PrintUnformatted(object));
+    cJSON_Delete(object);
+    return text;
 }
 
 COMMAND(cmd_click) {
-    char *action = strsep(&args, " "), *ts = need(strdup(new_ts()));
-    if (!*action) return free(ts), WRONG;
+    char *action = strsep(&args, " ");
+    struct element found = { NULL, NULL };
+    if (!*action) return WRONG;
     say("human", "clicks %s", action);
-    char *url = new_response_url(action);
-    char *payload = json("{'type':'block_actions'," PERSON ",'channel':{'id':'C0SANDBOX',"
-                         "'name':'general'},'message':{'type':'message','ts':'%s'},"
-                         "'response_url':'%s','actions':[{'type':'button','action_id':'%s',"
-                         "'block_id':'b1','value':'%s','action_ts':'%s'}]}", ts, ts, url, action,
-                         args ? args : "", ts);
+    char *place = place_of(action, &found), *url = new_response_url(action);
+    char *object = action_object(action, &found, args);
+    char *payload = json("{'type':'block_actions'," PERSON ",%j,'response_url':'%s',"
+                         "'actions':[%j]}", new_ts(), place, url, object);
+    free(object);
     free(url);
-    free(ts);
-    return interact("interactive", action, payload);
+    free(place);
+    return interact("interactive", action, payload, "");
 }
 
 COMMAND(cmd_submit) {
-    if (!*args) return WRONG;
-    say("human", "submits %s", args);
-    return interact("interactive", args,
-                    json("{'type':'view_submission'," PERSON ",'view':{'id':'V0SANDBOX','type':"
-                         "'modal','callback_id':'%s','state':{'values':{}}}}", new_ts(), args));
+    char *name = strsep(&args, " "), empty[] = "";
+    if (!*name) return WRONG;
+    const char *found = view_id(name);
+    if (!found) {
+        warn("/submit %s: no such view is open", name);
+        return input.is_person ? DONE : WRONG;
+    }
+    char *id = need(strdup(found)), *view = submit_view(id, args ? args : empty);
+    enum verdict verdict = WRONG;
+    if (view) {
+        say("human", "submits %s", name);
+        char *payload = json("{'type':'view_submission'," PERSON ",'view':%j,"
+                             "'response_urls':[]}", new_ts(), view);
+        verdict = interact("interactive", name, payload, id);
+    }
+    free(view);
+    free(id);
+    return verdict;
+}
+
+COMMAND(cmd_suggest) {
+    char *action = strsep(&args, " ");
+    struct element found = { NULL, NULL };
+    if (!*action || !args) return WRONG;
+    say("human", "types \"%s\" into %s", args, action);
+    char *place = place_of(action, &found);
+    char *payload = json("{'type':'block_suggestion'," PERSON ",%j,'action_id':'%s',"
+                         "'block_id':'%s','value':'%s'}", new_ts(), place, action,
+                         id_of_block(&found), args);
+    free(place);
+    return interact("interactive", action, payload, "");
 }
 
 COMMAND(cmd_refresh) { return disconnect_apps("refresh_requested", true, SEND_CLOSE), DONE; }
@@ -240,11 +341,14 @@ COMMAND(cmd_link) {
     return DONE;
 }
 
+/* Every method's name has a dot; without a method the calls for a URL fail. */
 COMMAND(cmd_fail) {
-    char *code = strsep(&args, " ");
+    char *method = strchr(args, '.') ? strsep(&args, " ") : NULL;
+    char *code = args ? strsep(&args, " ") : NULL;
     long count = 1;
-    if (!*code || strlen(code) >= sizeof orders.fail_code) return WRONG;
+    if (!code || !*code || strlen(code) >= sizeof orders.fail_code) return WRONG;
     if (args && !last_number(args, 1, 1000000, &count)) return WRONG;
+    if (method) return fail_method(method, code, count) ? DONE : WRONG;
     snprintf(orders.fail_code, sizeof orders.fail_code, "%s", code);
     orders.fail_count = (int)count;
     return DONE;
@@ -336,25 +440,33 @@ static const struct command {
     bool needs_bot;
     enum verdict (*run)(char *args);
 } commands[] = {
+    { "share", "FILE", "share FILE: a message with files", true, cmd_share },
+    { "scope", "on|off", "the token has files:read or not: downloads", false, cmd_scope },
     { "goodbye", "", "send goodbye; close 10 s later", true, cmd_goodbye },
     { "close", "[CODE [REASON]]", "send a CLOSE frame", true, cmd_close },
     { "drop", "", "end the TCP connection (FIN), with no CLOSE", true, cmd_drop },
     { "reset", "", "reset the TCP connection (RST)", true, cmd_reset },
     { "migrate", "", "send team_migration_started, then close", true, cmd_migrate },
     { "error", "CODE MESSAGE", "send an error event", true, cmd_error },
-    { "typing", "", "the person is typing", true, cmd_typing },
+    { "typing", "", "the user is typing", true, cmd_typing },
     { "event", "TYPE", "send a bare event of this type", true, cmd_event },
     { "raw", "TEXT", "send this verbatim, as one text frame", true, cmd_raw },
-    { "flood", "N", "send N messages as fast as the bot takes them", true, cmd_flood },
-    { "ratelimit", "[METHOD] SECONDS", "HTTP 429: the next call, or METHOD for so long", false,
-      cmd_ratelimit },
-    { "slow", "MS", "answer Web API calls so much later", false, cmd_slow },
-    { "fail", "ERROR [COUNT]", "answer the next calls for a URL with it", false, cmd_fail },
-    { "http", "STATUS [COUNT]", "answer the next Web API calls with it", false, cmd_http },
-    { "refuse", "STATUS [COUNT]", "refuse the next WebSockets with it", false, cmd_refuse },
-    { "slash", "/COMMAND [TEXT]", "Socket Mode: a person enters a command", true, cmd_slash },
-    { "click", "ACTION [VALUE]", "Socket Mode: a person clicks a button", true, cmd_click },
-    { "submit", "VIEW", "Socket Mode: a person submits a view", true, cmd_submit },
+    { "flood", "N", "send N messages as fast as the bot reads them", true, cmd_flood },
+    { "ratelimit", "[METHOD] SECONDS", "answer the next call, or METHOD for SECONDS, with HTTP 429",
+      false, cmd_ratelimit },
+    { "slow", "MS", "delay Web API responses by MS", false, cmd_slow },
+    { "fail", "[METHOD] ERROR [COUNT]",
+      "fail the next COUNT connect calls, or calls of METHOD, with ERROR", false, cmd_fail },
+    { "http", "STATUS [COUNT]", "answer the next COUNT Web API calls with STATUS", false,
+      cmd_http },
+    { "refuse", "STATUS [COUNT]", "refuse the next COUNT WebSocket upgrades with STATUS", false,
+      cmd_refuse },
+    { "slash", "/COMMAND [TEXT]", "Socket Mode: a user enters a command", true, cmd_slash },
+    { "click", "ACTION [VALUE]", "Socket Mode: a user clicks a button", true, cmd_click },
+    { "submit", "VIEW [BLOCK.ACTION=VALUE ...]", "Socket Mode: a user submits an open view", true,
+      cmd_submit },
+    { "suggest", "ACTION TEXT", "Socket Mode: a user types TEXT into an external select", true,
+      cmd_suggest },
     { "refresh", "", "Socket Mode: disconnect, refresh_requested", true, cmd_refresh },
     { "warning", "", "Socket Mode: disconnect, warning; cut 10 s later", true, cmd_warning },
     { "toomany", "", "Socket Mode: disconnect, too_many_websockets", true, cmd_toomany },
@@ -362,18 +474,37 @@ static const struct command {
     { "mute", "", "read and answer nothing, not even PINGs", false, cmd_mute },
     { "unmute", "", "undo /mute", false, cmd_unmute },
     { "wait", "", "wait until a bot is connected", true, cmd_wait },
-    { "expect", "TEXT", "wait 10 s for TEXT from the bot; a script then exits with 1", false,
-      cmd_expect },
-    { "sleep", "MS", "wait so many milliseconds", false, cmd_sleep },
-    { "later", "SECONDS", "let Slack's clock jump: limits, retries, PINGs", false, cmd_later },
+    { "expect", "TEXT", "wait up to 10 s for TEXT from the bot, else fail (a script exits with 1)",
+      false, cmd_expect },
+    { "sleep", "MS", "wait for MS milliseconds", false, cmd_sleep },
+    { "later", "SECONDS", "advance Slack's clock: rate limits, retries, PINGs", false,
+      cmd_later },
     { "help", "", "this list", false, cmd_help },
     { "quit", "", "exit 0", false, cmd_quit },
 };
 
+/* What it does stands below a command that is too long for one line. */
+static void help_on(const struct command *command) {
+    enum { COLUMN = 32 };
+    int width = COLUMN - 1 - (int)strlen(command->name);
+    if ((int)strlen(command->args) <= width) {
+        say("sandbox", "  /%s %-*s %s", command->name, width, command->args, command->help);
+        return;
+    }
+    say("sandbox", "  /%s %s", command->name, command->args);
+    say("sandbox", "   %*s %s", COLUMN, "", command->help);
+}
+
 COMMAND(cmd_help) {
-    say("sandbox", "A line is a message to the bot, or a command:");
+    say("sandbox", "A line is a message to #general (C0SANDBOX) from the user human (U0HUMAN),");
+    say("sandbox", "or a command. @sandbox-bot mentions the bot.");
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++)
-        say("sandbox", "  /%s %-*s %s", c->name, 22 - (int)strlen(c->name), c->args, c->help);
+        help_on(c);
+    say("sandbox", "Methods of the Web API:");
+    list_methods();
+    say("sandbox", "A client in Node: slackApiUrl is \"%s://localhost:%d/api/\";",
+        options.plain ? "http" : "https", options.port);
+    say("sandbox", "set NODE_EXTRA_CA_CERTS=build/certs/ca.pem, or use --plain here.");
     say("sandbox", "An incoming webhook is any URL below %s", own_url("services", ""));
     return DONE;
 }
@@ -473,9 +604,40 @@ void finish_line(void) {
     memset(&work, 0, sizeof work);
 }
 
+/* Takes "/help" or "/quit" out of the lines that a user typed while another one waits, or NULL. */
+static char *urgent_line(void) {
+    static const char *const urgent[] = { "/help", "/quit" };
+    char *end = input.data + input.start + input.size, *line = input.data + input.start, *newline;
+    for (; line < end && (newline = memchr(line, '\n', (size_t)(end - line))); line = newline + 1) {
+        size_t size = (size_t)(newline - line);
+        for (size_t i = 0; i < LWS_ARRAY_SIZE(urgent); i++) {
+            if (strlen(urgent[i]) != size || strncmp(line, urgent[i], size) != 0) continue;
+            memmove(line, newline + 1, (size_t)(end - newline - 1));
+            input.size -= size + 1;
+            return need(strdup(urgent[i]));
+        }
+    }
+    return NULL;
+}
+
+/* A user does not wait for /help and /quit while another line waits, for a bot or for time. */
+static void advance_urgent(void) {
+    char *line = urgent_line();
+    if (!line) return;
+    if (!strcmp(line, "/quit")) { /* what waits is dropped */
+        finish_line();
+        input.size = 0;
+        work.line = line;
+        return;
+    }
+    execute(line);
+    free(line);
+}
+
 /* Carries out as many lines as can be; called after every turn of the event loop. */
 void advance(void) {
-    if (input.by_hand && input.readable) read_more(); /* also while a line waits */
+    if (input.is_person && input.readable) read_more(); /* also while a line waits */
+    if (input.is_person && work.line && input.size) advance_urgent();
     while (!box.done && (work.line || (work.line = next_line()))) {
         enum verdict verdict = execute(work.line);
         if (verdict == AGAIN) break;
@@ -504,6 +666,10 @@ bool open_input(void) {
     if (options.script) input.fd = open(options.script, O_RDONLY | O_CLOEXEC);
     if (input.fd < 0 || fstat(input.fd, &info) < 0) {
         warn("cannot read %s: %s", options.script ? options.script : "stdin", strerror(errno));
+        return false;
+    }
+    if (options.script && S_ISDIR(info.st_mode)) {
+        warn("cannot read %s: %s", options.script, strerror(EISDIR));
         return false;
     }
     input.is_person = !options.script && isatty(input.fd);

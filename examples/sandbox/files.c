@@ -1,18 +1,29 @@
-/* files.c - what is not under /api/: uploads, response URLs, incoming webhooks.
+/* files.c - what is not under /api/: uploads, shared files, response URLs, incoming webhooks.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
 enum { RESPONSE_USES = 5, RESPONSE_SECONDS = 30 * 60 };
 
-/* A file on its way, or an answer that may still be given. */
+/* A file, or a response URL. */
 static struct thing {
     struct thing *next;
     lws_usec_t expires;
     int uses;
     long length;
     bool uploaded;
-    char id[16], about[128];
+    char id[24], about[128];
+    char *path; /* of a shared file, on this machine */
 } *things;
+
+/* Removes the oldest thing if there are too many. */
+static void limit_things(void) {
+    struct thing **link = &things;
+    for (int count = 0; *link && count < MAX_THINGS; count++) link = &(*link)->next;
+    if (!*link) return;
+    free((*link)->path);
+    free(*link);
+    *link = NULL;
+}
 
 static struct thing *new_thing(char kind, const char *about) {
     static unsigned count;
@@ -21,6 +32,7 @@ static struct thing *new_thing(char kind, const char *about) {
     snprintf(thing->about, sizeof thing->about, "%.127s", about);
     thing->next = things;
     things = thing;
+    limit_things();
     return thing;
 }
 
@@ -28,6 +40,24 @@ static struct thing *find_thing(const char *id) {
     struct thing *thing = things;
     while (thing && strcmp(thing->id, id) != 0) thing = thing->next;
     return thing;
+}
+
+/* The MIME type by the end of the name. */
+static const char *mime_type(const char *name) {
+    static const char *const types[][2] = {
+        { ".txt", "text/plain" },       { ".json", "application/json" }, { ".csv", "text/csv" },
+        { ".html", "text/html" },       { ".pdf", "application/pdf" },   { ".png", "image/png" },
+        { ".jpg", "image/jpeg" },       { ".gif", "image/gif" },         { ".md", "text/markdown" },
+        { ".zip", "application/zip" },
+    };
+    const char *end = strrchr(name, '.');
+    for (size_t i = 0; end && i < LWS_ARRAY_SIZE(types); i++)
+        if (!strcasecmp(end, types[i][0])) return types[i][1];
+    return "application/octet-stream";
+}
+
+static struct answer answer_text(int status, const char *type, const char *text) {
+    return (struct answer){ status, type, need(strdup(text)), strlen(text) };
 }
 
 const char *own_url(const char *place, const char *id) {
@@ -46,6 +76,59 @@ char *new_response_url(const char *about) {
 
 /* ---- Uploads ------------------------------------------------------------------------ */
 
+/* The body is counted and hashed, but not kept. Slack's own SDK for Node sends the file as a part
+   of a form: then the body has a head before the file, and a tail after it. */
+struct upload {
+    EVP_MD_CTX *hash;
+    size_t size, announced; /* of the file; announced: by files.getUploadURLExternal */
+    size_t total;           /* of the body */
+    bool is_form;
+    size_t head; /* bytes of "\r\n\r\n", the end of the head, that have arrived */
+};
+
+void begin_upload(struct conn *conn, const char *id, const char *type) {
+    const struct thing *file = find_thing(id);
+    struct upload *upload = need(calloc(1, sizeof *upload));
+    upload->hash = need(EVP_MD_CTX_new());
+    EVP_DigestInit_ex(upload->hash, EVP_sha256(), NULL);
+    upload->announced = file ? (size_t)file->length : 0;
+    upload->is_form = !strncmp(type, "multipart/form-data", 19);
+    conn->upload = upload;
+}
+
+/* The bytes at the start of `data` that belong to the head of a form. */
+static size_t skip_head(struct upload *upload, const char *data, size_t size) {
+    static const char end[] = "\r\n\r\n";
+    size_t at = 0;
+    while (at < size && upload->head < strlen(end)) {
+        if (data[at] == end[upload->head]) upload->head++;
+        else upload->head = data[at] == '\r';
+        at++;
+    }
+    return at;
+}
+
+bool add_to_upload(struct conn *conn, const char *data, size_t size) {
+    struct upload *upload = conn->upload;
+    upload->total += size;
+    if (upload->is_form) {
+        size_t skipped = skip_head(upload, data, size);
+        data += skipped;
+        size -= skipped;
+        size_t left = upload->announced - upload->size;
+        if (size > left) size = left; /* the tail is not of the file */
+    }
+    upload->size += size;
+    return EVP_DigestUpdate(upload->hash, data, size) == 1 && upload->total <= MAX_UPLOAD;
+}
+
+void forget_upload(struct conn *conn) {
+    if (!conn->upload) return;
+    EVP_MD_CTX_free(conn->upload->hash);
+    free(conn->upload);
+    conn->upload = NULL;
+}
+
 char *get_upload_url(struct call *call) {
     const cJSON *length = cJSON_GetObjectItemCaseSensitive(call->args, "length");
     long bytes = cJSON_IsNumber(length) ? (long)length->valuedouble
@@ -62,6 +145,12 @@ char *complete_upload(struct call *call) {
     cJSON *files = cJSON_IsString(item) ? cJSON_Parse(item->valuestring)
                                         : cJSON_Duplicate(item, true), *entry;
     const char *channel = member(call->args, "channel_id");
+    if (*channel) {
+        channel = find_channel(channel);
+        if (!channel) call->error = "channel_not_found";
+        else check_thread(call, channel);
+    }
+    if (call->error) return cJSON_Delete(files), NULL;
     char *list = need(strdup("")), *body = NULL;
     cJSON_ArrayForEach(entry, files) {
         struct thing *file = find_thing(member(entry, "id"));
@@ -90,63 +179,144 @@ char *complete_upload(struct call *call) {
     return body;
 }
 
+char *list_files(UNUSED struct call *call) {
+    char *list = need(strdup(""));
+    int count = 0;
+    for (const struct thing *thing = things; thing; thing = thing->next) {
+        if (!thing->uploaded && !thing->path) continue;
+        char *head = list;
+        list = json("%j%j{'id':'%s','name':'%s','mimetype':'%s','user':'%s'}", head,
+                    *head ? "," : "", thing->id, thing->about, mime_type(thing->about),
+                    thing->path ? "U0HUMAN" : "U0BOT");
+        free(head);
+        count++;
+    }
+    char *body = json("{'ok':true,'files':[%j],'paging':{'count':%d,'total':%d,'page':1,"
+                      "'pages':1}}", list, count, count);
+    free(list);
+    return body;
+}
+
 static bool has_token(struct conn *conn) {
     return lws_hdr_total_length(conn->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) > 0;
 }
 
-static char *on_upload(struct conn *conn, const char *id, int *status, const char **type) {
+static struct answer on_upload(struct conn *conn, const char *id) {
     struct thing *file = find_thing(id);
     unsigned char hash[EVP_MAX_MD_SIZE];
     char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-    unsigned size = 0;
-    *type = TEXT_TYPE;
-    *status = 400;
-    if (conn->upload) EVP_DigestFinal_ex(conn->upload, hash, &size);
-    for (unsigned i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    size_t got = conn->in_size;
-    if (has_token(conn)) {
-        say("slack", "upload: a token came along: refused");
-    } else if (!file || (long)got != file->length) {
-        say("slack", "upload: %zu bytes, %ld were announced", got, file ? file->length : 0);
-    } else {
-        say("bot/api", "uploaded %s: %zu bytes, SHA-256 %s", file->about, got, hex);
-        file->uploaded = true;
-        *status = 200;
+    unsigned hash_size = 0;
+    size_t size = conn->upload ? conn->upload->size : 0;
+    if (conn->upload) EVP_DigestFinal_ex(conn->upload->hash, hash, &hash_size);
+    for (unsigned i = 0; i < hash_size; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    if (has_token(conn)) say("slack", "upload: warning: a token was sent, the URL needs none");
+    if (!file || (long)size != file->length) {
+        say("slack", "upload: %zu bytes, %ld were announced", size, file ? file->length : 0);
+        return answer_text(400, TEXT_TYPE, "refused");
     }
-    return need(strdup(*status == 200 ? "OK" : "refused"));
+    say("bot/api", "uploaded %s: %zu bytes, SHA-256 %s", file->about, size, hex);
+    file->uploaded = true;
+    return answer_text(200, TEXT_TYPE, "OK");
 }
 
-/* ---- Answers without a token -------------------------------------------------------- */
+/* ---- Files that the person shares --------------------------------------------------- */
 
-static char *on_response(struct conn *conn, const char *id, int *status, const char **type) {
+/* The whole file, to be freed, or NULL with errno set. */
+static char *read_file(const char *path, size_t *size) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return NULL;
+    bool good = !fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size <= MAX_SHARED;
+    if (!good) {
+        close(fd);
+        errno = S_ISREG(info.st_mode) ? EFBIG : EINVAL;
+        return NULL;
+    }
+    char *data = need(malloc((size_t)info.st_size + 1));
+    *size = 0;
+    ssize_t got = 1;
+    while (got > 0 && *size < (size_t)info.st_size) {
+        got = read(fd, data + *size, (size_t)info.st_size - *size);
+        if (got > 0) *size += (size_t)got;
+    }
+    close(fd);
+    return data;
+}
+
+char *share(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t size;
+    char *data = read_file(path, &size);
+    if (!data) return NULL;
+    free(data);
+    struct thing *file = new_thing('F', name);
+    file->path = need(strdup(path));
+    char encoded[3 * sizeof file->about + 1], number[24];
+    lws_urlencode(encoded, name, sizeof encoded);
+    char *url = json("%j/%j", own_url("files", file->id), encoded);
+    snprintf(number, sizeof number, "%zu", size);
+    char *files = json("[{'id':'%s','name':'%s','title':'%s','mimetype':'%s','size':%j,"
+                       "'user':'U0HUMAN','mode':'hosted','url_private':'%j',"
+                       "'url_private_download':'%j'}]", file->id, name, name, mime_type(name),
+                       number, url, url);
+    free(url);
+    return files;
+}
+
+/* As Slack does without a good token: a page to log in, with status 200. */
+static struct answer login_page(const char *why) {
+    say("slack", "download: %s: a login page is sent", why);
+    return answer_text(200, "text/html; charset=utf-8",
+                       "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head>"
+                       "<body>Sign in to your workspace</body></html>\n");
+}
+
+static struct answer on_download(struct conn *conn, const char *id) {
+    const char *refusal = refuse_download(conn);
+    const struct thing *file = find_thing(id);
+    struct answer answer = { 200, NULL, NULL, 0 };
+    if (refusal) return login_page(refusal);
+    if (file && file->path) answer.body = read_file(file->path, &answer.size);
+    if (!answer.body) return answer_text(404, TEXT_TYPE, "file_not_found");
+    answer.type = mime_type(file->path);
+    say("bot/api", "downloaded %s: %zu bytes", file->about, answer.size);
+    return answer;
+}
+
+/* ---- Responses without a token ------------------------------------------------------ */
+
+static struct answer on_response(struct conn *conn, const char *id) {
     struct thing *thing = find_thing(id);
-    cJSON *answer = conn->in ? cJSON_Parse(conn->in) : NULL;
+    cJSON *message = conn->in ? cJSON_Parse(conn->in) : NULL;
     const char *error = NULL;
-    *status = 404;
-    if (has_token(conn)) error = "a token came along";
-    else if (!thing || thing->expires < now() || thing->uses == 0) error = "expired_url";
-    else if (!cJSON_IsObject(answer)) *status = 400, error = "invalid_payload";
+    int status = 404;
+    if (has_token(conn)) {
+        error = "a token was sent";
+    } else if (!thing || thing->expires < now() || thing->uses == 0) {
+        error = "expired_url";
+    } else if (!cJSON_IsObject(message)) {
+        status = 400;
+        error = "invalid_payload";
+    }
     if (error) {
         say("slack", "response_url: %s", error);
-        cJSON_Delete(answer);
-        return json("{'ok':false,'error':'%s'}", error);
+        cJSON_Delete(message);
+        char *body = json("{'ok':false,'error':'%s'}", error);
+        return (struct answer){ status, JSON_TYPE, body, strlen(body) };
     }
     thing->uses--;
-    *status = 200;
-    char *text = message_text(answer);
-    bool all = !strcmp(member(answer, "response_type"), "in_channel");
+    char *text = message_text(message);
+    bool all = !strcmp(member(message, "response_type"), "in_channel");
     say("bot", "answers %s%s: %s", thing->about, all ? "" : " (for you alone)", text);
     note_seen(text);
     free(text);
-    cJSON_Delete(answer);
-    *type = TEXT_TYPE;
-    return need(strdup("ok"));
+    cJSON_Delete(message);
+    return answer_text(200, TEXT_TYPE, "ok");
 }
 
-static char *on_webhook(struct conn *conn, UNUSED const char *id, int *status, const char **type) {
+static struct answer on_webhook(struct conn *conn, UNUSED const char *id) {
     cJSON *message = conn->in ? cJSON_Parse(conn->in) : NULL;
     bool good = cJSON_IsObject(message) && !has_token(conn);
-    *type = TEXT_TYPE;
     if (good) {
         char *text = message_text(message);
         say("webhook", "%s", text);
@@ -154,12 +324,12 @@ static char *on_webhook(struct conn *conn, UNUSED const char *id, int *status, c
         free(text);
     }
     cJSON_Delete(message);
-    *status = good ? 200 : 400;
-    return need(strdup(good ? "ok" : "invalid_payload"));
+    return answer_text(good ? 200 : 400, TEXT_TYPE, good ? "ok" : "invalid_payload");
 }
 
 static const struct route routes[] = {
-    { "/upload/", on_upload }, { "/response/", on_response }, { "/services/", on_webhook },
+    { "/upload/", on_upload },     { "/response/", on_response },
+    { "/services/", on_webhook }, { "/files/", on_download },
 };
 
 const struct route *find_route(const char *path) {

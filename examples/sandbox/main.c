@@ -11,10 +11,12 @@
  *
  * and in another terminal a bot whose base_url is "https://localhost:8443/api/":
  *
- *     SLACK_API_TOKEN=xoxb-anything SSL_CERT_FILE=build/certs/ca.pem build/karma
+ *     SLACK_API_TOKEN=xoxb-sandbox SLACK_API_URL=https://localhost:8443/api/ \
+ *         SSL_CERT_FILE=build/certs/ca.pem build/echo_bot
  *
  * It is built on libwebsockets, so that a client meets code here that is not its own. Lines
- * are carried out strictly in order; those that speak to a bot wait until one is connected.
+ * are carried out strictly in order; those that speak to a bot wait until one is connected. At a
+ * terminal /help and /quit do not wait for others.
  * A Socket Mode client (apps.connections.open) gets its events in envelopes.
  *
  * SPDX-License-Identifier: MIT
@@ -52,11 +54,16 @@ static int usage(FILE *to) {
           "  --plain           http and ws, without TLS\n"
           "  --script FILE     take the lines from FILE, not from stdin\n"
           "  --quiet           print warnings only\n"
+          "  --lenient         accept any channel, user, thread_ts, text and blocks, and\n"
+          "                    send typed lines without escaping\n"
           "  --log FILE        write a line there for each request\n"
           "  --transcript FILE write there what the terminal shows\n"
           "  --seed N          of what is left to chance: which connection gets an event\n"
           "  --files-host NAME the host of uploads and response URLs\n"
-          "  --help            print this\n", to);
+          "  --help            print this\n"
+          "The oldest are forgotten: messages over 1,000 in a channel or 64 MB in all, files\n"
+          "and response URLs over 1,000, views over 100. More than 1,000 channels are refused.\n",
+          to);
     return to == stdout ? 0 : 2;
 }
 
@@ -68,7 +75,7 @@ int main(int argc, char **argv) {
         { "quiet", no_argument, NULL, 'q' },        { "help", no_argument, NULL, 'h' },
         { "log", required_argument, NULL, 'l' },    { "transcript", required_argument, NULL, 't' },
         { "seed", required_argument, NULL, 'd' },   { "files-host", required_argument, NULL, 'o' },
-        { NULL, 0, NULL, 0 },
+        { "lenient", no_argument, NULL, 'e' },      { NULL, 0, NULL, 0 },
     };
     long port = options.port, seed = (long)time(NULL);
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -84,6 +91,7 @@ int main(int argc, char **argv) {
         case 'o': options.files_host = optarg; break;
         case 'n': options.plain = true; break;
         case 'q': options.quiet = true; break;
+        case 'e': options.lenient = true; break;
         case 'h': return usage(stdout);
         default: return usage(stderr);
         }

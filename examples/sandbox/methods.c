@@ -1,91 +1,9 @@
-/* methods.c - the Web API: one small workspace with two people, and what was said in it.
+/* methods.c - the methods of the Web API.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
 #define METHOD(name) static char *name(UNUSED struct call *call)
 #define ARG(name) member(call->args, name)
-
-/* ---- What was said ------------------------------------------------------------------ */
-
-static cJSON *channels; /* by name: an array of messages each, the oldest first */
-
-static cJSON *messages_of(const char *channel) {
-    if (!channels) channels = need(cJSON_CreateObject());
-    cJSON *messages = cJSON_GetObjectItemCaseSensitive(channels, channel);
-    return messages ? messages : need(cJSON_AddArrayToObject(channels, channel));
-}
-
-static bool is_known(const char *channel) {
-    return !strcmp(channel, "C0SANDBOX") || cJSON_GetObjectItemCaseSensitive(channels, channel);
-}
-
-static cJSON *find_message(const char *channel, const char *ts) {
-    cJSON *messages = is_known(channel) ? messages_of(channel) : NULL, *message;
-    cJSON_ArrayForEach(message, messages)
-        if (!strcmp(member(message, "ts"), ts)) return message;
-    return NULL;
-}
-
-void keep(const char *channel, const char *event) {
-    cJSON *messages = messages_of(channel);
-    cJSON_AddItemToArray(messages, need(cJSON_Parse(event)));
-    if (cJSON_GetArraySize(messages) > MAX_MESSAGES) cJSON_DeleteItemFromArray(messages, 0);
-}
-
-/* An argument that is JSON: as such, or as a text in a form. "" when there is none. */
-static char *json_argument(const cJSON *args, const char *name) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(args, name);
-    cJSON *parsed = cJSON_IsString(item) ? cJSON_Parse(item->valuestring)
-                                         : item ? cJSON_Duplicate(item, true) : NULL;
-    char *text = parsed ? cJSON_PrintUnformatted(parsed) : strdup("");
-    cJSON_Delete(parsed);
-    return need(text);
-}
-
-static void add_texts(FILE *to, const cJSON *item) {
-    const char *name = item->string ? item->string : "";
-    if (cJSON_IsString(item) && (!strcmp(name, "text") || !strcmp(name, "title")))
-        fprintf(to, " %s", item->valuestring);
-    for (const cJSON *child = cJSON_IsString(item) ? NULL : item->child; child; child = child->next)
-        add_texts(to, child);
-}
-
-char *message_text(const cJSON *message) {
-    static const char *const parts[] = { "blocks", "attachments", "files" };
-    char *text = NULL;
-    size_t size;
-    FILE *to = need(open_memstream(&text, &size));
-    fputs(member(message, "text"), to);
-    for (size_t i = 0; i < LWS_ARRAY_SIZE(parts); i++) {
-        char *part = json_argument(message, parts[i]);
-        cJSON *parsed = cJSON_Parse(part);
-        if (parsed) fprintf(to, "%s[%s]", ftell(to) ? " " : "", parts[i]);
-        if (parsed) add_texts(to, parsed);
-        cJSON_Delete(parsed);
-        free(part);
-    }
-    fclose(to);
-    return need(text);
-}
-
-/* A message of the bot, with `more` members, told to all; its event, to be freed. */
-char *post(const char *channel, const char *text, const char *more, const char *thread) {
-    const char *ts = new_ts();
-    char *tail = json(*thread ? ",'thread_ts':'%s'" : "", thread);
-    char *event = json("{'type':'message','subtype':'bot_message','channel':'%s','text':'%s',"
-                       "'ts':'%s','username':'sandbox-bot','bot_id':'B0BOT','team':'T0SANDBOX'"
-                       "%j%j}", channel, text, ts, tail, more);
-    cJSON *parsed = need(cJSON_Parse(event));
-    char *shown = message_text(parsed);
-    say("bot/api", "posted%s%s: %s", *thread ? " in thread " : "", thread, shown);
-    note_seen(shown);
-    keep(channel, event);
-    broadcast_event(event);
-    cJSON_Delete(parsed);
-    free(shown);
-    free(tail);
-    return event;
-}
 
 /* One page of an array: {"ok":true,NAME:[...],"has_more":...,...}. The cursor is the time stamp (or
    id) of the last item of the page before. */
@@ -120,23 +38,80 @@ static char *page(struct call *call, const char *name, const cJSON *items, const
 
 /* ---- chat --------------------------------------------------------------------------- */
 
-/* Is there anything in a message to come? Else that is the call's error. */
-static bool has_content(struct call *call) {
+/* The channel that is named, or NULL with the call's error. */
+static const char *channel_of(struct call *call) {
+    const char *channel = find_channel(ARG("channel"));
+    if (!channel) call->error = "channel_not_found";
+    return channel;
+}
+
+static cJSON *message_of(struct call *call, const char *ts_name) {
+    const char *channel = channel_of(call);
+    cJSON *message = channel ? find_message(channel, ARG(ts_name)) : NULL;
+    if (channel && !message) call->error = "message_not_found";
+    return message;
+}
+
+static void check_content(struct call *call) {
     char *text = message_text(call->args);
     if (!*text) call->error = "no_text";
+    else if (!options.lenient && characters(ARG("text")) > MAX_TEXT) call->error = "msg_too_long";
     free(text);
-    return !call->error;
+}
+
+/* What is wrong with the blocks, or NULL. */
+static const char *wrong_blocks(const cJSON *blocks) {
+    const cJSON *block;
+    if (!cJSON_IsArray(blocks)) return "must be an array [json-pointer:/blocks]";
+    if (cJSON_GetArraySize(blocks) > MAX_BLOCKS)
+        return "no more than 50 items allowed [json-pointer:/blocks]";
+    cJSON_ArrayForEach(block, blocks)
+        if (!*member(block, "type")) return "missing required field: type [json-pointer:/blocks]";
+    return NULL;
+}
+
+static void check_blocks(struct call *call) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(call->args, "blocks");
+    bool empty = !item || (cJSON_IsString(item) && !*item->valuestring);
+    if (empty || options.lenient) return;
+    cJSON *blocks = parsed_argument(call->args, "blocks");
+    call->detail = wrong_blocks(blocks);
+    if (call->detail) call->error = "invalid_blocks";
+    cJSON_Delete(blocks);
+}
+
+static bool is_time_stamp(const char *text) {
+    size_t whole = strspn(text, "0123456789");
+    return whole && text[whole] == '.' && strspn(text + whole + 1, "0123456789") == 6 &&
+           !text[whole + 7];
+}
+
+void check_thread(struct call *call, const char *channel) {
+    const char *thread = ARG("thread_ts");
+    if (!*thread || options.lenient) return;
+    if (!is_time_stamp(thread)) call->error = "invalid_thread_ts";
+    else if (!find_message(channel, thread)) call->error = "thread_not_found";
+}
+
+/* May the message be posted? Returns its channel, or NULL with the call's error. */
+static const char *check_message(struct call *call) {
+    const char *channel = channel_of(call);
+    if (!call->error) check_content(call);
+    if (!call->error) check_blocks(call);
+    if (!call->error) check_thread(call, channel);
+    return call->error ? NULL : channel;
 }
 
 METHOD(post_message) {
-    if (!has_content(call)) return NULL;
+    const char *channel = check_message(call);
+    if (!channel) return NULL;
     char *blocks = json_argument(call->args, "blocks");
     char *attachments = json_argument(call->args, "attachments");
     char *head = json(*blocks ? ",'blocks':%j" : "", blocks);
     char *more = json(*attachments ? "%j,'attachments':%j" : "%j", head, attachments);
-    char *event = post(ARG("channel"), ARG("text"), more, ARG("thread_ts"));
+    char *event = post(channel, ARG("text"), more, ARG("thread_ts"));
     cJSON *parsed = need(cJSON_Parse(event));
-    char *body = json("{'ok':true,'channel':'%s','ts':'%s','message':%j}", ARG("channel"),
+    char *body = json("{'ok':true,'channel':'%s','ts':'%s','message':%j}", channel,
                       member(parsed, "ts"), event);
     cJSON_Delete(parsed);
     free(event);
@@ -148,7 +123,9 @@ METHOD(post_message) {
 }
 
 METHOD(post_ephemeral) {
-    if (!has_content(call)) return NULL;
+    if (!check_message(call)) return NULL;
+    if (!options.lenient && !find_user(ARG("user")))
+        return call->error = "user_not_in_channel", NULL;
     char *text = message_text(call->args);
     say("bot/api", "posted, for %s alone: %s", ARG("user"), text);
     note_seen(text);
@@ -157,104 +134,188 @@ METHOD(post_ephemeral) {
 }
 
 METHOD(update_message) {
-    cJSON *message = find_message(ARG("channel"), ARG("ts"));
-    char *blocks = json_argument(call->args, "blocks");
-    if (has_content(call) && message) {
-        char *text = message_text(call->args);
-        cJSON_ReplaceItemInObjectCaseSensitive(message, "text", cJSON_CreateString(ARG("text")));
-        cJSON_DeleteItemFromObjectCaseSensitive(message, "blocks");
-        if (*blocks) cJSON_AddItemToObject(message, "blocks", cJSON_Parse(blocks));
-        say("bot/api", "changed: %s", text);
-        note_seen(text);
-        free(text);
-    } else if (!message && !call->error) {
-        call->error = "message_not_found";
-    }
-    free(blocks);
-    if (call->error) return NULL;
+    cJSON *message = NULL;
+    if (!channel_of(call)) return NULL;
+    check_content(call);
+    if (!call->error) check_blocks(call);
+    if (!call->error) message = message_of(call, "ts");
+    if (!message) return NULL;
+    char *text = message_text(call->args);
+    set_member(message, "text", need(cJSON_CreateString(ARG("text"))));
+    set_member(message, "blocks", parsed_argument(call->args, "blocks"));
+    say("bot/api", "changed: %s", text);
+    note_seen(text);
+    free(text);
     char *changed = need(cJSON_PrintUnformatted(message));
     broadcast_and_free(json("{'type':'message','subtype':'message_changed','channel':'%s',"
-                            "'message':%j,'ts':'%s'}", ARG("channel"), changed, new_ts()));
+                            "'message':%j,'ts':'%s'}", member(message, "channel"), changed,
+                            new_ts()));
     free(changed);
-    return json("{'ok':true,'channel':'%s','ts':'%s','text':'%s'}", ARG("channel"), ARG("ts"),
-                ARG("text"));
+    return json("{'ok':true,'channel':'%s','ts':'%s','text':'%s'}", member(message, "channel"),
+                ARG("ts"), ARG("text"));
 }
 
-METHOD(delete_message) {
-    cJSON *message = find_message(ARG("channel"), ARG("ts"));
-    if (!message) return call->error = "message_not_found", NULL;
-    cJSON_Delete(cJSON_DetachItemViaPointer(messages_of(ARG("channel")), message));
+METHOD(remove_message) {
+    cJSON *message = message_of(call, "ts");
+    if (!message) return NULL;
+    const char *channel = find_channel(ARG("channel"));
+    delete_message(channel, message);
     say("bot/api", "deleted %s", ARG("ts"));
     broadcast_and_free(json("{'type':'message','subtype':'message_deleted','channel':'%s',"
-                            "'deleted_ts':'%s','ts':'%s'}", ARG("channel"), ARG("ts"), new_ts()));
-    return json("{'ok':true,'channel':'%s','ts':'%s'}", ARG("channel"), ARG("ts"));
+                            "'deleted_ts':'%s','ts':'%s'}", channel, ARG("ts"), new_ts()));
+    return json("{'ok':true,'channel':'%s','ts':'%s'}", channel, ARG("ts"));
+}
+
+METHOD(get_permalink) {
+    const cJSON *message = message_of(call, "message_ts");
+    if (!message) return NULL;
+    const char *ts = member(message, "ts"), *dot = strchr(ts, '.');
+    char digits[40];
+    snprintf(digits, sizeof digits, "%.*s%s", (int)(dot - ts), ts, dot + 1);
+    return json("{'ok':true,'channel':'%s','permalink':"
+                "'https://sandbox.slack.com/archives/%s/p%s'}", find_channel(ARG("channel")),
+                find_channel(ARG("channel")), digits);
+}
+
+/* ---- Reactions and pins ------------------------------------------------------------- */
+
+/* The bot's reaction of this name to the message, or -1. */
+static int find_reaction(const cJSON *reactions, const char *name) {
+    int count = cJSON_GetArraySize(reactions);
+    for (int i = 0; i < count; i++)
+        if (!strcmp(member(cJSON_GetArrayItem(reactions, i), "name"), name)) return i;
+    return -1;
+}
+
+static void tell_reaction(struct call *call, const char *type, const cJSON *message) {
+    broadcast_and_free(json("{'type':'%s','user':'U0BOT','reaction':'%s','item':"
+                            "{'type':'message','channel':'%s','ts':'%s'}}", type, ARG("name"),
+                            member(message, "channel"), ARG("timestamp")));
 }
 
 METHOD(add_reaction) {
-    if (!find_message(ARG("channel"), ARG("timestamp"))) call->error = "message_not_found";
-    if (call->error) return NULL;
+    cJSON *message = message_of(call, "timestamp");
+    if (!message) return NULL;
+    const cJSON *reactions = cJSON_GetObjectItemCaseSensitive(message, "reactions");
+    bool again = find_reaction(reactions, ARG("name")) >= 0;
+    if (again && !options.lenient) return call->error = "already_reacted", NULL;
+    if (cJSON_GetArraySize(reactions) >= MAX_REACTIONS)
+        return call->error = "too_many_emoji", NULL;
+    cJSON *changed = reactions ? cJSON_Duplicate(reactions, true) : cJSON_CreateArray();
+    char *entry = json("{'name':'%s','users':['U0BOT'],'count':1}", ARG("name"));
+    if (!again) cJSON_AddItemToArray(need(changed), need(cJSON_Parse(entry)));
+    free(entry);
+    set_member(message, "reactions", changed);
     say("bot/api", "reacted with :%s:", ARG("name"));
-    broadcast_and_free(json("{'type':'reaction_added','user':'U0BOT','reaction':'%s','item':"
-                            "{'type':'message','channel':'%s','ts':'%s'}}", ARG("name"),
-                            ARG("channel"), ARG("timestamp")));
+    tell_reaction(call, "reaction_added", message);
     return json("{'ok':true}");
 }
 
-/* ---- People and channels ------------------------------------------------------------ */
+METHOD(remove_reaction) {
+    cJSON *message = message_of(call, "timestamp");
+    if (!message) return NULL;
+    const cJSON *reactions = cJSON_GetObjectItemCaseSensitive(message, "reactions");
+    int found = find_reaction(reactions, ARG("name"));
+    if (found < 0) return call->error = "no_reaction", NULL;
+    cJSON *changed = need(cJSON_Duplicate(reactions, true));
+    cJSON_DeleteItemFromArray(changed, found);
+    set_member(message, "reactions", changed);
+    say("bot/api", "took back the reaction :%s:", ARG("name"));
+    tell_reaction(call, "reaction_removed", message);
+    return json("{'ok':true}");
+}
 
-static const char people[] =
-    "[{\"id\":\"U0BOT\",\"name\":\"sandbox-bot\",\"is_bot\":true,\"team_id\":\"T0SANDBOX\","
-    "\"profile\":{\"bot_id\":\"B0BOT\",\"display_name\":\"sandbox-bot\"}},"
-    "{\"id\":\"U0HUMAN\",\"name\":\"human\",\"real_name\":\"Ada Human\",\"is_bot\":false,"
-    "\"team_id\":\"T0SANDBOX\",\"profile\":{\"display_name\":\"human\","
-    "\"real_name\":\"Ada Human\"}}]";
+METHOD(add_pin) {
+    cJSON *message = message_of(call, "timestamp");
+    if (!message) return NULL;
+    if (cJSON_GetObjectItemCaseSensitive(message, "pinned_to"))
+        return call->error = "already_pinned", NULL;
+    const char *channel = member(message, "channel");
+    set_member(message, "pinned_to", need(cJSON_CreateStringArray(&channel, 1)));
+    say("bot/api", "pinned %s", ARG("timestamp"));
+    return json("{'ok':true}");
+}
+
+/* ---- Users and channels ------------------------------------------------------------- */
+
+static char *user_response(const cJSON *user) {
+    char *text = need(cJSON_PrintUnformatted(user));
+    char *body = json("{'ok':true,'user':%j}", text);
+    free(text);
+    return body;
+}
 
 METHOD(users_info) {
-    cJSON *all = need(cJSON_Parse(people)), *user;
-    char *body = NULL;
-    cJSON_ArrayForEach(user, all) {
-        if (strcmp(member(user, "id"), ARG("user")) != 0) continue;
-        char *text = need(cJSON_PrintUnformatted(user));
-        body = json("{'ok':true,'user':%j}", text);
-        free(text);
-    }
-    cJSON_Delete(all);
-    if (!body) call->error = "user_not_found";
-    return body;
+    const cJSON *user = find_user(ARG("user"));
+    if (!user) return call->error = "user_not_found", NULL;
+    return user_response(user);
 }
 
-METHOD(users_list) {
-    cJSON *all = need(cJSON_Parse(people));
-    char *body = page(call, "members", all, "id", false);
-    cJSON_Delete(all);
-    return body;
+METHOD(users_lookup) {
+    const cJSON *user;
+    cJSON_ArrayForEach(user, all_users()) {
+        const cJSON *profile = cJSON_GetObjectItemCaseSensitive(user, "profile");
+        if (!strcasecmp(member(profile, "email"), ARG("email"))) return user_response(user);
+    }
+    return call->error = "users_not_found", NULL;
 }
+
+METHOD(users_list) { return page(call, "members", all_users(), "id", false); }
 
 METHOD(conversations_list) {
-    messages_of("C0SANDBOX");
-    cJSON *all = need(cJSON_CreateArray()), *channel;
-    cJSON_ArrayForEach(channel, channels) {
-        cJSON *item = need(cJSON_CreateObject());
-        cJSON_AddStringToObject(item, "id", channel->string);
-        cJSON_AddStringToObject(item, "name", strcmp(channel->string, "C0SANDBOX") ? channel->string
-                                                                                   : "general");
-        cJSON_AddBoolToObject(item, "is_channel", *channel->string == 'C');
-        cJSON_AddBoolToObject(item, "is_member", true);
-        cJSON_AddItemToArray(all, item);
+    cJSON *all = need(cJSON_CreateArray());
+    const cJSON *channel;
+    cJSON_ArrayForEach(channel, all_channels()) {
+        char *object = channel_object(channel->string);
+        cJSON_AddItemToArray(all, need(cJSON_Parse(object)));
+        free(object);
     }
     char *body = page(call, "channels", all, "id", false);
     cJSON_Delete(all);
     return body;
 }
 
+/* A channel that exists already: to read from a channel creates none. */
+static const char *existing_channel(struct call *call) {
+    const char *name = ARG("channel");
+    if (options.lenient && !messages_of(name)) return call->error = "channel_not_found", NULL;
+    return channel_of(call);
+}
+
+METHOD(conversations_info) {
+    const char *channel = existing_channel(call);
+    if (!channel) return NULL;
+    char *object = channel_object(channel);
+    char *body = json("{'ok':true,'channel':%j}", object);
+    free(object);
+    return body;
+}
+
+METHOD(conversations_members) {
+    if (!existing_channel(call)) return NULL;
+    return json("{'ok':true,'members':['U0BOT','U0HUMAN'],"
+                "'response_metadata':{'next_cursor':''}}");
+}
+
+METHOD(conversations_join) {
+    const char *channel = existing_channel(call);
+    if (!channel) return NULL;
+    if (*channel == 'D') return call->error = "method_not_supported_for_channel_type", NULL;
+    char *object = channel_object(channel);
+    char *body = json("{'ok':true,'channel':%j,'warning':'already_in_channel',"
+                      "'response_metadata':{'warnings':['already_in_channel']}}", object);
+    free(object);
+    return body;
+}
+
 /* The messages of a thread; without one those that are not below another, the newest first. */
 static char *page_of(struct call *call, const char *thread) {
     const cJSON *message;
-    if (!is_known(ARG("channel"))) return call->error = "channel_not_found", NULL;
-    if (thread && !find_message(ARG("channel"), thread))
-        return call->error = "thread_not_found", NULL;
+    const char *channel = existing_channel(call);
+    if (!channel) return NULL;
+    if (thread && !find_message(channel, thread)) return call->error = "thread_not_found", NULL;
     cJSON *some = need(cJSON_CreateArray());
-    cJSON_ArrayForEach(message, messages_of(ARG("channel"))) {
+    cJSON_ArrayForEach(message, messages_of(channel)) {
         const char *ts = member(message, "ts"), *top = member(message, "thread_ts");
         if (strcmp(ts, ARG("oldest")) <= 0) continue; /* time stamps are of one length */
         if (thread ? !strcmp(ts, thread) || !strcmp(top, thread) : !*top || !strcmp(ts, top))
@@ -268,10 +329,20 @@ static char *page_of(struct call *call, const char *thread) {
 METHOD(conversations_history) { return page_of(call, NULL); }
 METHOD(conversations_replies) { return page_of(call, ARG("ts")); }
 
+/* Is each of these users, separated by commas, in the workspace? */
+static bool are_users(const char *list) {
+    char *copy = need(strdup(list)), *rest = copy;
+    bool all = true;
+    while (all && rest) all = find_user(strsep(&rest, ","));
+    free(copy);
+    return all;
+}
+
 METHOD(conversations_open) {
     char id[64];
+    if (!options.lenient && !are_users(ARG("users"))) return call->error = "user_not_found", NULL;
     snprintf(id, sizeof id, "D%.62s", ARG("users"));
-    messages_of(id);
+    if (!add_channel(id)) return call->error = "channel_not_found", NULL;
     return json("{'ok':true,'channel':{'id':'%s'}}", id);
 }
 
@@ -324,15 +395,6 @@ METHOD(team_info) {
     return json("{'ok':true,'team':{'id':'T0SANDBOX','name':'Sandbox','domain':'sandbox'}}");
 }
 
-METHOD(views_open) {
-    char *view = json_argument(call->args, "view");
-    say("bot/api", "opened a view: %s", view);
-    note_seen(view);
-    char *body = json("{'ok':true,'view':%j}", *view ? view : "{}");
-    free(view);
-    return body;
-}
-
 /* Rotation: each refresh token is good for one use, and the bot token before ends with it. */
 static struct { unsigned count; char bot[48], refresh[48]; } rotation;
 
@@ -354,39 +416,68 @@ METHOD(oauth_access) {
 }
 
 #define CHANNEL "channel:channel_not_found"
+#define TIMESTAMP "timestamp:bad_timestamp"
 
 static const struct method methods[] = {
     { "api.test", api_test, NULL, NULL, NO_TOKEN },
     { "apps.connections.open", connections_open, NULL, "ok, new url", APP_TOKEN },
     { "auth.test", auth_test, NULL, "ok", ANY_TOKEN },
     { "bots.info", bots_info, NULL, NULL, BOT_TOKEN },
-    { "chat.delete", delete_message, CHANNEL " ts:invalid_arguments", NULL, BOT_TOKEN },
+    { "chat.delete", remove_message, CHANNEL " ts:invalid_arguments", NULL, BOT_TOKEN },
+    { "chat.getPermalink", get_permalink, CHANNEL " message_ts:message_not_found", NULL,
+      BOT_TOKEN },
     { "chat.postEphemeral", post_ephemeral, CHANNEL " user:user_not_in_channel", NULL, BOT_TOKEN },
     { "chat.postMessage", post_message, CHANNEL, NULL, BOT_TOKEN },
     { "chat.update", update_message, CHANNEL " ts:invalid_arguments", NULL, BOT_TOKEN },
     { "conversations.history", conversations_history, CHANNEL, NULL, BOT_TOKEN },
+    { "conversations.info", conversations_info, CHANNEL, NULL, BOT_TOKEN },
+    { "conversations.join", conversations_join, CHANNEL, NULL, BOT_TOKEN },
     { "conversations.list", conversations_list, NULL, NULL, BOT_TOKEN },
+    { "conversations.members", conversations_members, CHANNEL, NULL, BOT_TOKEN },
     { "conversations.open", conversations_open, "users:users_list_not_supplied", NULL, BOT_TOKEN },
     { "conversations.replies", conversations_replies, CHANNEL " ts:thread_not_found", NULL,
       BOT_TOKEN },
     { "files.completeUploadExternal", complete_upload, "files:invalid_arguments", NULL, BOT_TOKEN },
     { "files.getUploadURLExternal", get_upload_url,
       "filename:invalid_arguments length:invalid_arguments", NULL, BOT_TOKEN },
+    { "files.list", list_files, NULL, NULL, BOT_TOKEN },
     { "oauth.v2.access", oauth_access,
       "client_id:invalid_client_id client_secret:bad_client_secret", "ok, new token", NO_TOKEN },
-    { "reactions.add", add_reaction, "name:invalid_name " CHANNEL " timestamp:bad_timestamp", NULL,
+    { "pins.add", add_pin, CHANNEL " " TIMESTAMP, NULL, BOT_TOKEN },
+    { "reactions.add", add_reaction, "name:invalid_name " CHANNEL " " TIMESTAMP, NULL, BOT_TOKEN },
+    { "reactions.remove", remove_reaction, "name:invalid_name " CHANNEL " " TIMESTAMP, NULL,
       BOT_TOKEN },
     { "rtm.connect", rtm_connect, NULL, "ok, new url", BOT_TOKEN },
     { "rtm.start", rtm_connect, NULL, "ok, new url", BOT_TOKEN },
     { "team.info", team_info, NULL, NULL, BOT_TOKEN },
     { "users.info", users_info, "user:user_not_found", NULL, BOT_TOKEN },
     { "users.list", users_list, NULL, NULL, BOT_TOKEN },
-    { "views.open", views_open, "trigger_id:invalid_arguments view:invalid_arguments", NULL,
+    { "users.lookupByEmail", users_lookup, "email:users_not_found", NULL, BOT_TOKEN },
+    { "views.open", open_view, "trigger_id:invalid_arguments view:invalid_arguments", NULL,
       BOT_TOKEN },
+    { "views.publish", publish_view, "user_id:invalid_arguments view:invalid_arguments", NULL,
+      BOT_TOKEN },
+    { "views.push", push_view, "trigger_id:invalid_arguments view:invalid_arguments", NULL,
+      BOT_TOKEN },
+    { "views.update", update_view, "view:invalid_arguments", NULL, BOT_TOKEN },
 };
 
 const struct method *find_method(const char *name) {
     for (size_t i = 0; i < LWS_ARRAY_SIZE(methods); i++)
         if (!strcmp(methods[i].name, name)) return &methods[i];
     return NULL;
+}
+
+/* The names of all methods, in lines of the terminal. */
+void list_methods(void) {
+    char line[80] = "";
+    for (size_t i = 0; i < LWS_ARRAY_SIZE(methods); i++) {
+        size_t used = strlen(line);
+        if (used + strlen(methods[i].name) + 1 >= sizeof line) {
+            say("sandbox", " %s", line);
+            used = 0;
+        }
+        snprintf(line + used, sizeof line - used, " %s", methods[i].name);
+    }
+    say("sandbox", " %s", line);
 }

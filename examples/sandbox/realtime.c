@@ -23,13 +23,10 @@ void broadcast(const char *text) {
     for EACH_BOT(conn) send_text(conn, text);
 }
 
-/* An event: to every RTM session, and to one connection of the app, in an envelope. */
-void broadcast_event(const char *event) {
+/* An event to one connection of the app, in an envelope. */
+void send_to_app(const char *event) {
     static unsigned count;
-    bool to_app = app_connections() > 0;
-    for EACH_BOT(conn)
-        if (!conn->is_app) send_text(conn, event);
-    if (!to_app) return;
+    if (!app_connections()) return;
     char id[16], label[64];
     snprintf(id, sizeof id, "Ev%08u", ++count);
     cJSON *parsed = cJSON_Parse(event);
@@ -37,8 +34,15 @@ void broadcast_event(const char *event) {
     cJSON_Delete(parsed);
     char *payload = json("{'type':'event_callback','team_id':'T0SANDBOX','api_app_id':'A0SANDBOX',"
                          "'event_id':'%s','event':%j}", id, event);
-    send_envelope("events_api", label, payload, false);
+    send_envelope("events_api", label, payload, false, "");
     free(payload);
+}
+
+/* An event: to every RTM session, and to the app. */
+void broadcast_event(const char *event) {
+    for EACH_BOT(conn)
+        if (!conn->is_app) send_text(conn, event);
+    send_to_app(event);
 }
 
 void broadcast_and_free(char *event) {
@@ -92,6 +96,7 @@ static const char *use_ticket(struct conn *conn, int *status) {
 int on_upgrade(struct conn *conn, const char *protocol) {
     take_input();
     int status = orders.refuse_status;
+    conn->waiting = false;
     const char *why = "as ordered";
     if (strcasecmp(protocol, "websocket") != 0) return -1;
     if (orders.refuse_count > 0) orders.refuse_count--;
@@ -128,9 +133,12 @@ static void on_bot_message(struct conn *conn, const char *id, const cJSON *messa
     say("bot", "%s%s%s%s", *thread ? "in thread " : "", thread, *thread ? ": " : "", text);
     note_seen(text);
     char *tail = json(*thread ? ",'thread_ts':'%s'" : "", thread);
-    char *event = json("{'type':'message','channel':'%s','user':'U0BOT','bot_id':'B0BOT',"
-                       "'text':'%s','ts':'%s','team':'T0SANDBOX'%j}", channel, text, ts, tail);
-    if (*channel) keep(channel, event);
+    char *event = json("{'type':'message','channel':'%s','channel_type':'%s','user':'U0BOT',"
+                       "'bot_id':'B0BOT','text':'%s','ts':'%s','team':'T0SANDBOX'%j}", channel,
+                       channel_type(channel), text, ts, tail);
+    const char *known = find_channel(channel);
+    if (known) keep(known, event);
+    else say("slack", "this went to an unknown channel: %s", channel);
     free(event);
     free(tail);
     reply(conn, json("{'ok':true,'reply_to':%j,'ts':'%s','text':'%s'}", id, ts, text));

@@ -5,10 +5,12 @@
 static int on_server(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user, void *in,
                      size_t size) {
     const unsigned char *bytes = in;
-    bool is_new = reason == LWS_CALLBACK_HTTP || reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE;
+    bool is_new = reason == LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED ||
+                  reason == LWS_CALLBACK_HTTP || reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE;
     struct conn *conn = is_new ? conn_of(wsi) : wsi ? lws_get_opaque_user_data(wsi) : NULL;
     if (!conn) return 0;
     switch (reason) {
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED: start_waiting(conn); break;
     case LWS_CALLBACK_HTTP: return on_request(conn);
     case LWS_CALLBACK_HTTP_BODY: return on_body(conn, in, size);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION: return on_call(conn);
@@ -113,6 +115,7 @@ int serve(void) {
     info.max_http_header_data = 16 * 1024;
     info.max_http_header_pool = 256;
     info.pt_serv_buf_size = 2 * MAX_RTM;
+    info.timeout_secs = REQUEST_SECONDS;
     box.context = need(lws_create_context(&info));
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
@@ -131,6 +134,7 @@ int serve(void) {
     options.quiet = true; /* the connections that end now are no news */
     lws_context_destroy(box.context);
     forget_envelopes();
+    forget_views();
     while (seen_first) drop_seen();
     free(input.data);
     return box.status;

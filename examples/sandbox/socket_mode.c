@@ -16,6 +16,7 @@ static const struct { int seconds, attempt; } again[AGAIN] = {
 static struct envelope { /* not acknowledged yet */
     struct envelope *next;
     char *type, *label, *payload;
+    char *view; /* the id of the view that is submitted, or "" */
     bool accepts, sent;
     int times; /* that it came again */
     lws_usec_t since;
@@ -63,6 +64,7 @@ static void remove_envelope(struct envelope **link) {
     free(envelope->type);
     free(envelope->label);
     free(envelope->payload);
+    free(envelope->view);
     free(envelope);
 }
 
@@ -100,11 +102,13 @@ bool resend(void) {
     return first;
 }
 
-void send_envelope(const char *type, const char *label, const char *payload, bool accepts) {
+void send_envelope(const char *type, const char *label, const char *payload, bool accepts,
+                   const char *view) {
     struct envelope *envelope = need(calloc(1, sizeof *envelope));
     envelope->type = need(strdup(type));
     envelope->label = need(strdup(label));
     envelope->payload = need(strdup(payload));
+    envelope->view = need(strdup(view));
     envelope->accepts = accepts;
     envelope->since = now();
     envelope->ids[0] = ++last_id;
@@ -113,13 +117,53 @@ void send_envelope(const char *type, const char *label, const char *payload, boo
     send_once(envelope, envelope->ids[0], 0);
 }
 
+/* What a reply says beside its action: error messages, or the texts of a view. */
+static char *reply_details(const cJSON *payload) {
+    const cJSON *errors = cJSON_GetObjectItemCaseSensitive(payload, "errors"), *error;
+    const cJSON *view = cJSON_GetObjectItemCaseSensitive(payload, "view");
+    char *text = NULL, *contents = message_text(view);
+    size_t size;
+    FILE *to = need(open_memstream(&text, &size));
+    cJSON_ArrayForEach(error, errors)
+        if (cJSON_IsString(error)) fprintf(to, ", %s: %s", error->string, error->valuestring);
+    if (*contents) fprintf(to, ": %s", contents);
+    fclose(to);
+    free(contents);
+    return need(text);
+}
+
+/* The texts of the options that are offered to a block_suggestion. */
+static char *option_texts(const cJSON *list) {
+    char *text = NULL;
+    const char *comma = "";
+    size_t size;
+    FILE *to = need(open_memstream(&text, &size));
+    const cJSON *each;
+    cJSON_ArrayForEach(each, list) {
+        const cJSON *label = cJSON_GetObjectItemCaseSensitive(each, "text");
+        fprintf(to, "%s%s", comma, member(label, "text"));
+        comma = ", ";
+    }
+    fclose(to);
+    return need(text);
+}
+
 /* What an acknowledgement carries: shown, and what a person would see of it done. */
 static void apply(const struct envelope *envelope, const cJSON *payload) {
+    const cJSON *offered = cJSON_GetObjectItemCaseSensitive(payload, "options");
     char *all = need(cJSON_PrintUnformatted(payload)), *text = message_text(payload);
     if (!envelope->accepts) {
         say("slack", "%s: a payload that is not accepted: %s", envelope->label, all);
     } else if (*member(payload, "response_action")) {
-        say("bot", "answers %s: %s", envelope->label, member(payload, "response_action"));
+        char *details = reply_details(payload);
+        say("bot", "answers %s: %s%s", envelope->label, member(payload, "response_action"),
+            details);
+        free(details);
+    } else if (offered) {
+        char *texts = option_texts(offered);
+        say("bot", "answers %s: %d options: %s", envelope->label, cJSON_GetArraySize(offered),
+            texts);
+        free(texts);
     } else if (*text) {
         bool to_all = !strcmp(member(payload, "response_type"), "in_channel");
         say("bot", "answers %s%s: %s", envelope->label, to_all ? "" : " (for you alone)", text);
@@ -145,6 +189,7 @@ void on_acknowledged(const cJSON *acknowledgement) {
         say("bot", "acknowledged %s", envelope->label);
         /* Node's clients send an empty one with every acknowledgement. */
         if (payload && (envelope->accepts || payload->child)) apply(envelope, payload);
+        if (*envelope->view) answer_view(envelope->view, payload);
         for (n = 0; n <= AGAIN; n++)
             if (envelope->ids[n])
                 acknowledged[acknowledged_count++ % ACKNOWLEDGED] = envelope->ids[n];

@@ -3,6 +3,7 @@
 #include "sandbox.h"
 #include <histedit.h>
 #include <locale.h>
+#include <sys/ioctl.h>
 #include <wchar.h>
 
 static EditLine *editor; /* NULL: stdin is no terminal */
@@ -28,19 +29,61 @@ const char *colour_of(FILE *to, const char *actor) {
     return "\033[2m";
 }
 
-/* The rows that the prompt and the first `size` bytes of the line fill, less one. */
-static int rows(const LineInfo *line, size_t size) {
-    int columns = 80, cells = (int)strlen(prompt);
-    el_get(editor, EL_GETTC, "co", &columns, (void *)NULL);
-    for (size_t i = 0; i < size; i++) cells += (line->buffer[i] & 0xC0) != 0x80;
-    return columns > 0 ? cells / columns : 0;
+/* The columns that a character takes; the editor shows a control character as ^X. */
+static int width_of(wchar_t character) {
+    int width = wcwidth(character);
+    return width >= 0 ? width : 2;
 }
 
-/* What is printed stands above the line that is typed: it goes before, and comes back after. */
+/* The rows that the prompt and the first `size` bytes of the line fill, less one. They were drawn
+   for `drawn` columns, which the editor broke into rows, and the terminal has broken a row again
+   that is longer than `columns`. A wide character that does not fit in a row is in the next. */
+static int rows(const LineInfo *line, size_t size, int drawn, int columns) {
+    int column = (int)strlen(prompt), row = 0;
+    mbstate_t state = { 0 };
+    for (size_t at = 0; at < size;) {
+        wchar_t character;
+        size_t length = mbrtowc(&character, line->buffer + at, size - at, &state);
+        if (length == 0 || length > size - at) break;
+        int width = width_of(character);
+        if (column + width > drawn) {
+            row += 1 + (column - 1) / columns;
+            column = 0;
+        }
+        column += width;
+        at += length;
+    }
+    return column == drawn ? row + 1 + (column - 1) / columns : row + column / columns;
+}
+
+static int columns_now(void) {
+    int columns = 80;
+    el_get(editor, EL_GETTC, "co", &columns, (void *)NULL);
+    return columns > 0 ? columns : 80;
+}
+
+static struct winsize known_size;
+
+/* Has the terminal another size than the editor believes? */
+static bool has_other_size(void) {
+    struct winsize size;
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0) return false;
+    return size.ws_col != known_size.ws_col || size.ws_row != known_size.ws_row;
+}
+
+static void adapt_size(void) {
+    if (!has_other_size()) return;
+    ioctl(STDIN_FILENO, TIOCGWINSZ, &known_size);
+    el_resize(editor);
+}
+
+/* What is printed is above the line that is typed: that goes before, and comes back after. */
 void hide_line(void) {
     if (!editor) return;
+    int drawn = columns_now();
+    adapt_size();
     const LineInfo *line = el_line(editor);
-    int up = rows(line, (size_t)(line->cursor - line->buffer));
+    int up = rows(line, (size_t)(line->cursor - line->buffer), drawn, columns_now());
     if (up) printf("\033[%dA", up);
     printf("\r\033[J");
     fflush(stdout);
@@ -93,6 +136,7 @@ bool open_terminal(void) {
     el_set(editor, EL_ADDFN, "complete-command", "Complete a command", complete);
     el_set(editor, EL_BIND, "\t", "complete-command", (void *)NULL);
     el_set(editor, EL_UNBUFFERED, 1); /* shows the prompt */
+    adapt_size();
     return true;
 }
 
@@ -101,6 +145,10 @@ bool open_terminal(void) {
 char *edit_line(bool *eof) {
     HistEvent event;
     int count = 0;
+    if (has_other_size()) {
+        hide_line();
+        show_line();
+    }
     const char *typed = el_gets(editor, &count);
     *eof = hung_up || (count == 1 && *typed == '\004');
     if (*eof || count <= 0 || (typed[count - 1] != '\n' && typed[count - 1] != '\r')) return NULL;

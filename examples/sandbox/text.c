@@ -34,6 +34,24 @@ static void put_escaped(FILE *to, const char *text, bool json) {
     }
 }
 
+/* Ends the sandbox if the file that is written is not whole. */
+void check_output(FILE **file, const char *option) {
+    if (!*file || (fflush(*file) == 0 && !ferror(*file))) return;
+    const char *reason = strerror(errno);
+    fclose(*file);
+    *file = NULL;
+    warn("cannot write the file of %s: %s", option, reason);
+    box.status = 1;
+    box.done = true;
+}
+
+static void write_transcript(const char *actor, const char *line) {
+    fprintf(options.transcript, "%-7s | ", actor);
+    put_escaped(options.transcript, line, false);
+    putc('\n', options.transcript);
+    check_output(&options.transcript, "--transcript");
+}
+
 /* One line on the terminal: who, and what happened. */
 void put_line(FILE *to, const char *actor, const char *format, ...) {
     char *line;
@@ -48,12 +66,7 @@ void put_line(FILE *to, const char *actor, const char *format, ...) {
     put_escaped(to, line, false);
     putc('\n', to);
     show_line();
-    if (options.transcript) {
-        fprintf(options.transcript, "%-7s | ", actor);
-        put_escaped(options.transcript, line, false);
-        putc('\n', options.transcript);
-        fflush(options.transcript);
-    }
+    if (options.transcript) write_transcript(actor, line);
     free(line);
 }
 
@@ -88,6 +101,12 @@ char *json(const char *format, ...) {
 const char *member(const cJSON *object, const char *name) {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
     return text ? text : "";
+}
+
+size_t characters(const char *text) {
+    size_t count = 0;
+    for (; *text; text++) count += (*text & 0xC0) != 0x80;
+    return count;
 }
 
 /* Slack's time stamps name messages, so no two are the same. */

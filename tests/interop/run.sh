@@ -7,7 +7,8 @@
 #           hear the same, and the sandbox's log says the same of both. Headers may differ: listed
 #   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
 #           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
-#   peers   Slack's own libraries and slack-go against the sandbox: they find it to be Slack
+#   peers   Slack's own libraries (also filesUploadV2) and slack-go against the sandbox: they find
+#           it to be Slack
 #   compare rtm.h beside them in the same bad days: the table in README.md
 set -eu
 here=$(dirname "$0") build=build out=build/interop

@@ -2,6 +2,7 @@
 //
 //   node sandbox_peers.mjs CERT KEY SANDBOX
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { createRequire } from 'node:module';
 
@@ -77,7 +78,7 @@ async function rtm() {
     await once(client, 'ready');
     await hears('connected');
     type('Grüße & <world>');
-    await hears('Grüße & <world>');
+    await hears('Grüße &amp; &lt;world&gt;');
     const id = await client.send('message', { channel: 'C0SANDBOX', text: 'hello' });
     await hears(`${id} hello`);
     await shows('hello');
@@ -99,7 +100,31 @@ async function rtm() {
     await shows('bot disconnected');
 }
 
+async function upload() {
+    const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
+    const file = Buffer.alloc(300000, 'data of a file\r\n\r\n--');
+    const hash = createHash('sha256').update(file).digest('hex');
+    const one = { file, filename: 'data.bin', channel_id: 'C0SANDBOX', initial_comment: 'a file' };
+    // With options.token the SDK sends the token to the upload URL, too.
+    for (const more of [{}, { token: 'xoxb-other' }]) {
+        const { ok, files } = await web.filesUploadV2({ ...one, ...more });
+        check(ok && files[0].files[0].id, 'filesUploadV2');
+        if (more.token) await shows('upload: warning: a token was sent');
+        await shows(`uploaded data.bin: ${file.length} bytes, SHA-256 ${hash}`,
+            'posted: a file [files] data.bin');
+    }
+    const file_uploads = [{ content: 'one', filename: '1.txt' }, { content: '2', filename: '2.txt' }];
+    check((await web.filesUploadV2({ channel_id: 'C0SANDBOX', file_uploads })).ok, 'two files');
+    await shows('uploaded 1.txt: 3 bytes', 'uploaded 2.txt: 1 bytes', '[files] 1.txt 2.txt');
+}
+
+const plain = text => ({ type: 'plain_text', text });
+const view = { type: 'modal', callback_id: 'form', title: plain('A form'), submit: plain('Send'),
+    blocks: [{ type: 'input', block_id: 'a', label: plain('A'),
+        element: { type: 'plain_text_input', action_id: 'text' } }] };
+
 async function socketMode() {
+    const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
     const client = new SocketModeClient({ appToken: 'xapp-interop', clientPingTimeout: 500,
         clientOptions: { slackApiUrl, logger: quiet }, logger: quiet });
     client.on('message', async ({ ack, event, body, retry_num: retry }) => {
@@ -126,6 +151,7 @@ async function socketMode() {
     type('/click approve');
     await hears('approve');
     await shows('acknowledged approve');
+    check((await web.views.open({ trigger_id: '1', view })).view.hash, 'views.open');
     type('/submit form');
     await hears('form');
     await shows('answers form: clear');
@@ -156,7 +182,9 @@ async function bolt() {
         await ack();
         await respond({ text: `approved ${action.value}`, replace_original: false });
     });
-    app.view('form', async ({ ack }) => ack({ response_action: 'errors', errors: { a: 'empty' } }));
+    app.event('app_mention', async ({ event }) => hear(`mention ${event.text}`));
+    app.view('form', async ({ ack, view }) => ack({ response_action: 'errors',
+        errors: { a: `not ${view.state.values.a.text.value}` } }));
     await app.start();
     type('hello');
     await shows('hello, <@U0HUMAN>');
@@ -166,14 +194,17 @@ async function bolt() {
     await shows('answers /weather (for you alone): wait', 'sunny in Berlin');
     type('/click approve 7');
     await shows('acknowledged approve', 'approved 7');
-    type('/submit form');
-    await shows('answers form: errors');
+    await app.client.views.open({ trigger_id: '1', view });
+    type('/submit form a.text=words');
+    await shows('answers form: errors, a: not words');
+    type('@sandbox-bot hello?');
+    await hears('mention <@U0BOT> hello?');
     await app.stop();
     await shows('bot disconnected');
 }
 
 for (const [name, part] of Object.entries({ 'rtm-api and web-api': rtm,
-    'socket-mode': socketMode, bolt })) {
+    'web-api: filesUploadV2': upload, 'socket-mode': socketMode, bolt })) {
     checks = 0;
     await part();
     check(!heard.length, `${name} heard more: ${heard}`);

@@ -83,7 +83,7 @@ func rtmSession(api *slack.Client) {
 	}()
 	await(heard, "hello")
 	typeLine("Grüße & <world>")
-	await(heard, "Grüße & <world>")
+	await(heard, "Grüße &amp; &lt;world&gt;")
 	message := rtm.NewOutgoingMessage("from slack-go", "C0SANDBOX")
 	rtm.SendMessage(message)
 	await(shown, "from slack-go")
