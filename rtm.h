@@ -592,6 +592,26 @@ int rtm_send_ping(rtm_client *client);
    RTM_E_MEMORY, RTM_E_TLS. */
 rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
+/* Socket Mode, in a callback: puts off the reply to a slash command or an interaction, for one that
+   needs more time than a callback has: what a Web API call or a database returns. Nothing is sent
+   when the callbacks return; rtm_reply_deferred replies, at any time while the connection is open.
+   Slack allows 3 s.
+   event  the one passed to the callback
+   Returns the id of the deferral, 1 or more, the same one for the same event; or RTM_E_ARGUMENT,
+   RTM_E_UNSUPPORTED (the event accepts no reply), RTM_E_BUSY (already acknowledged), RTM_E_AGAIN
+   (64 replies are deferred already), RTM_E_NOT_CONNECTED, RTM_E_MEMORY. "function_executed" may be
+   deferred too. rtm_reply in the callback uses the deferral up. Not thread-safe. */
+int rtm_defer(rtm_client *client, const rtm_event *event);
+
+/* Sends a deferred reply, in a callback or outside.
+   id    from rtm_defer
+   json  an object, as for rtm_reply; NULL for an empty acknowledgement
+   Returns RTM_OK; RTM_E_ARGUMENT (no such id), RTM_E_BUSY (already replied), RTM_E_NOT_CONNECTED
+   (the connection that brought the event has ended), RTM_E_UNSUPPORTED (a payload for
+   "function_executed"). After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS the
+   deferral stays open. Not thread-safe. */
+rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
+
 /* The Web API --------------------------------------------------------------------------------- */
 
 /* rtm_poll sends the submitted requests, in every state, over two connections: Web API methods, one
@@ -695,6 +715,17 @@ bool rtm_json_bool(rtm_json json, bool fallback);
 /* The text of the value as sent, not NUL-terminated, its first character telling the kind; NULL for
    a missing value.   size  receives the number of bytes, or NULL */
 const char *rtm_json_raw(rtm_json json, size_t *size);
+
+/* Writes a string as a JSON string with its quotes, for payloads made with snprintf.
+   text  NUL-terminated; NULL counts as "". Escaped are the quotation mark, the backslash and control
+         characters; UTF-8 stays; each maximal part that is not UTF-8 becomes U+FFFD
+   out   receives the JSON string, NUL-terminated; or NULL. If it is too small, the string is
+         truncated at a whole character or escape and ends with its quotation mark, so it is valid
+         JSON; if size is below 3, out is an empty C string
+   size  bytes of out; 0 = only the length is asked for
+   Returns the length of the whole JSON string, as snprintf does: it was truncated if that is
+   >= size. Thread-safe. */
+size_t rtm_json_quote(const char *text, char *out, size_t size);
 
 /* Writes a text so that Slack shows it as it is: "&" as "&amp;", "<" as "&lt;", ">" as "&gt;".
    out   receives the text, cut to fit but not within what stands for a character, always
@@ -904,6 +935,7 @@ enum {
     RTMI_MIN_MESSAGE = 4096,   /* least max_message_size: the response of rtm.connect must fit */
     RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
     RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
+    RTMI_DEFERRALS = 64,       /* replies that may be put off */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
     RTMI_UNANSWERED = 1024,    /* messages that may await their acknowledgement */
@@ -1158,6 +1190,18 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
         }
     }
     return true;
+}
+
+/* The length of the character at p, or of the longest part there that can be none; *valid says which.
+   p is not at the end of the text. */
+static size_t rtmi_utf8_length(const char *p, bool *valid) {
+    rtmi_utf8 state = { 0 };
+    size_t length = 0;
+    do {
+        *valid = rtmi_utf8_check(&state, p + length, 1);
+        if (*valid) length++;
+    } while (*valid && state.need);
+    return length ? length : 1;
 }
 
 static bool rtmi_is_utf8(const char *text, size_t size) {
@@ -1537,18 +1581,10 @@ static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *va
 
 /* Appends a text as a JSON string, quotes included. */
 static void rtmi_json_quote(rtmi_buf *out, const char *text) {
-    rtmi_buf_add(out, "\"", 1);
-    for (const char *p = text; *p; text = p) {
-        while ((unsigned char)*p >= 0x20 && *p != '"' && *p != '\\') p++;
-        rtmi_buf_add(out, text, (size_t)(p - text));
-        if (!*p) break;
-        char escape[8];
-        snprintf(escape, sizeof escape, (unsigned char)*p < 0x20 ? "\\u%04x" : "\\%c",
-                 (unsigned char)*p);
-        rtmi_buf_text(out, escape);
-        p++;
-    }
-    rtmi_buf_add(out, "\"", 1);
+    size_t length = rtm_json_quote(text, NULL, 0);
+    if (!rtmi_buf_reserve(out, length + 1)) return;
+    rtm_json_quote(text, out->data + out->size, length + 1);
+    out->size += length;
 }
 
 /* Tokenizes the document and fills its table of elements. */
@@ -3752,6 +3788,7 @@ typedef struct rtmi_session {
     bool was_open;       /* ... of a session, not of an attempt */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
     long long hello_by;  /* when its "hello" is late */
+    unsigned deferred_before; /* client->last_deferral when it was opened */
     /* Written by rtmi_blame: the first cause of its end wins. */
     bool blamed;
     rtm_result cause;    /* RTM_OK = it ended in good order, or has not ended */
@@ -3807,13 +3844,25 @@ typedef struct rtmi_envelope {
     bool late;           /* ... is sent after the callbacks */
 } rtmi_envelope;
 
+/* A reply that was put off. */
+typedef struct rtmi_deferral {
+    struct rtmi_deferral *next;
+    int id;          /* its lowest bit is that of the connection's number */
+    unsigned number; /* of the connection that brought the envelope */
+    bool accepts;
+    size_t size;     /* of the envelope's id, a JSON string */
+    char envelope_id[];
+} rtmi_deferral;
+
 /* An envelope whose callbacks are being called. */
 typedef struct rtmi_delivery {
     int serial;            /* of this delivery, for rtm_reply */
     unsigned number;       /* of the connection that brought it */
     rtm_json id;
-    bool accepts;          /* a payload in its acknowledgement ... */
-    bool unacknowledged;   /* ... which has not been sent yet */
+    bool accepts;          /* a payload in its acknowledgement */
+    bool late;             /* acknowledged after the callbacks */
+    bool unacknowledged;   /* and that has not been done yet */
+    int deferral;          /* its id, or 0 */
 } rtmi_delivery;
 
 /* Why a request's last attempt failed. */
@@ -3887,6 +3936,8 @@ struct rtm_client {
     bool ids_repeat;    /* INT_MAX was reached */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
+    rtmi_deferral *deferrals;
+    unsigned deferral_count, last_deferral; /* of all that there ever were */
     bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
     long long slice_end;    /* ... and no further one begins after this time */
     bool open_reported;     /* and `close` not yet */
@@ -4429,9 +4480,58 @@ static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *d
 /* Acknowledges the envelope whose callbacks are being called, if that has not been done. */
 static void rtmi_acknowledge_pending(rtm_client *client) {
     const rtmi_error before = client->error;
-    if (client->pending.unacknowledged)
+    if (client->pending.unacknowledged && !client->pending.deferral)
         rtmi_acknowledge_delivery(client, &client->pending, rtmi_json_none);
     client->error = before; /* if its connection has ended, Slack sends it again */
+}
+
+/* Takes a deferral out of the list and frees it. */
+static void rtmi_drop_deferral(rtm_client *client, rtmi_deferral *deferral) {
+    rtmi_deferral **at = &client->deferrals;
+    while (*at != deferral) at = &(*at)->next;
+    *at = deferral->next;
+    client->deferral_count--;
+    rtmi_free(deferral, 0);
+}
+
+/* Drops the deferrals of a connection that has ended; what they are about is no longer waited for. */
+static void rtmi_drop_deferrals(rtm_client *client, unsigned number) {
+    for (rtmi_deferral *deferral = client->deferrals, *next; deferral; deferral = next) {
+        next = deferral->next;
+        if (deferral->number != number) continue;
+        rtm_json id = { deferral->envelope_id, deferral->size, NULL };
+        uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(id, rtmi_json_none),
+                                        RTMI_SEEN_BITS);
+        if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
+        rtmi_drop_deferral(client, deferral);
+    }
+}
+
+static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
+    rtmi_deferral *deferral = client->deferrals;
+    while (deferral && deferral->id != id) deferral = deferral->next;
+    return deferral;
+}
+
+/* Puts off the reply to the envelope that is being delivered: the deferral's id. */
+static int rtmi_defer(rtm_client *client) {
+    rtmi_delivery *pending = &client->pending;
+    rtm_json id = pending->id;
+    if (pending->deferral) return pending->deferral;
+    if (client->deferral_count == RTMI_DEFERRALS)
+        return rtmi_fail(&client->error, RTM_E_AGAIN, "rtm_defer: 64 replies are deferred already");
+    rtmi_deferral *deferral = rtmi_alloc(sizeof *deferral + id.size);
+    if (!deferral) return rtmi_out_of_memory(&client->error);
+    client->last_deferral = client->last_deferral < INT_MAX / 2 ? client->last_deferral + 1 : 1;
+    deferral->id = (int)(2 * client->last_deferral | (pending->number & 1));
+    deferral->number = pending->number;
+    deferral->accepts = pending->accepts;
+    deferral->size = id.size;
+    memcpy(deferral->envelope_id, id.text, id.size);
+    deferral->next = client->deferrals;
+    client->deferrals = deferral;
+    client->deferral_count++;
+    return pending->deferral = deferral->id;
 }
 
 /* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an
@@ -4570,7 +4670,7 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
     client->pending = (rtmi_delivery){
         .serial = client->pending.serial < INT_MAX ? client->pending.serial + 1 : 1,
         .number = session->number, .id = { text + entry->id, entry->id_size, document },
-        .accepts = entry->accepts, .unacknowledged = entry->late
+        .accepts = entry->accepts, .late = entry->late, .unacknowledged = entry->late
     };
     if (rtmi_has_handler(client, event.type, strlen(event.type)) &&
         rtmi_open_text(client, session, text, entry->size,
@@ -4897,6 +4997,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->number = ++client->connections;
     if (other && ((other->number ^ session->number) & 1) == 0)
         session->number = ++client->connections;
+    session->deferred_before = client->last_deferral;
     session->hello_by = client->now + client->settings.timeout_ms;
     session->retry_after = -1;
     session->cause = RTM_OK;
@@ -4939,6 +5040,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     if (from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING) {
         session->was_open = true;
         rtmi_send_answers(client, session);
+        rtmi_drop_deferrals(client, session->number);
     }
     session->unreported = true;
     if (session->fate == RTMI_RETIRED) rtmi_bequeath(client, session);
@@ -6172,6 +6274,7 @@ void rtm_destroy(rtm_client *client) {
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
     rtmi_document_free(&client->document);
+    while (client->deferrals) rtmi_drop_deferral(client, client->deferrals);
     rtmi_free(client->seen, 0);
     const rtmi_settings *settings = &client->settings;
     const rtmi_network *network = &client->network;
@@ -6417,27 +6520,94 @@ int rtm_send_ping(rtm_client *client) {
     return rtmi_send_typed(client, "ping", 0, NULL, NULL);
 }
 
-rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json) {
-    if (!client) return RTM_E_ARGUMENT;
-    rtmi_document document = { 0 };
-    rtm_json answer;
-    if (!event || !json)
-        return rtmi_refuse(client, "rtm_reply", event ? "json is NULL" : "event is NULL");
+/* Whether an event can be replied to now: RTM_OK, or why not. */
+static rtm_result rtmi_check_delivery(rtm_client *client, const rtm_event *event, const char *name) {
+    const rtmi_delivery *pending = &client->pending;
     if (!event->envelope.size)
-        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_reply: not a Socket Mode event");
-    rtmi_delivery *pending = &client->pending;
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: not a Socket Mode event", name);
     if (event->delivery != pending->serial || !pending->id.size)
         return rtmi_fail(&client->error, RTM_E_BUSY,
-                         "rtm_reply: too late, acknowledged when the callback returned");
-    if (!pending->accepts)
-        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_reply: this event accepts no "
-                         "reply (accepts_response_payload is false); use rtm_send_message");
-    if (!rtmi_document_open(&document, json, strlen(json), &answer) ||
-        !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(answer, '{'))
-        return rtmi_fail(&client->error, RTM_E_JSON, "rtm_reply: json must be a JSON object");
+                         "%s: too late, acknowledged when the callback returned", name);
+    if (!pending->late)
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: this event accepts no reply "
+                         "(accepts_response_payload is false); use rtm_send_message", name);
     if (!pending->unacknowledged)
-        return rtmi_fail(&client->error, RTM_E_BUSY, "rtm_reply: already acknowledged");
-    return rtmi_acknowledge_delivery(client, pending, answer);
+        return rtmi_fail(&client->error, RTM_E_BUSY, "%s: already acknowledged", name);
+    return RTM_OK;
+}
+
+/* The payload of a reply: NULL = none. `accepts`: the envelope accepts one. */
+static rtm_result rtmi_check_payload(rtm_client *client, const char *name, const char *json,
+                                     bool accepts, rtm_json *payload) {
+    rtmi_document document = { 0 };
+    *payload = rtmi_json_none;
+    if (!json) return RTM_OK;
+    if (!accepts)
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: this event accepts no payload "
+                         "(accepts_response_payload is false)", name);
+    if (!rtmi_document_open(&document, json, strlen(json), payload) ||
+        !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(*payload, '{'))
+        return rtmi_fail(&client->error, RTM_E_JSON, "%s: json must be a JSON object", name);
+    return RTM_OK;
+}
+
+rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json) {
+    static const char name[] = "rtm_reply";
+    rtm_json payload;
+    if (!client) return RTM_E_ARGUMENT;
+    if (!event || !json)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: event or json is NULL", name);
+    rtmi_delivery *pending = &client->pending;
+    rtm_result result = rtmi_check_delivery(client, event, name);
+    if (result == RTM_OK) result = rtmi_check_payload(client, name, json, pending->accepts, &payload);
+    if (result == RTM_OK) result = rtmi_acknowledge_delivery(client, pending, payload);
+    if (result == RTM_OK && pending->deferral)
+        rtmi_drop_deferral(client, rtmi_find_deferral(client, pending->deferral));
+    return result;
+}
+
+int rtm_defer(rtm_client *client, const rtm_event *event) {
+    if (!client) return RTM_E_ARGUMENT;
+    if (!event) return rtmi_refuse(client, "rtm_defer", "event is NULL");
+    rtm_result result = rtmi_check_delivery(client, event, "rtm_defer");
+    if (result != RTM_OK) return result;
+    for (int i = 0; i < 2; i++)
+        if (rtmi_can_acknowledge(client->session[i]) &&
+            client->session[i]->number == client->pending.number) return rtmi_defer(client);
+    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "rtm_defer: the session has ended");
+}
+
+/* Why there is no deferral with this id: it was used, its connection has ended, or it never was. */
+static rtm_result rtmi_deferral_fault(rtm_client *client, int id) {
+    bool open = false;
+    unsigned serial = (unsigned)id / 2;
+    if (id < 2 || serial > client->last_deferral)
+        return rtmi_refuse(client, "rtm_reply_deferred", "no deferral has this id");
+    for (int i = 0; i < 2; i++) {
+        const rtmi_session *session = client->session[i];
+        if (rtmi_can_acknowledge(session) && (session->number & 1) == ((unsigned)id & 1))
+            open = open || serial > session->deferred_before;
+    }
+    if (open) return rtmi_fail(&client->error, RTM_E_BUSY, "rtm_reply_deferred: already replied");
+    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
+                     "rtm_reply_deferred: the session has ended");
+}
+
+rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json) {
+    static const char name[] = "rtm_reply_deferred";
+    rtm_json payload;
+    if (!client) return RTM_E_ARGUMENT;
+    rtmi_deferral *deferral = rtmi_find_deferral(client, id);
+    if (!deferral) return rtmi_deferral_fault(client, id);
+    rtm_result result = rtmi_check_payload(client, name, json, deferral->accepts, &payload);
+    if (result != RTM_OK) return result;
+    rtmi_delivery delivery = { .number = deferral->number, .accepts = deferral->accepts,
+                               .id = { deferral->envelope_id, deferral->size, NULL } };
+    result = rtmi_acknowledge_delivery(client, &delivery, payload);
+    if (result != RTM_OK) return result;
+    if (client->pending.deferral == id) client->pending.unacknowledged = false;
+    rtmi_drop_deferral(client, deferral);
+    return RTM_OK;
 }
 
 int rtm_submit(rtm_client *client, const rtm_request *request) {
@@ -6714,6 +6884,33 @@ size_t rtm_escape(const char *text, char *out, size_t size) {
         kept += written;
     }
     if (out && size) out[kept] = '\0';
+    return length;
+}
+
+size_t rtm_json_quote(const char *text, char *out, size_t size) {
+    static const char meant[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
+    size_t length = 2, kept = 1, n;
+    bool cut = !out || size < 3;
+    for (const char *p = text ? text : ""; *p; p += n) {
+        char escape[8];
+        bool valid;
+        n = rtmi_utf8_length(p, &valid);
+        const char *as = valid ? p : "\xef\xbf\xbd", *special = strchr(meant, *p);
+        if (special) snprintf(escape, sizeof escape, "\\%c", names[special - meant]);
+        else snprintf(escape, sizeof escape, "\\u%04x", (unsigned char)*p);
+        if (special || (unsigned char)*p < ' ') as = escape;
+        size_t written = as == p ? n : strlen(as);
+        length += written;
+        cut = cut || written > size - 2 - kept; /* the closing quote and the NUL need room */
+        if (cut) continue;
+        memcpy(out + kept, as, written);
+        kept += written;
+    }
+    if (out && size) *out = '\0';
+    if (out && size > 2) {
+        *out = '"';
+        memcpy(out + kept, "\"", 2);
+    }
     return length;
 }
 
