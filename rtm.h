@@ -3698,6 +3698,7 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
+    if (now >= conn->deadline) conn->readable = true; /* it is late: read the socket once more */
     rtm_result result = rtmi_conn_step(conn, now);
     if (result == RTM_OK && !exchange->begun) {
         if (now >= conn->deadline) return rtmi_conn_timeout(conn);
@@ -5846,7 +5847,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
     *at = request->next;
     if (queue->last == request) queue->last = before;
     queue->size -= request->size;
-    queue->look_at = 0;
+    queue->look_at = RTMI_NOW;
     response->id = request->id;
     response->detail = response->result == RTM_OK ? "" : error->text;
     if (response->result != RTM_OK) client->error = *error;
@@ -5939,7 +5940,7 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     bool joined = RTMI_LANES == 1 && rtmi_is_second_lane(request);
     int asked = exchange->conn.http.retry_after;
     lane->current = NULL;
-    client->queue.look_at = 0;
+    client->queue.look_at = RTMI_NOW;
     if (answered) result = rtmi_check_response(client, exchange, &response);
     if (!answered || !exchange->conn.http.keep_alive || joined)
         rtmi_conn_shutdown(&exchange->conn);
@@ -6004,24 +6005,6 @@ static void rtmi_lane_rest(rtm_client *client, rtmi_lane *lane) {
     lane->exchange = NULL;
 }
 
-/* One step of an exchange for a request. If its time is over, the socket is polled again first: the
-   response may have arrived during a callback. */
-static rtm_result rtmi_step_request(rtm_client *client, rtmi_exchange *exchange) {
-    rtmi_conn *conn = &exchange->conn;
-    bool woken = client->woken;
-    long long now = RTM_NOW_MS();
-    if (now >= conn->deadline) {
-        client->woken = false;
-        rtmi_wait(client, &conn, 1, 0);
-        if (client->woken) rtmi_wake_up(client->network.wake[1]); /* for the next rtm_poll */
-        client->woken = woken;
-    }
-    client->performing = true;
-    rtm_result result = rtmi_exchange_step(exchange, now);
-    client->performing = false;
-    return result;
-}
-
 /* Does what can be done for the requests without waiting. At most one callback is called of those
    that ended without a response, and one for each lane. */
 static void rtmi_queue_step(rtm_client *client) {
@@ -6032,7 +6015,9 @@ static void rtmi_queue_step(rtm_client *client) {
     if (client->now >= queue->look_at && !rtmi_is_stopped(client)) rtmi_queue_begin(client);
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (lane->current && lane->current->result == RTM_OK) {
-            rtm_result result = rtmi_step_request(client, lane->exchange);
+            client->performing = true;
+            rtm_result result = rtmi_exchange_step(lane->exchange, RTM_NOW_MS());
+            client->performing = false;
             if (result != RTM_E_AGAIN) rtmi_lane_end(client, lane, result);
         } else if (lane->exchange && !lane->current) {
             rtmi_lane_rest(client, lane);
@@ -6156,6 +6141,7 @@ static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *gi
     request->payload.size = size;
     request->timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms;
     request->callback = given->callback;
+    request->again_at = RTMI_NOW;
     request->by_url = given->url != NULL;
     request->get = given->http_method && *given->http_method == 'G';
     request->no_retry = given->no_retry;
@@ -6220,7 +6206,7 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_mes
     if (queue->first) queue->last->next = request;
     else queue->first = request;
     queue->last = request;
-    queue->look_at = 0;
+    queue->look_at = RTMI_NOW;
     return request->id;
 }
 
@@ -6632,7 +6618,9 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
         conn->budget = RTMI_BUDGET;
-        rtm_result result = rtmi_step_request(client, exchange);
+        client->performing = true;
+        rtm_result result = rtmi_exchange_step(exchange, RTM_NOW_MS());
+        client->performing = false;
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "%s: stopped", exchange->method);

@@ -919,7 +919,7 @@ static void on_request(rtm_client *client, const rtm_response *response, void *u
             violate(REQUEST_SENT_LATE, number);
         long long from = r->submitted_at;
         if (life.lane_ended[lane] > from) from = life.lane_ended[lane];
-        if (r->reused && r->reached_at > from && !net.trouble) from = r->reached_at;
+        if (r->reused && r->reached_at > from && !net.trouble) from = r->reached_at - r->timeout_ms / 3;
         if (r->reached == 1 && test_now_ms - from < r->timeout_ms)
             violate(REQUEST_EARLY, (int)(test_now_ms - from));
     }
