@@ -4808,9 +4808,11 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
         return "no \"hello\" from Slack within timeout_ms";
     if (zombies && asked >= session->active_at + quiet)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
-    if (session->pings_sent == 2) return "no data from Slack and no reply to a keep-alive PING: connection is dead";
-    session->pings_sent++;
-    session->silent_at = session->deadline = client->now + rest / 2;
+    /* The end is due so long after the first PING, however late the second one is. */
+    if (session->pings_sent == 2 || (session->pings_sent && asked - session->silent_at >= rest / 2))
+        return "no data from Slack and no reply to a keep-alive PING: connection is dead";
+    session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
+    session->deadline = session->silent_at;
     rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
     return NULL;
 }
