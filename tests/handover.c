@@ -26,11 +26,6 @@ static void make(void) {
     server_share(&second, &slack);
 }
 
-static void say_hello(server *s) {
-    server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
-    next_event("hello");
-}
-
 /* A session that has lasted long enough to be followed by another at once. */
 static void open_first(void) {
     make();

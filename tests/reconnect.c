@@ -25,17 +25,6 @@ static void end_session(void) {
     server_close(&slack);
 }
 
-/* Whether a session gets as far as `hello` decides how its end is judged. */
-static void say_hello(void) {
-    server_send_text(&slack, "{\"type\":\"hello\"}");
-    next_event("hello");
-}
-
-static void open_with_hello(void) {
-    open_session();
-    say_hello();
-}
-
 /* The next attempt begins when the last event said, and not a ms earlier. Returns how many ms. */
 static int next_attempt(void) {
     int wait = heard[heard_next - 1].retry_ms;
@@ -81,12 +70,12 @@ static void fail_with_429(void) {
 }
 
 static void end_early(void) {
-    open_with_hello();
+    open_session_with_hello();
     end_session();
 }
 
 static void end_late(void) {
-    open_with_hello();
+    open_session_with_hello();
     test_now_ms += 10000;
     end_session();
 }
@@ -228,7 +217,7 @@ static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
             if (leg > 0) take_upgrade(&got);
             if (leg >= 2) server_answer_upgrade(&slack, &got);
             if (leg >= 2) next_event("open");
-            if (leg == 3) say_hello();
+            if (leg == 3) say_hello(&slack);
             server_close(&slack);
             next_error(RTM_E_CLOSED);
             if (leg >= 2) next_event("close");
@@ -706,10 +695,10 @@ static void every_end_of_a_session_is_told_once_and_followed_by_another(void **s
     (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         make_bot(NULL);
-        open_with_hello();
+        open_session_with_hello();
         end_and_check(&ends[i]);
         expect_seconds(0);
-        open_with_hello();
+        open_session_with_hello();
         test_now_ms += 10000;
         end_and_check(&ends[i]);
         expect_seconds(0);
@@ -742,7 +731,7 @@ static void run_step(char letter, size_t kind) {
     }
     open_session();
     test_now_ms += 5000; /* it is `open` that the time counts from */
-    if (letter != 'n') say_hello();
+    if (letter != 'n') say_hello(&slack);
     test_now_ms += letter == 'l' ? 5000 : 4999;
     if (ends[kind % COUNT(ends)].end == send_nothing) kind++; /* it takes 45 s */
     end_and_check(&ends[kind % COUNT(ends)]);
@@ -816,7 +805,7 @@ static void nothing_but_hello_is_hello(void **state) {
 static void a_stopped_client_tells_of_no_other_attempt(void **state) {
     (void)state;
     make_bot(NULL);
-    open_with_hello();
+    open_session_with_hello();
     rtm_stop(bot);
     server_expect_close(&slack, 1000);
     server_close(&slack);
@@ -849,7 +838,7 @@ static const struct trouble {
 };
 
 static void pass_a_session(const struct trouble *trouble, int seconds) {
-    open_with_hello();
+    open_session_with_hello();
     test_now_ms += seconds * 1000;
     trouble->end();
     while (strcmp(heard[heard_next - 1].type, "close")) {

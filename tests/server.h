@@ -599,6 +599,17 @@ static inline void open_session(void) {
     assert_true(rtm_is_connected(bot));
 }
 
+/* Slack's "hello", without which a session ends after timeout_ms. */
+static inline void say_hello(server *s) {
+    server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
+    next_event("hello");
+}
+
+static inline void open_session_with_hello(void) {
+    open_session();
+    say_hello(&slack);
+}
+
 /* Answers sessions of its own accord, for calls that block: to be used as server_idle. */
 static inline int serve_sessions(int timeout_ms) {
     static request got;

@@ -17,11 +17,6 @@ static void open_app(void) {
     open_session();
 }
 
-static void say_hello(void) {
-    server_send_text(&slack, "{\"type\":\"hello\",\"num_connections\":1}");
-    next_event("hello");
-}
-
 /* The next events, whatever they are, until the one of this type. */
 static record *await_event(const char *type) {
     for (;;) {
@@ -62,7 +57,7 @@ static void the_app_token_is_for_the_opening_call_alone(void **state) {
     assert_false(has_header(&got, "Authorization"));
     server_answer_upgrade(&slack, &got);
     assert_non_null(strstr(next_event("open")->data, "\"ok\":true"));
-    say_hello();
+    say_hello(&slack);
     server_share(&other, &slack);
     assert_true(rtm_call_async(bot, NULL, NULL, "auth.test", NULL) > 0);
     server_accept(&other);
@@ -146,7 +141,7 @@ static void a_call_that_fails_is_judged_as_that_of_rtm(void **state) {
 static void hello_is_delivered_each_time_and_tells_of_connections(void **state) {
     (void)state;
     open_app();
-    say_hello();
+    say_hello(&slack);
     assert_null(strstr(told, "1 connections"));
     server_send_text(&slack, "{\"type\":\"hello\",\"num_connections\":3}");
     next_event("hello");
@@ -219,7 +214,7 @@ static void each_kind_of_envelope_arrives_as_its_event(void **state) {
     char id[16], envelope[512];
     (void)state;
     open_app();
-    say_hello();
+    say_hello(&slack);
     for (size_t i = 0; i < COUNT(rows); i++) {
         keeps = 0;
         assert_int_equal(rtm_on(bot, rows[i].handler, keep, NULL), RTM_OK);
@@ -336,7 +331,7 @@ static void answer_message(rtm_client *client, const rtm_event *event, void *use
 
 static void begin_reactions(void) {
     open_app();
-    say_hello();
+    say_hello(&slack);
     server_share(&other, &slack);
     rtm_on(bot, "message", react, NULL);
     rtm_on(bot, "slash_commands", react, NULL);
@@ -465,7 +460,7 @@ static void nothing_else_takes_a_reply(void **state) {
 static void a_reply_on_a_connection_that_ended_is_not_connected(void **state) {
     (void)state;
     open_app();
-    say_hello();
+    say_hello(&slack);
     reply_json = "{}";
     rtm_on(bot, "message", pass_2_s, NULL);
     rtm_on(bot, "slash_commands", reply, NULL);
@@ -536,7 +531,7 @@ static void what_comes_again_is_acknowledged_again_and_delivered_once(void **sta
     };
     (void)state;
     open_app();
-    say_hello();
+    say_hello(&slack);
     for (size_t i = 0; i < COUNT(rows); i++) {
         test_now_ms += rows[i].after_ms;
         if (rows[i].new_session) {
@@ -544,7 +539,7 @@ static void what_comes_again_is_acknowledged_again_and_delivered_once(void **sta
             next_event("close");
             test_now_ms += rtm_timeout_ms(bot);
             open_session();
-            say_hello();
+            say_hello(&slack);
         }
         server_send_envelope(&slack, rows[i].id, rows[i].type, rows[i].members);
         server_expect_ack(&slack, rows[i].id);
@@ -635,7 +630,7 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
         if (limit) config.max_message_size = LIMIT;
         make_bot(&config);
         open_session();
-        say_hello();
+        say_hello(&slack);
         for (size_t i = 0; i < COUNT(rows); i++) {
             bool is_large = rows[i].text == large || rows[i].text == large_without;
             if (is_large != (limit == 1)) continue;
@@ -714,7 +709,7 @@ static void take_flood_acks(void) {
 static void begin_flood_with(const rtm_config *config) {
     make_bot(config);
     open_session();
-    say_hello();
+    say_hello(&slack);
     rtm_off(bot, "*", record_event, NULL);
     rtm_on(bot, "message", hear_flood, NULL);
     flood_sent = flood_acked = flood_heard = 0;
@@ -904,7 +899,7 @@ static void some_disconnects_end_the_session(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         open_app();
-        if (rows[i].hello) say_hello();
+        if (rows[i].hello) say_hello(&slack);
         test_now_ms += rows[i].lasts_ms;
         snprintf(text, sizeof text, "{\"type\":\"disconnect\",\"reason\":\"%s\"}", rows[i].reason);
         server_send_text(&slack, text);
@@ -934,7 +929,7 @@ static void too_many_websockets_again_and_again_is_waited_for_longer(void **stat
     make_bot(&config);
     for (int i = 0; i < 6; i++) {
         open_session();
-        say_hello();
+        say_hello(&slack);
         test_now_ms += 15000;
         server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"too_many_websockets\"}");
         await_event("close");
@@ -1044,7 +1039,7 @@ static void no_memory_loses_no_event_that_was_acknowledged(void **state) {
         rtm_config config = app_config();
         make_bot(&config);
         open_session();
-        say_hello();
+        say_hello(&slack);
         keeps = 0;
         rtm_on(bot, "big", keep, NULL);
         test_fail_at = test_allocations + fail;
@@ -1081,7 +1076,7 @@ static void one_bot_runs_in_both_worlds(void **state) {
         rtm_config config = app ? app_config() : usual_config();
         make_bot(&config);
         open_session();
-        say_hello();
+        say_hello(&slack);
         rtm_on(bot, "message", answer_message, NULL);
         if (app) server_send_envelope(&slack, "E1", "events_api",
                                       EVENT("Ev1", "{\"type\":\"message\",\"text\":\"ping\"}"));
