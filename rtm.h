@@ -4992,6 +4992,7 @@ static void rtmi_step_sessions(rtm_client *client) {
                    !rtmi_is_stopped(client);
     if (leaving && client->session[1]) rtmi_cut_drain(client);
     if (client->session[1]) rtmi_end_handover(client);
+    leaving = leaving && first->fate == RTMI_LEAVING; /* not if another was refused permanently */
     if (leaving && !client->session[1]) rtmi_begin_handover(client);
     if (client->session[1] || client->mode->socket_mode || client->now < client->overlap_end) return;
     rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
