@@ -610,6 +610,15 @@ static inline void open_session_with_hello(void) {
     say_hello(&slack);
 }
 
+/* Lets time pass in a session that is not silent: Slack sends a PONG every 9 s. */
+static inline void pass_time(server *s, long long ms) {
+    for (; ms > 0; ms -= 9000) {
+        test_now_ms += ms < 9000 ? ms : 9000;
+        server_send_frame(s, RTMI_WS_PONG, FIN, "", 0);
+        for (int i = 0; i < 3; i++) server_round(i);
+    }
+}
+
 /* Answers sessions of its own accord, for calls that block: to be used as server_idle. */
 static inline int serve_sessions(int timeout_ms) {
     static request got;
