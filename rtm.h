@@ -4250,8 +4250,8 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
 }
 
 /* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in this
-   rtm_poll, so that more can be read and acknowledged, nor while the socket is congested. After
-   rtm_stop the rest is only counted. */
+   rtm_poll, so that more can be read and acknowledged, nor while the socket is congested, unless the
+   session is to be dropped. After rtm_stop the rest is only counted. */
 static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     unsigned lost = 0;
     while (session->inbox_at < session->inbox.size) {
@@ -4261,8 +4261,8 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
         client->now = RTM_NOW_MS();
         if (!client->slicing) client->slice_end = client->now + RTMI_SLICE_MS;
         client->slicing = true;
-        if (!stopped && (client->now >= client->slice_end ||
-                         rtmi_pause_if_congested(&session->exchange.conn))) return;
+        bool waits = !rtmi_is_dropped(session) && rtmi_pause_if_congested(&session->exchange.conn);
+        if (!stopped && (waits || client->now >= client->slice_end)) return;
         memcpy(&entry, at, sizeof entry);
         session->inbox_at += sizeof entry + entry.size;
         if (stopped) lost++;
@@ -4903,9 +4903,9 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
     case RTM_STATE_CONNECTING:
     case RTM_STATE_UPGRADING: return stopped ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
     case RTM_STATE_OPEN:
-        if (stopped) return RTMI_NOW;
+        if (stopped || rtmi_is_dropped(session)) return RTMI_NOW;
         if (conn->paused) return session->fate == RTMI_RETIRED ? session->drain_at : LLONG_MAX;
-        if (session->inbox.size || rtmi_is_dropped(session)) return RTMI_NOW;
+        if (session->inbox.size) return RTMI_NOW;
         return rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_CLOSING:
         return session->inbox.size && !conn->paused ? RTMI_NOW
