@@ -4688,8 +4688,8 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
 }
 
 /* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in this
-   rtm_poll, so that more can be read and acknowledged, nor while the socket is congested. After
-   rtm_stop the rest is only counted. */
+   rtm_poll, so that more can be read and acknowledged, nor while the socket is congested, unless the
+   session is to be dropped. After rtm_stop the rest is only counted. */
 static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     unsigned lost = 0;
     while (session->inbox_at < session->inbox.size) {
@@ -4699,8 +4699,8 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
         client->now = RTM_NOW_MS();
         if (!client->slicing) client->slice_end = client->now + RTMI_SLICE_MS;
         client->slicing = true;
-        if (!stopped && (client->now >= client->slice_end ||
-                         rtmi_pause_if_congested(&session->exchange.conn))) return;
+        bool waits = !rtmi_is_dropped(session) && rtmi_pause_if_congested(&session->exchange.conn);
+        if (!stopped && (waits || client->now >= client->slice_end)) return;
         memcpy(&entry, at, sizeof entry);
         session->inbox_at += sizeof entry + entry.size;
         if (stopped) lost++;
@@ -5299,10 +5299,11 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
         return "no \"hello\" from Slack within timeout_ms";
     if (zombies && asked >= session->active_at + quiet)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
-    if (session->pings_sent == 2)
+    /* The end is due so long after the first PING, however late the second one is. */
+    if (session->pings_sent == 2 || (session->pings_sent && asked - session->silent_at >= rest / 2))
         return "no data from Slack and no reply to a keep-alive PING: connection is dead";
-    session->pings_sent++;
-    session->silent_at = session->deadline = client->now + rest / 2;
+    session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
+    session->deadline = session->silent_at;
     rtmi_send_frame(client, session, RTMI_WS_PING, NULL, 0);
     return NULL;
 }
@@ -5398,9 +5399,9 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
     case RTM_STATE_CONNECTING:
     case RTM_STATE_UPGRADING: return stopped ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
     case RTM_STATE_OPEN:
-        if (stopped) return RTMI_NOW;
+        if (stopped || rtmi_is_dropped(session)) return RTMI_NOW;
         if (conn->paused) return session->fate == RTMI_RETIRED ? session->drain_at : LLONG_MAX;
-        if (session->inbox.size || rtmi_is_dropped(session)) return RTMI_NOW;
+        if (session->inbox.size) return RTMI_NOW;
         return rtmi_conn_due(conn, session->deadline);
     case RTM_STATE_CLOSING:
         return session->inbox.size && !conn->paused ? RTMI_NOW
@@ -5476,6 +5477,7 @@ static void rtmi_step_sessions(rtm_client *client) {
                    !rtmi_is_stopped(client);
     if (leaving && client->session[1]) rtmi_cut_drain(client);
     if (client->session[1]) rtmi_end_handover(client);
+    leaving = leaving && first->fate == RTMI_LEAVING; /* not if another was refused permanently */
     if (leaving && !client->session[1]) rtmi_begin_handover(client);
     bool needed = client->mode->socket_mode || client->session[1];
     if (needed || client->now < client->overlap_end) return;

@@ -26,17 +26,11 @@ static void make(void) {
     server_share(&second, &slack);
 }
 
-static void say_hello(server *s) {
-    server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
-    next_event("hello");
-}
-
 /* A session that has lasted long enough to be followed by another at once. */
 static void open_first(void) {
     make();
-    open_session();
-    say_hello(&slack);
-    test_now_ms += 10000;
+    open_session_with_hello();
+    pass_time(&slack, 30000);
 }
 
 static void say_goodbye(server *s) {
@@ -51,7 +45,7 @@ static void say_goodbye(server *s) {
 
 static void send_event(server *s, int n) {
     char id[16], members[200], text[64];
-    snprintf(text, sizeof text, "{\"type\":\"message\",\"n\":%d}", n);
+    snprintf(text, sizeof text, "{\"type\":\"message\",\"ts\":\"1.2\",\"n\":%d}", n);
     snprintf(id, sizeof id, "E%d", n);
     snprintf(members, sizeof members, "\"accepts_response_payload\":false,\"payload\":{"
              "\"event_id\":\"Ev%d\",\"event\":%s}", n, text);
@@ -63,7 +57,7 @@ static void send_event(server *s, int n) {
 static void event_arrives(server *s, int n) {
     char text[64], id[16];
     send_event(s, n);
-    snprintf(text, sizeof text, "{\"type\":\"message\",\"n\":%d}", n);
+    snprintf(text, sizeof text, "{\"type\":\"message\",\"ts\":\"1.2\",\"n\":%d}", n);
     snprintf(id, sizeof id, "E%d", n);
     assert_string_equal(next_event("message")->data, text);
     if (app) server_expect_ack(s, id);
@@ -76,6 +70,26 @@ static void open_second(void) {
     for (int i = 0; i < 5; i++) server_round(i);
 }
 
+static void expect_silence(server *s) {
+    for (int i = 0; i < 5; i++) server_round(i);
+    server_fill(s);
+    assert_int_equal(s->in_size, 0);
+    assert_false(s->ended);
+}
+
+/* The second says hello, and so takes over. The first gets no CLOSE for that. */
+static void take_over(server *first, server *next) {
+    say_hello(next);
+    expect_silence(first);
+}
+
+/* Slack closes the first session. */
+static void close_first(server *first) {
+    server_send_close(first, 1000, "");
+    server_expect_close(first, 1000);
+    server_ends(first);
+}
+
 /* A first session, and a second that has come so far. */
 static void reach_stage(enum stage stage) {
     open_first();
@@ -85,10 +99,7 @@ static void reach_stage(enum stage stage) {
     if (stage == CONNECTING) take_call_on(&second, &got);
     if (stage == UPGRADING) take_upgrade_on(&second, &got);
     if (stage >= SECOND_OPEN) open_second();
-    if (stage == TAKEN_OVER) {
-        say_hello(&second);
-        server_expect_close(&slack, 1000);
-    }
+    if (stage == TAKEN_OVER) take_over(&slack, &second);
     assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
 }
 
@@ -131,13 +142,10 @@ static void another_session_takes_over_and_nothing_is_told(void **state) {
         no_event();
         event_arrives(&slack, 2); /* still the first */
         assert_true(rtm_is_connected(bot));
-        say_hello(&second);
-        server_expect_close(&slack, 1000);
+        take_over(&slack, &second);
         event_arrives(&second, 3);
-        send_event(&slack, 4); /* what was on its way is delivered */
-        assert_non_null(strstr(next_event("message")->data, "\"n\":4"));
-        server_send_close(&slack, 1000, "");
-        server_ends(&slack);
+        event_arrives(&slack, 4); /* still read, and acknowledged */
+        close_first(&slack);
         second_serves(5);
         no_event();
         assert_non_null(strstr(told, "handover: "));
@@ -145,18 +153,42 @@ static void another_session_takes_over_and_nothing_is_told(void **state) {
     }
 }
 
-static void the_first_is_read_for_a_second_at_most(void **state) {
+static void the_first_stays_open_for_15_s_at_most(void **state) {
     (void)state;
     BOTH_WORLDS {
         reach_stage(TAKEN_OVER);
+        for (int i = 0; i < 2; i++) { /* with both alive */
+            test_now_ms += 7500 - i;
+            event_arrives(&slack, 2 * i + 1);
+            event_arrives(&second, 2 * i + 2);
+        }
+        assert_int_equal(rtm_timeout_ms(bot), 1);
+        expect_silence(&slack);
+        test_now_ms++;
+        server_expect_close(&slack, 1000);
         test_now_ms += 999;
-        send_event(&slack, 1);
-        next_event("message");
-        assert_false(slack.ended);
-        assert_true(rtm_timeout_ms(bot) <= 1);
+        for (int i = 0; i < 5; i++) server_round(i);
+        assert_false((server_fill(&slack), slack.ended));
         test_now_ms++;
         server_ends(&slack);
-        second_serves(2);
+        second_serves(5);
+        no_event();
+    }
+}
+
+static void a_new_handover_closes_the_draining_session_at_once(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        reach_stage(TAKEN_OVER);
+        say_goodbye(&second);
+        server_expect_close(&slack, 1000);
+        server_ends(&slack);
+        server_close(&slack);
+        test_now_ms += 1000;
+        take_upgrade_on(&slack, &got);
+        server_answer_upgrade(&slack, &got);
+        take_over(&second, &slack);
+        event_arrives(&slack, 1);
         no_event();
     }
 }
@@ -165,20 +197,23 @@ static void sessions_take_over_one_after_the_other(void **state) {
     (void)state;
     BOTH_WORLDS {
         server *first = &slack, *next = &second;
-            open_first();
+        open_first();
         for (int i = 0; i < 10; i++) {
             say_goodbye(first);
             test_now_ms += 1000;
             take_upgrade_on(next, &got);
             server_answer_upgrade(next, &got);
-            say_hello(next);
-            server_expect_close(first, 1000);
-            if (i & 1) say_goodbye(next); /* already, while the first is closing */
-            server_send_close(first, 1000, "");
-            server_ends(first);
+            take_over(first, next);
+            if (i & 1) { /* already, while the first is draining */
+                say_goodbye(next);
+                server_expect_close(first, 1000);
+                server_ends(first);
+            } else {
+                close_first(first);
+            }
             server_close(first);
             event_arrives(next, i);
-            test_now_ms += 10000;
+            pass_time(next, i & 1 ? 10000 : 30000); /* an attempt that has begun takes 30 s */
             server *other = first;
             first = next;
             next = other;
@@ -198,11 +233,9 @@ static void a_goodbye_said_twice_begins_one_handover(void **state) {
         assert_false(server_pending(&slack));
         server_answer_connect(&second, "link?ticket=1&x=%2F");
         server_accept(&second);
-            server_upgrade(&second, &got);
-        say_hello(&second);
-        server_expect_close(&slack, 1000);
-        server_send_close(&slack, 1000, "");
-        server_ends(&slack);
+        server_upgrade(&second, &got);
+        take_over(&slack, &second);
+        close_first(&slack);
         test_now_ms += 5000;
         no_event();
         assert_false(server_pending(&slack));
@@ -212,17 +245,16 @@ static void a_goodbye_said_twice_begins_one_handover(void **state) {
 
 static void the_second_attempt_waits_as_after_an_end(void **state) {
     static const struct { int lasted, lo, hi; } rows[] = {
-        { 10000, 0, 999 }, { 1000, 0, 999 }, { 9999, 2000, 2999 }, { 1500, 4000, 4999 },
-        { 10000, 0, 999 }, { 1500, 0, 999 },
+        { 30000, 0, 99 }, { 1000, 0, 99 }, { 29999, 2000, 2999 }, { 1500, 4000, 4999 },
+        { 30000, 0, 99 }, { 1500, 0, 99 },
     };
     (void)state;
     BOTH_WORLDS {
         server *first = &slack, *next = &second;
-            make();
-        open_session();
-        say_hello(&slack);
+        make();
+        open_session_with_hello();
         for (size_t i = 0; i < COUNT(rows); i++) {
-            test_now_ms += rows[i].lasted;
+            pass_time(first, rows[i].lasted);
             say_goodbye(first);
             int wait = rtm_timeout_ms(bot);
             if (wait < rows[i].lo || wait > rows[i].hi) fail_msg("row %zu: %d ms", i, wait);
@@ -234,10 +266,8 @@ static void the_second_attempt_waits_as_after_an_end(void **state) {
             }
             take_upgrade_on(next, &got);
             server_answer_upgrade(next, &got);
-            say_hello(next);
-            server_expect_close(first, 1000);
-            server_send_close(first, 1000, "");
-            server_ends(first);
+            take_over(first, next);
+            close_first(first);
             server_close(first);
             server *other = first;
             first = next;
@@ -253,9 +283,8 @@ static void without_auto_reconnect_there_is_no_handover(void **state) {
         config.no_auto_reconnect = true;
         make_bot(&config);
         server_share(&second, &slack);
-        open_session();
-        say_hello(&slack);
-        test_now_ms += 10000;
+        open_session_with_hello();
+        pass_time(&slack, 30000);
         if (app) server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
         else server_send_text(&slack, "{\"type\":\"goodbye\"}");
         if (!app) next_event("goodbye");
@@ -294,7 +323,7 @@ static void fail_upgrade(void) {
 static void fail_silent(void) {
     take_call_on(&second, &got);
     event_arrives(&slack, 1000); /* the first is not silent */
-    test_now_ms += 29000;
+    pass_time(&slack, 29000);
     event_arrives(&slack, 1001);
     test_now_ms += 1000;
 }
@@ -353,15 +382,12 @@ static void the_first_serves_while_the_second_cannot_be_opened(void **state) {
             assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
             event_arrives(&slack, 1);
             server_close(&second);
-            for (int wait = told_event->retry_ms; wait > 0; wait -= 20000) { /* it is not silent */
-                test_now_ms += wait < 20000 ? wait - 1 : 20000;
-                event_arrives(&slack, 100 + wait);
-            }
-            if (row->hi < 20000) assert_false(server_pending(&slack));
+            pass_time(&slack, told_event->retry_ms - 1);
+            event_arrives(&slack, 3);
+            assert_false(server_pending(&slack));
             test_now_ms++;
             open_second();
-            say_hello(&second);
-            server_expect_close(&slack, 1000);
+            take_over(&slack, &second);
             second_serves(2);
             no_event();
             new_world();
@@ -397,7 +423,7 @@ static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
         record *told_event = next_error(RTM_E_AUTH);
         assert_int_equal(told_event->retry_ms, -1);
         for (int i = 0; i < 40; i++) {
-            test_now_ms += 15000;
+            pass_time(&slack, 15000);
             event_arrives(&slack, i);
         }
         say_goodbye(&slack); /* said again */
@@ -406,7 +432,7 @@ static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
         assert_false(server_pending(&slack));
         assert_true(rtm_is_connected(bot));
         server_send_close(&slack, 1001, "");
-        assert_in_range(next_event("close")->retry_ms, 0, 999);
+        assert_in_range(next_event("close")->retry_ms, 0, 99);
         server_close(&slack);
         test_now_ms += 1000;
         fail_with("200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
@@ -447,7 +473,8 @@ static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state)
             for (int stage = BEGUN; stage < SECOND_OPEN; stage++) {
                 reach_stage((enum stage)stage);
                 event_arrives(&slack, 1);
-                int wait = stage == BEGUN ? rtm_timeout_ms(bot) : 0;
+                int wait = stage == BEGUN ? (int)(bot->session[1]->deadline - test_now_ms) : 0;
+                assert_in_range(wait, 0, 99);
                 deaths[i]();
                 WAIT_FOR(heard_count > heard_next);
                 if (!strcmp(heard[heard_next].type, "error")) heard_next++;
@@ -491,33 +518,39 @@ static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
 static void a_first_that_falls_silent_ends_as_always(void **state) {
     (void)state;
     BOTH_WORLDS {
-        reach_stage(SECOND_OPEN);
-        test_now_ms += 20000;
+        int interval = app ? 10000 : 30000, rest = app ? 10000 : 15000;
+        open_first();
+        say_goodbye(&slack); /* its last bytes */
+        test_now_ms += interval - 5000;
+        open_second();
         event_arrives(&second, 1); /* which has not said hello */
-        test_now_ms += 10000;
+        test_now_ms += 5000;
         no_event();
-        server_expect(&slack, RTMI_WS_PING, "");
-        event_arrives(&second, 2);
-        test_now_ms += 15000;
+        for (int i = 0; i < 2; i++) {
+            server_expect(&slack, RTMI_WS_PING, "");
+            event_arrives(&second, 2 + i);
+            test_now_ms += rest / 2 - 1;
+            expect_silence(&slack);
+            test_now_ms++;
+        }
         server_ends(&slack);
         no_event();
-        second_serves(3);
+        second_serves(4);
+        say_hello(&second);
+        no_event();
     }
 }
 
 static void a_second_that_dies_after_taking_over_ends_as_any_session(void **state) {
     (void)state;
     BOTH_WORLDS
-        for (int closing = 0; closing < 2; closing++) {
+        for (int draining = 0; draining < 2; draining++) {
             reach_stage(TAKEN_OVER);
-            if (!closing) {
-                server_send_close(&slack, 1000, "");
-                server_ends(&slack);
-            }
+            if (!draining) close_first(&slack);
             server_send_close(&second, 1001, "because");
             record *closed = next_event("close");
             assert_int_equal(closed->code, 1001);
-            assert_in_range(closed->retry_ms, 0, 999);
+            assert_in_range(closed->retry_ms, 0, 99);
             assert_false(rtm_is_connected(bot));
             server_close(&second);
             test_now_ms += 1000;
@@ -567,25 +600,52 @@ static void what_both_bring_is_delivered_once(void **state) {
         }
 }
 
-static void equal_events_are_delivered_again_when_one_session_is_left(void **state) {
+static void events_are_compared_until_15_s_after_the_take_over(void **state) {
     (void)state;
     app = false;
-    open_first();
-    event_arrives(&slack, 1);
-    event_arrives(&slack, 1);
-    say_goodbye(&slack);
-    test_now_ms += 1000;
-    open_second();
-    event_arrives(&slack, 2);
-    say_hello(&second);
-    server_expect_close(&slack, 1000);
-    server_send_close(&slack, 1000, "");
-    server_ends(&slack);
-    test_now_ms += 1000;
-    no_event();
-    event_arrives(&second, 2); /* another event that says the same */
-    event_arrives(&second, 2);
-    new_world();
+    for (int late = 0; late < 2; late++) {
+        open_first();
+        event_arrives(&slack, 1);
+        event_arrives(&slack, 1);
+        say_goodbye(&slack);
+        test_now_ms += 1000;
+        open_second();
+        event_arrives(&slack, 2);
+        take_over(&slack, &second);
+        close_first(&slack);
+        pass_time(&second, 14999 + late);
+        no_event();
+        if (!late) send_event(&second, 2); /* the copy */
+        no_event();
+        event_arrives(&second, 2); /* another event with the same bytes */
+        event_arrives(&second, 2);
+        new_world();
+    }
+}
+
+/* A second event with the same bytes may be news if it has no time stamp. */
+static void only_events_with_a_time_stamp_are_compared(void **state) {
+    static const struct { const char *text; bool compared; } rows[] = {
+        { "{\"type\":\"presence_change\",\"user\":\"U1\"}", false },
+        { "{\"type\":\"message\",\"message\":{\"ts\":\"1.2\"}}", false },
+        { "{\"type\":\"message\",\"ts\":\"1.2\"}", true },
+        { "{\"type\":\"team_join\",\"event_ts\":\"1.2\"}", true },
+    };
+    (void)state;
+    app = false;
+    for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++)
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            reach_stage((enum stage)stage);
+            int before = heard_count;
+            server_send_text(&slack, rows[i].text);
+            WAIT_FOR(heard_count > before);
+            server_send_text(&second, rows[i].text);
+            if (!rows[i].compared) WAIT_FOR(heard_count > before + 1);
+            heard_next = heard_count;
+            no_event();
+            assert_int_equal(heard_count, before + (rows[i].compared ? 1 : 2));
+            new_world();
+        }
 }
 
 static void an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again(void **state) {
@@ -639,27 +699,26 @@ static void an_envelope_comes_again_on_the_other_session(void **state) {
 
 /* What belongs to a session -------------------------------------------------------------------- */
 
-static void unanswered_messages_belong_to_their_session(void **state) {
+static void a_message_is_acknowledged_on_either_session(void **state) {
     (void)state;
     app = false;
-    for (int answered = 0; answered < 2; answered++) {
+    for (int by = 0; by < 3; by++) { /* by neither, by the first, by the second */
         frame sent;
         reach_stage(SECOND_OPEN);
         int id = rtm_send_message(bot, "C1", "a");
         assert_true(id > 0);
         server_read_frame(&slack, &sent);
         assert_int_equal(sent.opcode, RTMI_WS_TEXT);
-        say_hello(&second);
-        server_expect_close(&slack, 1000);
+        take_over(&slack, &second);
         second_serves(1);
         char text[64];
         snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
-        if (answered) {
-            server_send_text(&slack, text);
+        if (by) {
+            server_send_text(by == 1 ? &slack : &second, text);
             assert_int_equal(next_event("Unknown")->id, id);
         }
         server_send_close(&slack, 1000, "");
-        if (!answered) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
+        if (!by) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
         no_event();
         new_world();
     }
@@ -681,12 +740,10 @@ static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **
             snprintf(b, sizeof b, "{\"envelope_id\":\"Eb\"%s", end);
             reach_stage((enum stage)stage);
             rtm_on(bot, "slash_commands", answer_command, &does);
-            if (stage < TAKEN_OVER) { /* else the first has had its CLOSE: nothing may follow */
-                server_send_envelope(&slack, "Ea", "slash_commands",
-                                     "\"accepts_response_payload\":true,\"payload\":{}");
-                next_event("slash_commands");
-                server_expect(&slack, RTMI_WS_TEXT, a);
-            }
+            server_send_envelope(&slack, "Ea", "slash_commands",
+                                 "\"accepts_response_payload\":true,\"payload\":{}");
+            next_event("slash_commands");
+            server_expect(&slack, RTMI_WS_TEXT, a);
             if (stage >= SECOND_OPEN) {
                 server_send_envelope(&second, "Eb", "slash_commands",
                                      "\"accepts_response_payload\":true,\"payload\":{}");
@@ -710,7 +767,7 @@ static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
                     rtm_stop(bot);
                     for (int i = 0; i < 5; i++) server_round(i);
                     assert_true(rtm_timeout_ms(bot) <= 1000);
-                    if (stage < TAKEN_OVER) server_expect_close(&slack, 1000);
+                    server_expect_close(&slack, 1000);
                     if (stage >= SECOND_OPEN) server_expect_close(&second, 1000);
                     test_now_ms += 1000;
                     WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
@@ -721,7 +778,7 @@ static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
                     server_ends(&slack);
                 }
                 end_bot();
-                if (!stops && stage < TAKEN_OVER) server_expect_close(&slack, 1000);
+                if (!stops) server_expect_close(&slack, 1000);
                 if (!stops && stage >= SECOND_OPEN) server_expect_close(&second, 1000);
                 new_world();
             }
@@ -774,7 +831,7 @@ static void disconnect_drops_the_first_at_every_stage(void **state) {
                 server_expect_close(&slack, 1000);
                 record *closed = next_event("close");
                 assert_int_equal(closed->code, 1000);
-                assert_in_range(closed->retry_ms, 0, 999);
+                assert_in_range(closed->retry_ms, 0, 99);
                 no_event();
                 new_world();
             }
@@ -912,12 +969,17 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
         if (i == 60) {
             server_send_text(b, "{\"type\":\"hello\"}");
             hello = true;
-            closing = NULL;
-            if (!dead) WAIT_FOR((take_frames(a), take_frames(b), closing == a));
+            pump(a, b);
+            if (!dead) assert_int_equal(bot->session[1]->fate, RTMI_RETIRED);
             gap = false;
         }
         if (i == 80 && !dead) {
             pump(a, b);
+            closing = NULL;
+            if (round % 3 == 0) { /* Slack does not close it: the client does */
+                test_now_ms += 15000;
+                WAIT_FOR((take_frames(a), take_frames(b), closing == a));
+            }
             server_send_close(a, 1000, "");
             server_ends(a);
             server_close(a);
@@ -941,7 +1003,7 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
         if (i % 7 == 0) pump(a, b);
     }
     pump(a, b);
-    test_now_ms += 10000;
+    test_now_ms += 30000;
     if (mode != DIES_EARLY) assert_int_equal(closes, 0);
 }
 
@@ -1009,14 +1071,12 @@ static void a_handover_takes_a_second_session_and_gives_it_back(void **state) {
         test_now_ms += 1000;
         open_second();
         event_arrives(&slack, 2);
-        say_hello(&second);
-        server_expect_close(&slack, 1000);
-        server_send_close(&slack, 1000, "");
-        server_ends(&slack);
+        take_over(&slack, &second);
+        close_first(&slack);
         second_serves(3);
-        test_now_ms += 1000;
+        pass_time(&second, 15000);
         no_event();
-        assert_in_range(test_most, one, 2 * one);
+        assert_in_range(test_most, one, 2 * one + RTMI_SEEN * (long)sizeof(uint64_t));
         assert_true(test_bytes <= one + 64);
     }
 }
@@ -1089,7 +1149,7 @@ static void handover_without_memory(long tries) {
         assert_true(rtm_is_connected(bot) && n > 3);
         struct peer *first = any_session();
         assert_non_null(first);
-        test_now_ms += 10000;
+        test_now_ms += 30000;
         test_fail_at = test_allocations + fail;
         test_fail_ever = tries > 1;
         server_send_text(&first->s, app ? "{\"type\":\"disconnect\",\"reason\":\"warning\"}"
@@ -1162,7 +1222,8 @@ static void a_handover_without_memory_is_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(another_session_takes_over_and_nothing_is_told),
-        TEST(the_first_is_read_for_a_second_at_most),
+        TEST(the_first_stays_open_for_15_s_at_most),
+        TEST(a_new_handover_closes_the_draining_session_at_once),
         TEST(sessions_take_over_one_after_the_other),
         TEST(a_goodbye_said_twice_begins_one_handover),
         TEST(the_second_attempt_waits_as_after_an_end),
@@ -1176,11 +1237,12 @@ int main(void) {
         TEST(a_first_that_falls_silent_ends_as_always),
         TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
         TEST(what_both_bring_is_delivered_once),
-        TEST(equal_events_are_delivered_again_when_one_session_is_left),
+        TEST(events_are_compared_until_15_s_after_the_take_over),
+        TEST(only_events_with_a_time_stamp_are_compared),
         TEST(an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again),
         TEST(the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped),
         TEST(an_envelope_comes_again_on_the_other_session),
-        TEST(unanswered_messages_belong_to_their_session),
+        TEST(a_message_is_acknowledged_on_either_session),
         TEST(acknowledgements_go_to_the_session_that_brought_the_envelope),
         TEST(stop_and_destroy_end_a_handover_at_every_stage),
         TEST(a_stop_in_a_callback_of_either_session_ends_both),

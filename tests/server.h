@@ -599,6 +599,26 @@ static inline void open_session(void) {
     assert_true(rtm_is_connected(bot));
 }
 
+/* Slack's "hello", without which a session ends after timeout_ms. */
+static inline void say_hello(server *s) {
+    server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
+    next_event("hello");
+}
+
+static inline void open_session_with_hello(void) {
+    open_session();
+    say_hello(&slack);
+}
+
+/* Lets time pass in a session that is not silent: Slack sends a PONG every 9 s. */
+static inline void pass_time(server *s, long long ms) {
+    for (; ms > 0; ms -= 9000) {
+        test_now_ms += ms < 9000 ? ms : 9000;
+        server_send_frame(s, RTMI_WS_PONG, FIN, "", 0);
+        for (int i = 0; i < 3; i++) server_round(i);
+    }
+}
+
 /* Answers sessions of its own accord, for calls that block: to be used as server_idle. */
 static inline int serve_sessions(int timeout_ms) {
     static request got;

@@ -600,15 +600,19 @@ static void stop_after_goodbye_does_not_spin(void **state) {
     assert_int_equal(rtm_timeout_ms(bot), 1000);
 }
 
-static void answers_that_come_while_closing_still_count(void **state) {
+static void acknowledgements_received_while_closing_are_delivered(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, "C1", "bye"), 1);
     rtm_stop(bot);
     rtm_poll(bot, 0);
+    server_send_text(&slack, "{\"type\":\"message\"}");
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
     server_send_close(&slack, 1000, "");
-    next_event("close");
+    assert_int_equal(next_event("Unknown")->id, 1); /* and no message */
+    record *closed = next_event("close"); /* and no error about message 1 */
+    assert_int_equal(closed->result, RTM_OK);
+    assert_int_equal(closed->retry_ms, -1);
     assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
 }
 
@@ -1708,7 +1712,7 @@ static void next_ping_of_ours(void) { server_expect(&slack, RTMI_WS_PING, ""); }
 /* A client that heard a huge event 30 s ago. Returns the bytes that it had before. */
 static long hear_a_huge_event(void) {
     make_bot(NULL);
-    open_session();
+    open_session_with_hello();
     assert_int_equal(rtm_on(bot, "message", look_into_list, NULL), RTM_OK);
     next_small_event();
     long before = test_bytes;
@@ -2067,10 +2071,10 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
     assert_true(bot->session[0]->unanswered_capacity < 100);
 }
 
-static void after_65536_unanswered_messages_there_is_no_room(void **state) {
+static void after_1024_unacknowledged_messages_there_is_no_room(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
-    for (int i = 1; i <= 65536; i++)
+    for (int i = 1; i <= 1024; i++)
         assert_int_equal(rtmi_unanswered_add(bot, bot->session[0], i), RTM_OK);
     assert_int_equal(rtm_send_message(bot, "C", "text"), RTM_E_AGAIN);
     assert_int_equal(rtm_send_typing(bot, "C"), 1);
@@ -2254,20 +2258,70 @@ static void a_pong_has_the_payload_of_its_ping(void **state) {
 }
 
 /* RFC 6455 section 5.5.3; one send for each would be a lever for the server. */
-static void of_pings_in_a_row_the_last_is_answered(void **state) {
-    static const char event[] = "{\"type\":\"hello\"}";
+static int sends;
+
+static void count_sends(char call) {
+    sends += call == 's';
+}
+
+static void each_ping_gets_its_own_pong(void **state) {
+    char pings[3 * 146], payload[2] = "";
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    for (int i = 0; i < 146; i++) {
+        char ping[] = { '\x89', 1, (char)('0' + i % 64) };
+        memcpy(pings + 3 * i, ping, 3);
+    }
+    sends = 0;
+    client_before = count_sends;
+    server_send_bytes(&slack, pings, sizeof pings);
+    for (int i = 0; i < 146; i++) { /* 1,022 bytes of PONGs */
+        payload[0] = (char)('0' + i % 64);
+        server_expect(&slack, RTMI_WS_PONG, payload);
+    }
+    assert_int_equal(sends, 1); /* they leave together */
+    no_event();
+    assert_int_equal((server_fill(&slack), slack.in_size), 0);
+}
+
+static void of_pings_beyond_1024_bytes_of_pongs_the_last_is_answered(void **state) {
     char pings[3000];
     (void)state;
     reach(RTM_STATE_OPEN);
     for (int i = 0; i < 1000; i++) memcpy(pings + 3 * i, i < 999 ? "\x89\1a" : "\x89\1b", 3);
     server_send_bytes(&slack, pings, sizeof pings);
+    for (int i = 0; i < 146; i++) server_expect(&slack, RTMI_WS_PONG, "a");
     server_expect(&slack, RTMI_WS_PONG, "b");
-    server_send_frame(&slack, RTMI_WS_PING, FIN, "c", 1);
-    server_send_frame(&slack, RTMI_WS_TEXT, FIN, event, sizeof event - 1);
-    server_send_frame(&slack, RTMI_WS_PING, FIN, "d", 1);
+    server_send_frame(&slack, RTMI_WS_PING, FIN, "c", 1); /* and there is room again */
     server_expect(&slack, RTMI_WS_PONG, "c");
-    server_expect(&slack, RTMI_WS_PONG, "d");
+    no_event();
+    assert_int_equal((server_fill(&slack), slack.in_size), 0);
+}
+
+/* A handler: both PONGs for the PINGs before the event have left. */
+static void expect_two_pongs(rtm_client *client, const rtm_event *event, void *user_data) {
+    frame got;
+    (void)client;
+    (void)event;
+    for (int i = 0; i < 2; i++) {
+        assert_true(server_try_frame(&slack, &got));
+        assert_int_equal(got.opcode, RTMI_WS_PONG);
+        assert_string_equal(got.payload, i ? "d" : "c");
+    }
+    assert_int_equal(slack.in_size, 0);
+    *(bool *)user_data = true;
+}
+
+static void pongs_leave_before_the_next_callback(void **state) {
+    static const char bytes[] = "\x89\1c\x89\1d\x81\x10{\"type\":\"hello\"}\x89\1e";
+    bool called = false;
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    rtm_on(bot, "hello", expect_two_pongs, &called);
+    server_send_bytes(&slack, bytes, sizeof bytes - 1);
     next_event("hello");
+    assert_true(called);
+    server_expect(&slack, RTMI_WS_PONG, "e");
     no_event();
 }
 
@@ -2282,30 +2336,34 @@ static void a_ping_before_close_is_answered_before_it(void **state) {
     assert_int_equal(slack.in_size, 0);
 }
 
-static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
-    static const int intervals[] = { 30000, 1000, 7000 };
+static void silence_is_answered_with_two_pings_and_then_the_end(void **state) {
+    static const int intervals[] = { 30000, 1000, 7000, 60000 };
+    static const int rests[] = { 15000, 10000, 10000, 30000 };
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         rtm_config config = usual_config();
         config.ping_interval_ms = i ? intervals[i] : 0;
         make_bot(&config);
-        open_session();
-        for (int round = 0; round < 3; round++) { /* the first counts like any other */
+        open_session_with_hello();
+        for (int round = 0; round < 4; round++) { /* the first counts like any other */
             assert_int_equal(rtm_timeout_ms(bot), intervals[i]);
             test_now_ms += intervals[i] - 1;
             no_event();
-            assert_int_equal(slack.in_size, 0);
+            assert_int_equal((server_fill(&slack), slack.in_size), 0);
             test_now_ms++;
-            server_expect(&slack, RTMI_WS_PING, "");
-            assert_int_equal(rtm_timeout_ms(bot), intervals[i] / 2);
-            test_now_ms += intervals[i] / 2 - 1;
-            no_event();
-            assert_int_equal((server_fill(&slack), slack.in_size), 0); /* one PING, not two */
-            if (round == 2) break;
-            server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
+            for (int ping = 0; ping < 2; ping++) {
+                server_expect(&slack, RTMI_WS_PING, "");
+                if (round == ping) break;
+                assert_int_equal(rtm_timeout_ms(bot), rests[i] / 2);
+                test_now_ms += rests[i] / 2 - 1;
+                no_event();
+                assert_int_equal((server_fill(&slack), slack.in_size), 0); /* one PING, not two */
+                if (ping == 0 || round == 3) test_now_ms++;
+            }
+            if (round == 3) break;
+            server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0); /* even in the last ms */
             no_event();
         }
-        test_now_ms++;
         next_error(RTM_E_TIMEOUT);
         record *event = next_event("close");
         assert_int_equal(event->code, 1006);
@@ -2317,22 +2375,34 @@ static void silence_is_answered_with_a_ping_and_then_the_end(void **state) {
 
 static void the_first_ping_unanswered_counts(void **state) {
     (void)state;
-    reach(RTM_STATE_OPEN);
-    test_now_ms += 30000;
-    server_expect(&slack, RTMI_WS_PING, "");
-    test_now_ms += 15000;
-    next_error(RTM_E_TIMEOUT);
-    next_event("close");
+    for (int late = 0; late < 2; late++) {
+        make_bot(NULL);
+        open_session_with_hello();
+        test_now_ms += 30000;
+        server_expect(&slack, RTMI_WS_PING, "");
+        if (late) { /* with the second PING */
+            test_now_ms += 14999;
+            server_expect(&slack, RTMI_WS_PING, "");
+            assert_int_equal(rtm_timeout_ms(bot), 1);
+            test_now_ms++;
+        } else {
+            test_now_ms += 15000;
+        }
+        next_error(RTM_E_TIMEOUT);
+        next_event("close");
+        end_bot();
+    }
 }
 
 static void any_byte_is_a_sign_of_life(void **state) {
     static const char bytes[] = "\x81\x05[1,2]"; /* an event, a byte at a time */
     (void)state;
-    reach(RTM_STATE_OPEN);
+    make_bot(NULL);
+    open_session_with_hello();
     for (size_t i = 0; i < sizeof bytes - 2; i++) {
         test_now_ms += 44000;
         server_expect(&slack, RTMI_WS_PING, "");
-        assert_int_equal(rtm_timeout_ms(bot), 15000);
+        assert_int_equal(rtm_timeout_ms(bot), 7500);
         server_send_bytes(&slack, bytes + i, 1);
         WAIT_FOR(rtm_timeout_ms(bot) == 30000);
         assert_true(rtm_is_connected(bot));
@@ -2345,7 +2415,7 @@ static void no_ping_at_all_when_the_interval_is_minus_one(void **state) {
     (void)state;
     config.ping_interval_ms = -1;
     make_bot(&config);
-    open_session();
+    open_session_with_hello();
     assert_int_equal(rtm_timeout_ms(bot), -1);
     test_now_ms += 1000000000;
     no_event();
@@ -2355,7 +2425,8 @@ static void no_ping_at_all_when_the_interval_is_minus_one(void **state) {
 
 static void a_caller_who_comes_late_still_gets_a_ping_answered(void **state) {
     (void)state;
-    reach(RTM_STATE_OPEN);
+    make_bot(NULL);
+    open_session_with_hello();
     test_now_ms += 60000; /* the caller was busy, or the machine asleep: Slack is not to blame */
     server_expect(&slack, RTMI_WS_PING, "");
     assert_true(rtm_is_connected(bot));
@@ -2375,7 +2446,7 @@ static void a_slow_callback_is_no_silence(void **state) {
     (void)state;
     make_bot(NULL);
     rtm_on(bot, "message", take_a_minute, NULL);
-    open_session();
+    open_session_with_hello();
     server_send_text(&slack, "{\"type\":\"message\"}");
     next_event("message");
     no_event();
@@ -2384,9 +2455,14 @@ static void a_slow_callback_is_no_silence(void **state) {
 
 static void a_slow_callback_of_open_is_no_silence(void **state) {
     (void)state;
+    request got;
     make_bot(NULL);
     rtm_on(bot, "open", take_a_minute, NULL);
-    open_session();
+    take_upgrade(&got);
+    server_answer_upgrade(&slack, &got);
+    server_send_text(&slack, "{\"type\":\"hello\"}"); /* received during the callback */
+    next_event("open");
+    next_event("hello");
     no_event();
     assert_true(rtm_is_connected(bot));
 }
@@ -2528,7 +2604,7 @@ static const struct CMUnitTest tests[] = {
     TEST(after_stop_only_close_and_error_callbacks_run),
     TEST(stop_in_a_callback_of_any_type_ends_the_client),
     TEST(stop_after_goodbye_does_not_spin),
-    TEST(answers_that_come_while_closing_still_count),
+    TEST(acknowledgements_received_while_closing_are_delivered),
     TEST(functions_after_stop_say_so),
     TEST(connect_of_a_session_given_up_begins_another),
     TEST(connect_returns_when_a_session_is_open),
@@ -2586,7 +2662,7 @@ static const struct CMUnitTest tests[] = {
     TEST(only_messages_and_pings_expect_an_answer),
     TEST(a_late_answer_is_not_reported_again),
     TEST(one_message_that_is_never_answered_takes_one_place),
-    TEST(after_65536_unanswered_messages_there_is_no_room),
+    TEST(after_1024_unacknowledged_messages_there_is_no_room),
     TEST(an_answer_that_has_come_counts_before_a_drop),
     TEST(what_came_before_a_broken_send_is_heard),
     TEST(all_that_came_before_a_broken_send_is_heard),
@@ -2597,9 +2673,11 @@ static const struct CMUnitTest tests[] = {
     TEST(sends_are_possible_in_callbacks),
     TEST(a_ping_is_answered_before_the_next_event_is_dispatched),
     TEST(a_pong_has_the_payload_of_its_ping),
-    TEST(of_pings_in_a_row_the_last_is_answered),
     TEST(a_ping_before_close_is_answered_before_it),
-    TEST(silence_is_answered_with_a_ping_and_then_the_end),
+    TEST(each_ping_gets_its_own_pong),
+    TEST(of_pings_beyond_1024_bytes_of_pongs_the_last_is_answered),
+    TEST(pongs_leave_before_the_next_callback),
+    TEST(silence_is_answered_with_two_pings_and_then_the_end),
     TEST(the_first_ping_unanswered_counts),
     TEST(any_byte_is_a_sign_of_life),
     TEST(no_ping_at_all_when_the_interval_is_minus_one),
