@@ -20,7 +20,7 @@ GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
-	build/test/tls build/test/faults
+	build/test/tls build/test/faults build/test/order
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -186,6 +186,7 @@ build/test/sandbox: tests/sandbox.c
 build/test/proxy: tests/proxy.c
 build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
+build/test/order: tests/order.c
 
 # The thread sanitizer goes with no other.
 $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.test
