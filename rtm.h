@@ -4131,18 +4131,20 @@ static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *ses
     return waiting / RTMI_INBOX >= client->settings.max_message_size;
 }
 
-/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. It grows
-   no further than it must once it has room for all that it may hold. */
+/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. Events that
+   were delivered make room when they are half of it, and before it grows beyond what it must be able
+   to hold: then they are at least as much as one read, so that not each text moves the others. */
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
-    size_t most = client->settings.max_message_size;
-    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most : (size_t)-1;
-    if (session->inbox_at > inbox->size / 2) {
+    size_t most = client->settings.max_message_size, more = sizeof(rtmi_inbox_entry) + size;
+    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most + 2 * RTMI_BUDGET : (size_t)-1;
+    if (session->inbox_at > inbox->size / 2 ||
+        (session->inbox_at && inbox->size + more > inbox->capacity && inbox->size + more > most)) {
         inbox->size -= session->inbox_at;
         memmove(inbox->data, inbox->data + session->inbox_at, inbox->size);
         session->inbox_at = 0;
     }
-    if (rtmi_buf_grow(inbox, sizeof(rtmi_inbox_entry) + size, most)) return true;
+    if (rtmi_buf_grow(inbox, more, most)) return true;
     inbox->failed = false;
     return false;
 }
