@@ -20,7 +20,7 @@ GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
-	build/test/tls build/test/faults build/test/connect
+	build/test/tls build/test/faults build/test/connect build/test/order
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -188,6 +188,7 @@ build/test/connect: tests/connect.c
 build/test/proxy: tests/proxy.c
 build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
+build/test/order: tests/order.c
 
 # Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
 # LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.

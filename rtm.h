@@ -2579,15 +2579,16 @@ typedef struct rtmi_conn {
     int fd;           /* -1 until an attempt has connected */
     short watched;    /* as that of an attempt */
     bool via_proxy;
-    /* Invariants: `readable` and `ending` are set by rtmi_wait only, except that a failed send and
-       rtmi_exchange_reuse set `readable` so that the next read asks the socket. recv() clears
-       `readable` when the socket is empty, but not while `ending`: the FIN or reset comes after the
-       last bytes, and an edge-triggered loop is not woken for it again. `received` is set by recv()
-       and cleared by the session's keep-alive. `paused` is set by a session whose output is
-       congested, and cleared when `out` is empty. `unsent_body` belongs to the exchange. All of
-       them are false when an attempt to connect begins. */
+    /* Invariants: `readable` and `ending` are set when poll() reports something (rtmi_conn_polled),
+       and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set `readable`, so that the next
+       read asks the socket. recv() clears both when the socket is empty; while `ending`, a short
+       read does not count as that: the FIN or reset comes after the last bytes, and an
+       edge-triggered loop is not woken for it again. `received` is set by recv() and cleared by the
+       session's keep-alive. `paused` is set by a session whose output is congested, and cleared when
+       `out` is empty. `unsent_body` belongs to the exchange. All of them are false when an attempt
+       to connect begins. */
     bool readable;     /* the socket may have bytes, or an error to report */
-    bool ending;       /* the peer has closed or reset; bytes before that may be unread */
+    bool ending;       /* it is to be read until it is empty: the peer may have closed */
     bool received;     /* bytes have arrived since it was last cleared */
     bool fin_received; /* recv() has returned 0 */
     bool unsent_body;  /* a part of the request's body is not in `out` yet */
@@ -2890,13 +2891,20 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     return 0;
 }
 
+/* Has the socket read until it is empty, whatever poll() has reported: it is late, and nothing may be
+   judged by what was known before. */
+static void rtmi_conn_look(rtmi_conn *conn) {
+    conn->readable = conn->ending = true;
+}
+
 /* Receives at most what is left of this step's budget. */
 static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, size_t *received) {
     *received = 0;
     if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->fd, data, size, 0);
-    conn->readable = n == (ssize_t)size || (n > 0 && conn->ending);
+    conn->ending = conn->ending && n > 0;
+    conn->readable = n == (ssize_t)size || conn->ending || (n < 0 && errno == EINTR);
     if (n == 0) {
         conn->fin_received = true;
         return rtmi_conn_closed(conn);
@@ -3698,7 +3706,7 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
-    if (now >= conn->deadline) conn->readable = true; /* it is late: read the socket once more */
+    if (now >= conn->deadline) rtmi_conn_look(conn);
     rtm_result result = rtmi_conn_step(conn, now);
     if (result == RTM_OK && !exchange->begun) {
         if (now >= conn->deadline) return rtmi_conn_timeout(conn);
@@ -4569,18 +4577,20 @@ static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *ses
     return waiting / RTMI_INBOX >= client->settings.max_message_size;
 }
 
-/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. It grows
-   no further than it must once it has room for all that it may hold. */
+/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. Events that
+   were delivered make room when they are half of it, and before it grows beyond what it must be able
+   to hold: then they are at least as much as one read, so that not each text moves the others. */
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
-    size_t most = client->settings.max_message_size;
-    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most : (size_t)-1;
-    if (session->inbox_at > inbox->size / 2) {
+    size_t most = client->settings.max_message_size, more = sizeof(rtmi_inbox_entry) + size;
+    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most + 2 * RTMI_BUDGET : (size_t)-1;
+    if (session->inbox_at > inbox->size / 2 ||
+        (session->inbox_at && inbox->size + more > inbox->capacity && inbox->size + more > most)) {
         inbox->size -= session->inbox_at;
         memmove(inbox->data, inbox->data + session->inbox_at, inbox->size);
         session->inbox_at = 0;
     }
-    if (rtmi_buf_grow(inbox, sizeof(rtmi_inbox_entry) + size, most)) return true;
+    if (rtmi_buf_grow(inbox, more, most)) return true;
     inbox->failed = false;
     return false;
 }
@@ -5294,7 +5304,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
         session->deadline = session->active_at + quiet;
     if (!session->said_hello && session->hello_by < session->deadline)
         session->deadline = session->hello_by;
-    if (conn->paused || !conn->budget || asked < session->deadline) return NULL;
+    if (conn->paused || conn->readable || asked < session->deadline) return NULL;
     if (!session->said_hello && asked >= session->hello_by)
         return "no \"hello\" from Slack within timeout_ms";
     if (zombies && asked >= session->active_at + quiet)
@@ -5321,12 +5331,12 @@ static rtm_state rtmi_close_dropped(rtm_client *client, rtmi_session *session) {
 static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     long long asked = client->now;
-    if (asked >= session->deadline) conn->readable = true;
+    if (asked >= session->deadline) rtmi_conn_look(conn);
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
     if (session->fate == RTMI_DROPPING) { /* what arrived during callbacks counts too */
-        conn->readable = true;
+        rtmi_conn_look(conn);
         next = rtmi_read_frames(client, session);
         if (next != RTM_STATE_OPEN) return next;
         session->fate = RTMI_DROPPED;
@@ -5356,7 +5366,7 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
    that arrives before it counts: it may acknowledge one of ours. */
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
     long long asked = client->now;
-    if (asked >= session->deadline) session->exchange.conn.readable = true;
+    if (asked >= session->deadline) rtmi_conn_look(&session->exchange.conn);
     rtmi_conn_flush(&session->exchange.conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_CLOSING) return next;
@@ -5453,7 +5463,7 @@ static void rtmi_end_handover(rtm_client *client) {
 static void rtmi_cut_drain(rtm_client *client) {
     rtmi_session *second = client->session[1];
     if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
-    second->exchange.conn.readable = true;
+    rtmi_conn_look(&second->exchange.conn);
     rtm_state next = rtmi_read_frames(client, second);
     if (next == RTM_STATE_OPEN) {
         rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);

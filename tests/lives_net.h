@@ -267,7 +267,7 @@ static inline ssize_t net_recv(int fd, void *to, size_t size) {
     net_socket *s = net_at(fd);
     if (!s) return net_fail(EBADF);
     if (net.trouble && net.only_level && chance((unsigned)net.trouble))
-        return net_fail(chance(50) ? EINTR : EAGAIN);
+        return net_fail(EINTR);
     size_t left = net_arrived(s) - s->in_read;
     if (!left && net_is_reset(s)) return net_fail(ECONNRESET);
     if (!left && s->fin_at <= test_now_ms) return 0;
