@@ -3456,7 +3456,8 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
         case RTMI_CONN_READY: return RTM_OK;
         default: return rtmi_fail(&conn->error, RTM_E_CLOSED, "the connection is closed");
         }
-    } while (result == RTM_E_AGAIN && phase != conn->phase);
+        /* When it is late, nothing more is begun. */
+    } while (result == RTM_E_AGAIN && phase != conn->phase && now < conn->deadline);
     return result;
 }
 
@@ -3724,7 +3725,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
         rtmi_buf_free(&exchange->head);
     }
     if (result != RTM_E_AGAIN || now < conn->deadline) return result;
-    if (!conn->budget && exchange->begun && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
+    if (conn->readable && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
     if (!exchange->begun || !rtmi_http_is_decided(&conn->http)) return rtmi_conn_timeout(conn);
     conn->http.keep_alive = false;
     rtmi_buf_free(&exchange->head);
