@@ -3725,7 +3725,8 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
         rtmi_buf_free(&exchange->head);
     }
     if (result != RTM_E_AGAIN || now < conn->deadline) return result;
-    if (conn->readable && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
+    bool unread = conn->readable && (exchange->begun || conn->budget);
+    if (unread && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
     if (!exchange->begun || !rtmi_http_is_decided(&conn->http)) return rtmi_conn_timeout(conn);
     conn->http.keep_alive = false;
     rtmi_buf_free(&exchange->head);
