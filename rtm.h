@@ -3799,7 +3799,6 @@ typedef struct rtmi_session {
     bool was_open;       /* ... of a session, not of an attempt */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
     long long hello_by;  /* when its "hello" is late */
-    unsigned deferred_before; /* client->last_deferral when it was opened */
     /* Written by rtmi_blame: the first cause of its end wins. */
     bool blamed;
     rtm_result cause;    /* RTM_OK = it ended in good order, or has not ended */
@@ -3855,14 +3854,13 @@ typedef struct rtmi_envelope {
     bool late;           /* ... is sent after the callbacks */
 } rtmi_envelope;
 
-/* A reply that was put off. */
+/* A reply that was put off, in one of RTMI_DEFERRALS places. */
 typedef struct rtmi_deferral {
-    struct rtmi_deferral *next;
-    int id;          /* its lowest bit is that of the connection's number */
-    unsigned number; /* of the connection that brought the envelope */
-    bool accepts;
-    size_t size;     /* of the envelope's id, a JSON string */
-    char envelope_id[];
+    int id;              /* its remainder is the place; 0 = never used */
+    rtm_result fault;    /* RTM_OK: it is open; else what a reply returns */
+    bool accepts;        /* a payload */
+    unsigned number;     /* of the connection that brought the envelope */
+    char *envelope_id;   /* a JSON string */
 } rtmi_deferral;
 
 /* An envelope whose callbacks are being called. */
@@ -3947,8 +3945,8 @@ struct rtm_client {
     bool ids_repeat;    /* INT_MAX was reached */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
-    rtmi_deferral *deferrals;
-    unsigned deferral_count, last_deferral; /* of all that there ever were */
+    rtmi_deferral *deferrals; /* NULL before the first */
+    int last_deferral;
     bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
     long long slice_end;    /* ... and no further one begins after this time */
     bool open_reported;     /* and `close` not yet */
@@ -4496,53 +4494,51 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
     client->error = before; /* if its connection has ended, Slack sends it again */
 }
 
-/* Takes a deferral out of the list and frees it. */
-static void rtmi_drop_deferral(rtm_client *client, rtmi_deferral *deferral) {
-    rtmi_deferral **at = &client->deferrals;
-    while (*at != deferral) at = &(*at)->next;
-    *at = deferral->next;
-    client->deferral_count--;
-    rtmi_free(deferral, 0);
+/* The deferral with this id, which may have been used up; NULL if there is none. */
+static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
+    if (!client->deferrals || id <= 0) return NULL;
+    rtmi_deferral *deferral = &client->deferrals[id % RTMI_DEFERRALS];
+    return deferral->id == id ? deferral : NULL;
 }
 
-/* Drops the deferrals of a connection that has ended; what they are about is no longer waited for. */
-static void rtmi_drop_deferrals(rtm_client *client, unsigned number) {
-    for (rtmi_deferral *deferral = client->deferrals, *next; deferral; deferral = next) {
-        next = deferral->next;
-        if (deferral->number != number) continue;
-        rtm_json id = { deferral->envelope_id, deferral->size, NULL };
+static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fault) {
+    deferral->fault = fault;
+    rtmi_free(deferral->envelope_id, 0);
+    deferral->envelope_id = NULL;
+}
+
+/* Ends the open deferrals of a connection that has ended. */
+static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
+    for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++) {
+        rtmi_deferral *deferral = &client->deferrals[i];
+        if (!deferral->envelope_id || deferral->number != number) continue;
+        rtm_json id = { deferral->envelope_id, strlen(deferral->envelope_id), NULL };
         uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(id, rtmi_json_none),
                                         RTMI_SEEN_BITS);
-        if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
-        rtmi_drop_deferral(client, deferral);
+        if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS; /* nobody replies to a copy any more */
+        rtmi_end_deferral(deferral, RTM_E_NOT_CONNECTED);
     }
 }
 
-static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
-    rtmi_deferral *deferral = client->deferrals;
-    while (deferral && deferral->id != id) deferral = deferral->next;
-    return deferral;
-}
-
-/* Puts off the reply to the envelope that is being delivered: the deferral's id. */
+/* Puts off the reply to the envelope that is being delivered: the deferral's id, the next whose
+   place is free. */
 static int rtmi_defer(rtm_client *client) {
     rtmi_delivery *pending = &client->pending;
-    rtm_json id = pending->id;
+    int more = 1, last = client->last_deferral;
     if (pending->deferral) return pending->deferral;
-    if (client->deferral_count == RTMI_DEFERRALS)
+    if (!client->deferrals) client->deferrals = rtmi_alloc(RTMI_DEFERRALS * sizeof(rtmi_deferral));
+    if (!client->deferrals) return rtmi_out_of_memory(&client->error);
+    if (last > INT_MAX - 2 * RTMI_DEFERRALS) last = 0;
+    while (more < RTMI_DEFERRALS &&
+           client->deferrals[(last + more) % RTMI_DEFERRALS].envelope_id) more++;
+    rtmi_deferral *deferral = &client->deferrals[(last + more) % RTMI_DEFERRALS];
+    if (deferral->envelope_id)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "rtm_defer: 64 replies are deferred already");
-    rtmi_deferral *deferral = rtmi_alloc(sizeof *deferral + id.size);
-    if (!deferral) return rtmi_out_of_memory(&client->error);
-    client->last_deferral = client->last_deferral < INT_MAX / 2 ? client->last_deferral + 1 : 1;
-    deferral->id = (int)(2 * client->last_deferral | (pending->number & 1));
-    deferral->number = pending->number;
-    deferral->accepts = pending->accepts;
-    deferral->size = id.size;
-    memcpy(deferral->envelope_id, id.text, id.size);
-    deferral->next = client->deferrals;
-    client->deferrals = deferral;
-    client->deferral_count++;
-    return pending->deferral = deferral->id;
+    char *id = rtmi_copy(pending->id.text, pending->id.size);
+    if (!id) return rtmi_out_of_memory(&client->error);
+    client->last_deferral = pending->deferral = last + more;
+    *deferral = (rtmi_deferral){ last + more, RTM_OK, pending->accepts, pending->number, id };
+    return last + more;
 }
 
 /* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an
@@ -5010,7 +5006,6 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->number = ++client->connections;
     if (other && ((other->number ^ session->number) & 1) == 0)
         session->number = ++client->connections;
-    session->deferred_before = client->last_deferral;
     session->hello_by = client->now + client->settings.timeout_ms;
     session->retry_after = -1;
     session->cause = RTM_OK;
@@ -5053,7 +5048,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     if (from == RTM_STATE_OPEN || from == RTM_STATE_CLOSING) {
         session->was_open = true;
         rtmi_send_answers(client, session);
-        rtmi_drop_deferrals(client, session->number);
+        rtmi_end_deferrals(client, session->number);
     }
     session->unreported = true;
     if (session->fate == RTMI_RETIRED) rtmi_bequeath(client, session);
@@ -6274,7 +6269,9 @@ void rtm_destroy(rtm_client *client) {
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
     rtmi_document_free(&client->document);
-    while (client->deferrals) rtmi_drop_deferral(client, client->deferrals);
+    for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++)
+        rtmi_free(client->deferrals[i].envelope_id, 0);
+    rtmi_free(client->deferrals, 0);
     rtmi_free(client->seen, 0);
     const rtmi_settings *settings = &client->settings;
     const rtmi_network *network = &client->network;
@@ -6521,7 +6518,8 @@ int rtm_send_ping(rtm_client *client) {
 }
 
 /* Whether an event can be replied to now: RTM_OK, or why not. */
-static rtm_result rtmi_check_delivery(rtm_client *client, const rtm_event *event, const char *name) {
+static rtm_result rtmi_check_delivery(rtm_client *client, const char *name,
+                                      const rtm_event *event) {
     const rtmi_delivery *pending = &client->pending;
     if (!event->envelope.size)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: not a Socket Mode event", name);
@@ -6558,39 +6556,26 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     if (!event || !json)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: event or json is NULL", name);
     rtmi_delivery *pending = &client->pending;
-    rtm_result result = rtmi_check_delivery(client, event, name);
-    if (result == RTM_OK) result = rtmi_check_payload(client, name, json, pending->accepts, &payload);
+    rtm_result result = rtmi_check_delivery(client, name, event);
+    if (result == RTM_OK)
+        result = rtmi_check_payload(client, name, json, pending->accepts, &payload);
     if (result == RTM_OK) result = rtmi_acknowledge_delivery(client, pending, payload);
     if (result == RTM_OK && pending->deferral)
-        rtmi_drop_deferral(client, rtmi_find_deferral(client, pending->deferral));
+        rtmi_end_deferral(rtmi_find_deferral(client, pending->deferral), RTM_E_BUSY);
     return result;
 }
 
 int rtm_defer(rtm_client *client, const rtm_event *event) {
     if (!client) return RTM_E_ARGUMENT;
     if (!event) return rtmi_refuse(client, "rtm_defer", "event is NULL");
-    rtm_result result = rtmi_check_delivery(client, event, "rtm_defer");
+    rtm_result result = rtmi_check_delivery(client, "rtm_defer", event);
     if (result != RTM_OK) return result;
-    for (int i = 0; i < 2; i++)
-        if (rtmi_can_acknowledge(client->session[i]) &&
-            client->session[i]->number == client->pending.number) return rtmi_defer(client);
-    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "rtm_defer: the session has ended");
-}
-
-/* Why there is no deferral with this id: it was used, its connection has ended, or it never was. */
-static rtm_result rtmi_deferral_fault(rtm_client *client, int id) {
-    bool open = false;
-    unsigned serial = (unsigned)id / 2;
-    if (id < 2 || serial > client->last_deferral)
-        return rtmi_refuse(client, "rtm_reply_deferred", "no deferral has this id");
     for (int i = 0; i < 2; i++) {
         const rtmi_session *session = client->session[i];
-        if (rtmi_can_acknowledge(session) && (session->number & 1) == ((unsigned)id & 1))
-            open = open || serial > session->deferred_before;
+        if (rtmi_can_acknowledge(session) && session->number == client->pending.number)
+            return rtmi_defer(client);
     }
-    if (open) return rtmi_fail(&client->error, RTM_E_BUSY, "rtm_reply_deferred: already replied");
-    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
-                     "rtm_reply_deferred: the session has ended");
+    return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "rtm_defer: the session has ended");
 }
 
 rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json) {
@@ -6598,15 +6583,21 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json) {
     rtm_json payload;
     if (!client) return RTM_E_ARGUMENT;
     rtmi_deferral *deferral = rtmi_find_deferral(client, id);
-    if (!deferral) return rtmi_deferral_fault(client, id);
+    rtm_result fault = deferral                                ? deferral->fault
+                       : id > 0 && id <= client->last_deferral ? RTM_E_BUSY : RTM_E_ARGUMENT;
+    if (fault == RTM_E_ARGUMENT) return rtmi_refuse(client, name, "no deferral has this id");
+    if (fault != RTM_OK)
+        return rtmi_fail(&client->error, fault, fault == RTM_E_BUSY
+                         ? "%s: already replied" : "%s: the session has ended", name);
     rtm_result result = rtmi_check_payload(client, name, json, deferral->accepts, &payload);
     if (result != RTM_OK) return result;
-    rtmi_delivery delivery = { .number = deferral->number, .accepts = deferral->accepts,
-                               .id = { deferral->envelope_id, deferral->size, NULL } };
+    const char *envelope_id = deferral->envelope_id;
+    rtmi_delivery delivery = { .number = deferral->number,
+                               .id = { envelope_id, strlen(envelope_id), NULL } };
     result = rtmi_acknowledge_delivery(client, &delivery, payload);
     if (result != RTM_OK) return result;
     if (client->pending.deferral == id) client->pending.unacknowledged = false;
-    rtmi_drop_deferral(client, deferral);
+    rtmi_end_deferral(deferral, RTM_E_BUSY);
     return RTM_OK;
 }
 
