@@ -3825,9 +3825,7 @@ typedef struct rtmi_session {
     unsigned notices;    /* those not reported */
     long long notice_at; /* no report before this time */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes was last received */
-    /* Written by what is sent, received and delivered. */
-    int *unanswered;     /* ids of messages, oldest first */
-    size_t unanswered_count, unanswered_capacity;
+    /* Written by what is received and delivered. */
     rtmi_buf inbox;      /* Socket Mode: events that are acknowledged, and not delivered */
     size_t inbox_at;     /* where the first of them is, an rtmi_inbox_entry before it */
     long long drain_at;  /* RTMI_RETIRED: when it is closed */
@@ -3950,6 +3948,8 @@ struct rtm_client {
     bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
     long long slice_end;    /* ... and no further one begins after this time */
     bool open_reported;     /* and `close` not yet */
+    int *unanswered;        /* ids of messages, oldest first, whichever session they went out on */
+    size_t unanswered_count, unanswered_capacity;
     unsigned connections;   /* the highest number of a session's */
     uint64_t *seen;         /* the last RTMI_SEEN hashes; NULL if none are needed */
     unsigned seen_count;
@@ -4137,39 +4137,39 @@ static void rtmi_notify(rtm_client *client, rtmi_session *session, rtmi_notice k
     if (client->now >= session->notice_at) rtmi_report_notices(client, session);
 }
 
-static rtm_result rtmi_unanswered_add(rtm_client *client, rtmi_session *session, int id) {
-    if (session->unanswered_count == RTMI_UNANSWERED)
+static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
+    if (client->unanswered_count == RTMI_UNANSWERED)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages are unacknowledged: retry later",
                          RTMI_UNANSWERED);
-    void *grown = rtmi_grow(session->unanswered, session->unanswered_count,
-                            &session->unanswered_capacity, sizeof *session->unanswered);
+    void *grown = rtmi_grow(client->unanswered, client->unanswered_count,
+                            &client->unanswered_capacity, sizeof *client->unanswered);
     if (!grown) return rtmi_out_of_memory(&client->error);
-    session->unanswered = grown;
-    session->unanswered[session->unanswered_count++] = id;
+    client->unanswered = grown;
+    client->unanswered[client->unanswered_count++] = id;
     return RTM_OK;
 }
 
 /* Slack answers mostly in order, so the search is short. */
-static bool rtmi_unanswered_remove(rtmi_session *session, int id) {
-    size_t i = 0;
-    while (i < session->unanswered_count && session->unanswered[i] != id) i++;
-    if (i == session->unanswered_count) return false;
-    session->unanswered_count--;
-    memmove(session->unanswered + i, session->unanswered + i + 1,
-            (session->unanswered_count - i) * sizeof *session->unanswered);
+static int *rtmi_unanswered_find(const rtm_client *client, int id) {
+    for (size_t i = 0; i < client->unanswered_count; i++)
+        if (client->unanswered[i] == id) return &client->unanswered[i];
+    return NULL;
+}
+
+static bool rtmi_unanswered_remove(rtm_client *client, int id) {
+    int *at = rtmi_unanswered_find(client, id);
+    if (!at) return false;
+    client->unanswered_count--;
+    size_t behind = client->unanswered_count - (size_t)(at - client->unanswered);
+    memmove(at, at + 1, behind * sizeof *at);
     return true;
 }
 
 /* Whether a message that awaits an answer has this id, or a request. */
 static bool rtmi_is_id_in_use(const rtm_client *client, int id) {
-    for (int i = 0; i < 2; i++) {
-        const rtmi_session *session = client->session[i];
-        for (size_t j = 0; session && j < session->unanswered_count; j++)
-            if (session->unanswered[j] == id) return true;
-    }
     const rtmi_request *request = client->queue.first;
     while (request && request->id != id) request = request->next;
-    return request != NULL;
+    return request || rtmi_unanswered_find(client, id);
 }
 
 /* The id of the next message or request. Ids begin again at 1 after INT_MAX; only then can one be
@@ -4202,11 +4202,11 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
     rtmi_session *session = client->session[0];
     if (out->failed) return rtmi_out_of_memory(&client->error);
     if (out->size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, out->size);
-    rtm_result result = answered ? rtmi_unanswered_add(client, session, id) : RTM_OK;
+    rtm_result result = answered ? rtmi_unanswered_add(client, id) : RTM_OK;
     if (result != RTM_OK) return result;
     result = rtmi_send_frame(client, session, RTMI_WS_TEXT, out->data, out->size);
     if (result != RTM_OK) {
-        if (answered) rtmi_unanswered_remove(session, id);
+        if (answered) rtmi_unanswered_remove(client, id);
         return result;
     }
     rtmi_note_id(client, id);
@@ -4258,16 +4258,13 @@ static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
 
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
-static bool rtmi_reply_was_refused(rtm_client *client, rtmi_session *session, rtm_event *event,
-                          bool typed) {
+static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event, bool typed) {
     rtmi_error error;
     char text[128];
     long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
     if (id <= 0 || id > INT_MAX) return false;
     event->id = (int)id;
-    bool awaited = rtmi_unanswered_remove(session, event->id);
-    for (int i = 0; i < 2 && !awaited; i++) /* of a message that was sent on the other connection */
-        if (client->session[i]) awaited = rtmi_unanswered_remove(client->session[i], event->id);
+    bool awaited = rtmi_unanswered_remove(client, event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtm_json message = rtm_json_get(event->data, "error.msg");
     rtmi_tame_string(message, text, sizeof text);
@@ -4403,7 +4400,7 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
     if (!rtmi_open_text(client, session, text, size, NULL, &data)) return;
     rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
                         .detail = "" };
-    if (reply && rtmi_reply_was_refused(client, session, &event, typed)) return;
+    if (reply && rtmi_reply_was_refused(client, &event, typed)) return;
     if (end && !strcmp(client->type, "goodbye")) rtmi_expect_end(client, session);
     else if (end) rtmi_doom(session, RTMI_DROPPING);
     if (hello) rtmi_note_hello(client, session);
@@ -4897,7 +4894,6 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
     rtmi_exchange_free(&session->exchange);
     rtmi_buf_free(&session->ws.buffer);
     rtmi_buf_free(&session->inbox);
-    rtmi_free(session->unanswered, 0);
     rtmi_free(session, sizeof *session);
 }
 
@@ -4936,8 +4932,8 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
     return final ? RTM_STATE_FINISHED : RTM_STATE_BACKOFF;
 }
 
-/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired session
-   but messages without an acknowledgement, and no `close` for one that never took over. */
+/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired session:
+   its messages may be acknowledged on the one that has taken over, which reports them. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0], retired = session->fate == RTMI_RETIRED;
     if (session->notices) rtmi_report_notices(client, session);
@@ -4946,15 +4942,16 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
         rtmi_report(client, &session->error,
                     (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
-    for (size_t i = 0; i < session->unanswered_count; i++) {
+    if (!was_open || !first) return;
+    for (size_t i = 0; i < client->unanswered_count; i++) {
         rtmi_error error;
-        int id = session->unanswered[i];
+        int id = client->unanswered[i];
         rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
                   "message %d was not acknowledged before the session ended", id);
         rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
     }
-    session->unanswered_count = 0;
-    if (!was_open || !first || !client->open_reported) return;
+    client->unanswered_count = 0;
+    if (!client->open_reported) return;
     client->open_reported = false;
     client->error = session->error; /* so that rtm_error_detail is about this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
@@ -5027,19 +5024,6 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->exchange.conn.received = true;
 }
 
-/* A retired session has ended. Its messages may still be acknowledged on the one that has taken
-   over, which reports them, so that each is reported once; and so may copies of its events arrive. */
-static void rtmi_bequeath(rtm_client *client, rtmi_session *old) {
-    rtmi_session *heir = client->session[0];
-    size_t count = old->unanswered_count, moved = 0;
-    if (client->overlap_end < client->now + RTMI_OVERLAP_MS)
-        client->overlap_end = client->now + RTMI_OVERLAP_MS;
-    if (heir->state != RTM_STATE_OPEN) return;
-    while (moved < count && rtmi_unanswered_add(client, heir, old->unanswered[moved]) == RTM_OK)
-        moved++;
-    while (moved) rtmi_unanswered_remove(old, old->unanswered[--moved]);
-}
-
 /* BACKOFF or FINISHED: the connection is closed at once, after the last acknowledgements. The wait
    for the next attempt runs from now, whenever the end can be reported. */
 static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
@@ -5051,7 +5035,8 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         rtmi_end_deferrals(client, session->number);
     }
     session->unreported = true;
-    if (session->fate == RTMI_RETIRED) rtmi_bequeath(client, session);
+    if (session->fate == RTMI_RETIRED && client->overlap_end < client->now + RTMI_OVERLAP_MS)
+        client->overlap_end = client->now + RTMI_OVERLAP_MS;
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
@@ -6268,6 +6253,7 @@ void rtm_destroy(rtm_client *client) {
     rtmi_buf_free(&client->compose);
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
+    rtmi_free(client->unanswered, 0);
     rtmi_document_free(&client->document);
     for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++)
         rtmi_free(client->deferrals[i].envelope_id, 0);

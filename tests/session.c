@@ -1667,7 +1667,7 @@ static void events_and_answers_cost_no_allocation(void **state) {
         assert_int_equal(looked_into, i);
         snprintf(ack, sizeof ack, "{\"ok\":true,\"reply_to\":%d}", 2 * i - 1);
         server_send_text(&slack, ack);
-        WAIT_FOR(bot->session[0]->unanswered_count == 0);
+        WAIT_FOR(bot->unanswered_count == 0);
     }
     assert_int_equal(test_allocations, before);
 }
@@ -1982,8 +1982,8 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     assert_false(has_something_to_do());
     assert_int_equal(rtm_send_message(bot, "C", "last"), sent + 1); /* no id was lost */
     server_read_frame(&slack, &got);
-    for (int i = 1; i <= sent + 1; i++) assert_true(rtmi_unanswered_remove(bot->session[0], i));
-    assert_int_equal(bot->session[0]->unanswered_count, 0);
+    for (int i = 1; i <= sent + 1; i++) assert_true(rtmi_unanswered_remove(bot, i));
+    assert_int_equal(bot->unanswered_count, 0);
 }
 
 /* Else a server could make error events without end. */
@@ -2064,23 +2064,23 @@ static void one_message_that_is_never_answered_takes_one_place(void **state) {
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_ping(bot), 1);
     for (int i = 2; i < 70000; i++) { /* rtm_send_ping and its answer, without the wire */
-        if (rtmi_unanswered_add(bot, bot->session[0], i) != RTM_OK)
+        if (rtmi_unanswered_add(bot, i) != RTM_OK)
             fail_msg("no room for message %d", i);
-        assert_true(rtmi_unanswered_remove(bot->session[0], i));
+        assert_true(rtmi_unanswered_remove(bot, i));
     }
-    assert_true(bot->session[0]->unanswered_capacity < 100);
+    assert_true(bot->unanswered_capacity < 100);
 }
 
 static void after_1024_unacknowledged_messages_there_is_no_room(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     for (int i = 1; i <= 1024; i++)
-        assert_int_equal(rtmi_unanswered_add(bot, bot->session[0], i), RTM_OK);
+        assert_int_equal(rtmi_unanswered_add(bot, i), RTM_OK);
     assert_int_equal(rtm_send_message(bot, "C", "text"), RTM_E_AGAIN);
     assert_int_equal(rtm_send_typing(bot, "C"), 1);
-    assert_true(rtmi_unanswered_remove(bot->session[0], 500));
+    assert_true(rtmi_unanswered_remove(bot, 500));
     assert_int_equal(rtm_send_message(bot, "C", "text"), 2);
-    bot->session[0]->unanswered_count = 0; /* spare the recorder */
+    bot->unanswered_count = 0; /* spare the recorder */
 }
 
 static void send_in_event(rtm_client *client, const rtm_event *event, void *user_data) {
