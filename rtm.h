@@ -3737,26 +3737,6 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
  * >>session  what a session is, dispatch of events, errors that are reported
  * --------------------------------------------------------------------------------------------- */
 
-/* Why messages are skipped. */
-typedef enum rtmi_notice {
-    RTMI_NOTICE_BINARY,
-    RTMI_NOTICE_TOO_BIG,
-    RTMI_NOTICE_MEMORY,
-    RTMI_NOTICE_JSON,
-    RTMI_NOTICE_DEEP,
-    RTMI_NOTICE_TOKENS, /* not the message, but an accessor's look into it */
-    RTMI_NOTICES
-} rtmi_notice;
-
-static const struct { rtm_result result; const char *sentence; } rtmi_notices[RTMI_NOTICES] = {
-    [RTMI_NOTICE_BINARY] = { RTM_E_WEBSOCKET, "message skipped: binary, not text" },
-    [RTMI_NOTICE_TOO_BIG] = { RTM_E_TOO_BIG, "message skipped: longer than max_message_size" },
-    [RTMI_NOTICE_MEMORY] = { RTM_E_MEMORY, "message skipped: out of memory" },
-    [RTMI_NOTICE_JSON] = { RTM_E_JSON, "message skipped: not valid JSON" },
-    [RTMI_NOTICE_DEEP] = { RTM_E_JSON, "message skipped: nested deeper than 128 levels" },
-    [RTMI_NOTICE_TOKENS] = { RTM_E_MEMORY, "out of memory parsing an event" }
-};
-
 typedef struct rtmi_handler {
     char *type; /* as registered: "*", "type" or "type::subtype" */
     size_t length;       /* of the type in it */
@@ -3821,7 +3801,8 @@ typedef struct rtmi_session {
     bool pong_due;       /* there was no room for one: pong_size bytes of pong are its payload */
     size_t pong_size;
     int close_code;
-    rtmi_notice notice;  /* the latest of them */
+    const char *notice;  /* what failed last without ending it, a skipped message for one */
+    rtm_result notice_result;
     unsigned notices;    /* those not reported */
     long long notice_at; /* no report before this time */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes was last received */
@@ -4051,12 +4032,11 @@ static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event e
 static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
     rtmi_error error;
     char also[32] = "";
-    rtm_result result = rtmi_notices[session->notice].result;
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
     session->notices = 0;
     session->notice_at = client->now + RTMI_NOTICE_MS;
-    rtmi_fail(&error, result, "%s%s", rtmi_notices[session->notice].sentence, also);
-    rtmi_report(client, &error, (rtm_event){ .result = result });
+    rtmi_fail(&error, session->notice_result, "%s%s", session->notice, also);
+    rtmi_report(client, &error, (rtm_event){ .result = session->notice_result });
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4128,11 +4108,15 @@ static void rtmi_send_answers(rtm_client *client, rtmi_session *session) {
     rtmi_flush(session);
 }
 
+static const char rtmi_no_tokens[] = "out of memory parsing an event";
+
 /* Counts a skipped message, and reports it unless one was reported within the last second: a server
    can send a hundred thousand of them in that time. */
-static void rtmi_notify(rtm_client *client, rtmi_session *session, rtmi_notice kind) {
+static void rtmi_notify(rtm_client *client, rtmi_session *session, rtm_result result,
+                        const char *notice) {
     rtmi_send_answers(client, session);
-    session->notice = kind;
+    session->notice = notice;
+    session->notice_result = result;
     session->notices++;
     if (client->now >= session->notice_at) rtmi_report_notices(client, session);
 }
@@ -4374,7 +4358,7 @@ static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
 static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, const rtm_event *event) {
     if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtmi_dispatch(client, event);
-    if (client->document.failed) rtmi_notify(client, session, RTMI_NOTICE_TOKENS);
+    if (client->document.failed) rtmi_notify(client, session, RTM_E_MEMORY, rtmi_no_tokens);
 }
 
 /* Opens a text as client->document; one that is not JSON is skipped. */
@@ -4382,7 +4366,9 @@ static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char
                            const char *noted, rtm_json *root) {
     rtmi_document *document = &client->document;
     if (rtmi_document_open_at(document, text, size, noted, root)) return true;
-    rtmi_notify(client, session, document->too_deep ? RTMI_NOTICE_DEEP : RTMI_NOTICE_JSON);
+    rtmi_notify(client, session, RTM_E_JSON, document->too_deep
+                ? "message skipped: nested deeper than 128 levels"
+                : "message skipped: not valid JSON");
     return false;
 }
 
@@ -4644,7 +4630,8 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     const char *type = rtmi_take_type(client, envelope.type) ? client->type : "Unknown";
     bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
     if (kept && !rtmi_inbox_reserve(client, session, size)) {
-        rtmi_notify(client, session, RTMI_NOTICE_MEMORY); /* not acknowledged: it comes again */
+        /* It is not acknowledged, so it comes again. */
+        rtmi_notify(client, session, RTM_E_MEMORY, "message skipped: out of memory");
         return;
     }
     if (envelope.id.size) {
@@ -5018,7 +5005,8 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
         client->open_reported = true;
         rtmi_dispatch(client, &event);
     }
-    if (session->exchange.document.failed) rtmi_notify(client, session, RTMI_NOTICE_TOKENS);
+    if (session->exchange.document.failed)
+        rtmi_notify(client, session, RTM_E_MEMORY, rtmi_no_tokens);
     rtmi_document_free(&session->exchange.document);
     rtmi_buf_free(&session->exchange.body);
     session->exchange.conn.received = true;
@@ -5203,8 +5191,9 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     if (what == RTMI_WS_SKIPPED) {
         if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
             rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
-        rtmi_notify(client, session, ws->skip == RTM_E_TOO_BIG ? RTMI_NOTICE_TOO_BIG
-                                                               : RTMI_NOTICE_MEMORY);
+        rtmi_notify(client, session, ws->skip, ws->skip == RTM_E_TOO_BIG
+                    ? "message skipped: longer than max_message_size"
+                    : "message skipped: out of memory");
         return session->state;
     }
     switch (ws->opcode) {
@@ -5215,7 +5204,9 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         client->mode->on_text(client, session, ws->data, ws->size);
         break;
     case RTMI_WS_PING: rtmi_on_ping(client, session); break;
-    case RTMI_WS_BINARY: rtmi_notify(client, session, RTMI_NOTICE_BINARY); break;
+    case RTMI_WS_BINARY:
+        rtmi_notify(client, session, RTM_E_WEBSOCKET, "message skipped: binary, not text");
+        break;
     case RTMI_WS_CLOSE:
         rtmi_send_answers(client, session);
         rtmi_on_close(session);
