@@ -485,9 +485,14 @@ void rtm_stop(rtm_client *client);
    May be called in a signal handler and from another thread. */
 void rtm_wake(rtm_client *client);
 
-/* Drops the open session at the next rtm_poll, behind the events that have come by then; then the
-   reconnect rules decide, as if Slack had closed it. Returns RTM_OK, or RTM_E_NOT_CONNECTED. Runs
-   no callback itself. */
+/* Reconnects in the next rtm_poll: "the network is back, try now".
+   An open session is closed after the events received so far have been dispatched; then the client
+   reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. The
+   wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429); there
+   is one attempt a second at most. During a handover both sessions are dropped. The number of
+   failures in a row does not change.
+   Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
+   RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_reconnect(rtm_client *client);
 
 /* Whether a session is open, so that a message can be sent. */
@@ -3786,6 +3791,8 @@ typedef struct rtmi_session {
     /* Written by the functions of the states. */
     long long deadline;  /* when the state runs at the latest; an exchange has its own */
     int retry_after;     /* seconds that the last response asked for; -1 = none */
+    long long began_at;  /* the last attempt; none begins within a second after it ... */
+    long long asked_until; /* ... or before this, even if rtm_reconnect is called */
     rtm_json greeting;   /* the response with the URL: it is in the exchange's body, which the
                             handshake leaves alone, until `open` has been dispatched */
     long long silent_at; /* when silence so far calls for a PING, or for the end */
@@ -3916,6 +3923,7 @@ struct rtm_client {
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
+    bool reconnects;    /* rtm_reconnect was called: the next rtm_poll does the rest */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
@@ -4871,7 +4879,7 @@ static rtmi_session *rtmi_session_new(rtm_client *client) {
     rtmi_session *session = rtmi_alloc(sizeof *session);
     if (!session) return NULL;
     rtmi_exchange_init(&session->exchange, &client->network, &client->error);
-    session->deadline = RTM_NOW_MS();
+    session->deadline = session->began_at = session->asked_until = RTM_NOW_MS();
     return session;
 }
 
@@ -4887,13 +4895,15 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
 /* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that
    is longer. A session that lasted is followed by another at once, and so is the first that
    received "hello" and did not last: no event is lost, and one retry is no storm. */
-static int rtmi_backoff(rtm_client *client, const rtmi_session *session) {
+static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     bool lasted = session->said_hello && client->now - session->hello_at >= RTMI_LASTED_MS;
     bool at_once = lasted || (session->said_hello && !client->had_short_session);
     int cap = session->said_hello ? RTMI_SHORT_BACKOFF_S : RTMI_BACKOFF_S;
     int wait = 0, asked = session->retry_after;
     uint32_t random = 0;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
+    if (asked >= 0 && session->asked_until < client->now + 1000LL * asked)
+        session->asked_until = client->now + 1000LL * asked;
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
@@ -5036,6 +5046,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     if (session->state == RTM_STATE_BACKOFF && !replaced && session->fate != RTMI_RETIRED) {
         int wait = rtmi_backoff(client, session);
         session->deadline = client->now + wait;
+        if (session->deadline < session->asked_until) session->deadline = session->asked_until;
         rtmi_log(client, "next attempt in %d ms", wait);
     }
     rtmi_deliver_inbox(client, session);
@@ -5075,6 +5086,7 @@ static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
                                    .timeout_ms = settings->timeout_ms };
     session->retry_after = -1;
     session->said_hello = session->blamed = false;
+    session->began_at = client->now;
     rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
@@ -5445,7 +5457,37 @@ static void rtmi_cut_drain(rtm_client *client) {
     rtmi_enter(client, second, next);
 }
 
+/* rtm_reconnect: drops the second session, abandons an attempt, and ends a wait, but not one that
+   Slack has asked for, and for one attempt a second at most. */
+static void rtmi_reconnect(rtm_client *client) {
+    rtmi_session *first = client->session[0], *second = client->session[1];
+    unsigned failures = client->failures;
+    bool had_short_session = client->had_short_session;
+    client->reconnects = false;
+    client->now = RTM_NOW_MS();
+    if (second && second->state == RTM_STATE_OPEN) {
+        second->fate = RTMI_RETIRED;
+        rtmi_cut_drain(client);
+    } else if (second && second->fate != RTMI_RETIRED) {
+        first->asked_until = second->asked_until;
+        rtmi_session_free(client, second);
+        client->session[1] = NULL;
+    }
+    if (first->state == RTM_STATE_CONNECTING || first->state == RTM_STATE_UPGRADING) {
+        rtmi_fail(&first->exchange.conn.error, RTM_OK, "attempt abandoned by rtm_reconnect");
+        rtmi_enter(client, first, rtmi_end_session(client, first, RTM_OK));
+        client->failures = failures;
+        client->had_short_session = had_short_session;
+    } else if (first->state != RTM_STATE_BACKOFF) {
+        return;
+    }
+    first->deadline = client->now;
+    if (first->deadline < first->began_at + 1000) first->deadline = first->began_at + 1000;
+    if (first->deadline < first->asked_until) first->deadline = first->asked_until;
+}
+
 static void rtmi_step_sessions(rtm_client *client) {
+    if (client->reconnects) rtmi_reconnect(client);
     rtmi_session *first = client->session[0], *second = client->session[1];
     bool retired = second && second->fate == RTMI_RETIRED;
     if (retired) rtmi_step(client, second); /* its events are the older ones */
@@ -5470,7 +5512,7 @@ static void rtmi_step_sessions(rtm_client *client) {
 
 /* When the sessions must be stepped at the latest. */
 static long long rtmi_sessions_due(const rtm_client *client) {
-    long long due = LLONG_MAX;
+    long long due = client->reconnects ? RTMI_NOW : LLONG_MAX;
     for (int i = 0; i < 2; i++) {
         long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
         if (its < due) due = its;
@@ -6376,9 +6418,11 @@ rtm_result rtm_set_token(rtm_client *client, const char *token) {
 
 rtm_result rtm_reconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
-    if (rtm_get_state(client) != RTM_STATE_OPEN || rtmi_is_stopped(client))
+    rtm_state state = rtm_get_state(client);
+    if (rtmi_is_stopped(client) || state == RTM_STATE_CLOSING || state == RTM_STATE_FINISHED)
         return rtmi_not_connected(client);
-    rtmi_doom(client->session[0], RTMI_DROPPING);
+    if (state == RTM_STATE_OPEN) rtmi_doom(client->session[0], RTMI_DROPPING);
+    client->reconnects = state != RTM_STATE_IDLE;
     return RTM_OK;
 }
 
