@@ -5955,8 +5955,8 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
     if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered || !exchange->conn.http.keep_alive || joined)
-        rtmi_conn_shutdown(&exchange->conn);
+    if (!answered) rtmi_conn_close(&exchange->conn); /* what was not sent by now never is */
+    else if (!exchange->conn.http.keep_alive || joined) rtmi_conn_shutdown(&exchange->conn);
     if (again && !stopped &&
         rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
     if (stopped && (again || result == RTM_E_TIMEOUT)) {
