@@ -4974,7 +4974,8 @@ static void rtmi_take_over(rtm_client *client) {
     client->session[0] = client->session[1];
     client->session[1] = old;
     old->fate = RTMI_RETIRED;
-    old->drain_at = old->deadline = client->overlap_end = client->now + RTMI_DRAIN_MS;
+    old->drain_at = client->overlap_end = client->now + RTMI_DRAIN_MS;
+    if (old->deadline > old->drain_at) old->deadline = old->drain_at;
 }
 
 /* Reports the end of a session once all that it brought has been delivered. If another was to take
