@@ -3290,7 +3290,7 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
-    bool unread = conn->read_at < conn->read_end;
+    bool unread = conn->read_at < conn->read_end || conn->readable; /* it was paused for a moment */
     if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
     return (state & BR_SSL_RECVAPP) || (unread && (state & BR_SSL_RECVREC));
