@@ -3942,6 +3942,7 @@ struct rtm_client {
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
+    long long disabled_until; /* no attempt before: Slack said link_disabled */
     int last_id;        /* of messages and requests */
     bool ids_repeat;    /* INT_MAX was reached */
     rtmi_document document; /* the event being read or dispatched */
@@ -4596,6 +4597,18 @@ static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, 
     return false;
 }
 
+/* Slack refuses all connections of this app for now: the other session's next attempt waits too. */
+static void rtmi_on_link_disabled(rtm_client *client) {
+    client->disabled_until = client->now + 1000LL * RTMI_LINK_DISABLED_S;
+    for (int i = 0; i < 2; i++) {
+        rtmi_session *session = client->session[i];
+        bool waits = session && (session->state == RTM_STATE_IDLE ||
+                                 session->state == RTM_STATE_BACKOFF);
+        if (waits && session->deadline < client->disabled_until)
+            session->deadline = client->disabled_until;
+    }
+}
+
 /* `disconnect`: Slack says why it will end the session, or wants it ended. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtm_json reason = rtm_json_get(root, "reason");
@@ -4605,6 +4618,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
     rtmi_log(client, "disconnect: %s", text);
     if (rtm_json_equals(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
+        rtmi_on_link_disabled(client);
         rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
                   "at api.slack.com/apps");
     } else if (rtm_json_equals(reason, "too_many_websockets")) {
@@ -4920,6 +4934,8 @@ static int rtmi_backoff(rtm_client *client, const rtmi_session *session) {
     if (!at_once) wait = 1 << (client->failures - 1);
     if (wait > cap) wait = cap;
     if (wait < asked) wait = asked;
+    long long disabled_s = (client->disabled_until - client->now) / 1000;
+    if (wait < disabled_s) wait = (int)disabled_s + 1;
     if (RTM_RANDOM(&random, sizeof random)) random = 0;
     /* Jitter, so that a thousand devices do not reconnect at once. */
     return wait * 1000 + (int)(random % (wait ? 1000 : 100));
@@ -5013,6 +5029,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->deferred_before = client->last_deferral;
     session->hello_by = client->now + client->settings.timeout_ms;
     session->retry_after = -1;
+    client->disabled_until = RTMI_NOW;
     session->cause = RTM_OK;
     session->fate = RTMI_STAYS;
     session->blamed = session->said_hello = session->pong_due = false;
@@ -6233,6 +6250,7 @@ static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
     client->document.error = &client->error;
+    client->disabled_until = RTMI_NOW;
     client->session[0] = rtmi_session_new(client);
     if (client->mode->socket_mode) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
     bool good = client->session[0] && (client->seen || !client->mode->socket_mode);
