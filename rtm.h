@@ -5050,12 +5050,10 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
 }
 
 /* A retired session has ended. Its messages may still be acknowledged on the one that has taken
-   over, which reports them, so that each is reported once; and so may copies of its events arrive. */
+   over, which reports them, so that each is reported once. */
 static void rtmi_bequeath(rtm_client *client, rtmi_session *old) {
     rtmi_session *heir = client->session[0];
     size_t count = old->unanswered_count, moved = 0;
-    if (client->overlap_end < client->now + RTMI_OVERLAP_MS)
-        client->overlap_end = client->now + RTMI_OVERLAP_MS;
     if (heir->state != RTM_STATE_OPEN) return;
     while (moved < count && rtmi_unanswered_add(client, heir, old->unanswered[moved]) == RTM_OK)
         moved++;
@@ -5071,6 +5069,9 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         session->was_open = true;
         rtmi_send_answers(client, session);
         rtmi_drop_deferrals(client, session->number);
+        /* Copies of the events that a second session brought may still arrive on the first. */
+        if (session != client->session[0] && client->overlap_end < client->now + RTMI_OVERLAP_MS)
+            client->overlap_end = client->now + RTMI_OVERLAP_MS;
     }
     session->unreported = true;
     if (session->fate == RTMI_RETIRED) rtmi_bequeath(client, session);
