@@ -5049,12 +5049,12 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     session->exchange.conn.received = true;
 }
 
-/* A retired session has ended. Its messages may still be acknowledged on the one that has taken
-   over, which reports them, so that each is reported once. */
+/* A session has ended that another has replaced, or is about to. Its messages may still be
+   acknowledged on the other, which reports them, so that each is reported once. */
 static void rtmi_bequeath(rtm_client *client, rtmi_session *old) {
-    rtmi_session *heir = client->session[0];
+    rtmi_session *heir = client->session[old == client->session[0]];
     size_t count = old->unanswered_count, moved = 0;
-    if (heir->state != RTM_STATE_OPEN) return;
+    if (heir->state < RTM_STATE_UPGRADING || heir->state > RTM_STATE_CLOSING) return;
     while (moved < count && rtmi_unanswered_add(client, heir, old->unanswered[moved]) == RTM_OK)
         moved++;
     while (moved) rtmi_unanswered_remove(old, old->unanswered[--moved]);
@@ -5074,7 +5074,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
             client->overlap_end = client->now + RTMI_OVERLAP_MS;
     }
     session->unreported = true;
-    if (session->fate == RTMI_RETIRED) rtmi_bequeath(client, session);
+    if (session->fate == RTMI_RETIRED || replaced) rtmi_bequeath(client, session);
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
