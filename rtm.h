@@ -5495,13 +5495,18 @@ static void rtmi_cut_drain(rtm_client *client) {
 static void rtmi_step_sessions(rtm_client *client) {
     rtmi_session *first = client->session[0], *second = client->session[1];
     bool retired = second && second->fate == RTMI_RETIRED;
+    if (second && second->fate == RTMI_DROPPING && second->state < RTM_STATE_OPEN) {
+        rtmi_session_free(client, second); /* rtm_reconnect drops both */
+        client->session[1] = second = NULL;
+    }
     if (retired) rtmi_step(client, second); /* its events are the older ones */
     rtmi_step(client, first);
     bool left = client->session[0] == second || client->session[1] == second; /* it may be freed */
     if (second && left && !retired) rtmi_step(client, second);
     second = client->session[1];
     if (second && second->fate != RTMI_RETIRED && second->state == RTM_STATE_OPEN &&
-        second->said_hello && !rtmi_is_stopped(client)) rtmi_take_over(client);
+        second->said_hello && !rtmi_is_dropped(second) && !rtmi_is_stopped(client))
+        rtmi_take_over(client);
     first = client->session[0];
     bool leaving = first->fate == RTMI_LEAVING && first->state == RTM_STATE_OPEN &&
                    !rtmi_is_stopped(client);
@@ -6423,7 +6428,11 @@ rtm_result rtm_reconnect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtm_get_state(client) != RTM_STATE_OPEN || rtmi_is_stopped(client))
         return rtmi_not_connected(client);
+    rtmi_session *second = client->session[1];
     rtmi_doom(client->session[0], RTMI_DROPPING);
+    if (second && second->fate != RTMI_RETIRED) rtmi_doom(second, RTMI_DROPPING);
+    else if (second && second->state == RTM_STATE_OPEN)
+        second->drain_at = second->deadline = RTM_NOW_MS();
     return RTM_OK;
 }
 
