@@ -2992,7 +2992,7 @@ static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     rtmi_attempt *attempt = &conn->attempt[i];
     rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
-    conn->step_deadline = 0;
+    conn->step_deadline = RTMI_NOW;
 }
 
 /* Begins the next attempt when its time has come; early enough for each address to have an equal
