@@ -958,7 +958,6 @@ enum {
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 512,           /* hashes of what was delivered */
-    RTMI_OVERLAP_MS = 2000,    /* for the copy of an event of a session that has ended */
     RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
     RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
     RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
@@ -5070,8 +5069,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         rtmi_send_answers(client, session);
         rtmi_drop_deferrals(client, session->number);
         /* Copies of the events that a second session brought may still arrive on the first. */
-        if (session != client->session[0] && client->overlap_end < client->now + RTMI_OVERLAP_MS)
-            client->overlap_end = client->now + RTMI_OVERLAP_MS;
+        if (session != client->session[0]) client->overlap_end = client->now + RTMI_DRAIN_MS;
     }
     session->unreported = true;
     if (session->fate == RTMI_RETIRED || replaced) rtmi_bequeath(client, session);
