@@ -2909,7 +2909,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
         return rtmi_conn_closed(conn);
     }
     if (n < 0) {
-        int error = rtmi_is_transient(errno) ? conn->send_error : errno;
+        int error = errno == EINTR ? 0 : rtmi_is_transient(errno) ? conn->send_error : errno;
         return error ? rtmi_conn_lost(conn, error) : RTM_E_AGAIN;
     }
     *received = (size_t)n;
