@@ -963,7 +963,6 @@ enum {
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 512,           /* hashes of what was delivered */
-    RTMI_OVERLAP_MS = 2000,    /* for the copy of an event of a session that has ended */
     RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
     RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
     RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
@@ -2915,7 +2914,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
         return rtmi_conn_closed(conn);
     }
     if (n < 0) {
-        int error = rtmi_is_transient(errno) ? conn->send_error : errno;
+        int error = errno == EINTR ? 0 : rtmi_is_transient(errno) ? conn->send_error : errno;
         return error ? rtmi_conn_lost(conn, error) : RTM_E_AGAIN;
     }
     *received = (size_t)n;
@@ -2997,7 +2996,7 @@ static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     rtmi_attempt *attempt = &conn->attempt[i];
     rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
-    conn->step_deadline = 0;
+    conn->step_deadline = RTMI_NOW;
 }
 
 /* Begins the next attempt when its time has come; early enough for each address to have an equal
@@ -3295,7 +3294,7 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
-    bool unread = conn->read_at < conn->read_end;
+    bool unread = conn->read_at < conn->read_end || conn->readable; /* it was paused for a moment */
     if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
     return (state & BR_SSL_RECVAPP) || (unread && (state & BR_SSL_RECVREC));
@@ -3928,6 +3927,7 @@ struct rtm_client {
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
+    long long disabled_until; /* no attempt before: Slack said link_disabled */
     int last_id;        /* of messages and requests */
     bool ids_repeat;    /* INT_MAX was reached */
     rtmi_document document; /* the event being read or dispatched */
@@ -4584,6 +4584,18 @@ static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, 
     return false;
 }
 
+/* Slack refuses all connections of this app for now: the other session's next attempt waits too. */
+static void rtmi_on_link_disabled(rtm_client *client) {
+    client->disabled_until = client->now + 1000LL * RTMI_LINK_DISABLED_S;
+    for (int i = 0; i < 2; i++) {
+        rtmi_session *session = client->session[i];
+        bool waits = session && (session->state == RTM_STATE_IDLE ||
+                                 session->state == RTM_STATE_BACKOFF);
+        if (waits && session->deadline < client->disabled_until)
+            session->deadline = client->disabled_until;
+    }
+}
+
 /* `disconnect`: Slack says why it will end the session, or wants it ended. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtm_json reason = rtm_json_get(root, "reason");
@@ -4593,6 +4605,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
     rtmi_log(client, "disconnect: %s", text);
     if (rtm_json_equals(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
+        rtmi_on_link_disabled(client);
         rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
                   "at api.slack.com/apps");
     } else if (rtm_json_equals(reason, "too_many_websockets")) {
@@ -4910,6 +4923,8 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     if (!at_once) wait = 1 << (client->failures - 1);
     if (wait > cap) wait = cap;
     if (wait < asked) wait = asked;
+    long long disabled_s = (client->disabled_until - client->now) / 1000;
+    if (wait < disabled_s) wait = (int)disabled_s + 1;
     if (RTM_RANDOM(&random, sizeof random)) random = 0;
     /* Jitter, so that a thousand devices do not reconnect at once. */
     return wait * 1000 + (int)(random % (wait ? 1000 : 100));
@@ -4940,14 +4955,17 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
         rtmi_report(client, &session->error,
                     (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
     if (!was_open || !first) return;
-    for (size_t i = 0; i < client->unanswered_count; i++) {
+    /* On a second session they may still be acknowledged. */
+    const rtmi_session *second = client->session[1];
+    bool kept = second && second->state >= RTM_STATE_UPGRADING && second->state <= RTM_STATE_CLOSING;
+    for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
         rtmi_error error;
         int id = client->unanswered[i];
         rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
                   "message %d was not acknowledged before the session ended", id);
         rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
     }
-    client->unanswered_count = 0;
+    if (!kept) client->unanswered_count = 0;
     if (!client->open_reported) return;
     client->open_reported = false;
     client->error = session->error; /* so that rtm_error_detail is about this `close` */
@@ -4965,7 +4983,8 @@ static void rtmi_take_over(rtm_client *client) {
     client->session[0] = client->session[1];
     client->session[1] = old;
     old->fate = RTMI_RETIRED;
-    old->drain_at = old->deadline = client->overlap_end = client->now + RTMI_DRAIN_MS;
+    old->drain_at = client->overlap_end = client->now + RTMI_DRAIN_MS;
+    if (old->deadline > old->drain_at) old->deadline = old->drain_at;
 }
 
 /* Reports the end of a session once all that it brought has been delivered. If another was to take
@@ -5002,6 +5021,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
         session->number = ++client->connections;
     session->hello_by = client->now + client->settings.timeout_ms;
     session->retry_after = -1;
+    client->disabled_until = RTMI_NOW;
     session->cause = RTM_OK;
     session->fate = RTMI_STAYS;
     session->blamed = session->said_hello = session->pong_due = false;
@@ -5031,10 +5051,10 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         session->was_open = true;
         rtmi_send_answers(client, session);
         rtmi_end_deferrals(client, session->number);
+        /* Copies of the events that a second session brought may still arrive on the first. */
+        if (session != client->session[0]) client->overlap_end = client->now + RTMI_DRAIN_MS;
     }
     session->unreported = true;
-    if (session->fate == RTMI_RETIRED && client->overlap_end < client->now + RTMI_OVERLAP_MS)
-        client->overlap_end = client->now + RTMI_OVERLAP_MS;
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
@@ -5490,13 +5510,18 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (client->reconnects) rtmi_reconnect(client);
     rtmi_session *first = client->session[0], *second = client->session[1];
     bool retired = second && second->fate == RTMI_RETIRED;
+    if (second && second->fate == RTMI_DROPPING && second->state < RTM_STATE_OPEN) {
+        rtmi_session_free(client, second); /* rtm_reconnect drops both */
+        client->session[1] = second = NULL;
+    }
     if (retired) rtmi_step(client, second); /* its events are the older ones */
     rtmi_step(client, first);
     bool left = client->session[0] == second || client->session[1] == second; /* it may be freed */
     if (second && left && !retired) rtmi_step(client, second);
     second = client->session[1];
     if (second && second->fate != RTMI_RETIRED && second->state == RTM_STATE_OPEN &&
-        second->said_hello && !rtmi_is_stopped(client)) rtmi_take_over(client);
+        second->said_hello && !rtmi_is_dropped(second) && !rtmi_is_stopped(client))
+        rtmi_take_over(client);
     first = client->session[0];
     bool leaving = first->fate == RTMI_LEAVING && first->state == RTM_STATE_OPEN &&
                    !rtmi_is_stopped(client);
@@ -5969,8 +5994,8 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
     if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered || !exchange->conn.http.keep_alive || joined)
-        rtmi_conn_shutdown(&exchange->conn);
+    if (!answered) rtmi_conn_close(&exchange->conn); /* what was not sent by now never is */
+    else if (!exchange->conn.http.keep_alive || joined) rtmi_conn_shutdown(&exchange->conn);
     if (again && !stopped &&
         rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
     if (stopped && (again || result == RTM_E_TIMEOUT)) {
@@ -6246,6 +6271,7 @@ static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
     client->document.error = &client->error;
+    client->disabled_until = RTMI_NOW;
     client->session[0] = rtmi_session_new(client);
     if (client->mode->socket_mode) client->seen = rtmi_alloc(RTMI_SEEN * sizeof *client->seen);
     bool good = client->session[0] && (client->seen || !client->mode->socket_mode);

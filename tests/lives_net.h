@@ -248,6 +248,7 @@ static inline int net_socket_call(void) {
     s->open = true;
     s->serial = ++net.serial;
     s->connected_at = s->fin_at = s->reset_at = NEVER;
+    s->blocked_until = test_now_ms; /* also on a clock below 0 */
     net.work++;
     return NET_FIRST + i;
 }
