@@ -4809,7 +4809,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
     if (zombies && asked >= session->active_at + quiet)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
     /* The end is due so long after the first PING, however late the second one is. */
-    if (session->pings_sent == 2 || (session->pings_sent && asked - session->silent_at >= rest / 2))
+    if (session->pings_sent == 2)
         return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
     session->deadline = session->silent_at;
