@@ -76,13 +76,13 @@ static void check_watched(const rtm_client *client) {
 /* One turn of the program's loop, which waits itself or lets rtm_poll do so; then what is left of a
    wait passes. */
 static int turn(rtm_client *client, unsigned options) {
-    const rtmi_exchange *exchange = &client->session[0]->exchange;
     size_t rest = net_rest();
     int wait = options & FOREIGN_LOOP ? 0 : 1000;
     long long before = test_now_ms;
     called_ms = 0;
     int result = rtm_poll(client, wait);
     CHECK(test_now_ms - before - called_ms <= wait);
+    const rtmi_exchange *exchange = &client->session[0]->exchange; /* another than before, perhaps */
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || exchange->begun || !exchange->head.size);
     int timeout = rtm_timeout_ms(client);
