@@ -5286,7 +5286,7 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
     if (session->inbox.capacity > RTMI_KEPT && !session->inbox.size) rtmi_buf_free(&session->inbox);
     rtmi_document_free(&client->document);
-    session->large_at = LLONG_MAX; /* there is nothing to give back until a large message comes */
+    session->large_at = LLONG_MAX / 4; /* nothing to free until a large message is received */
 }
 
 /* Whether the connection is dead, and why: NULL if it is not. `asked` is when the socket was asked
@@ -5315,7 +5315,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
     if (zombies && asked >= session->active_at + quiet)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
     /* The end is due so long after the first PING, however late the second one is. */
-    if (session->pings_sent == 2 || (session->pings_sent && asked - session->silent_at >= rest / 2))
+    if (session->pings_sent == 2)
         return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
     session->deadline = session->silent_at;

@@ -563,6 +563,37 @@ static void a_second_that_dies_after_taking_over_ends_as_any_session(void **stat
         }
 }
 
+static enum stage slow_stage;
+
+/* A handler that takes a minute, in which the second session receives what it waits for. */
+static void take_a_minute(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)event, (void)user_data;
+    rtm_off(client, "message", take_a_minute, NULL);
+    if (slow_stage == CONNECTING) server_answer_connect(&second, "link?ticket=1&x=%2F");
+    if (slow_stage == UPGRADING) server_answer_upgrade(&second, &got);
+    if (slow_stage == SECOND_OPEN) server_send_text(&second, "{\"type\":\"hello\"}");
+    test_now_ms += 60000;
+}
+
+static void a_slow_callback_of_the_first_is_no_silence_of_the_second(void **state) {
+    (void)state;
+    BOTH_WORLDS
+        for (slow_stage = CONNECTING; slow_stage <= SECOND_OPEN; slow_stage++) {
+            reach_stage(slow_stage);
+            rtm_on(bot, "message", take_a_minute, NULL);
+            event_arrives(&slack, 1);
+            if (slow_stage == CONNECTING) {
+                server_accept(&second);
+                server_upgrade(&second, &got);
+            }
+            if (slow_stage == SECOND_OPEN) next_event("hello");
+            else say_hello(&second);
+            second_serves(2);
+            no_event();
+            new_world();
+        }
+}
+
 /* Delivered once ------------------------------------------------------------------------------- */
 
 static void what_both_bring_is_delivered_once(void **state) {
@@ -700,9 +731,10 @@ static void an_envelope_comes_again_on_the_other_session(void **state) {
 /* What belongs to a session -------------------------------------------------------------------- */
 
 static void a_message_is_acknowledged_on_either_session(void **state) {
+    enum { BY_FIRST, BY_SECOND, BY_SECOND_LATE, NEVER };
     (void)state;
     app = false;
-    for (int by = 0; by < 3; by++) { /* by neither, by the first, by the second */
+    for (int by = BY_FIRST; by <= NEVER; by++) {
         frame sent;
         reach_stage(SECOND_OPEN);
         int id = rtm_send_message(bot, "C1", "a");
@@ -713,15 +745,21 @@ static void a_message_is_acknowledged_on_either_session(void **state) {
         second_serves(1);
         char text[64];
         snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
-        if (by) {
-            server_send_text(by == 1 ? &slack : &second, text);
+        if (by == BY_FIRST || by == BY_SECOND) {
+            server_send_text(by == BY_FIRST ? &slack : &second, text);
             assert_int_equal(next_event("Unknown")->id, id);
         }
-        server_send_close(&slack, 1000, "");
-        no_event(); /* it may still be acknowledged on the second */
-        server_send_close(&second, 1000, "");
-        if (!by) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
+        close_first(&slack);
+        no_event(); /* the second may still acknowledge it */
+        if (by == BY_SECOND_LATE) {
+            server_send_text(&second, text);
+            assert_int_equal(next_event("Unknown")->id, id);
+        }
+        server_close(&second);
+        next_error(RTM_E_CLOSED);
+        if (by == NEVER) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
         next_event("close");
+        no_event();
         new_world();
     }
 }
@@ -1238,6 +1276,7 @@ int main(void) {
         TEST(a_first_that_dies_when_the_second_is_due_has_no_wait),
         TEST(a_first_that_falls_silent_ends_as_always),
         TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
+        TEST(a_slow_callback_of_the_first_is_no_silence_of_the_second),
         TEST(what_both_bring_is_delivered_once),
         TEST(events_are_compared_until_15_s_after_the_take_over),
         TEST(only_events_with_a_time_stamp_are_compared),

@@ -316,6 +316,8 @@ static void start(void) {
 static void start_open(void) {
     start();
     next_event("open");
+    for (int i = 0; i < PEERS; i++)
+        if (peers[i].websocket && peers[i].s.fd >= 0) say_hello(&peers[i].s);
 }
 
 /* What remains to be said of all tests: each request had its callback, once. */

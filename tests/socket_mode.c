@@ -81,7 +81,8 @@ static void each_token_has_its_place(void **state) {
         { NULL, TOKEN, RTM_E_ARGUMENT, "set it as token" },
         { TOKEN, TOKEN, RTM_E_ARGUMENT, "set it as token" },
         { TOKEN, "xoxp-1-2-3", RTM_E_ARGUMENT, "set it as token" },
-        { TOKEN, "", RTM_E_ARGUMENT, "app_token" },
+        { TOKEN, "", RTM_OK, NULL }, /* not set */
+        { NULL, "", RTM_E_ARGUMENT, "token" },
         { TOKEN, " \n", RTM_E_ARGUMENT, "app_token" },
         { TOKEN, "xapp-1\r\nEvil: 1", RTM_E_ARGUMENT, "app_token" },
         { "", APP_TOKEN, RTM_E_ARGUMENT, "token" },
