@@ -1332,6 +1332,23 @@ static void a_full_socket_does_not_hide_the_end(void **state) {
     }
 }
 
+/* What OpenSSL sends when its HelloRequest was refused. */
+static void a_server_that_requires_renegotiation_is_named_as_such(void **state) {
+    (void)state;
+    int ends = 0;
+    rtm_client *bot = open_exact();
+    rtm_on(bot, "close", count_end, &ends);
+    exact.tls.eng.record_type_out = SSL3_RT_HANDSHAKE;
+    exact_send("\0\0\0\0", 4); /* HelloRequest */
+    exact.tls.eng.record_type_out = SSL3_RT_ALERT;
+    exact_send("\2\50", 2);
+    for (int i = 0; i < 50 && !ends; i++) rtm_poll(bot, 100);
+    assert_int_equal(ends, 1);
+    assert_non_null(strstr(rtm_error_detail(bot), "renegotiation"));
+    assert_null(strstr(rtm_error_detail(bot), "cipher suite"));
+    rtm_destroy(bot);
+}
+
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
@@ -1400,7 +1417,8 @@ int main(void) {
         SERVER(endless_records_without_data_hold_up_nobody),
         SERVER(blocking_calls_in_a_flood_end_on_time),
         SERVER(run_ends_in_a_flood_when_it_is_stopped),
-        SERVER(a_full_socket_does_not_hide_the_end)
+        SERVER(a_full_socket_does_not_hide_the_end),
+        SERVER(a_server_that_requires_renegotiation_is_named_as_such)
     };
     return cmocka_run_group_tests(tests, set_up, stop_server);
 }
