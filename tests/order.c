@@ -247,6 +247,55 @@ static void an_answer_on_a_replaced_session_is_read_after_a_long_callback(void *
     }
 }
 
+static void (*in_callback)(void); /* what arrives during a callback */
+
+static void long_callback(rtm_client *client, const rtm_event *event, void *user_data) {
+    count(client, event, user_data);
+    in_callback();
+}
+
+static void hello_arrives(void) {
+    server_send_text(&second, "{\"type\":\"hello\",\"num_connections\":1}");
+}
+
+static void a_hello_that_arrives_during_a_callback_is_in_time(void **state) {
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        begin(mode);
+        rtm_on(bot, "message", long_callback, NULL);
+        begin_second();
+        in_callback = hello_arrives;
+        callback_ms = 40000; /* timeout_ms is 30 s */
+        if (mode) send_event(&slack, 1);
+        else send_message(&slack, 1);
+        next_event("message");
+        next_event("hello");
+        no_event();
+        next_life();
+    }
+}
+
+static void a_ping_arrives(void) {
+    server_send_frame(&second, RTMI_WS_PING, FIN, "", 0);
+}
+
+static void a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie(void **state) {
+    (void)state;
+    begin(true);
+    rtm_on(bot, "message", long_callback, NULL);
+    begin_second();
+    server_send_text(&second, "{\"type\":\"hello\",\"num_connections\":1}");
+    for (int i = 0; i < 2; i++) a_ping_arrives();
+    next_event("hello");
+    in_callback = a_ping_arrives;
+    callback_ms = 65000;
+    send_event(&slack, 1); /* the draining session is read first */
+    next_event("message");
+    settle();
+    assert_true(rtm_is_connected(bot));
+    no_event();
+}
+
 /* Rule 2: before callbacks --------------------------------------------------------------------- */
 
 static int frames_at_callback, awaited_opcode;
@@ -711,6 +760,25 @@ static void an_answer_on_the_new_session_counts(void **state) {
     no_event(); /* it is not reported as unacknowledged too */
 }
 
+static void a_message_answered_after_the_end_of_its_session_is_reported_once(void **state) {
+    char text[64];
+    (void)state;
+    begin(false);
+    begin_second();
+    int id = rtm_send_message(bot, "C1", "a");
+    hello_from(&second);
+    server_send_close(&slack, 1000, "");
+    settle();
+    server_close(&slack);
+    snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
+    server_send_text(&second, text);
+    test_now_ms += 16000;
+    settle();
+    int reports = 0;
+    for (; heard_next < heard_count; heard_next++) reports += heard[heard_next].id == id;
+    assert_int_equal(reports, 1);
+}
+
 static void three_hundred_events_and_their_copies_are_delivered_once(void **state) {
     (void)state;
     begin(false);
@@ -798,6 +866,18 @@ static void the_inbox_takes_four_messages_and_one_read(void **state) {
         fail_msg("%ld bytes", test_most - before);
 }
 
+/* On 32 bits four times as much is 0. */
+static void events_are_delivered_if_one_may_have_1_gib(void **state) {
+    rtm_config config = config_of(true);
+    (void)state;
+    config.max_message_size = 1 << 30;
+    begin_with(&config);
+    send_event(&slack, 1);
+    next_event("message");
+    no_event();
+    assert_true(rtm_timeout_ms(bot) > 0);
+}
+
 static void a_clock_below_zero_opens_a_session(void **state) {
     (void)state;
     for (int mode = 0; mode < 2; mode++) {
@@ -882,7 +962,8 @@ static void retry_after_0_does_not_shorten_the_backoff(void **state) {
 
 static void retry_after_counts_whatever_the_body_is(void **state) {
     static char page[7296];
-    static const char cut[] = "HTTP/1.1 429 Slow\r\nRetry-After: 70\r\nContent-Length: 100\r\n\r\n{";
+    static const char cut[] = "HTTP/1.1 429 Slow\r\nRetry-After: 70\r\n"
+                              "Content-Length: 100\r\n\r\n{";
     (void)state;
     memset(page, 'a', sizeof page - 1);
     for (int row = 0; row < 4; row++) {
@@ -1263,6 +1344,8 @@ int main(void) {
         TEST(a_blocking_call_of_18_seconds_is_no_silence),
         TEST(a_callback_of_the_first_session_is_no_silence_of_the_second),
         TEST(an_answer_on_a_replaced_session_is_read_after_a_long_callback),
+        TEST(a_hello_that_arrives_during_a_callback_is_in_time),
+        TEST(a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie),
         TEST(acknowledgements_leave_before_an_error_is_reported),
         TEST(a_pong_leaves_before_an_error_is_reported),
         TEST(acknowledgements_leave_before_callbacks_when_fin_follows),
@@ -1284,11 +1367,13 @@ int main(void) {
         TEST(an_event_kept_from_an_earlier_callback_answers_nothing),
         TEST(a_repeated_command_that_waits_is_answered_with_its_reply),
         TEST(an_answer_on_the_new_session_counts),
+        TEST(a_message_answered_after_the_end_of_its_session_is_reported_once),
         TEST(three_hundred_events_and_their_copies_are_delivered_once),
         TEST(a_copy_is_recognized_until_15_seconds_after_the_take_over),
         TEST(a_presence_that_returns_is_news),
         TEST(at_most_1024_messages_await_their_answer),
         TEST(the_inbox_takes_four_messages_and_one_read),
+        TEST(events_are_delivered_if_one_may_have_1_gib),
         TEST(a_clock_below_zero_opens_a_session),
         TEST(ten_pings_are_answered_by_ten_pongs),
         TEST(pongs_leave_before_the_next_event),
