@@ -1,6 +1,6 @@
 /* Time and order: what is judged when, what leaves before which callback, and how long a client
-   waits. Each test is a rule of the manual on the fake clock; a callback that takes time advances
-   the clock, and the server of the test answers PINGs meanwhile, as a network would. */
+   waits. Each test is a rule of the manual on the fake clock. A callback that takes time advances
+   the clock; the server may send and answer meanwhile. */
 #include "server.h"
 
 static bool app;      /* Socket Mode */
@@ -60,7 +60,7 @@ static void count(rtm_client *client, const rtm_event *event, void *user_data) {
     test_now_ms += callback_ms;
 }
 
-/* While this handler is called, the network lives on. */
+/* While it is called, the server answers PINGs. */
 static void slow(rtm_client *client, const rtm_event *event, void *user_data) {
     count(client, event, user_data);
     if (slack.fd >= 0) answer_pings(&slack);
@@ -217,7 +217,7 @@ static void a_callback_of_the_first_session_is_no_silence_of_the_second(void **s
 
 static int message_id;
 
-static void answer_arrives(rtm_client *client, const rtm_event *event, void *user_data) {
+static void acknowledgement_arrives(rtm_client *client, const rtm_event *event, void *user_data) {
     char text[64];
     (void)client;
     (void)event;
@@ -227,12 +227,12 @@ static void answer_arrives(rtm_client *client, const rtm_event *event, void *use
     server_send_text(&slack, text);
 }
 
-static void an_answer_on_a_replaced_session_is_read_after_a_long_callback(void **state) {
+static void an_acknowledgement_on_a_replaced_session_is_read_after_a_long_callback(void **state) {
     static const int durations[] = { 1000, 14000, 16000, 60000 };
     (void)state;
     for (size_t i = 0; i < COUNT(durations); i++) {
         begin(false);
-        rtm_on(bot, "message", answer_arrives, NULL);
+        rtm_on(bot, "message", acknowledgement_arrives, NULL);
         begin_second();
         message_id = rtm_send_message(bot, "C1", "a");
         assert_true(message_id > 0);
@@ -680,7 +680,7 @@ static void there_is_no_next_attempt_after_a_stop(void **state) {
     WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
 }
 
-static void an_answer_within_the_closing_second_is_delivered(void **state) {
+static void an_acknowledgement_within_the_closing_second_is_delivered(void **state) {
     char text[64];
     (void)state;
     begin(false);
@@ -711,7 +711,7 @@ static void reply_with_kept(rtm_client *client, const rtm_event *event, void *us
     else kept_result = rtm_reply(client, &kept_event, "{\"text\":\"for the first\"}");
 }
 
-static void an_event_kept_from_an_earlier_callback_answers_nothing(void **state) {
+static void an_event_kept_from_an_earlier_callback_replies_to_nothing(void **state) {
     (void)state;
     begin(true);
     rtm_on(bot, "slash_commands", reply_with_kept, NULL);
@@ -723,7 +723,7 @@ static void an_event_kept_from_an_earlier_callback_answers_nothing(void **state)
     assert_int_equal(kept_result, RTM_E_BUSY);
 }
 
-static void a_repeated_command_that_waits_is_answered_with_its_reply(void **state) {
+static void a_repeated_command_that_waits_is_acknowledged_with_its_reply(void **state) {
     (void)state;
     begin(true);
     begin_replies(10);
@@ -744,7 +744,7 @@ static void a_repeated_command_that_waits_is_answered_with_its_reply(void **stat
 
 /* Rule 9: an RTM handover ---------------------------------------------------------------------- */
 
-static void an_answer_on_the_new_session_counts(void **state) {
+static void an_acknowledgement_on_the_new_session_counts(void **state) {
     char text[64];
     (void)state;
     begin(false);
@@ -760,7 +760,7 @@ static void an_answer_on_the_new_session_counts(void **state) {
     no_event(); /* it is not reported as unacknowledged too */
 }
 
-static void a_message_answered_after_the_end_of_its_session_is_reported_once(void **state) {
+static void a_message_acknowledged_after_the_end_of_its_session_is_reported_once(void **state) {
     char text[64];
     (void)state;
     begin(false);
@@ -826,7 +826,7 @@ static void a_presence_that_returns_is_news(void **state) {
 
 /* Rule 10: bounds ------------------------------------------------------------------------------ */
 
-static void at_most_1024_messages_await_their_answer(void **state) {
+static void at_most_1024_messages_await_their_acknowledgement(void **state) {
     (void)state;
     begin(false);
     for (int i = 0; i < 1024; i++) {
@@ -1343,7 +1343,7 @@ int main(void) {
         TEST(a_pong_that_waits_in_the_socket_is_a_sign_of_life),
         TEST(a_blocking_call_of_18_seconds_is_no_silence),
         TEST(a_callback_of_the_first_session_is_no_silence_of_the_second),
-        TEST(an_answer_on_a_replaced_session_is_read_after_a_long_callback),
+        TEST(an_acknowledgement_on_a_replaced_session_is_read_after_a_long_callback),
         TEST(a_hello_that_arrives_during_a_callback_is_in_time),
         TEST(a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie),
         TEST(acknowledgements_leave_before_an_error_is_reported),
@@ -1363,15 +1363,15 @@ int main(void) {
         TEST(the_error_message_in_a_close_callback_is_about_that_close),
         TEST(a_handler_that_received_no_open_receives_no_close),
         TEST(there_is_no_next_attempt_after_a_stop),
-        TEST(an_answer_within_the_closing_second_is_delivered),
-        TEST(an_event_kept_from_an_earlier_callback_answers_nothing),
-        TEST(a_repeated_command_that_waits_is_answered_with_its_reply),
-        TEST(an_answer_on_the_new_session_counts),
-        TEST(a_message_answered_after_the_end_of_its_session_is_reported_once),
+        TEST(an_acknowledgement_within_the_closing_second_is_delivered),
+        TEST(an_event_kept_from_an_earlier_callback_replies_to_nothing),
+        TEST(a_repeated_command_that_waits_is_acknowledged_with_its_reply),
+        TEST(an_acknowledgement_on_the_new_session_counts),
+        TEST(a_message_acknowledged_after_the_end_of_its_session_is_reported_once),
         TEST(three_hundred_events_and_their_copies_are_delivered_once),
         TEST(a_copy_is_recognized_until_15_seconds_after_the_take_over),
         TEST(a_presence_that_returns_is_news),
-        TEST(at_most_1024_messages_await_their_answer),
+        TEST(at_most_1024_messages_await_their_acknowledgement),
         TEST(the_inbox_takes_four_messages_and_one_read),
         TEST(events_are_delivered_if_one_may_have_1_gib),
         TEST(a_clock_below_zero_opens_a_session),
