@@ -143,6 +143,7 @@ test:
 	@$(FILES) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
+	@python3 tests/ws_peer.py build/ws_echo
 	@python3 tests/sandbox.py build
 	@sh tests/terminal.sh build
 	@CC='$(CC)' sh tests/compile/run.sh

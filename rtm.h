@@ -2460,8 +2460,9 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-/* The error message for what BearSSL reports: what is wrong, and what to do about it. */
-static const char *rtmi_tls_error(int error) {
+/* The error message for what BearSSL reports: what is wrong, and what to do about it. `ready`: the
+   handshake was completed before. */
+static const char *rtmi_tls_error(int error, bool ready) {
 #define RTMI_ALERT(n, name) { BR_ERR_RECV_FATAL_ALERT + (n), "the server sent alert " #n " (" name }
     static const struct { short error; const char *sentence; } known[] = {
         { BR_ERR_X509_NOT_TRUSTED, "certificate not signed by a trusted CA; behind a "
@@ -2491,6 +2492,9 @@ static const char *rtmi_tls_error(int error) {
         { BR_ERR_BAD_MAC, "TLS record failed its integrity check (bad MAC)" },
         { BR_ERR_NO_RANDOM, "no source of random numbers" }
     };
+    if (ready && error == BR_ERR_RECV_FATAL_ALERT + 40)
+        return "the server sent alert 40 (handshake_failure): it requires renegotiation, which "
+               "rtm.h refuses";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].error == error) return known[i].sentence;
     return error >= BR_ERR_SEND_FATAL_ALERT   ? "rtm.h sent a fatal alert"
@@ -3104,7 +3108,7 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
                          "BearSSL does not check IP addresses in certificates: use the host's name",
                          conn->name);
     return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->name,
-                     rtmi_tls_error(error), error);
+                     rtmi_tls_error(error, conn->phase == RTMI_CONN_READY), error);
 }
 
 /* Gives what was read ahead, or what the socket has, to the engine. */

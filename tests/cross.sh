@@ -4,8 +4,8 @@
 # The sandbox itself stays native: it is the peer, not what is tested.
 set -eu
 machines="arm-linux-gnueabihf:armhf:arm s390x-linux-gnu:s390x:s390x"
-programs="json http ws session reconnect webapi requests socket_mode handover sandbox proxy faults
-    json_peer"
+programs="json http ws session reconnect webapi requests socket_mode handover order sandbox proxy
+    faults json_peer"
 export FAULTS_FEW=1
 out=build/cross
 

@@ -1,6 +1,6 @@
 /* Time and order: what is judged when, what leaves before which callback, and how long a client
-   waits. Each test is a rule of the manual on the fake clock; a callback that takes time advances
-   the clock, and the server of the test answers PINGs meanwhile, as a network would. */
+   waits. Each test is a rule of the manual on the fake clock. A callback that takes time advances
+   the clock; the server may send and answer meanwhile. */
 #include "server.h"
 
 static bool app;      /* Socket Mode */
@@ -60,14 +60,14 @@ static void count(rtm_client *client, const rtm_event *event, void *user_data) {
     test_now_ms += callback_ms;
 }
 
-/* While this handler is called, the network lives on. */
+/* While it is called, the server answers PINGs. */
 static void slow(rtm_client *client, const rtm_event *event, void *user_data) {
     count(client, event, user_data);
     if (slack.fd >= 0) answer_pings(&slack);
     if (second.fd >= 0) answer_pings(&second);
 }
 
-static void say_hello(server *s) {
+static void hello_from(server *s) {
     server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
     next_event("hello");
 }
@@ -82,7 +82,7 @@ static void begin_with(const rtm_config *config) {
     make_bot(config);
     if (second.listener < 0) server_share(&second, &slack);
     open_session();
-    say_hello(&slack);
+    hello_from(&slack);
 }
 
 static void begin(bool socket_mode) {
@@ -212,12 +212,12 @@ static void a_callback_of_the_first_session_is_no_silence_of_the_second(void **s
     server_fill(&second);
     assert_false(second.ended);
     no_event();
-    say_hello(&second);
+    hello_from(&second);
 }
 
 static int message_id;
 
-static void answer_arrives(rtm_client *client, const rtm_event *event, void *user_data) {
+static void acknowledgement_arrives(rtm_client *client, const rtm_event *event, void *user_data) {
     char text[64];
     (void)client;
     (void)event;
@@ -227,16 +227,16 @@ static void answer_arrives(rtm_client *client, const rtm_event *event, void *use
     server_send_text(&slack, text);
 }
 
-static void an_answer_on_a_replaced_session_is_read_after_a_long_callback(void **state) {
+static void an_acknowledgement_on_a_replaced_session_is_read_after_a_long_callback(void **state) {
     static const int durations[] = { 1000, 14000, 16000, 60000 };
     (void)state;
     for (size_t i = 0; i < COUNT(durations); i++) {
         begin(false);
-        rtm_on(bot, "message", answer_arrives, NULL);
+        rtm_on(bot, "message", acknowledgement_arrives, NULL);
         begin_second();
         message_id = rtm_send_message(bot, "C1", "a");
         assert_true(message_id > 0);
-        say_hello(&second);
+        hello_from(&second);
         callback_ms = durations[i];
         send_message(&second, 1);
         next_event("message");
@@ -245,6 +245,55 @@ static void an_answer_on_a_replaced_session_is_read_after_a_long_callback(void *
         no_event();
         next_life();
     }
+}
+
+static void (*in_callback)(void); /* what arrives during a callback */
+
+static void long_callback(rtm_client *client, const rtm_event *event, void *user_data) {
+    count(client, event, user_data);
+    in_callback();
+}
+
+static void hello_arrives(void) {
+    server_send_text(&second, "{\"type\":\"hello\",\"num_connections\":1}");
+}
+
+static void a_hello_that_arrives_during_a_callback_is_in_time(void **state) {
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        begin(mode);
+        rtm_on(bot, "message", long_callback, NULL);
+        begin_second();
+        in_callback = hello_arrives;
+        callback_ms = 40000; /* timeout_ms is 30 s */
+        if (mode) send_event(&slack, 1);
+        else send_message(&slack, 1);
+        next_event("message");
+        next_event("hello");
+        no_event();
+        next_life();
+    }
+}
+
+static void a_ping_arrives(void) {
+    server_send_frame(&second, RTMI_WS_PING, FIN, "", 0);
+}
+
+static void a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie(void **state) {
+    (void)state;
+    begin(true);
+    rtm_on(bot, "message", long_callback, NULL);
+    begin_second();
+    server_send_text(&second, "{\"type\":\"hello\",\"num_connections\":1}");
+    for (int i = 0; i < 2; i++) a_ping_arrives();
+    next_event("hello");
+    in_callback = a_ping_arrives;
+    callback_ms = 65000;
+    send_event(&slack, 1); /* the draining session is read first */
+    next_event("message");
+    settle();
+    assert_true(rtm_is_connected(bot));
+    no_event();
 }
 
 /* Rule 2: before callbacks --------------------------------------------------------------------- */
@@ -388,7 +437,7 @@ static void a_session_is_acknowledged_while_an_ended_one_is_delivered(void **sta
     begin(true);
     rtm_on(bot, "message", count, NULL);
     begin_second();
-    say_hello(&second);
+    hello_from(&second);
     backlog_in_slices(&slack);
     server_drive = timed_poll;
     server_send_close(&slack, 1000, "");
@@ -409,7 +458,7 @@ static void the_end_of_a_replaced_session_leaves_the_backlog_of_the_new_in_slice
     begin(true);
     rtm_on(bot, "message", count, NULL);
     begin_second();
-    say_hello(&second);
+    hello_from(&second);
     backlog_in_slices(&second);
     server_send_close(&slack, 1000, "");
     server_drive = timed_poll;
@@ -444,7 +493,7 @@ static void no_reply_is_refused_while_the_socket_is_congested(void **state) {
     for (int sessions = 1; sessions <= 3; sessions++) { /* 3: the second has taken over */
         begin(true);
         if (sessions > 1) begin_second();
-        if (sessions > 2) say_hello(&second);
+        if (sessions > 2) hello_from(&second);
         begin_replies(10000);
         server *s = sessions == 1 ? &slack : sessions == 2 ? &slack : &second;
         for (int i = 0; i < 900; i++) send_command(s, i);
@@ -458,11 +507,47 @@ static void no_reply_is_refused_while_the_socket_is_congested(void **state) {
     }
 }
 
+static void a_close_that_waits_in_the_socket_is_read_after_the_second_is_over(void **state) {
+    char text[64];
+    (void)state;
+    begin(false);
+    int id = rtm_send_message(bot, "C1", "a");
+    assert_true(id > 0);
+    rtm_stop(bot);
+    settle();
+    snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
+    server_send_text(&slack, text);
+    server_send_close(&slack, 1000, "bye");
+    test_now_ms += 5000;
+    assert_int_equal(next_event("Unknown")->id, id);
+    record *closed = next_event("close");
+    assert_int_equal(closed->code, 1000);
+    assert_string_equal(closed->reason, "bye");
+}
+
+static void silence_is_not_judged_while_the_client_does_not_read(void **state) {
+    (void)state;
+    begin(true);
+    begin_replies(10000);
+    for (int i = 0; i < 900; i++) send_command(&slack, i);
+    settle();
+    assert_in_range(called, 1, 899); /* the socket is congested */
+    for (int i = 0; i < 20; i++) {
+        test_now_ms += 10000;
+        settle();
+        assert_true(rtm_is_connected(bot));
+    }
+    int replies = 0;
+    WAIT_FOR((replies += count_frames(&slack, RTMI_WS_TEXT)) >= 900);
+    assert_int_equal(refused, 0);
+    assert_true(rtm_is_connected(bot));
+}
+
 static void a_reply_on_a_replaced_session_counts_until_the_close(void **state) {
     (void)state;
     begin(true);
     begin_second();
-    say_hello(&second);
+    hello_from(&second);
     begin_replies(10);
     callback_ms = 2000;
     for (int i = 0; i < 20; i++) send_command(&slack, i);
@@ -595,7 +680,7 @@ static void there_is_no_next_attempt_after_a_stop(void **state) {
     WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
 }
 
-static void an_answer_within_the_closing_second_is_delivered(void **state) {
+static void an_acknowledgement_within_the_closing_second_is_delivered(void **state) {
     char text[64];
     (void)state;
     begin(false);
@@ -626,7 +711,7 @@ static void reply_with_kept(rtm_client *client, const rtm_event *event, void *us
     else kept_result = rtm_reply(client, &kept_event, "{\"text\":\"for the first\"}");
 }
 
-static void an_event_kept_from_an_earlier_callback_answers_nothing(void **state) {
+static void an_event_kept_from_an_earlier_callback_replies_to_nothing(void **state) {
     (void)state;
     begin(true);
     rtm_on(bot, "slash_commands", reply_with_kept, NULL);
@@ -638,7 +723,7 @@ static void an_event_kept_from_an_earlier_callback_answers_nothing(void **state)
     assert_int_equal(kept_result, RTM_E_BUSY);
 }
 
-static void a_repeated_command_that_waits_is_answered_with_its_reply(void **state) {
+static void a_repeated_command_that_waits_is_acknowledged_with_its_reply(void **state) {
     (void)state;
     begin(true);
     begin_replies(10);
@@ -659,14 +744,14 @@ static void a_repeated_command_that_waits_is_answered_with_its_reply(void **stat
 
 /* Rule 9: an RTM handover ---------------------------------------------------------------------- */
 
-static void an_answer_on_the_new_session_counts(void **state) {
+static void an_acknowledgement_on_the_new_session_counts(void **state) {
     char text[64];
     (void)state;
     begin(false);
     begin_second();
     int id = rtm_send_message(bot, "C1", "a");
     assert_true(id > 0);
-    say_hello(&second);
+    hello_from(&second);
     snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
     server_send_text(&second, text);
     assert_int_equal(next_event("Unknown")->id, id);
@@ -675,13 +760,13 @@ static void an_answer_on_the_new_session_counts(void **state) {
     no_event(); /* it is not reported as unacknowledged too */
 }
 
-static void a_message_answered_after_the_end_of_its_session_is_reported_once(void **state) {
+static void a_message_acknowledged_after_the_end_of_its_session_is_reported_once(void **state) {
     char text[64];
     (void)state;
     begin(false);
     begin_second();
     int id = rtm_send_message(bot, "C1", "a");
-    say_hello(&second);
+    hello_from(&second);
     server_send_close(&slack, 1000, "");
     settle();
     server_close(&slack);
@@ -700,7 +785,7 @@ static void three_hundred_events_and_their_copies_are_delivered_once(void **stat
     begin_second();
     for (int i = 0; i < 300; i++) send_message(&slack, i);
     assert_int_equal(count_events("message"), 300);
-    say_hello(&second);
+    hello_from(&second);
     for (int i = 0; i < 300; i++) send_message(&second, i);
     assert_int_equal(count_events("message"), 0);
 }
@@ -711,7 +796,7 @@ static void a_copy_is_recognized_until_15_seconds_after_the_take_over(void **sta
     begin_second();
     for (int i = 1; i < 4; i++) send_message(&slack, i);
     assert_int_equal(count_events("message"), 3);
-    say_hello(&second);
+    hello_from(&second);
     server_send_close(&slack, 1000, "");
     settle();
     server_close(&slack);
@@ -732,7 +817,7 @@ static void a_presence_that_returns_is_news(void **state) {
     begin_second();
     server_send_text(&slack, active);
     next_event("presence_change");
-    say_hello(&second);
+    hello_from(&second);
     server_send_text(&second, away);
     next_event("presence_change");
     server_send_text(&second, active);
@@ -741,7 +826,7 @@ static void a_presence_that_returns_is_news(void **state) {
 
 /* Rule 10: bounds ------------------------------------------------------------------------------ */
 
-static void at_most_1024_messages_await_their_answer(void **state) {
+static void at_most_1024_messages_await_their_acknowledgement(void **state) {
     (void)state;
     begin(false);
     for (int i = 0; i < 1024; i++) {
@@ -781,6 +866,18 @@ static void the_inbox_takes_four_messages_and_one_read(void **state) {
         fail_msg("%ld bytes", test_most - before);
 }
 
+/* On 32 bits four times as much is 0. */
+static void events_are_delivered_if_one_may_have_1_gib(void **state) {
+    rtm_config config = config_of(true);
+    (void)state;
+    config.max_message_size = 1 << 30;
+    begin_with(&config);
+    send_event(&slack, 1);
+    next_event("message");
+    no_event();
+    assert_true(rtm_timeout_ms(bot) > 0);
+}
+
 static void a_clock_below_zero_opens_a_session(void **state) {
     (void)state;
     for (int mode = 0; mode < 2; mode++) {
@@ -792,7 +889,7 @@ static void a_clock_below_zero_opens_a_session(void **state) {
         server_close(&slack);
         test_now_ms += 1000;
         open_session();
-        say_hello(&slack);
+        hello_from(&slack);
         next_life();
     }
 }
@@ -865,7 +962,8 @@ static void retry_after_0_does_not_shorten_the_backoff(void **state) {
 
 static void retry_after_counts_whatever_the_body_is(void **state) {
     static char page[7296];
-    static const char cut[] = "HTTP/1.1 429 Slow\r\nRetry-After: 70\r\nContent-Length: 100\r\n\r\n{";
+    static const char cut[] = "HTTP/1.1 429 Slow\r\nRetry-After: 70\r\n"
+                              "Content-Length: 100\r\n\r\n{";
     (void)state;
     memset(page, 'a', sizeof page - 1);
     for (int row = 0; row < 4; row++) {
@@ -913,7 +1011,7 @@ static void the_jitter_after_a_session_that_lasted_is_below_100_ms(void **state)
         server_close(&slack);
         test_now_ms += wait;
         open_session();
-        say_hello(&slack);
+        hello_from(&slack);
     }
 }
 
@@ -933,7 +1031,7 @@ static void a_session_lasted_if_it_ends_30_seconds_after_hello(void **state) {
         test_now_ms += wait;
         open_session();
         test_now_ms += 5000; /* which do not count: there was no "hello" */
-        say_hello(&slack);
+        hello_from(&slack);
     }
 }
 
@@ -1062,7 +1160,7 @@ static void the_first_session_acknowledges_until_slack_closes_it(void **state) {
     (void)state;
     begin(true);
     begin_second();
-    say_hello(&second);
+    hello_from(&second);
     begin_replies(10);
     count_frames(&slack, RTMI_WS_TEXT);
     for (int i = 0; i < 14; i++) {
@@ -1090,7 +1188,7 @@ static void the_first_session_is_closed_after_15_seconds(void **state) {
         begin(mode);
         begin_second();
         count_frames(&slack, RTMI_WS_TEXT);
-        say_hello(&second);
+        hello_from(&second);
         for (int i = 0; i < 5; i++) {
             test_now_ms += i < 4 ? 3000 : 2999;
             server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
@@ -1111,7 +1209,7 @@ static void a_further_refresh_closes_the_draining_session(void **state) {
         begin(mode);
         begin_second();
         count_frames(&slack, RTMI_WS_TEXT);
-        say_hello(&second);
+        hello_from(&second);
         test_now_ms += 3000;
         settle();
         assert_false(server_try_frame(&slack, &sent));
@@ -1122,7 +1220,7 @@ static void a_further_refresh_closes_the_draining_session(void **state) {
         WAIT_FOR((test_now_ms += 10, server_pending(&slack)));
         take_upgrade(&got);
         server_answer_upgrade(&slack, &got);
-        say_hello(&slack);
+        hello_from(&slack);
         no_event();
         next_life();
     }
@@ -1147,7 +1245,7 @@ static void a_refresh_every_3_seconds_is_without_a_gap(void **state) {
         }
         take_upgrade_on(new, &got);
         server_answer_upgrade(new, &got);
-        say_hello(new);
+        hello_from(new);
         assert_true(rtm_is_connected(bot));
         send_command(old, i); /* which was on its way */
         next_event("slash_commands");
@@ -1245,7 +1343,9 @@ int main(void) {
         TEST(a_pong_that_waits_in_the_socket_is_a_sign_of_life),
         TEST(a_blocking_call_of_18_seconds_is_no_silence),
         TEST(a_callback_of_the_first_session_is_no_silence_of_the_second),
-        TEST(an_answer_on_a_replaced_session_is_read_after_a_long_callback),
+        TEST(an_acknowledgement_on_a_replaced_session_is_read_after_a_long_callback),
+        TEST(a_hello_that_arrives_during_a_callback_is_in_time),
+        TEST(a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie),
         TEST(acknowledgements_leave_before_an_error_is_reported),
         TEST(a_pong_leaves_before_an_error_is_reported),
         TEST(acknowledgements_leave_before_callbacks_when_fin_follows),
@@ -1255,22 +1355,25 @@ int main(void) {
         TEST(a_session_is_acknowledged_while_an_ended_one_is_delivered),
         TEST(the_end_of_a_replaced_session_leaves_the_backlog_of_the_new_in_slices),
         TEST(no_reply_is_refused_while_the_socket_is_congested),
+        TEST(silence_is_not_judged_while_the_client_does_not_read),
+        TEST(a_close_that_waits_in_the_socket_is_read_after_the_second_is_over),
         TEST(a_reply_on_a_replaced_session_counts_until_the_close),
         TEST(a_close_does_not_hide_the_disconnect_before_it),
         TEST(link_disabled_is_waited_for_though_another_session_was_to_take_over),
         TEST(the_error_message_in_a_close_callback_is_about_that_close),
         TEST(a_handler_that_received_no_open_receives_no_close),
         TEST(there_is_no_next_attempt_after_a_stop),
-        TEST(an_answer_within_the_closing_second_is_delivered),
-        TEST(an_event_kept_from_an_earlier_callback_answers_nothing),
-        TEST(a_repeated_command_that_waits_is_answered_with_its_reply),
-        TEST(an_answer_on_the_new_session_counts),
-        TEST(a_message_answered_after_the_end_of_its_session_is_reported_once),
+        TEST(an_acknowledgement_within_the_closing_second_is_delivered),
+        TEST(an_event_kept_from_an_earlier_callback_replies_to_nothing),
+        TEST(a_repeated_command_that_waits_is_acknowledged_with_its_reply),
+        TEST(an_acknowledgement_on_the_new_session_counts),
+        TEST(a_message_acknowledged_after_the_end_of_its_session_is_reported_once),
         TEST(three_hundred_events_and_their_copies_are_delivered_once),
         TEST(a_copy_is_recognized_until_15_seconds_after_the_take_over),
         TEST(a_presence_that_returns_is_news),
-        TEST(at_most_1024_messages_await_their_answer),
+        TEST(at_most_1024_messages_await_their_acknowledgement),
         TEST(the_inbox_takes_four_messages_and_one_read),
+        TEST(events_are_delivered_if_one_may_have_1_gib),
         TEST(a_clock_below_zero_opens_a_session),
         TEST(ten_pings_are_answered_by_ten_pongs),
         TEST(pongs_leave_before_the_next_event),

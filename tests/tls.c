@@ -1425,6 +1425,23 @@ static void renegotiation_is_refused(void **state) {
     rtm_destroy(bot);
 }
 
+/* What OpenSSL sends when its HelloRequest was refused. */
+static void a_server_that_requires_renegotiation_is_named_as_such(void **state) {
+    (void)state;
+    int ends = 0;
+    rtm_client *bot = open_exact();
+    rtm_on(bot, "close", count_end, &ends);
+    exact.tls.eng.record_type_out = SSL3_RT_HANDSHAKE;
+    exact_send("\0\0\0\0", 4); /* HelloRequest */
+    exact.tls.eng.record_type_out = SSL3_RT_ALERT;
+    exact_send("\2\50", 2);
+    for (int i = 0; i < 50 && !ends; i++) rtm_poll(bot, 100);
+    assert_int_equal(ends, 1);
+    assert_non_null(strstr(rtm_error_detail(bot), "renegotiation"));
+    assert_null(strstr(rtm_error_detail(bot), "cipher suite"));
+    rtm_destroy(bot);
+}
+
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
@@ -1498,7 +1515,8 @@ int main(void) {
         SERVER(a_full_socket_does_not_hide_the_end),
         SERVER(a_record_waits_for_room_in_the_socket),
         SERVER(each_certificate_of_a_bundle_keeps_its_key),
-        SERVER(renegotiation_is_refused)
+        SERVER(renegotiation_is_refused),
+        SERVER(a_server_that_requires_renegotiation_is_named_as_such)
     };
     return cmocka_run_group_tests(tests, set_up, stop_server);
 }

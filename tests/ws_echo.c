@@ -1,12 +1,18 @@
-/* An echo client on the connection and WebSocket layers of rtm.h alone, for a fuzzing server that
-   speaks the protocol of the Autobahn testsuite: it tells the number of its cases, runs each over a
-   connection of its own, and writes the report that says which of them went well.
+/* An echo client for a fuzzing server that speaks the protocol of the Autobahn testsuite: the
+   server sends the number of its cases, runs each over a connection of its own, and writes the
+   report that says which of them passed. The client consists of the connection and WebSocket layers
+   of rtm.h only, or with --session of a whole session: each case has a client of its own, driven by
+   rtm_poll, that gets the URL of the case from a Web API in this program.
 
-     wstest -m fuzzingserver -s spec.json       the server, say on port 9001
-     ws_echo ws://127.0.0.1:9001                all its cases
-     ws_echo wss://127.0.0.1:9002 ca.pem        the same over TLS, trusting this CA
+     wstest -m fuzzingserver -s spec.json         the server, say on port 9001
+     ws_echo ws://127.0.0.1:9001                  all its cases
+     ws_echo wss://localhost:9002 ca.pem          the same over TLS, trusting this CA
+     ws_echo --session ws://127.0.0.1:9001        through sessions; with wss:// too
 
-   Exits 0 when all cases were run, however they went; 1 with a sentence otherwise. */
+   Over TLS the host is a name that the certificate has, such as localhost: BearSSL does not check
+   addresses, so no certificate is accepted for 127.0.0.1.
+
+   Exits 0 if all cases were run, whatever the report says; else 1 with an error message. */
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
 
@@ -24,6 +30,7 @@ typedef struct echo_client {
     rtmi_ws ws;
     long long number;       /* that the server last sent as a text */
     bool silent;            /* do not echo */
+    const char *url;        /* of the server, with --session; else NULL */
 } echo_client;
 
 /* Waits until the connection has something to do, or a lookup an answer; false when the time is
@@ -124,8 +131,112 @@ static rtm_result converse(echo_client *echo) {
     }
 }
 
+/* Through a session --------------------------------------------------------------------------- */
+
+static echo_client *in_session; /* the functions of rtmi_mode have no pointer of the program's */
+
+/* Sends a message back. Slack's limits for messages are not those of the suite, so the frame does
+   not go the way of rtm_send. */
+static void echo_message(rtm_client *client, rtmi_session *session, int opcode, const char *data,
+                         size_t size) {
+    unsigned char mask[4];
+    if (in_session->silent) {
+        in_session->number = rtm_json_int((rtm_json){ data, size, NULL }, 0);
+    } else if (RTM_RANDOM(mask, sizeof mask) ||
+               !rtmi_ws_frame(&session->exchange.conn.out, opcode, data, size, mask)) {
+        fprintf(stderr, "ws_echo: a message cannot be sent back\n");
+        rtm_stop(client);
+    } else {
+        rtmi_flush(session);
+    }
+}
+
+static void on_text(rtm_client *client, rtmi_session *session, const char *text, size_t size) {
+    echo_message(client, session, RTMI_WS_TEXT, text, size);
+}
+
+/* The session reports a binary message as an error, once a second at most: unless this is reset. */
+static void on_error(rtm_client *client, const rtm_event *event, void *user_data) {
+    rtmi_session *session = client->session[0];
+    const rtmi_ws *ws = &session->ws;
+    (void)user_data;
+    session->notice_at = LLONG_MIN;
+    if (event->result == RTM_E_WEBSOCKET && !event->retry_ms && ws->opcode == RTMI_WS_BINARY)
+        echo_message(client, session, RTMI_WS_BINARY, ws->data, ws->size);
+}
+
+/* The server of the suite sends no "hello". */
+static void on_open(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)event;
+    rtmi_note_hello(client, client->session[0]);
+    *(bool *)user_data = true;
+}
+
+/* The Web API, in this program: answers each call with the URL of the case. */
+static void serve_api(int listener, int *fd, const char *url, const char *path) {
+    char in[4096], body[512], response[1024];
+    if (*fd < 0 && (*fd = accept(listener, NULL, NULL)) < 0) return;
+    fcntl(*fd, F_SETFL, O_NONBLOCK);
+    ssize_t size = recv(*fd, in, sizeof in, 0);
+    if (size < 0) return; /* not yet */
+    int host_size = (int)strlen(url); /* without a "/" at its end */
+    while (host_size && url[host_size - 1] == '/') host_size--;
+    snprintf(body, sizeof body, "{\"ok\":true,\"url\":\"%.*s%s\"}", host_size, url, path);
+    snprintf(response, sizeof response, "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+             "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
+    if (size > 0 && send(*fd, response, strlen(response), MSG_NOSIGNAL) < 0) perror("ws_echo");
+    shutdown(*fd, SHUT_WR);
+    while (size > 0) size = recv(*fd, in, sizeof in, 0); /* or close() would reset it */
+    close(*fd);
+    *fd = -1;
+}
+
+static int listen_on_loopback(int *port) {
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) || listen(fd, 4) ||
+        getsockname(fd, (struct sockaddr *)&address, &size) || fcntl(fd, F_SETFL, O_NONBLOCK)) {
+        perror("ws_echo: a listener on loopback");
+        exit(1);
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* One client: it opens one session, echoes until that ends, and opens no other. */
+static bool visit_in_session(echo_client *echo, const char *path) {
+    static const rtmi_mode mode = { "rtm.connect", false, on_text };
+    char base_url[64];
+    bool opened = false;
+    int port, listener = listen_on_loopback(&port), fd = -1, result;
+    rtm_handler handlers[] = { { "open", on_open, &opened }, { "error", on_error, NULL },
+                               { NULL, NULL, NULL } };
+    rtm_config config = { .token = "xoxb-echo", .base_url = base_url, .proxy = "",
+                          .ca_file = echo->network.ca_file, .no_auto_reconnect = true,
+                          .timeout_ms = SILENCE_MS, .max_message_size = LONGEST,
+                          .handlers = handlers };
+    rtm_client *client;
+    in_session = echo;
+    snprintf(base_url, sizeof base_url, "http://127.0.0.1:%d/api/", port);
+    result = rtm_create(&config, &client);
+    if (result == RTM_OK) client->mode = &mode;
+    while (result >= 0) {
+        if (!opened) serve_api(listener, &fd, echo->url, path);
+        client->session[0]->notice_at = LLONG_MIN;
+        result = rtm_poll(client, opened ? -1 : 1);
+    }
+    if (!opened) fprintf(stderr, "ws_echo: %s: %s\n", path, rtm_error_detail(client));
+    rtm_destroy(client);
+    if (fd >= 0) close(fd);
+    close(listener);
+    return opened;
+}
+
 /* One connection from its beginning to its end. */
 static bool visit(echo_client *echo, const char *path) {
+    if (echo->url) return visit_in_session(echo, path);
     rtm_result result = open_websocket(echo, path);
     if (result == RTM_OK) result = converse(echo);
     rtmi_conn_close(&echo->exchange.conn);
@@ -155,8 +266,15 @@ int main(int argc, char **argv) {
     static echo_client echo;
     const char *path;
     size_t length;
-    if (argc < 2 || argc > 3 || !rtmi_parse_url(argv[1], &echo.peer, &path, &length)) {
-        fprintf(stderr, "usage: ws_echo ws://HOST:PORT, or wss://HOST:PORT CA.pem\n");
+    bool session = argc > 1 && !strcmp(argv[1], "--session");
+    if (session) {
+        argc--;
+        argv++;
+        echo.url = argv[1];
+    }
+    if (argc < 2 || argc > 3 || !rtmi_parse_url(argv[1], &echo.peer, &path, &length) ||
+        (session && length > 1)) {
+        fprintf(stderr, "usage: ws_echo [--session] ws://HOST:PORT, or wss://HOST:PORT CA.pem\n");
         return 1;
     }
     echo.network.ca_file = argc == 3 ? argv[2] : NULL;
