@@ -928,15 +928,20 @@ static void quoting_without_memory_leaves_a_mark(void **state) {
     (void)state;
     memset(long_text, '"', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
-    for (test_fail_at = 1; test_fail_at < 4; test_fail_at++) {
+    for (int before = 0; before < 2; before++) { /* the string is the first in its buffer or not */
         rtmi_buf out = { 0 };
+        if (before) rtmi_json_quote(&out, "a");
         test_allocations = 0;
+        test_fail_at = 1;
         rtmi_json_quote(&out, long_text);
         assert_true(out.failed);
+        test_fail_at = 0;
+        rtmi_json_quote(&out, "b"); /* nothing is added after a piece that is missing */
+        assert_true(out.failed);
+        assert_int_equal(out.size, before ? 3 : 0);
         rtmi_buf_free(&out);
         assert_int_equal(test_blocks, document.token ? 1 : 0);
     }
-    test_fail_at = 0;
 }
 
 /* The table of RFC 3629 section 4: how many bytes of these can begin a text. *need = how many the

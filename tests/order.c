@@ -67,11 +67,6 @@ static void slow(rtm_client *client, const rtm_event *event, void *user_data) {
     if (second.fd >= 0) answer_pings(&second);
 }
 
-static void say_hello(server *s) {
-    server_send_text(s, "{\"type\":\"hello\",\"num_connections\":1}");
-    next_event("hello");
-}
-
 static rtm_config config_of(bool socket_mode) {
     app = socket_mode;
     return socket_mode ? app_config() : usual_config();
