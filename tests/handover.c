@@ -699,8 +699,8 @@ static void an_envelope_comes_again_on_the_other_session(void **state) {
 
 /* What belongs to a session -------------------------------------------------------------------- */
 
-/* If the first session ends without an acknowledgement, the second may still bring it: the message is
-   reported once, at the second session's end at the latest. */
+/* If the first session ends without an acknowledgement, the second may still bring it: the message
+   is reported once, at the second session's end at the latest. */
 static void a_message_is_acknowledged_on_either_session(void **state) {
     enum { NEITHER, FIRST, SECOND, SECOND_AFTER_THE_FIRST, WAYS };
     (void)state;

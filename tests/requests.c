@@ -1815,6 +1815,7 @@ static void a_callback_that_submits_what_fails_at_once_leaves_rtm_poll(void **st
 static void a_dead_webhook_does_not_delay_a_method(void **state) {
     char url[100];
     (void)state;
+    if (RTMI_LANES == 1) skip();
     start_open();
     PLAY({ NULL, KEEP });
     snprintf(url, sizeof url, "http://127.0.0.1:%d/hook/x", other.port);

@@ -99,7 +99,8 @@ static void each_token_has_its_place(void **state) {
         if (result != rows[i].result ||
             (rows[i].sentence && (made || !strstr(detail, rows[i].sentence))))
             fail_msg("row %zu: %d, %s", i, result, detail);
-        if (made) assert_int_equal(made->mode->socket_mode, rows[i].app_token && *rows[i].app_token);
+        bool app = rows[i].app_token && *rows[i].app_token;
+        if (made) assert_int_equal(made->mode->socket_mode, app);
         tell(detail);
         rtm_destroy(made);
     }
