@@ -22,9 +22,9 @@ TESTS = build/test/json build/test/http build/test/ws build/test/random build/te
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
 	build/test/tls build/test/faults build/test/connect build/test/order
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
-# With poll(2) alone, as on other systems than Linux; and without threads.
+# With poll(2) only, as on other systems than Linux; without threads; with one lane of requests.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
-	build/test/lookup-nothreads
+	build/test/lookup-nothreads build/test/requests-onelane
 
 all: $(BOTS) build/ws_echo
 
@@ -204,10 +204,11 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
-$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h \
-		build/.test
+$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/requests.c \
+		$(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
-	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *) set -- -DRTM_NO_THREADS ;; esac; \
+	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *-nothreads) set -- -DRTM_NO_THREADS ;; \
+	*) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
 
 # The fuzzing corpora, with any compiler.

@@ -923,20 +923,124 @@ static void what_is_quoted_reads_back(void **state) {
     }
 }
 
+/* What rtm_json_quote writes for a text if `out` has `size` bytes. */
+static const char *quote(const char *plain, size_t size, size_t length) {
+    static guarded area;
+    if (!area.data) area = guard(NULL, 4096);
+    char *out = area.data + area.size - size;
+    memset(area.data, '?', area.size);
+    assert_int_equal(rtm_json_quote(plain, out, size), length);
+    if (size < area.size) assert_int_equal(out[-1], '?');
+    if (size) assert_non_null(memchr(out, '\0', size));
+    return out;
+}
+
+static void what_is_escaped_and_what_is_not(void **state) {
+    char plain[2] = "", escape[9];
+    (void)state;
+    for (int c = 1; c < 128; c++) {
+        static const char meant[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\";
+        const char *at = strchr(meant, c);
+        *plain = (char)c;
+        if (at) snprintf(escape, sizeof escape, "\"\\%c\"", names[at - meant]);
+        else snprintf(escape, sizeof escape, c < ' ' ? "\"\\u%04x\"" : "\"%c\"", (unsigned)c);
+        assert_string_equal(quote(plain, 9, strlen(escape)), escape);
+    }
+    static const char *const kept[] = { "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+                                        "\xe2\x80\xa8", "\xef\xbb\xbf", "\xef\xbf\xbf",
+                                        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf" };
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        snprintf(escape, sizeof escape, "\"%s\"", kept[i]);
+        assert_string_equal(quote(kept[i], 9, strlen(escape)), escape);
+    }
+}
+
+/* As Python's "replace" has it. */
+static void each_maximal_part_that_is_not_utf8_becomes_one_replacement(void **state) {
+#define FFFD "\xef\xbf\xbd"
+    static const struct { const char *plain, *quoted; } rows[] = {
+        { "\x80", FFFD }, { "\xbf\x80", FFFD FFFD }, { "\xff", FFFD }, { "\xfe\xff", FFFD FFFD },
+        { "\xc3", FFFD }, { "\xc3z", FFFD "z" }, { "\xc3\xc3", FFFD FFFD },
+        { "\xc3\"", FFFD "\\\"" }, { "\xc3\n", FFFD "\\n" }, { "\xc3\xc3\xa9", FFFD "\xc3\xa9" },
+        { "\xc0\xaf", FFFD FFFD }, { "\xc1\xbf", FFFD FFFD }, { "\xe0\x80\xaf", FFFD FFFD FFFD },
+        { "\xe2\x82", FFFD }, { "a\xe2\x82z", "a" FFFD "z" }, { "\xe2\x28\xa1", FFFD "(" FFFD },
+        { "\xe2\x82\xe2\x82\xac", FFFD "\xe2\x82\xac" }, { "\xed\xa0\x80", FFFD FFFD FFFD },
+        { "\xed\xbf", FFFD FFFD }, { "\xf0", FFFD }, { "\xf0\x9f", FFFD }, { "\xf0\x9f\x98", FFFD },
+        { "\xf0\x9f\x98z", FFFD "z" }, { "\xf0\x80\x80\x80", FFFD FFFD FFFD FFFD },
+        { "\xf4\x90\x80\x80", FFFD FFFD FFFD FFFD },
+        { "\xf8\x88\x80\x80\x80", FFFD FFFD FFFD FFFD FFFD },
+        { "\xf5\xe1\x80\xc2", FFFD FFFD FFFD },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char whole[40];
+        snprintf(whole, sizeof whole, "\"%s\"", rows[i].quoted);
+        assert_string_equal(quote(rows[i].plain, sizeof whole, strlen(whole)), whole);
+    }
+}
+
+static void a_quoted_text_is_truncated_at_a_whole_character(void **state) {
+    static const struct { const char *in, *out; } pieces[] = {
+        { "a", "a" }, { "\"", "\\\"" }, { "\\", "\\\\" }, { "\x01", "\\u0001" },
+        { "\xc3\xa9", "\xc3\xa9" }, { "\n", "\\n" }, { "\xe4\xb8\x96", "\xe4\xb8\x96" },
+        { "\x1f", "\\u001f" }, { "\xff", FFFD },
+        { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" }, { "\xe4\xb8", FFFD }, { "b", "b" },
+        { "\xf0\x9f", FFFD },
+    };
+    (void)state;
+    for (size_t from = 0; from <= COUNT(pieces); from++) {
+        char plain[100] = "", whole[100] = "\"";
+        for (size_t i = from; i < COUNT(pieces); i++) {
+            strcat(plain, pieces[i].in);
+            strcat(whole, pieces[i].out);
+        }
+        strcat(whole, "\"");
+        for (size_t size = 0; size < strlen(whole) + 9; size++) {
+            char kept[100] = "\"";
+            for (size_t i = from; i < COUNT(pieces); i++) {
+                if (strlen(kept) + strlen(pieces[i].out) + 2 > size) break;
+                strcat(kept, pieces[i].out);
+            }
+            strcat(kept, "\"");
+            const char *out = quote(plain, size, strlen(whole));
+            if (size) assert_string_equal(out, size < 3 ? "" : kept);
+            if (size > 2) assert_true(is_json(out, strlen(out)));
+        }
+    }
+#undef FFFD
+}
+
+static void nothing_is_quoted_as_an_empty_string(void **state) {
+    (void)state;
+    for (int empty = 0; empty < 2; empty++)
+        for (size_t size = 0; size < 9; size++) {
+            const char *out = quote(empty ? "" : NULL, size, 2);
+            if (size) assert_string_equal(out, size < 3 ? "" : "\"\"");
+        }
+    assert_int_equal(rtm_json_quote("a\n", NULL, 0), 5);
+    assert_int_equal(rtm_json_quote("a\n", NULL, 100), 5);
+    assert_int_equal(rtm_json_quote(NULL, NULL, 100), 2);
+}
+
 static void quoting_without_memory_leaves_a_mark(void **state) {
     char long_text[1000];
     (void)state;
     memset(long_text, '"', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
-    for (test_fail_at = 1; test_fail_at < 4; test_fail_at++) {
+    for (int before = 0; before < 2; before++) { /* the string is the first in its buffer or not */
         rtmi_buf out = { 0 };
+        if (before) rtmi_json_quote(&out, "a");
         test_allocations = 0;
+        test_fail_at = 1;
         rtmi_json_quote(&out, long_text);
         assert_true(out.failed);
+        test_fail_at = 0;
+        rtmi_json_quote(&out, "b"); /* nothing is added after a piece that is missing */
+        assert_true(out.failed);
+        assert_int_equal(out.size, before ? 3 : 0);
         rtmi_buf_free(&out);
         assert_int_equal(test_blocks, document.token ? 1 : 0);
     }
-    test_fail_at = 0;
 }
 
 /* The table of RFC 3629 section 4: how many bytes of these can begin a text. *need = how many the
@@ -1054,6 +1158,10 @@ int main(void) {
         cmocka_unit_test(without_memory_the_detail_says_so_at_once),
         cmocka_unit_test(an_array_that_cannot_be_counted_in_bytes_does_not_grow),
         cmocka_unit_test(what_is_quoted_reads_back),
+        cmocka_unit_test(what_is_escaped_and_what_is_not),
+        cmocka_unit_test(each_maximal_part_that_is_not_utf8_becomes_one_replacement),
+        cmocka_unit_test(a_quoted_text_is_truncated_at_a_whole_character),
+        cmocka_unit_test(nothing_is_quoted_as_an_empty_string),
         cmocka_unit_test(quoting_without_memory_leaves_a_mark),
         cmocka_unit_test(utf8_agrees_with_the_table_at_all_boundaries),
         cmocka_unit_test(every_character_is_utf8_and_no_surrogate_is),

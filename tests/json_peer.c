@@ -1,6 +1,7 @@
-/* Looks up paths in JSON documents for json_peer.py, which knows what must come out.
-   In:  "doc HEX", then any number of "get HEX" with a path.
-   Out: "valid" or "refused"; for each path: kind, size, int, bool, string in hex. */
+/* Looks up paths in JSON documents and quotes texts for json_peer.py, which knows the right results.
+   In:  "doc HEX", then any number of "get HEX" with a path; or "quote HEX" with a text.
+   Out: "valid" or "refused"; for each path: kind, size, int, bool, string in hex; for a text: the
+        length of the JSON string, then what is written for each size from 0 on, in hex. */
 #include "support.h"
 
 static char *unhex(const char *hex, size_t *size) {
@@ -23,6 +24,20 @@ static void answer(rtm_json json) {
     printf("\n");
 }
 
+/* The last size has two bytes more than are needed. */
+static void quote(const char *text) {
+    size_t length = rtm_json_quote(text, NULL, 0);
+    printf("%zu", length);
+    for (size_t size = 0; size < length + 3; size++) {
+        char *out = at_guard(NULL, size);
+        memset(out, '?', size);
+        if (rtm_json_quote(text, out, size) != length) printf(" another length");
+        printf(" ");
+        for (size_t i = 0; i < size && out[i]; i++) printf("%02x", (unsigned)(unsigned char)out[i]);
+    }
+    printf("\n");
+}
+
 int main(void) {
     static char line[1 << 21];
     rtmi_document document;
@@ -32,8 +47,10 @@ int main(void) {
     while (fgets(line, sizeof line, stdin)) {
         size_t size;
         line[strcspn(line, "\n")] = '\0';
-        char *data = unhex(line + 4, &size);
-        if (line[0] == 'd') {
+        char *data = unhex(strchr(line, ' ') + 1, &size);
+        if (line[0] == 'q') {
+            quote(data);
+        } else if (line[0] == 'd') {
             guard_free(&copy);
             copy = guard(data, size);
             bool valid = rtmi_is_utf8(copy.data, size) &&

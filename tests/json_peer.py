@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Compares rtm.h's JSON accessors with Python's json: 10,000 documents, made and then mutated.
+And rtm_json_quote with json.dumps: 2,000 texts, many of them not UTF-8, truncated at every size.
 
     python3 tests/json_peer.py build/test/json_peer [SEED]
 
@@ -13,6 +14,7 @@ import subprocess
 import sys
 
 DOCUMENTS = 10000
+TEXTS = 2000
 rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
 
 PIECES = ['a', 'B', ' ', '"', '\\', '/', '\b', '\f', '\n', '\r', '\t', '\0', '\x1f', '\x7f', 'ß',
@@ -161,6 +163,36 @@ def paths(value, prefix, out):
     out.append((f'{prefix}.no such' if prefix else 'no such', '- 0 -99 2'))
 
 
+BYTES = [b'a', b'xyz ', b'"', b'\\', b'/', b'\x7f', 'é'.encode(), '世'.encode(), '🎉'.encode(),
+         '\u2028\ufeff\ufffd\uffff'.encode(), b'\xc0\xaf', b'\xe0\x9f', b'\xe4\xb8',
+         b'\xed\xa0\x80', b'\xef\xbf', b'\xf0\x8f', b'\xf0\x9f\x98', b'\xf4\x8f\xbf', b'\xf4\x90', b'\xf5', b'\xff']
+
+
+def some_text():
+    pieces = [rng.choice(BYTES) if rng.random() < 0.7 else bytes([rng.randrange(1, 256)])
+              for _ in range(rng.choice([0, 1, 2, 5, 20]))]
+    if rng.random() < 0.3:
+        pieces.append(bytes(range(1, 32)))
+    return b''.join(pieces)
+
+
+def quoted(data):
+    """The length of the JSON string and, for each size from 0 on, what is written."""
+    pieces = [json.dumps(c, ensure_ascii=False)[1:-1].encode()
+              for c in data.decode('utf-8', 'replace')]
+    whole = json.dumps(data.decode('utf-8', 'replace'), ensure_ascii=False).encode()
+    assert whole == b'"' + b''.join(pieces) + b'"'
+    out = [str(len(whole))]
+    for size in range(len(whole) + 3):
+        kept = b'"'
+        for piece in pieces:
+            if len(kept) + len(piece) + 2 > size:  # the closing quote and the NUL
+                break
+            kept += piece
+        out.append((kept + b'"').hex() if size >= 3 else '')
+    return ' '.join(out)
+
+
 def main():
     lines, wanted, valid = [], [], 0
     for index in range(DOCUMENTS):
@@ -178,6 +210,10 @@ def main():
         for path, answer in found[:400]:
             lines.append(f'get {path.encode().hex()}')
             wanted.append((data, path, answer))
+    for _ in range(TEXTS):
+        data = some_text()
+        lines.append(f'quote {data.hex()}')
+        wanted.append((data, 'rtm_json_quote', quoted(data)))
     run = subprocess.run([sys.argv[1]], input='\n'.join(lines) + '\n', capture_output=True,
                          text=True, check=False)
     got = [line.rstrip() for line in run.stdout.split('\n')[:-1]]
@@ -188,8 +224,8 @@ def main():
         print(run.stderr[-2000:])
         print(f'FAIL json_peer: {len(wrong)} differences, {len(got)} of {len(wanted)} answers')
         return 1
-    print(f'PASS json_peer: {DOCUMENTS} documents, {valid} of them valid, {len(wanted)} answers '
-          'as Python gives them')
+    print(f'PASS json_peer: {DOCUMENTS} documents, {valid} of them valid, {TEXTS} texts, '
+          f'{len(wanted)} answers as Python gives them')
     return 0
 
 

@@ -313,11 +313,14 @@ static void start(void) {
     rtm_on(bot, "message", hear_message, NULL);
 }
 
+static void begin_session(void) {
+    next_event("open");
+    say_hello(&session_peer()->s);
+}
+
 static void start_open(void) {
     start();
-    next_event("open");
-    for (int i = 0; i < PEERS; i++)
-        if (peers[i].websocket && peers[i].s.fd >= 0) say_hello(&peers[i].s);
+    begin_session();
 }
 
 /* What remains to be said of all tests: each request had its callback, once. */
@@ -1188,7 +1191,7 @@ static void a_connection_lost_while_a_request_is_written_ends_the_request(void *
         bool reset = i & 1, fresh = i & 2, reads = i & 4;
         rtm_config config = big_config();
         make_bot(&config);
-        next_event("open");
+        begin_session();
         if (!fresh) submit("test.a", 1);
         WAIT_FOR(done_count == !fresh);
         stalls = true;
@@ -1209,7 +1212,9 @@ static void a_connection_lost_while_a_request_is_written_ends_the_request(void *
         WAIT_FOR(done[next].runs);
         has_result(next, RTM_OK, 200);
         assert_int_equal(done[id].runs, 1);
-        assert_int_equal(accepted(), before + 1); /* the next request has a connection of its own */
+        /* The next request has a connection of its own, or that of the other lane. */
+        bool kept = reads && !fresh && RTMI_LANES == 2;
+        assert_int_equal(accepted(), before + !kept);
         assert_string_equal(order, fresh ? "c" : "ac");
         end_client();
     }
@@ -1810,6 +1815,7 @@ static void a_callback_that_submits_what_fails_at_once_leaves_rtm_poll(void **st
 static void a_dead_webhook_does_not_delay_a_method(void **state) {
     char url[100];
     (void)state;
+    if (RTMI_LANES == 1) skip();
     start_open();
     PLAY({ NULL, KEEP });
     snprintf(url, sizeof url, "http://127.0.0.1:%d/hook/x", other.port);
@@ -2205,8 +2211,8 @@ static void an_empty_queue_accepts_one_large_request(void **state) {
 static void a_message_names_what_slack_says_beyond_the_code(void **state) {
     static const struct { const char *body, *detail; } rows[] = {
         { "{\"ok\":false,\"error\":\"not_allowed_token_type\"}",
-          "Slack refused chat.postMessage: not_allowed_token_type: the method requires another "
-          "kind of token" },
+          "Slack refused chat.postMessage: not_allowed_token_type: this method does not accept "
+          "this type of token" },
         { "{\"ok\":false,\"error\":\"missing_scope\",\"needed\":\"chat:write\"}",
           "Slack refused chat.postMessage: missing_scope (needed: chat:write)" },
         { "{\"ok\":false,\"error\":\"invalid_arguments\",\"response_metadata\":{\"messages\":"

@@ -71,7 +71,7 @@ static void each_token_has_its_place(void **state) {
         const char *token, *app_token;
         rtm_result result;
         const char *sentence; /* names this */
-    } rows[] = {
+    } rows[] = { /* an empty app_token counts as not set */
         { NULL, APP_TOKEN, RTM_OK, NULL },
         { TOKEN, APP_TOKEN, RTM_OK, NULL },
         { NULL, NULL, RTM_E_ARGUMENT, "token" },
@@ -81,8 +81,9 @@ static void each_token_has_its_place(void **state) {
         { NULL, TOKEN, RTM_E_ARGUMENT, "set it as token" },
         { TOKEN, TOKEN, RTM_E_ARGUMENT, "set it as token" },
         { TOKEN, "xoxp-1-2-3", RTM_E_ARGUMENT, "set it as token" },
-        { TOKEN, "", RTM_OK, NULL }, /* not set */
+        { TOKEN, "", RTM_OK, NULL },
         { NULL, "", RTM_E_ARGUMENT, "token" },
+        { APP_TOKEN, "", RTM_E_ARGUMENT, "app_token" },
         { TOKEN, " \n", RTM_E_ARGUMENT, "app_token" },
         { TOKEN, "xapp-1\r\nEvil: 1", RTM_E_ARGUMENT, "app_token" },
         { "", APP_TOKEN, RTM_E_ARGUMENT, "token" },
@@ -98,6 +99,8 @@ static void each_token_has_its_place(void **state) {
         if (result != rows[i].result ||
             (rows[i].sentence && (made || !strstr(detail, rows[i].sentence))))
             fail_msg("row %zu: %d, %s", i, result, detail);
+        bool app = rows[i].app_token && *rows[i].app_token;
+        if (made) assert_int_equal(made->mode->socket_mode, app);
         tell(detail);
         rtm_destroy(made);
     }

@@ -52,7 +52,7 @@ static inline char *at_guard(const void *data, size_t size) {
     if (!area.data) area = guard(NULL, 2 << 20);
     assert_true(size <= area.size);
     char *copy = area.data + area.size - size;
-    if (size) memcpy(copy, data, size);
+    if (data && size) memcpy(copy, data, size);
     return copy;
 }
 

@@ -912,7 +912,7 @@ static void a_config_needs_a_usable_token(void **state) {
 
 static void a_base_url_must_be_one(void **state) {
     static const char *const urls[] = {
-        "", "slack.com", "ftp://slack.com/", "ws://slack.com/api/", "wss://slack.com/api/",
+        "slack.com", "ftp://slack.com/", "ws://slack.com/api/", "wss://slack.com/api/",
         "https://", "https:///api/", "http://a\r\nb/", "http://a\nX: y/api/", "http://a b/",
         "http://a/api\r\n/", "http://a:0/", "http://a:65536/", "http://a:b/", "http://u:p@a/",
         "http://[::1/api/", "http://a/api/?token=x", "https://a\xc3\xbc/",
@@ -922,6 +922,19 @@ static void a_base_url_must_be_one(void **state) {
         rtm_config config = usual_config();
         config.base_url = urls[i];
         refused(&config, RTM_E_ARGUMENT, "base_url");
+    }
+}
+
+static void a_base_url_that_is_empty_is_the_usual_one(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        rtm_config config = usual_config();
+        config.base_url = i ? "" : NULL;
+        make_bot(&config);
+        assert_string_equal(bot->settings.api.host, "slack.com");
+        assert_string_equal(bot->settings.base_path, "/api/");
+        assert_true(bot->settings.api.tls);
+        end_bot();
     }
 }
 
@@ -1012,7 +1025,8 @@ static void the_limits_themselves_are_accepted(void **state) {
     end_bot();
 }
 
-/* Given, but of no use: to be seen when the client is made, not at each handshake. */
+/* A bundle that cannot be used is reported when the client is made, not at each handshake.
+   SSL_CERT_FILE is for all programs: it does not matter to a client that uses http only. */
 static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **state) {
     static const struct { const char *file, *variable, *pem, *about; } rows[] = {
         { "/nowhere/ca.pem", NULL, NULL, "ca_file /nowhere/ca.pem: " },
@@ -1023,14 +1037,18 @@ static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **stat
         { NULL, "/nowhere/ca.pem", "", "ca_pem: no certificate" },
     };
     (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        rtm_config config = usual_config();
-        config.ca_file = rows[i].file;
-        config.ca_pem = rows[i].pem;
-        if (rows[i].variable) setenv("SSL_CERT_FILE", rows[i].variable, 1);
-        refused(&config, RTM_E_ARGUMENT, rows[i].about);
-        unsetenv("SSL_CERT_FILE");
-    }
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (int https = 0; https < 2; https++) {
+            rtm_config config = usual_config();
+            if (https) config.base_url = "https://127.0.0.1:1/api/";
+            config.ca_file = rows[i].file;
+            config.ca_pem = rows[i].pem;
+            if (rows[i].variable) setenv("SSL_CERT_FILE", rows[i].variable, 1);
+            if (!https && rows[i].variable && !rows[i].pem) make_bot(&config);
+            else refused(&config, RTM_E_ARGUMENT, rows[i].about);
+            unsetenv("SSL_CERT_FILE");
+            end_bot();
+        }
 }
 
 static void no_memory_makes_no_client(void **state) {
