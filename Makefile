@@ -24,7 +24,7 @@ TESTS = build/test/json build/test/http build/test/ws build/test/random build/te
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
-	build/test/lookup-nothreads
+	build/test/lookup-nothreads build/test/order-poll
 
 all: $(BOTS) build/ws_echo
 
@@ -195,8 +195,8 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
-$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h \
-		build/.test
+$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/order.c $(HEADERS) \
+		rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *) set -- -DRTM_NO_THREADS ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
