@@ -24,7 +24,7 @@ TESTS = build/test/json build/test/http build/test/ws build/test/random build/te
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) only, as on other systems than Linux; without threads; with one lane of requests.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
-	build/test/lookup-nothreads build/test/requests-onelane
+	build/test/lookup-nothreads build/test/requests-onelane build/test/order-poll
 
 all: $(BOTS) build/ws_echo
 
@@ -205,7 +205,7 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
 $(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/requests.c \
-		$(HEADERS) rtm.h build/.test
+		tests/order.c $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *-nothreads) set -- -DRTM_NO_THREADS ;; \
 	*) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \

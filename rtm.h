@@ -5059,6 +5059,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         if (session != client->session[0]) client->overlap_end = client->now + RTMI_DRAIN_MS;
     }
     session->unreported = true;
+    if (session == client->session[0]) client->reconnects = false; /* it has been dropped */
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);

@@ -1026,54 +1026,98 @@ static void each_attempt_asks_for_a_new_url(void **state) {
 
 /* rtm_reconnect and friends in callbacks ------------------------------------------------------ */
 
-static void disconnect_it(rtm_client *client, const rtm_event *event, void *user_data) {
+static void reconnect_in_callback(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
     assert_int_equal(rtm_reconnect(client), *(const int *)user_data);
     assert_false(rtm_is_connected(client));
 }
 
-static void disconnect_in_callbacks(void **state) {
-    static int fine = RTM_OK, closed = RTM_E_NOT_CONNECTED;
+static void reconnect_in_callbacks(void **state) {
+    static int fine = RTM_OK;
     request got;
     (void)state;
     make_bot(NULL);
-    rtm_on(bot, "open", disconnect_it, &fine);
-    rtm_on(bot, "close", disconnect_it, &closed);
+    rtm_on(bot, "open", reconnect_in_callback, &fine);
     take_upgrade(&got);
     server_answer_upgrade(&slack, &got);
     next_event("open");
     assert_int_equal(next_event("close")->code, 1000);
     server_expect_close(&slack, 1000);
     expect_seconds(1);
-    rtm_off(bot, "open", disconnect_it, &fine);
+    rtm_off(bot, "open", reconnect_in_callback, &fine);
+    rtm_on(bot, "close", reconnect_in_callback, &fine);
     open_session();
+    end_session();
+    assert_in_range(rtm_timeout_ms(bot), 0, 1000); /* the wait ends: one attempt a second at most */
 }
 
-static void disconnect_without_a_session_is_refused(void **state) {
+/* The network is back: try now. */
+static void reconnect_ends_a_wait(void **state) {
+    (void)state;
+    make_bot(NULL);
+    for (int i = 0; i < 5; i++) {
+        fail_500();
+        if (i < 4) expect_seconds(1 << i);
+    }
+    assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
+    test_now_ms += 1500;
+    assert_true(rtm_timeout_ms(bot) > 10000);
+    assert_int_equal(rtm_reconnect(bot), RTM_OK);
+    assert_int_equal(rtm_timeout_ms(bot), 0);
+    WAIT_FOR(server_pending(&slack));
+    fail_500(); /* the number of failures in a row goes up as ever */
+    assert_in_range(rtm_timeout_ms(bot), 32000, 32999);
+    for (int i = 0; i < 20; i++) { /* as often as a program may call it */
+        assert_int_equal(rtm_reconnect(bot), RTM_OK);
+        rtm_poll(bot, 0);
+        assert_false(server_pending(&slack));
+        test_now_ms += 40;
+    }
+    assert_in_range(rtm_timeout_ms(bot), 1, 1000);
+}
+
+static void reconnect_does_not_end_a_wait_that_slack_asks_for(void **state) {
+    (void)state;
+    make_bot(NULL);
+    fail_with_429();
+    test_now_ms += 5000;
+    assert_int_equal(rtm_reconnect(bot), RTM_OK);
+    rtm_poll(bot, 0);
+    assert_int_equal(rtm_timeout_ms(bot), 25000);
+}
+
+static void reconnect_abandons_an_attempt(void **state) {
     request got;
     (void)state;
     make_bot(NULL);
+    assert_int_equal(rtm_reconnect(bot), RTM_OK); /* there is nothing to do */
+    for (int upgrading = 0; upgrading < 2; upgrading++) {
+        if (upgrading) take_upgrade(&got);
+        else take_call(&got);
+        test_now_ms += 2000;
+        assert_int_equal(rtm_reconnect(bot), RTM_OK);
+        WAIT_FOR(rtm_get_state(bot) != (upgrading ? RTM_STATE_UPGRADING : RTM_STATE_CONNECTING) ||
+                 server_pending(&slack));
+        server_close(&slack);
+        WAIT_FOR(server_pending(&slack));
+        no_event();
+    }
+    take_upgrade(&got);
+    server_answer_upgrade(&slack, &got);
+    next_event("open");
+    rtm_stop(bot);
     assert_int_equal(rtm_reconnect(bot), RTM_E_NOT_CONNECTED);
-    take_call(&got);
+    while (rtm_poll(bot, 1000) >= 0) test_now_ms += 1000;
     assert_int_equal(rtm_reconnect(bot), RTM_E_NOT_CONNECTED);
     assert_true(strlen(rtm_error_detail(bot)) > 5);
-    server_answer_connect(&slack, "link");
-    server_accept(&slack);
-    server_upgrade(&slack, &got);
-    next_event("open");
-    no_event(); /* and not remembered */
-    assert_true(rtm_is_connected(bot));
-    assert_int_equal(rtm_reconnect(bot), RTM_OK);
-    assert_int_equal(rtm_timeout_ms(bot), 0); /* it is for the next rtm_poll */
-    assert_int_equal(heard_count, heard_next);
-    next_event("close");
+    heard_next = heard_count;
 }
 
 static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
     static int fine = RTM_OK;
     (void)state;
     make_bot(NULL);
-    rtm_on(bot, "open", disconnect_it, &fine);
+    rtm_on(bot, "open", reconnect_in_callback, &fine);
     server_idle = serve_sessions;
     assert_int_equal(rtm_connect(bot), RTM_E_CLOSED);
     assert_true(strlen(rtm_error_detail(bot)) > 5);
@@ -1164,8 +1208,10 @@ static const struct CMUnitTest tests[] = {
     TEST(slacks_error_event_arrives_with_its_data),
     TEST(leaving_events_count_without_a_handler),
     TEST(each_attempt_asks_for_a_new_url),
-    TEST(disconnect_in_callbacks),
-    TEST(disconnect_without_a_session_is_refused),
+    TEST(reconnect_in_callbacks),
+        TEST(reconnect_ends_a_wait),
+        TEST(reconnect_does_not_end_a_wait_that_slack_asks_for),
+    TEST(reconnect_abandons_an_attempt),
     TEST(connect_fails_when_the_session_is_dropped_in_open),
     TEST(no_memory_is_one_more_reason_to_try_again),
 };

@@ -215,8 +215,8 @@ static bool visit_in_session(echo_client *echo, const char *path) {
                                { NULL, NULL, NULL } };
     rtm_config config = { .token = "xoxb-echo", .base_url = base_url, .proxy = "",
                           .ca_file = echo->network.ca_file, .no_auto_reconnect = true,
-                          .timeout_ms = SILENCE_MS, .max_message_size = LONGEST,
-                          .handlers = handlers };
+                          .timeout_ms = SILENCE_MS, .ping_interval_ms = SILENCE_MS,
+                          .max_message_size = LONGEST, .handlers = handlers };
     rtm_client *client;
     in_session = echo;
     snprintf(base_url, sizeof base_url, "http://127.0.0.1:%d/api/", port);

@@ -24,10 +24,10 @@ class Peer:
 
     def __init__(self, sock):
         self.sock = sock
-        self.data = b''
+        self.data = bytearray()
         while b'\r\n\r\n' not in self.data:
             self.more()
-        head, self.data = self.data.split(b'\r\n\r\n', 1)
+        head = self.take(self.data.index(b'\r\n\r\n') + 4)
         self.path = head.split()[1].decode()
         key = re.search(rb'(?i)\r\nsec-websocket-key: *(\S+)', head).group(1)
         guid = b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
@@ -44,7 +44,8 @@ class Peer:
     def take(self, size):
         while len(self.data) < size:
             self.more()
-        got, self.data = self.data[:size], self.data[size:]
+        got = bytes(self.data[:size])
+        del self.data[:size]
         return got
 
     def send(self, *frames):
