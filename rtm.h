@@ -5059,7 +5059,6 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         if (session != client->session[0]) client->overlap_end = client->now + RTMI_DRAIN_MS;
     }
     session->unreported = true;
-    if (session == client->session[0]) client->reconnects = false; /* it has been dropped */
     rtmi_conn_shutdown(&session->exchange.conn);
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
@@ -5482,37 +5481,25 @@ static void rtmi_cut_drain(rtm_client *client) {
     rtmi_enter(client, second, next);
 }
 
-/* rtm_reconnect: drops the second session, abandons an attempt, and ends a wait, but not one that
-   Slack has asked for, and for one attempt a second at most. */
-static void rtmi_reconnect(rtm_client *client) {
-    rtmi_session *first = client->session[0], *second = client->session[1];
+/* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but not
+   one that Slack has asked for, and for one attempt a second at most. */
+static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
     unsigned failures = client->failures;
     bool had_short_session = client->had_short_session;
     client->reconnects = false;
-    client->now = RTM_NOW_MS();
-    if (second && second->state == RTM_STATE_OPEN) {
-        second->fate = RTMI_RETIRED;
-        rtmi_cut_drain(client);
-    } else if (second && second->fate != RTMI_RETIRED) {
-        first->asked_until = second->asked_until;
-        rtmi_session_free(client, second);
-        client->session[1] = NULL;
-    }
-    if (first->state == RTM_STATE_CONNECTING || first->state == RTM_STATE_UPGRADING) {
-        rtmi_fail(&first->exchange.conn.error, RTM_OK, "attempt abandoned by rtm_reconnect");
-        rtmi_enter(client, first, rtmi_end_session(client, first, RTM_OK));
+    if (session->state == RTM_STATE_CONNECTING || session->state == RTM_STATE_UPGRADING) {
+        rtmi_fail(&session->exchange.conn.error, RTM_OK, "attempt abandoned by rtm_reconnect");
+        rtmi_enter(client, session, rtmi_end_session(client, session, RTM_OK));
         client->failures = failures;
         client->had_short_session = had_short_session;
-    } else if (first->state != RTM_STATE_BACKOFF) {
-        return;
     }
-    first->deadline = client->now;
-    if (first->deadline < first->began_at + 1000) first->deadline = first->began_at + 1000;
-    if (first->deadline < first->asked_until) first->deadline = first->asked_until;
+    if (session->state != RTM_STATE_BACKOFF) return;
+    session->deadline = session->began_at + 1000;
+    if (session->deadline < session->asked_until) session->deadline = session->asked_until;
 }
 
 static void rtmi_step_sessions(rtm_client *client) {
-    if (client->reconnects) rtmi_reconnect(client);
+    if (client->reconnects) rtmi_reconnect(client, client->session[0]);
     rtmi_session *first = client->session[0], *second = client->session[1];
     bool retired = second && second->fate == RTMI_RETIRED;
     if (second && second->fate == RTMI_DROPPING && second->state < RTM_STATE_OPEN) {
@@ -6452,8 +6439,12 @@ rtm_result rtm_reconnect(rtm_client *client) {
     rtm_state state = rtm_get_state(client);
     if (rtmi_is_stopped(client) || state == RTM_STATE_CLOSING || state == RTM_STATE_FINISHED)
         return rtmi_not_connected(client);
-    if (state == RTM_STATE_OPEN) rtmi_doom(client->session[0], RTMI_DROPPING);
-    client->reconnects = state != RTM_STATE_IDLE;
+    client->reconnects = state != RTM_STATE_IDLE && state != RTM_STATE_OPEN;
+    if (state != RTM_STATE_OPEN) return RTM_OK;
+    rtmi_session *second = client->session[1];
+    rtmi_doom(client->session[0], RTMI_DROPPING);
+    if (second) rtmi_doom(second, RTMI_DROPPING); /* a retired one is closed at once */
+    if (second) second->drain_at = second->deadline = RTM_NOW_MS();
     return RTM_OK;
 }
 
