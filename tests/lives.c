@@ -1067,7 +1067,8 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
     rtm_result result = rtm_reply(client, event, json);
     trace("program: replies to %d: %s", n, rtm_strerror(result));
     if (result == RTM_OK && closed) violate(REPLY_CLOSED, n);
-    if (result == RTM_E_AGAIN) violate(REPLY_AGAIN, n);
+    /* A session that is being dropped delivers what it has received without a pause. */
+    if (result == RTM_E_AGAIN && !life.dropping) violate(REPLY_AGAIN, n);
 }
 
 static void on_slack_event(rtm_client *client, const rtm_event *event) {
@@ -1254,14 +1255,15 @@ static int turn(int *idle, long long *second) {
     long long began = test_now_ms;
     if (fd) {
         int wait = rtm_timeout_ms(life.client);
-        if (wait != 0 && !ready(NULL) && chance(30)) {
+        bool now = wait != 0 && ready(NULL); /* an edge is seen once */
+        if (wait != 0 && !now && chance(30)) {
             unsigned long did = work();
             int result = poll_once(0);
             if (work() != did && result >= 0) violate(MISSED, wait);
             if (result < 0) return result;
             wait = rtm_timeout_ms(life.client);
         }
-        if (wait) net_wait(ready, NULL, wait < 0 || wait > 60000 ? 60000 : wait);
+        if (wait && !now) net_wait(ready, NULL, wait < 0 || wait > 60000 ? 60000 : wait);
     }
     int result = poll_once(timeout);
     if (life.driver == BY_CLOCK) net_advance(1 + (int)rnd(chance(20) ? 3000 : 100));
