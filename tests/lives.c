@@ -1352,7 +1352,7 @@ static void finish(void) {
     stop();
     for (int i = 0; i < 5000 && result >= 0; i++) {
         result = poll_once(life.driver == BY_CLOCK ? 0 : 100);
-        if (life.driver == BY_CLOCK && result >= 0) net_advance(20);
+        if (life.driver == BY_CLOCK && result == 0) net_advance(20); /* else there may be more */
         callbacks += life.callback_ms;
         if (test_now_ms - from - callbacks > 3000) {
             violate(STOP_SLOW, (int)(test_now_ms - from));
