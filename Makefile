@@ -20,11 +20,11 @@ GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
-	build/test/tls build/test/faults build/test/connect build/test/order
+	build/test/tls build/test/faults build/test/connect build/test/order build/test/lives
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
-	build/test/lookup-nothreads
+	build/test/lookup-nothreads build/test/lives-poll
 
 all: $(BOTS) build/ws_echo
 
@@ -203,8 +203,8 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
-$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h \
-		build/.test
+$(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/lives.c \
+		tests/lives_net.h $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *) set -- -DRTM_NO_THREADS ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
