@@ -20,7 +20,7 @@ GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
-	build/test/tls build/test/faults build/test/connect build/test/order build/test/lives
+	build/test/tls build/test/faults build/test/connect build/test/order
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) alone, as on other systems than Linux; and without threads.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
@@ -136,9 +136,11 @@ FUZZ = http ws json walk tame url config pem session
 
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
-	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
+	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
+		build/ws_echo
 	@rm -f build/test/sentences
-	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
+	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
+		build/test/lives
 	@python3 tests/errors.py build/test/sentences
 	@$(FILES) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
