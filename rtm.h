@@ -6682,6 +6682,8 @@ static void rtmi_session_postpone(rtmi_session *session, long long ms) {
     session->silent_at += ms;
     session->hello_by += ms;
     session->active_at += ms;
+    session->drain_at += ms;
+    session->notice_at += ms;
     if (session->state == RTM_STATE_OPEN || session->state == RTM_STATE_CLOSING)
         session->deadline += ms;
 }
