@@ -24,7 +24,8 @@ TESTS = build/test/json build/test/http build/test/ws build/test/random build/te
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
 # With poll(2) only, as on other systems than Linux; without threads; with one lane of requests.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
-	build/test/lookup-nothreads build/test/requests-onelane build/test/order-poll
+	build/test/lookup-nothreads build/test/requests-onelane build/test/order-poll \
+	build/test/lives-poll
 
 all: $(BOTS) build/ws_echo
 
@@ -136,9 +137,11 @@ FUZZ = http ws json walk tame url config pem session
 
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
-	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/json_peer build/ws_echo
+	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
+		build/ws_echo
 	@rm -f build/test/sentences
-	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS)
+	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
+		build/test/lives
 	@python3 tests/errors.py build/test/sentences
 	@$(FILES) -s replay
 	@python3 tests/json_peer.py build/test/json_peer 1
@@ -205,7 +208,7 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
 $(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/requests.c \
-		tests/order.c $(HEADERS) rtm.h build/.test
+		tests/order.c tests/lives.c tests/lives_net.h $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *-nothreads) set -- -DRTM_NO_THREADS ;; \
 	*) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \

@@ -2910,15 +2910,17 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     *received = 0;
     if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
-    ssize_t n = recv(conn->fd, data, size, 0);
+    ssize_t n;
+    do n = recv(conn->fd, data, size, 0);
+    while (n < 0 && errno == EINTR);
     conn->ending = conn->ending && n > 0;
-    conn->readable = n == (ssize_t)size || conn->ending || (n < 0 && errno == EINTR);
+    conn->readable = n == (ssize_t)size || conn->ending;
     if (n == 0) {
         conn->fin_received = true;
         return rtmi_conn_closed(conn);
     }
     if (n < 0) {
-        int error = errno == EINTR ? 0 : rtmi_is_transient(errno) ? conn->send_error : errno;
+        int error = rtmi_is_transient(errno) ? conn->send_error : errno;
         return error ? rtmi_conn_lost(conn, error) : RTM_E_AGAIN;
     }
     *received = (size_t)n;
@@ -6688,6 +6690,8 @@ static void rtmi_session_postpone(rtmi_session *session, long long ms) {
     session->silent_at += ms;
     session->hello_by += ms;
     session->active_at += ms;
+    session->drain_at += ms;
+    session->notice_at += ms;
     if (session->state == RTM_STATE_OPEN || session->state == RTM_STATE_CLOSING)
         session->deadline += ms;
 }

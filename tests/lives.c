@@ -119,7 +119,7 @@ typedef struct conn {
     int slot;
     bool open, websocket, tunnel, hello, silent, ended, close_seen, was_blocked, unread_at_end,
         fatal, too_many, program_hello;
-    size_t final_read, final_arrived;
+    size_t final_read, final_arrived, poll_arrived; /* poll_arrived: when rtm_poll was called */
     int checked, last;             /* items: all before `checked` were judged */
     int served, stuck_polls;       /* served: requests */
     long long stuck_since;
@@ -130,6 +130,7 @@ typedef struct request {
     int id, method, callbacks, reached, status, conn;
     bool limited, cancelled, no_retry, blocking, submitted, reused; /* reused: a kept connection */
     long long submitted_at, reached_at, response_at, limited_at;
+    long long tried_from;          /* its first attempt began then or later; LONG_AGO: no retry */
     size_t response_end;
     int timeout_ms;
 } request;
@@ -156,6 +157,7 @@ static struct {
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
     bool dropping;                 /* rtm_reconnect was called for this session */
+    bool dropped, no_reconnect;    /* dropped: at Slack's request; it delivers without a pause */
     int last_closed, last_closed_poll; /* the last connection that the client closed, and when */
     int presence_delivered;
     long long lane_ended[2];
@@ -541,6 +543,7 @@ static void respond_api(net_socket *s, request *r) {
                      "{\"ok\":false,\"error\":\"ratelimited\"}");
         r->limited = !r->blocking && s->in_size > before;
         r->limited_at = test_now_ms;
+        r->tried_from = LONG_AGO; /* its next attempt counts as the first */
     } else if (roll < 80) {
         respond_json(s, delay, "200 OK", "", "{\"ok\":false,\"error\":\"" BOT_TOKEN "\"}");
     } else if (roll < 84) {
@@ -911,6 +914,12 @@ static void message_outcome(int id) {
     if (m && ++m->outcomes > 1) violate(MESSAGE_BOTH, id);
 }
 
+/* The time of its first attempt, at the earliest. */
+static long long request_begun(const request *r) {
+    long long ended = life.lane_ended[r->method == METHODS];
+    return ended > r->submitted_at ? ended : r->submitted_at;
+}
+
 static void on_request(rtm_client *client, const rtm_response *response, void *user_data) {
     request *r = &life.request[(size_t)user_data];
     int number = (int)(size_t)user_data, lane = r->method == METHODS;
@@ -930,8 +939,7 @@ static void on_request(rtm_client *client, const rtm_response *response, void *u
             violate(REQUEST_LATE, number);
         if (r->reached == 1 && r->reached_at == test_now_ms && life.depth == 1)
             violate(REQUEST_SENT_LATE, number);
-        long long from = r->submitted_at;
-        if (life.lane_ended[lane] > from) from = life.lane_ended[lane];
+        long long from = r->tried_from == LONG_AGO ? request_begun(r) : r->tried_from;
         if (r->reused && r->reached_at > from && !net.trouble) from = r->reached_at - r->timeout_ms / 3;
         if (r->reached == 1 && test_now_ms - from < r->timeout_ms)
             violate(REQUEST_EARLY, (int)(test_now_ms - from));
@@ -955,7 +963,7 @@ static void submit(void) {
     snprintf(number, sizeof number, "%d", r);
     const char *fields[] = { "r", number, "text", "hello", NULL };
     *of = (request){ .method = (int)rnd(METHODS + 1), .no_retry = chance(15),
-                     .submitted_at = test_now_ms,
+                     .submitted_at = test_now_ms, .tried_from = LONG_AGO,
                      .timeout_ms = chance(50) ? 1000 + (int)rnd(9000) : 0 };
     rtm_request given = { .method = of->method < METHODS ? method_name[of->method] : NULL,
                           .url = of->method == METHODS ? "http://hook.test/h" : NULL,
@@ -1067,7 +1075,10 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
     rtm_result result = rtm_reply(client, event, json);
     trace("program: replies to %d: %s", n, rtm_strerror(result));
     if (result == RTM_OK && closed) violate(REPLY_CLOSED, n);
-    if (result == RTM_E_AGAIN) violate(REPLY_AGAIN, n);
+    /* A session that is being dropped delivers what it has received without a pause. */
+    const net_socket *s = socket_of(e->first_conn); /* what is reset is read to its end */
+    if (result == RTM_E_AGAIN && !life.dropping && !life.dropped &&
+        (!s || s->reset_at > test_now_ms)) violate(REPLY_AGAIN, n);
 }
 
 static void on_slack_event(rtm_client *client, const rtm_event *event) {
@@ -1087,7 +1098,7 @@ static void on_slack_event(rtm_client *client, const rtm_event *event) {
 
 static void on_close(rtm_client *client, const rtm_event *event) {
     if (!life.open) violate(OPEN_CLOSE, 0);
-    life.open = life.dropping = false;
+    life.open = life.dropping = life.dropped = false;
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
     if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc &&
         !life.stopped)
@@ -1108,10 +1119,23 @@ static void judge_unanswered(int id) {
     }
 }
 
+/* Whether a "hello" was in the socket when rtm_poll was called, and was not read. */
+static bool hello_waited(int number) {
+    const conn *c = &life.conn[number];
+    for (int i = 0; i < life.items; i++) {
+        const item *of = &life.item[i];
+        if (of->conn == number && of->kind == HELLO && of->end > c->final_read &&
+            of->end <= c->poll_arrived) return true;
+    }
+    return false;
+}
+
 static void on_error(const rtm_event *event) {
     const conn *c = &life.conn[life.last_closed];
     bool attempt = event->result == RTM_E_TIMEOUT && event->retry_ms;
-    if (attempt && life.last_closed_poll == life.polls && c->unread_at_end)
+    bool no_hello = strstr(event->detail, "no \"hello\"") != NULL; /* other bytes do not matter */
+    if (attempt && life.last_closed_poll == life.polls &&
+        (no_hello ? hello_waited(life.last_closed) : c->unread_at_end))
         violate(c->websocket ? SESSION_DEAD : ATTEMPT_LATE, life.last_closed);
     if (event->result == RTM_E_STOPPED) life.lost_reported++;
     if (event->result == RTM_E_UNACKNOWLEDGED) judge_unanswered(event->id);
@@ -1165,6 +1189,22 @@ static void on_second(rtm_client *client, const rtm_event *event, void *user_dat
     else if (++life.second_close > life.second_open) violate(CLOSE_UNOPENED, 0);
 }
 
+/* "chat.postMessage: ...; next attempt in 1000 ms": of the oldest request of this kind. Its time
+   runs from its first attempt, whatever ends in its lane until the next one. */
+static void note_retry(const char *line) {
+    if (!strstr(line, "; next attempt in ")) return;
+    for (int i = 1; i <= life.requests; i++) {
+        request *r = &life.request[i];
+        const char *name = r->method < METHODS ? method_name[r->method] : "request to a URL";
+        if (!r->submitted || r->callbacks || strncmp(line, name, strlen(name)) != 0) continue;
+        for (int m = 1; m <= life.messages && r->method == 0 && life.socket_mode; m++)
+            if (life.message[m].sent && !life.message[m].outcomes && life.message[m].id < r->id)
+                return; /* it may be about this message */
+        if (r->tried_from == LONG_AGO) r->tried_from = request_begun(r);
+        return;
+    }
+}
+
 static void on_log(const char *line, void *user_data) {
     (void)user_data;
     check_text(line);
@@ -1175,6 +1215,10 @@ static void on_log(const char *line, void *user_data) {
     /* An attempt that was in progress by then may go on; if it succeeds, the app is on again. */
     if (strstr(line, " -> CONNECTING")) life.attempt_begun = test_now_ms;
     if (!strcmp(line, "UPGRADING -> OPEN")) life.link_disabled_at = LONG_AGO;
+    if (!strncmp(line, "disconnect: ", 12) && (life.no_reconnect || strchr("lt", line[12])))
+        life.dropped = true;
+    if (!strcmp(line, "handover: the new session takes over")) life.pending_cause = 0;
+    note_retry(line);
     if (*line >= 'A' && *line <= 'Z' && strstr(line, " -> ")) {
         bool known = false;
         for (int i = 0; state_transitions[i]; i++)
@@ -1198,6 +1242,7 @@ static void note_causes(void) {
     for (int i = 0; i < NET_SOCKETS; i++) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
+        if (c) c->poll_arrived = net_arrived(s);
         if (!c || !c->websocket || (!c->fatal && !c->too_many)) continue;
         if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open ||
             life.dropping) {
@@ -1254,14 +1299,15 @@ static int turn(int *idle, long long *second) {
     long long began = test_now_ms;
     if (fd) {
         int wait = rtm_timeout_ms(life.client);
-        if (wait != 0 && !ready(NULL) && chance(30)) {
+        bool now = wait != 0 && ready(NULL); /* an edge is seen once */
+        if (wait != 0 && !now && chance(30)) {
             unsigned long did = work();
             int result = poll_once(0);
             if (work() != did && result >= 0) violate(MISSED, wait);
             if (result < 0) return result;
             wait = rtm_timeout_ms(life.client);
         }
-        if (wait) net_wait(ready, NULL, wait < 0 || wait > 60000 ? 60000 : wait);
+        if (wait && !now) net_wait(ready, NULL, wait < 0 || wait > 60000 ? 60000 : wait);
     }
     int result = poll_once(timeout);
     if (life.driver == BY_CLOCK) net_advance(1 + (int)rnd(chance(20) ? 3000 : 100));
@@ -1306,7 +1352,7 @@ static void finish(void) {
     stop();
     for (int i = 0; i < 5000 && result >= 0; i++) {
         result = poll_once(life.driver == BY_CLOCK ? 0 : 100);
-        if (life.driver == BY_CLOCK && result >= 0) net_advance(20);
+        if (life.driver == BY_CLOCK && result == 0) net_advance(20); /* else there may be more */
         callbacks += life.callback_ms;
         if (test_now_ms - from - callbacks > 3000) {
             violate(STOP_SLOW, (int)(test_now_ms - from));
@@ -1358,7 +1404,7 @@ static void live(unsigned long long seed) {
     rtm_config config = { .token = BOT_TOKEN, .app_token = life.socket_mode ? APP_TOKEN : NULL,
         .base_url = "http://api.test/api/", .proxy = life.proxy ? "http://u:" SECRET "@p.test" : "",
         .log = on_log, .timeout_ms = life.timeout_ms, .ping_interval_ms = life.ping_ms,
-        .no_auto_reconnect = chance(8), .max_queue_size = chance(20) ? 2048 : 0,
+        .no_auto_reconnect = life.no_reconnect = chance(8), .max_queue_size = chance(20) ? 2048 : 0,
         .max_message_size = chance(20) ? 4096 : 0 };
     if (life.alloc) test_fail_at = 20 + (long)rnd(400);
     if (rtm_create(&config, &life.client) != RTM_OK) return;
