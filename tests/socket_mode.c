@@ -651,7 +651,8 @@ static void a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call
         if (way == 0) late_result = rtm_reply_deferred(bot, id, json);
         if (way == 1) {
             rtm_on(bot, "message", reply_in_callback, json);
-            server_send_envelope(&slack, "E2", "events_api", EVENT("Ev2", "{\"type\":\"message\"}"));
+            server_send_envelope(&slack, "E2", "events_api",
+                                 EVENT("Ev2", "{\"type\":\"message\"}"));
             server_expect_ack(&slack, "E2");
         }
         if (way == 2) {
@@ -794,7 +795,7 @@ static void at_most_64_replies_are_deferred(void **state) {
         defer_command(&slack, id);
         for (int j = 0; j < i; j++) assert_int_not_equal(deferred[j], deferred[i]);
     }
-    for (int i = 0; i < 2; i++) { /* what is not deferred is acknowledged when its callback returns */
+    for (int i = 0; i < 2; i++) { /* not deferred: acknowledged when its callback returns */
         snprintf(id, sizeof id, "E%d", MOST + i);
         send_command(&slack, id);
         server_expect_ack(&slack, id);
@@ -870,6 +871,45 @@ static void a_deferred_reply_waits_for_room(void **state) {
         assert_non_null(strstr(got.payload, id));
     }
     expect_life();
+    end_deferring();
+}
+
+/* The first session takes the reply and the second, which brought a copy, has no room for it: the
+   first is not acknowledged once more by a further attempt. */
+static void a_reply_that_one_of_two_sessions_takes_has_left(void **state) {
+    static char large[20000];
+    request got;
+    int small = 4096, id, sent = 1;
+    rtm_result result = RTM_OK;
+    (void)state;
+    snprintf(large, sizeof large, "{\"a\":\"%0*d\"}", 19000, 0);
+    setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    begin_deferring();
+    id = defer_command(&slack, "E1");
+    test_now_ms += 30000;
+    server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+    for (int i = 0; i < 5; i++) server_round(i);
+    test_now_ms += 1000;
+    take_upgrade_on(&other, &got);
+    server_answer_upgrade(&other, &got);
+    say_hello(&other);
+    int fd = session_socket();
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    send_command(&other, "E1");
+    for (int i = 0; i < 60; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "F%d", i);
+        defer_command(&other, name);
+    }
+    while (sent < 60 && result == RTM_OK) result = rtm_reply_deferred(bot, deferred[sent++], large);
+    assert_int_equal(result, RTM_E_AGAIN);
+    snprintf(large, sizeof large, "{\"a\":\"%0*d\"}", 18000, 0);
+    assert_int_equal(rtm_reply_deferred(bot, id, large), RTM_OK);
+    is_refused(id, large, RTM_E_BUSY, "already replied");
+    static frame one;
+    server_read_frame(&slack, &one);
+    assert_non_null(strstr(one.payload, "\"E1\",\"payload\":{"));
+    expect_nothing();
     end_deferring();
 }
 
@@ -1822,6 +1862,7 @@ int main(void) {
         TEST(at_most_64_replies_are_deferred),
         TEST(a_deferred_reply_that_fails_leaves_the_deferral_open),
         TEST(a_deferred_reply_waits_for_room),
+        TEST(a_reply_that_one_of_two_sessions_takes_has_left),
         TEST(function_executed_is_acknowledged_after_its_callbacks_or_deferred),
         TEST(what_takes_no_reply_cannot_be_deferred),
         TEST(ids_that_never_were_are_refused),
