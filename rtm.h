@@ -4462,22 +4462,24 @@ static bool rtmi_can_acknowledge(const rtmi_session *session) {
 }
 
 /* Acknowledges a delivered envelope on the connection that brought it, and on another that has
-   brought it again meanwhile. RTM_E_NOT_CONNECTED: neither is open any more. */
+   brought it again meanwhile. One of them is enough: a copy that is not acknowledged comes again.
+   RTM_E_NOT_CONNECTED: neither is open any more. */
 static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
                                             rtm_json payload) {
     uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(delivery->id, rtmi_json_none),
                                     RTMI_SEEN_BITS);
-    rtm_result result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "rtm_reply: the session "
-                                  "has ended");
+    rtm_result one, result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "reply: the session "
+                                       "has ended");
     for (int i = 0; i < 2; i++) {
         rtmi_session *session = client->session[i];
         if (!rtmi_can_acknowledge(session)) continue;
         if (session->number != delivery->number && !(seen && *seen & rtmi_seen_bit(session)))
             continue;
-        result = rtmi_acknowledge(client, session, delivery->id, payload);
-        if (result != RTM_OK) return result;
-        rtmi_flush(session);
+        one = rtmi_acknowledge(client, session, delivery->id, payload);
+        if (result != RTM_OK) result = one;
+        if (one == RTM_OK) rtmi_flush(session);
     }
+    if (result != RTM_OK && result != RTM_E_NOT_CONNECTED) return result;
     if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
     delivery->unacknowledged = false;
     return result;

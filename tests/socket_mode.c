@@ -498,6 +498,608 @@ static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void
     }
 }
 
+/* Deferred replies ----------------------------------------------------------------------------- */
+
+static int deferred[100], deferred_count; /* what rtm_defer returned */
+static const char *reply_at_once;         /* the callback replies with this, too */
+static rtm_result at_once[3];
+
+static void defer(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
+    assert_in_range(deferred_count, 0, COUNT(deferred) - 1);
+    int id = deferred[deferred_count++] = rtm_defer(client, event);
+    if (id < 0 && id != RTM_E_MEMORY)
+        assert_non_null(strstr(rtm_error_detail(client), "rtm_defer: "));
+}
+
+/* Defers a reply, then replies in the same callback: with the deferral's id, then twice more. */
+static void defer_and_reply(rtm_client *client, const rtm_event *event, void *user_data) {
+    bool by_event = *(bool *)user_data;
+    defer(client, event, NULL);
+    int id = deferred[deferred_count - 1];
+    assert_int_equal(rtm_defer(client, event), id);
+    at_once[0] = by_event ? rtm_reply(client, event, reply_at_once)
+                          : rtm_reply_deferred(client, id, reply_at_once);
+    at_once[1] = rtm_reply(client, event, "{}");
+    at_once[2] = rtm_reply_deferred(client, id, "{}");
+    if (at_once[0] == RTM_OK) assert_int_equal(rtm_defer(client, event), RTM_E_BUSY);
+}
+
+static void begin_deferring(void) {
+    rtm_config config = app_config();
+    config.ping_interval_ms = -1;
+    make_bot(&config);
+    open_session();
+    say_hello(&slack);
+    if (!other.listener || other.listener < 0) server_share(&other, &slack);
+    deferred_count = 0;
+    rtm_on(bot, "slash_commands", defer, NULL);
+    rtm_on(bot, "function_executed", defer, NULL);
+}
+
+static void end_deferring(void) {
+    end_bot();
+    server_close(&slack);
+    server_free(&other);
+    memset(&other, 0, sizeof other);
+    heard_count = heard_next = 0;
+}
+
+static void send_command(server *s, const char *id) {
+    server_send_envelope(s, id, "slash_commands", COMMAND("/x"));
+}
+
+static void send_function(server *s, const char *id) {
+    char members[200];
+    snprintf(members, sizeof members, EVENT("Ev%s", "{\"type\":\"function_executed\"}"), id);
+    server_send_envelope(s, id, "events_api", members);
+}
+
+static void expect_none(server *s) {
+    frame got;
+    for (int i = 0; i < 5; i++) server_round(i);
+    if (server_try_frame(s, &got)) fail_msg("sent: %s", got.payload);
+}
+
+/* A command whose reply is deferred: the deferral's id. */
+static int defer_command(server *s, const char *id) {
+    int before = deferred_count;
+    send_command(s, id);
+    next_event("slash_commands");
+    assert_int_equal(deferred_count, before + 1);
+    assert_true(deferred[before] > 0);
+    expect_none(s);
+    return deferred[before];
+}
+
+static void expect_reply(server *s, const char *id, const char *json) {
+    char text[200];
+    snprintf(text, sizeof text, "{\"envelope_id\":\"%s\",\"payload\":%s}", id, json);
+    server_expect(s, RTMI_WS_TEXT, text);
+}
+
+static void is_refused(int id, const char *json, rtm_result result, const char *about) {
+    assert_int_equal(rtm_reply_deferred(bot, id, json), result);
+    const char *detail = rtm_error_detail(bot);
+    if (!strstr(detail, about)) fail_msg("%s is not about %s", detail, about);
+    tell(detail);
+}
+
+static void a_reply_is_deferred_within_its_callback(void **state) {
+    (void)state;
+    for (int by_event = 0; by_event < 2; by_event++) {
+        bool user_data = by_event;
+        begin_deferring();
+        rtm_off(bot, "slash_commands", defer, NULL);
+        rtm_on(bot, "slash_commands", defer_and_reply, &user_data);
+        reply_at_once = "{\"a\":1}";
+        send_command(&slack, "E1");
+        expect_reply(&slack, "E1", "{\"a\":1}");
+        expect_life();
+        assert_int_equal(at_once[0], RTM_OK);
+        assert_int_equal(at_once[1], RTM_E_BUSY);
+        assert_int_equal(at_once[2], RTM_E_BUSY);
+        is_refused(deferred[0], "{}", RTM_E_BUSY, "already replied");
+        /* One that fails leaves the deferral open, for the next in the callback. */
+        reply_at_once = "[]";
+        send_command(&slack, "E2");
+        expect_reply(&slack, "E2", "{}");
+        expect_life();
+        assert_int_equal(at_once[0], RTM_E_JSON);
+        assert_int_equal(at_once[1], RTM_OK);
+        assert_int_equal(at_once[2], RTM_E_BUSY);
+        end_deferring();
+    }
+}
+
+static void two_callbacks_share_a_deferral(void **state) {
+    (void)state;
+    begin_deferring();
+    rtm_on(bot, "slash_commands::/x", defer, NULL);
+    send_command(&slack, "E1");
+    next_event("slash_commands");
+    expect_nothing();
+    assert_int_equal(deferred_count, 2);
+    assert_true(deferred[0] > 0);
+    assert_int_equal(deferred[0], deferred[1]);
+    assert_int_equal(rtm_reply_deferred(bot, deferred[1], "{}"), RTM_OK);
+    expect_reply(&slack, "E1", "{}");
+    is_refused(deferred[0], "{}", RTM_E_BUSY, "already replied");
+    expect_life();
+    end_deferring();
+}
+
+static rtm_result late_result;
+
+static void reply_in_callback(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)event;
+    late_result = rtm_reply_deferred(client, deferred[0], user_data);
+}
+
+static void reply_in_response(rtm_client *client, const rtm_response *response, void *user_data) {
+    assert_int_equal(response->result, RTM_OK);
+    late_result = rtm_reply_deferred(client, deferred[0], user_data);
+}
+
+static void a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call(void **state) {
+    static char json[] = "{\"options\":[]}";
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        begin_deferring();
+        late_result = 1;
+        int id = defer_command(&slack, "E1");
+        if (way == 0) late_result = rtm_reply_deferred(bot, id, json);
+        if (way == 1) {
+            rtm_on(bot, "message", reply_in_callback, json);
+            server_send_envelope(&slack, "E2", "events_api",
+                                 EVENT("Ev2", "{\"type\":\"message\"}"));
+            server_expect_ack(&slack, "E2");
+        }
+        if (way == 2) {
+            request got;
+            assert_true(rtm_call_async(bot, reply_in_response, json, "test.a", NULL) > 0);
+            server_accept(&other);
+            server_read_request(&other, &got);
+            expect_nothing();
+            server_answer(&other, "200 OK", "", "{\"ok\":true}");
+        }
+        if (way == 3) late_result = rtm_reply_deferred(bot, id, NULL);
+        if (way == 3) server_expect_ack(&slack, "E1");
+        else expect_reply(&slack, "E1", json);
+        assert_int_equal(late_result, RTM_OK);
+        is_refused(id, json, RTM_E_BUSY, "already replied");
+        expect_life();
+        end_deferring();
+    }
+}
+
+static void what_is_deferred_and_never_replied_to_is_not_acknowledged(void **state) {
+    (void)state;
+    begin_deferring();
+    defer_command(&slack, "E1");
+    for (int i = 0; i < 100; i++) {
+        test_now_ms += 1000;
+        expect_nothing();
+    }
+    defer_command(&slack, "E2");
+    expect_life();
+    rtm_stop(bot);
+    server_expect_close(&slack, 1000);
+    end_deferring();
+}
+
+static void a_blocking_call_does_not_acknowledge_what_is_deferred(void **state) {
+    (void)state;
+    begin_reactions();
+    calls_api = true;
+    rtm_off(bot, "slash_commands", react, NULL);
+    deferred_count = 0;
+    rtm_on(bot, "slash_commands", defer, NULL);
+    rtm_on(bot, "slash_commands", react, NULL); /* called after it */
+    send_command(&slack, "E1");
+    WAIT_FOR(ack_after >= 0);
+    assert_int_equal(ack_before, 0); /* when the call was answered */
+    assert_int_equal(ack_after, 0);
+    expect_nothing();
+    assert_int_equal(rtm_reply_deferred(bot, deferred[0], "{}"), RTM_OK);
+    expect_reply(&slack, "E1", "{}");
+    server_free(&other);
+    memset(&other, 0, sizeof other);
+}
+
+static void a_deferral_lives_as_long_as_its_connection_in_a_handover(void **state) {
+    (void)state;
+    begin_deferring();
+    int early = defer_command(&slack, "E1"), late_one = defer_command(&slack, "E2");
+    int last = defer_command(&slack, "E3");
+    request got;
+    test_now_ms += 30000;
+    server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+    for (int i = 0; i < 5; i++) server_round(i);
+    test_now_ms += 1000;
+    take_upgrade_on(&other, &got);
+    server_answer_upgrade(&other, &got);
+    assert_int_equal(rtm_reply_deferred(bot, early, "{\"n\":1}"), RTM_OK);
+    expect_reply(&slack, "E1", "{\"n\":1}");
+    say_hello(&other);
+    int on_new = defer_command(&other, "E4");
+    assert_int_equal(rtm_reply_deferred(bot, late_one, "{\"n\":2}"), RTM_OK);
+    expect_reply(&slack, "E2", "{\"n\":2}");
+    is_refused(early, "{}", RTM_E_BUSY, "already replied");
+    is_refused(late_one, "{}", RTM_E_BUSY, "already replied");
+    test_now_ms += 14000; /* the first is open for 15 s */
+    int again = defer_command(&slack, "E5");
+    assert_int_equal(rtm_reply_deferred(bot, again, "{\"n\":5}"), RTM_OK);
+    expect_reply(&slack, "E5", "{\"n\":5}");
+    test_now_ms += 1000;
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    server_ends(&slack);
+    is_refused(last, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+    is_refused(again, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+    assert_int_equal(rtm_reply_deferred(bot, on_new, "{\"n\":4}"), RTM_OK);
+    expect_reply(&other, "E4", "{\"n\":4}");
+    is_refused(on_new, "{}", RTM_E_BUSY, "already replied");
+    expect_none(&other);
+    end_deferring();
+}
+
+static void a_deferral_goes_with_its_connection(void **state) {
+    (void)state;
+    for (int how = 0; how < 6; how++) {
+        begin_deferring();
+        int id = defer_command(&slack, "E1"), used = defer_command(&slack, "E2");
+        assert_int_equal(rtm_reply_deferred(bot, used, "{}"), RTM_OK);
+        expect_reply(&slack, "E2", "{}");
+        if (how == 0) server_reset(&slack);
+        if (how == 1) server_close(&slack);
+        if (how == 2) server_send_close(&slack, 1001, "");
+        if (how == 3) server_send_frame(&slack, 3, FIN, "", 0); /* a protocol error */
+        if (how == 4) assert_int_equal(rtm_reconnect(bot), RTM_OK);
+        if (how == 5) rtm_stop(bot);
+        for (int i = 0; i < 5; i++) server_round(i); /* CLOSING is too late too */
+        if (how < 5) await_event("close");
+        is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+        is_refused(used, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+        if (how < 5) { /* another session makes no difference, and has ids of its own */
+            test_now_ms += rtm_timeout_ms(bot);
+            server_close(&slack);
+            open_session();
+            say_hello(&slack);
+            is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+            expect_nothing();
+            send_command(&slack, "E1"); /* Slack sends it again: it was delivered */
+            server_expect_ack(&slack, "E1");
+            expect_life();
+            assert_int_equal(heard_count, heard_next);
+            int next = defer_command(&slack, "E3");
+            assert_int_not_equal(next, id);
+            assert_int_not_equal(next, used);
+            is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+            assert_int_equal(rtm_reply_deferred(bot, next, "{}"), RTM_OK);
+            expect_reply(&slack, "E3", "{}");
+            is_refused(next, "{}", RTM_E_BUSY, "already replied");
+            expect_life();
+        }
+        end_deferring();
+    }
+}
+
+static void at_most_64_replies_are_deferred(void **state) {
+    enum { MOST = 64 };
+    char id[16], json[32];
+    (void)state;
+    begin_deferring();
+    for (int i = 0; i < MOST; i++) {
+        snprintf(id, sizeof id, "E%d", i);
+        defer_command(&slack, id);
+        for (int j = 0; j < i; j++) assert_int_not_equal(deferred[j], deferred[i]);
+    }
+    for (int i = 0; i < 2; i++) { /* not deferred: acknowledged when its callback returns */
+        snprintf(id, sizeof id, "E%d", MOST + i);
+        send_command(&slack, id);
+        server_expect_ack(&slack, id);
+        assert_int_equal(deferred[MOST + i], RTM_E_AGAIN);
+    }
+    for (int i = MOST - 1; i >= 0; i -= 2) { /* in another order than they came */
+        snprintf(id, sizeof id, "E%d", i);
+        snprintf(json, sizeof json, "{\"n\":%d}", i);
+        assert_int_equal(rtm_reply_deferred(bot, deferred[i], json), RTM_OK);
+        expect_reply(&slack, id, json);
+    }
+    heard_next = heard_count;
+    defer_command(&slack, "F");
+    for (int i = 0; i < MOST; i++) {
+        bool used = i % 2;
+        assert_int_equal(rtm_reply_deferred(bot, deferred[i], NULL), used ? RTM_E_BUSY : RTM_OK);
+        snprintf(id, sizeof id, "E%d", i);
+        if (!used) server_expect_ack(&slack, id);
+    }
+    expect_life();
+    deferred_count = 0;
+    for (int i = 1; i < MOST; i++) { /* one is outstanding */
+        snprintf(id, sizeof id, "G%d", i);
+        defer_command(&slack, id);
+    }
+    send_command(&slack, "H");
+    server_expect_ack(&slack, "H");
+    assert_int_equal(deferred[MOST - 1], RTM_E_AGAIN);
+    server_send_close(&slack, 1001, ""); /* the end of a connection makes room for others */
+    await_event("close");
+    test_now_ms += rtm_timeout_ms(bot);
+    open_session();
+    say_hello(&slack);
+    for (int i = 0; i < MOST; i++) {
+        deferred_count = 0;
+        snprintf(id, sizeof id, "I%d", i);
+        defer_command(&slack, id);
+    }
+    end_deferring();
+}
+
+static void a_deferred_reply_that_fails_leaves_the_deferral_open(void **state) {
+    static char fits[20480], over[20481];
+    static const char *const wrong[] = { "", "[]", "7", "\"a\"", "{\"a\":", "{} {}",
+                                         "{\"a\":\"\xff\"}" };
+    char text[20600];
+    frame got;
+    (void)state;
+    snprintf(fits, sizeof fits, "{\"a\":\"%0*d\"}", 20479 - 32 - 8, 0);
+    snprintf(over, sizeof over, "{\"a\":\"%0*d\"}", 20479 - 32 - 7, 0);
+    begin_deferring();
+    int id = defer_command(&slack, "E01");
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        is_refused(id, wrong[i], RTM_E_JSON, "rtm_reply_deferred: json");
+    is_refused(id, over, RTM_E_TOO_BIG, "limit 20479");
+    expect_nothing();
+    assert_int_equal(rtm_reply_deferred(bot, id, fits), RTM_OK);
+    server_read_frame(&slack, &got);
+    snprintf(text, sizeof text, "{\"envelope_id\":\"E01\",\"payload\":%s}", fits);
+    assert_string_equal(got.payload, text);
+    expect_life();
+    end_deferring();
+}
+
+/* 64 KiB wait for the socket: no reply is taken, and none is lost. */
+static void a_deferred_reply_waits_for_room(void **state) {
+    static char large[20000];
+    static frame got;
+    char id[16];
+    int small = 4096, sent = 0, refused = 0;
+    (void)state;
+    snprintf(large, sizeof large, "{\"a\":\"%0*d\"}", 19000, 0);
+    setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    begin_deferring();
+    setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    for (int i = 0; i < 60; i++) {
+        snprintf(id, sizeof id, "E%d", i);
+        defer_command(&slack, id);
+    }
+    for (; sent < 60 && !refused; sent += !refused) {
+        rtm_result result = rtm_reply_deferred(bot, deferred[sent], large);
+        if (result != RTM_OK) assert_int_equal(result, RTM_E_AGAIN);
+        refused = result != RTM_OK;
+    }
+    assert_true(refused);
+    assert_int_equal(rtm_reply_deferred(bot, deferred[sent], large), RTM_E_AGAIN);
+    for (int i = 0; i < 60; i++) {
+        if (i >= sent) assert_int_equal(rtm_reply_deferred(bot, deferred[i], large), RTM_OK);
+        server_read_frame(&slack, &got);
+        snprintf(id, sizeof id, "\"E%d\"", i);
+        assert_non_null(strstr(got.payload, id));
+    }
+    expect_life();
+    end_deferring();
+}
+
+/* The first session takes the reply and the second, which brought a copy, has no room for it: the
+   first is not acknowledged once more by a further attempt. */
+static void a_reply_that_one_of_two_sessions_takes_has_left(void **state) {
+    static char large[20000];
+    request got;
+    int small = 4096, id, sent = 1;
+    rtm_result result = RTM_OK;
+    (void)state;
+    snprintf(large, sizeof large, "{\"a\":\"%0*d\"}", 19000, 0);
+    setsockopt(slack.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    begin_deferring();
+    id = defer_command(&slack, "E1");
+    test_now_ms += 30000;
+    server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+    for (int i = 0; i < 5; i++) server_round(i);
+    test_now_ms += 1000;
+    take_upgrade_on(&other, &got);
+    server_answer_upgrade(&other, &got);
+    say_hello(&other);
+    int fd = session_socket();
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    send_command(&other, "E1");
+    for (int i = 0; i < 60; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "F%d", i);
+        defer_command(&other, name);
+    }
+    while (sent < 60 && result == RTM_OK) result = rtm_reply_deferred(bot, deferred[sent++], large);
+    assert_int_equal(result, RTM_E_AGAIN);
+    snprintf(large, sizeof large, "{\"a\":\"%0*d\"}", 18000, 0);
+    assert_int_equal(rtm_reply_deferred(bot, id, large), RTM_OK);
+    is_refused(id, large, RTM_E_BUSY, "already replied");
+    static frame one;
+    server_read_frame(&slack, &one);
+    assert_non_null(strstr(one.payload, "\"E1\",\"payload\":{"));
+    expect_nothing();
+    end_deferring();
+}
+
+static void function_executed_is_acknowledged_after_its_callbacks_or_deferred(void **state) {
+    (void)state;
+    begin_deferring();
+    send_function(&slack, "E1");
+    next_event("function_executed");
+    expect_nothing();
+    int id = deferred[0];
+    assert_true(id > 0);
+    is_refused(id, "{}", RTM_E_UNSUPPORTED, "accepts no payload");
+    expect_nothing();
+    assert_int_equal(rtm_reply_deferred(bot, id, NULL), RTM_OK);
+    server_expect_ack(&slack, "E1");
+    is_refused(id, NULL, RTM_E_BUSY, "already replied");
+    rtm_off(bot, "function_executed", defer, NULL);
+    rtm_on(bot, "function_executed", react, NULL);
+    reply_json = NULL;
+    calls_api = false;
+    ack_before = ack_after = -1;
+    send_function(&slack, "E2");
+    WAIT_FOR(ack_after >= 0);
+    assert_int_equal(ack_before, 0);
+    assert_int_equal(ack_after, 0);
+    server_expect_ack(&slack, "E2");
+    expect_life();
+    end_deferring();
+}
+
+static void keep_event(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)client;
+    *(rtm_event *)user_data = *event;
+}
+
+static void what_takes_no_reply_cannot_be_deferred(void **state) {
+    static const struct { const char *type, *members, *heard_as; } rows[] = {
+        { "events_api", EVENT("Ev1", "{\"type\":\"message\"}"), "message" },
+        { "interactive", "\"accepts_response_payload\":false,\"payload\":{}", "interactive" },
+        { "interactive", "\"payload\":{}", "interactive" },
+        { "strange", "\"payload\":{}", "strange" },
+    };
+    rtm_event event;
+    (void)state;
+    begin_deferring();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char id[8];
+        snprintf(id, sizeof id, "E%zu", i);
+        rtm_on(bot, rows[i].heard_as, defer, NULL);
+        server_send_envelope(&slack, id, rows[i].type, rows[i].members);
+        server_expect_ack(&slack, id);
+        next_event(rows[i].heard_as);
+        rtm_off(bot, rows[i].heard_as, defer, NULL);
+        assert_int_equal(deferred_count, i + 1);
+        assert_int_equal(deferred[i], RTM_E_UNSUPPORTED);
+    }
+    rtm_on(bot, "hello", defer, NULL);
+    say_hello(&slack);
+    assert_int_equal(deferred[COUNT(rows)], RTM_E_UNSUPPORTED);
+    assert_int_equal(rtm_defer(bot, NULL), RTM_E_ARGUMENT);
+    rtm_on(bot, "slash_commands", keep_event, &event);
+    defer_command(&slack, "E9");
+    assert_int_equal(rtm_defer(NULL, &event), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_defer(bot, &event), RTM_E_BUSY); /* its callbacks have returned */
+    assert_int_equal(rtm_reply(bot, &event, "{}"), RTM_E_BUSY);
+    expect_life();
+    end_deferring();
+
+    make_bot(NULL); /* RTM */
+    open_session_with_hello();
+    deferred_count = 0;
+    rtm_on(bot, "slash_commands", defer, NULL);
+    send_command(&slack, "E1");
+    next_event("slash_commands");
+    assert_int_equal(deferred[0], RTM_E_UNSUPPORTED);
+    is_refused(2, "{}", RTM_E_ARGUMENT, "rtm_reply_deferred: ");
+    expect_nothing();
+}
+
+static void ids_that_never_were_are_refused(void **state) {
+    static const int ids[] = { 0, -1, INT_MIN, INT_MAX, 1, 100000, INT_MAX / 2, RTM_E_AGAIN };
+    (void)state;
+    begin_deferring();
+    for (int made = 0; made < 3; made++) {
+        for (size_t i = 0; i < COUNT(ids); i++)
+            is_refused(ids[i], "{}", RTM_E_ARGUMENT, "rtm_reply_deferred: ");
+        if (made) is_refused(deferred[made - 1] + 2, "{}", RTM_E_ARGUMENT, "no deferral");
+        assert_int_equal(rtm_reply_deferred(NULL, made ? deferred[0] : 1, "{}"), RTM_E_ARGUMENT);
+        defer_command(&slack, made ? made > 1 ? "E3" : "E2" : "E1");
+    }
+    expect_life();
+    end_deferring();
+}
+
+/* A second copy waits too: at most one acknowledgement leaves on each connection. */
+static void a_copy_of_what_is_deferred_gets_its_reply(void **state) {
+    request got;
+    (void)state;
+    begin_deferring();
+    int id = defer_command(&slack, "E1");
+    send_command(&slack, "E1");
+    expect_life();
+    assert_int_equal(heard_count, heard_next); /* it is delivered once */
+    assert_int_equal(rtm_reply_deferred(bot, id, "{\"n\":1}"), RTM_OK);
+    expect_reply(&slack, "E1", "{\"n\":1}");
+    expect_life();
+    send_command(&slack, "E1"); /* that was lost */
+    server_expect_ack(&slack, "E1");
+    id = defer_command(&slack, "E2");
+    send_function(&slack, "E3");
+    next_event("function_executed");
+    int function = deferred[deferred_count - 1];
+    test_now_ms += 30000;
+    server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+    for (int i = 0; i < 5; i++) server_round(i);
+    test_now_ms += 1000;
+    take_upgrade_on(&other, &got);
+    server_answer_upgrade(&other, &got);
+    say_hello(&other);
+    send_command(&other, "E2");
+    send_function(&other, "E3");
+    expect_none(&other);
+    assert_int_equal(rtm_reply_deferred(bot, id, "{\"n\":2}"), RTM_OK);
+    expect_reply(&slack, "E2", "{\"n\":2}");
+    expect_reply(&other, "E2", "{\"n\":2}");
+    assert_int_equal(rtm_reply_deferred(bot, function, NULL), RTM_OK);
+    server_expect_ack(&slack, "E3");
+    server_expect_ack(&other, "E3");
+    expect_none(&slack);
+    expect_none(&other);
+    assert_int_equal(heard_count, heard_next);
+    end_deferring();
+}
+
+static void deferring_without_memory_loses_no_reply(void **state) {
+    static char json[3000], text[3100];
+    static frame got;
+    bool hit = true, deferred_once = false, refused_once = false;
+    (void)state;
+    snprintf(json, sizeof json, "{\"a\":\"%02900d\"}", 1);
+    snprintf(text, sizeof text, "{\"envelope_id\":\"E1\",\"payload\":%s}", json);
+    for (long fail = 1; hit; fail++) {
+        begin_deferring();
+        rtm_off(bot, "*", record_event, NULL);
+        send_command(&slack, "E0");
+        WAIT_FOR(deferred_count == 1); /* what is allocated once only is there */
+        test_fail_at = test_allocations + fail;
+        send_command(&slack, "E1");
+        for (int i = 0; i < 5; i++) server_round(i);
+        bool alive = deferred_count == 2, mine = alive && deferred[1] > 0;
+        if (alive && !mine) {
+            assert_int_equal(deferred[1], RTM_E_MEMORY);
+            refused_once = true;
+        }
+        rtm_result result = mine ? rtm_reply_deferred(bot, deferred[1], json) : RTM_OK;
+        hit = test_allocations >= test_fail_at;
+        test_fail_at = 0;
+        if (mine && result != RTM_OK) {
+            assert_int_equal(result, RTM_E_MEMORY);
+            assert_int_equal(rtm_reply_deferred(bot, deferred[1], json), RTM_OK);
+            deferred_once = true;
+        }
+        if (mine) server_read_frame(&slack, &got);
+        if (mine) assert_string_equal(got.payload, text);
+        if (alive && !mine) server_expect_ack(&slack, "E1");
+        if (alive) expect_life();
+        end_deferring();
+        assert_true(fail < 50);
+    }
+    assert_true(refused_once && deferred_once);
+}
+
 /* Repeated envelopes --------------------------------------------------------------------------- */
 
 static void what_comes_again_is_acknowledged_again_and_delivered_once(void **state) {
@@ -555,19 +1157,30 @@ static void what_comes_again_is_acknowledged_again_and_delivered_once(void **sta
     }
 }
 
-static void ids_are_remembered_for_256_events(void **state) {
+/* A repeat of the last 512 is not delivered; of what came before, it is. */
+static void ids_are_remembered_for_512_events(void **state) {
+    enum { MOST = 512 };
     char id[16], members[128];
     (void)state;
     open_app();
+    say_hello(&slack);
     for (int round = 0; round < 2; round++)
-        for (int i = 0; i < 256; i++) {
+        for (int i = 0; i < MOST + round; i++) { /* in the second round one more, a new one */
             snprintf(id, sizeof id, "E%d", i);
             snprintf(members, sizeof members, EVENT("Ev%d", "{\"type\":\"message\"}"), i);
             server_send_envelope(&slack, id, "events_api", members);
             server_expect_ack(&slack, id);
         }
     expect_life();
-    assert_int_equal(heard_count - heard_next, 256);
+    assert_int_equal(heard_count - heard_next, MOST + 1);
+    for (int i = 1; i >= 0; i--) {
+        snprintf(id, sizeof id, "E%d", i);
+        snprintf(members, sizeof members, EVENT("Ev%d", "{\"type\":\"message\"}"), i);
+        server_send_envelope(&slack, id, "events_api", members);
+        server_expect_ack(&slack, id);
+    }
+    expect_life();
+    assert_int_equal(heard_count - heard_next, MOST + 2); /* the first was forgotten */
 }
 
 /* Bad input ------------------------------------------------------------------------------------ */
@@ -1268,8 +1881,24 @@ int main(void) {
         TEST(nothing_else_takes_a_reply),
         TEST(a_reply_on_a_connection_that_ended_is_not_connected),
         TEST(an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement),
+        TEST(a_reply_is_deferred_within_its_callback),
+        TEST(two_callbacks_share_a_deferral),
+        TEST(a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call),
+        TEST(what_is_deferred_and_never_replied_to_is_not_acknowledged),
+        TEST(a_blocking_call_does_not_acknowledge_what_is_deferred),
+        TEST(a_deferral_lives_as_long_as_its_connection_in_a_handover),
+        TEST(a_deferral_goes_with_its_connection),
+        TEST(at_most_64_replies_are_deferred),
+        TEST(a_deferred_reply_that_fails_leaves_the_deferral_open),
+        TEST(a_deferred_reply_waits_for_room),
+        TEST(a_reply_that_one_of_two_sessions_takes_has_left),
+        TEST(function_executed_is_acknowledged_after_its_callbacks_or_deferred),
+        TEST(what_takes_no_reply_cannot_be_deferred),
+        TEST(ids_that_never_were_are_refused),
+        TEST(a_copy_of_what_is_deferred_gets_its_reply),
+        TEST(deferring_without_memory_loses_no_reply),
         TEST(what_comes_again_is_acknowledged_again_and_delivered_once),
-        TEST(ids_are_remembered_for_256_events),
+        TEST(ids_are_remembered_for_512_events),
         TEST(bad_envelopes_are_told_and_acknowledged_where_they_can_be),
         TEST(unreadable_texts_are_told_once_a_second_and_acknowledged_each),
         TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order),
