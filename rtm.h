@@ -4506,15 +4506,17 @@ static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fault) {
     deferral->envelope_id = NULL;
 }
 
-/* Ends the open deferrals of a connection that has ended. */
+/* Ends the deferrals of a connection that has ended. A copy of what they are about is acknowledged
+   at once from now on. */
 static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
     for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++) {
         rtmi_deferral *deferral = &client->deferrals[i];
-        if (!deferral->envelope_id || deferral->number != number) continue;
-        rtm_json id = { deferral->envelope_id, strlen(deferral->envelope_id), NULL };
+        if (deferral->number != number) continue;
+        const char *text = deferral->envelope_id ? deferral->envelope_id : "";
+        rtm_json id = { text, strlen(text), NULL };
         uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(id, rtmi_json_none),
                                         RTMI_SEEN_BITS);
-        if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS; /* nobody replies to a copy any more */
+        if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
         rtmi_end_deferral(deferral, RTM_E_NOT_CONNECTED);
     }
 }

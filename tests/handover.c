@@ -883,7 +883,6 @@ static void rtm_reconnect_during_a_handover_drops_both(void **state) {
     BOTH_WORLDS {
         reach_stage(SECOND_OPEN);
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
-        server_expect_close(&second, 1000);
         server_expect_close(&slack, 1000);
         server_expect_close(&second, 1000);
         for (int i = 0; i < 5; i++) server_round(i);
