@@ -395,14 +395,15 @@ typedef struct rtm_request {
                            Redirects are not followed: RTM_E_HTTP */
     const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
                                   with a NULL value is left out */
-    const char *json;   /* in place of fields: any JSON text, sent as application/json */
-    const void *body;   /* in place of both: body_size bytes ... */
+    const char *json;   /* instead of fields: any JSON value, sent as application/json */
+    const void *body;   /* instead of both: body_size bytes ... */
     size_t body_size;
     const char *content_type; /* ... of this type; default application/octet-stream */
-    size_t (*read_body)(void *buf, size_t size, void *user_data); /* in place of body: puts 1 to `size` of
-                           the body_size bytes into buf and returns their number; 0 = it cannot.
-                           Called while the request is sent; may call nothing but rtm_stop and
-                           rtm_wake. Such a request is sent once, and its 429 is a result */
+    size_t (*read_body)(void *buf, size_t size, void *user_data);
+                        /* instead of body: stores the next 1 to `size` bytes of the body in buf and
+                           returns their number; 0 aborts the request. Called while the request is
+                           sent, until body_size bytes were stored. May call only rtm_stop and
+                           rtm_wake. Such a request is never sent again: HTTP 429 is returned */
     const char *http_method; /* "POST" or "GET"; NULL = "POST". GET requires a url and excludes
                            fields, json, body, read_body, body_size and content_type */
     bool (*write_body)(const void *data, size_t size, void *user_data);
@@ -441,21 +442,25 @@ typedef struct rtm_config {
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. With no certificate in it: refused */
     const char *ca_pem;         /* the same as a text; goes before ca_file */
-    int timeout_ms;             /* for a connection and its answer, each call included; default
-                                   30000. A late lookup's answer serves the next attempt */
-    int ping_interval_ms;       /* silence before a PING, dead after half as much again; default
-                                   30000; -1 = never */
-    bool no_auto_reconnect;     /* the end of the first session, or attempt, is final */
-    bool no_signals;            /* rtm_run leaves signal handlers alone */
-    size_t max_message_size;         /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
-    size_t max_queue_size;           /* bytes that submitted requests may take; default 64 KiB, at most
-                                   1 GiB. An empty queue accepts one of up to max_message_size */
-    const rtm_handler *handlers; /* registered before anything else, as by rtm_on; or NULL */
-    void (*log)(const char *line, void *user_data); /* receives one line without its end; SECURITY
-                                                       says what it cannot hold */
+    int timeout_ms;             /* limit for connecting and for the response, in ms, in each Web API
+                                   call too; default 30000. A DNS result that arrives later is used
+                                   by the next attempt */
+    int ping_interval_ms;       /* keep-alive: a PING after this much silence, in ms; default 30000
+                                   in RTM, 10000 in Socket Mode; -1 = no keep-alive. See STATES */
+    bool no_auto_reconnect;     /* finish when the first session or attempt ends */
+    bool no_signals;            /* rtm_run installs no signal handlers */
+    size_t max_message_size;    /* bytes of one event or response; default 1 MiB, 4 KiB to 1 GiB */
+    size_t max_queue_size;      /* bytes of submitted requests; default 64 KiB, at most 1 GiB. An
+                                   empty queue accepts one of up to max_message_size */
+    const rtm_handler *handlers; /* registered by rtm_create, as with rtm_on; or NULL */
+    void (*log)(const char *line, void *user_data);
+                                /* receives one line without its end; what it cannot contain is in
+                                   SECURITY. May call only rtm_stop and rtm_wake */
     void *log_user_data;
-    void (*tls_setup)(void *tls, void *user_data);  /* may change the br_ssl_client_context before each
-                                                  handshake: client certificates, own anchors */
+    void (*tls_setup)(void *tls, void *user_data);
+                                /* may change the br_ssl_client_context before each handshake:
+                                   client certificates, own anchors. May call only rtm_stop and
+                                   rtm_wake */
     void *tls_user_data;
 } rtm_config;
 
@@ -488,8 +493,8 @@ void rtm_wake(rtm_client *client);
 /* Reconnects in the next rtm_poll: "the network is back, try now".
    An open session is closed after the events received so far have been dispatched; then the client
    reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. The
-   wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429); there
-   is one attempt a second at most. During a handover both sessions are dropped. The number of
+   wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429);
+   there is one attempt a second at most. During a handover both sessions are dropped. The number of
    failures in a row does not change.
    Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
    RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
@@ -613,8 +618,8 @@ int rtm_defer(rtm_client *client, const rtm_event *event);
    json  an object, as for rtm_reply; NULL for an empty acknowledgement
    Returns RTM_OK; RTM_E_ARGUMENT (no such id), RTM_E_BUSY (already replied), RTM_E_NOT_CONNECTED
    (the connection that brought the event has ended), RTM_E_UNSUPPORTED (a payload for
-   "function_executed"). After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS the
-   deferral stays open. Not thread-safe. */
+   "function_executed"). After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS
+   the deferral stays open. Not thread-safe. */
 rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
 
 /* The Web API --------------------------------------------------------------------------------- */
@@ -639,12 +644,11 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
    request  copied, with all that it points at but a body that `read` hands out
    Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
    https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (more than max_queue_size and
-   max_message_size),
-   RTM_E_AGAIN (max_queue_size bytes wait already: nothing was taken), RTM_E_STOPPED (after rtm_stop),
-   RTM_E_MEMORY. The callback hears what rtm_perform would return, or RTM_E_CANCELLED, or
-   RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. Where the end of the session is final,
-   requests still go out; rtm_poll returns that cause behind the last of them. Without a callback a
-   failure is reported as an `error` event with the request's id. */
+   max_message_size), RTM_E_AGAIN (max_queue_size bytes are queued already: nothing was accepted),
+   RTM_E_STOPPED (after rtm_stop), RTM_E_MEMORY. The callback receives what rtm_perform would
+   return, or RTM_E_CANCELLED, or RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. If the session
+   has ended permanently, queued requests are still sent; rtm_poll returns the cause after the last
+   one. Without a callback a failure is reported as an `error` event with the request's id. */
 int rtm_submit(rtm_client *client, const rtm_request *request);
 
 /* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
@@ -722,8 +726,8 @@ bool rtm_json_bool(rtm_json json, bool fallback);
 const char *rtm_json_raw(rtm_json json, size_t *size);
 
 /* Writes a string as a JSON string with its quotes, for payloads made with snprintf.
-   text  NUL-terminated; NULL counts as "". Escaped are the quotation mark, the backslash and control
-         characters; UTF-8 stays; each maximal part that is not UTF-8 becomes U+FFFD
+   text  NUL-terminated; NULL counts as "". Escaped are the quotation mark, the backslash and
+         control characters; UTF-8 stays; each maximal part that is not UTF-8 becomes U+FFFD
    out   receives the JSON string, NUL-terminated; or NULL. If it is too small, the string is
          truncated at a whole character or escape and ends with its quotation mark, so it is valid
          JSON; if size is below 3, out is an empty C string
@@ -1196,8 +1200,8 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     return true;
 }
 
-/* The length of the character at p, or of the longest part there that can be none; *valid says which.
-   p is not at the end of the text. */
+/* The length of the character at p, or of the longest part there that can be none; *valid says
+   which. p is not at the end of the text. */
 static size_t rtmi_utf8_length(const char *p, bool *valid) {
     rtmi_utf8 state = { 0 };
     size_t length = 0;
@@ -2587,14 +2591,14 @@ typedef struct rtmi_conn {
     int fd;           /* -1 until an attempt has connected */
     short watched;    /* as that of an attempt */
     bool via_proxy;
-    /* Invariants: `readable` and `ending` are set when poll() reports something (rtmi_conn_polled),
-       and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set `readable`, so that the next
-       read asks the socket. recv() clears both when the socket is empty; while `ending`, a short
-       read does not count as that: the FIN or reset comes after the last bytes, and an
-       edge-triggered loop is not woken for it again. `received` is set by recv() and cleared by the
-       session's keep-alive. `paused` is set by a session whose output is congested, and cleared when
-       `out` is empty. `unsent_body` belongs to the exchange. All of them are false when an attempt
-       to connect begins. */
+    /* Invariants: `readable` and `ending` are set when poll() reports something
+       (rtmi_conn_polled), and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set
+       `readable`, so that the next read asks the socket. recv() clears both when the socket is
+       empty; while `ending`, a short read does not count as that: the FIN or reset comes after
+       the last bytes, and an edge-triggered loop is not woken for it again. `received` is set by
+       recv() and cleared by the session's keep-alive. `paused` is set by a session whose output
+       is congested, and cleared when `out` is empty. `unsent_body` belongs to the exchange. All
+       of them are false when an attempt to connect begins. */
     bool readable;     /* the socket may have bytes, or an error to report */
     bool ending;       /* it is to be read until it is empty: the peer may have closed */
     bool received;     /* bytes have arrived since it was last cleared */
@@ -2899,8 +2903,8 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     return 0;
 }
 
-/* Has the socket read until it is empty, whatever poll() has reported: it is late, and nothing may be
-   judged by what was known before. */
+/* Has the socket read until it is empty, whatever poll() has reported: it is late, and nothing
+   may be judged by what was known before. */
 static void rtmi_conn_look(rtmi_conn *conn) {
     conn->readable = conn->ending = true;
 }
@@ -3294,7 +3298,7 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
 }
 
 /* Whether there is work that poll() would not report: bytes in our buffers, bytes left in the
-   socket when the last step's budget was used up, or a body to send while nothing waits in `out`. */
+   socket when the last step's budget was used up, or a body to send while `out` is empty. */
 static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (conn->fd < 0 || conn->paused) return false;
     if (!conn->budget) return true;
@@ -4576,9 +4580,10 @@ static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *ses
     return waiting / RTMI_INBOX >= client->settings.max_message_size;
 }
 
-/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. Events that
-   were delivered make room when they are half of it, and before it grows beyond what it must be able
-   to hold: then they are at least as much as one read, so that not each text moves the others. */
+/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. Events
+   that were delivered make room when they are half of it, and before it grows beyond what it must
+   be able to hold: then they are at least as much as one read, so that not each text moves the
+   others. */
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
     size_t most = client->settings.max_message_size, more = sizeof(rtmi_inbox_entry) + size;
@@ -4710,9 +4715,9 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
     client->pending.id = rtmi_json_none; /* rtm_reply is too late from now on */
 }
 
-/* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in this
-   rtm_poll, so that more can be read and acknowledged, nor while the socket is congested, unless the
-   session is to be dropped. After rtm_stop the rest is only counted. */
+/* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in
+   this rtm_poll, so that more can be read and acknowledged, nor while the socket is congested,
+   unless the session is to be dropped. After rtm_stop the rest is only counted. */
 static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     unsigned lost = 0;
     while (session->inbox_at < session->inbox.size) {
@@ -4954,8 +4959,8 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
     return final ? RTM_STATE_FINISHED : RTM_STATE_BACKOFF;
 }
 
-/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired session:
-   its messages may be acknowledged on the one that has taken over, which reports them. */
+/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired
+   session: its messages may be acknowledged on the one that has taken over, which reports them. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0], retired = session->fate == RTMI_RETIRED;
     if (session->notices) rtmi_report_notices(client, session);
@@ -4967,7 +4972,8 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (!was_open || !first) return;
     /* On a second session they may still be acknowledged. */
     const rtmi_session *second = client->session[1];
-    bool kept = second && second->state >= RTM_STATE_UPGRADING && second->state <= RTM_STATE_CLOSING;
+    bool kept = second && second->state >= RTM_STATE_UPGRADING &&
+                second->state <= RTM_STATE_CLOSING;
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
         rtmi_error error;
         int id = client->unanswered[i];
@@ -5487,8 +5493,8 @@ static void rtmi_cut_drain(rtm_client *client) {
     rtmi_enter(client, second, next);
 }
 
-/* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but not
-   one that Slack has asked for, and for one attempt a second at most. */
+/* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but
+   not one that Slack has asked for, and for one attempt a second at most. */
 static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
     unsigned failures = client->failures;
     bool had_short_session = client->had_short_session;

@@ -1,4 +1,5 @@
-/* Looks up paths in JSON documents and quotes texts for json_peer.py, which knows the right results.
+/* Looks up paths in JSON documents and quotes texts for json_peer.py, which knows the right
+ * results.
    In:  "doc HEX", then any number of "get HEX" with a path; or "quote HEX" with a text.
    Out: "valid" or "refused"; for each path: kind, size, int, bool, string in hex; for a text: the
         length of the JSON string, then what is written for each size from 0 on, in hex. */

@@ -940,7 +940,8 @@ static void on_request(rtm_client *client, const rtm_response *response, void *u
         if (r->reached == 1 && r->reached_at == test_now_ms && life.depth == 1)
             violate(REQUEST_SENT_LATE, number);
         long long from = r->tried_from == LONG_AGO ? request_begun(r) : r->tried_from;
-        if (r->reused && r->reached_at > from && !net.trouble) from = r->reached_at - r->timeout_ms / 3;
+        if (r->reused && r->reached_at > from && !net.trouble)
+            from = r->reached_at - r->timeout_ms / 3;
         if (r->reached == 1 && test_now_ms - from < r->timeout_ms)
             violate(REQUEST_EARLY, (int)(test_now_ms - from));
     }

@@ -753,11 +753,11 @@ static bool tinyproxy_try(program *it, const char *name, const char *more) {
     return false;
 }
 
-static void tinyproxy_start(program *it, const char *name, const char *more, const char *user_data) {
+static void tinyproxy_start(program *it, const char *name, const char *more, const char *user) {
     bool up = false;
     for (int i = 0; i < 5 && !up; i++) up = tinyproxy_try(it, name, more);
     if (!up) fail_msg("%s", "tinyproxy does not start (package tinyproxy-bin)");
-    snprintf(it->url, sizeof it->url, "http://%s127.0.0.1:%d", user_data, it->port);
+    snprintf(it->url, sizeof it->url, "http://%s127.0.0.1:%d", user, it->port);
 }
 
 /* How many tunnels to the sandbox it was asked for. */

@@ -997,7 +997,8 @@ typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
 static void a_timeout_names_the_phase(void **state) {
     static const server *const dead[] = { &deaf };
     char https[80];
-    const char *const words[] = { "connecting to 127.0.0.1 port ", "the TLS handshake with 127.0.0.1",
+    const char *const words[] = { "connecting to 127.0.0.1 port ",
+                                  "the TLS handshake with 127.0.0.1",
                                   "the response from 127.0.0.1", "the response from 127.0.0.1" };
     request got;
     (void)state;

@@ -995,7 +995,8 @@ static void numbers_and_methods_must_make_sense(void **state) {
     }
     for (int i = 0; i < 7; i++) {
         static const char *const about[] = { "timeout_ms", "ping_interval_ms", "max_message_size",
-                                             "handler", "handler", "app_token", "max_message_size" };
+                                             "handler", "handler", "app_token",
+                                              "max_message_size" };
         rtm_config config = usual_config();
         if (i == 0) config.timeout_ms = -1;
         if (i == 1) config.ping_interval_ms = -2;

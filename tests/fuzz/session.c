@@ -87,7 +87,8 @@ static int turn(rtm_client *client, unsigned options) {
     called_ms = 0;
     int result = rtm_poll(client, wait);
     CHECK(test_now_ms - before - called_ms <= wait);
-    const rtmi_exchange *exchange = &client->session[0]->exchange; /* another than before, perhaps */
+    /* Perhaps another than before. */
+    const rtmi_exchange *exchange = &client->session[0]->exchange;
     CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || exchange->begun || !exchange->head.size);
     int timeout = rtm_timeout_ms(client);

@@ -143,8 +143,8 @@ static void stream(rtm_client *bot, size_t size) {
     unsigned char hash[br_sha256_SIZE];
     char text[65];
     br_sha256_init(&s.sha);
-    s.heard = ask(bot, "hash", (rtm_request){ .read_body = hand_out, .body_size = size, .user_data = &s,
-                                              .timeout_ms = 120000 });
+    s.heard = ask(bot, "hash", (rtm_request){ .read_body = hand_out, .body_size = size,
+                                              .user_data = &s, .timeout_ms = 120000 });
     br_sha256_out(&s.sha, hash);
     for (size_t i = 0; i < sizeof hash; i++) snprintf(text + 2 * i, 3, "%02x", hash[i]);
     const heard *h = &s.heard;
