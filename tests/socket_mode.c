@@ -761,25 +761,31 @@ static void a_deferral_goes_with_its_connection(void **state) {
         if (how < 5) await_event("close");
         is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
         is_refused(used, "{}", RTM_E_NOT_CONNECTED, "session has ended");
-        if (how < 5) { /* another session makes no difference, and has ids of its own */
+        /* Another session makes no difference, nor does a third; each has ids of its own. */
+        for (int n = 0; n < 2 && how < 5; n++) {
+            char name[8];
             test_now_ms += rtm_timeout_ms(bot);
             server_close(&slack);
             open_session();
             say_hello(&slack);
             is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+            is_refused(used, "{}", RTM_E_NOT_CONNECTED, "session has ended");
             expect_nothing();
             send_command(&slack, "E1"); /* Slack sends it again: it was delivered */
             server_expect_ack(&slack, "E1");
             expect_life();
             assert_int_equal(heard_count, heard_next);
-            int next = defer_command(&slack, "E3");
+            snprintf(name, sizeof name, "F%d", n);
+            int next = defer_command(&slack, name);
             assert_int_not_equal(next, id);
             assert_int_not_equal(next, used);
             is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
             assert_int_equal(rtm_reply_deferred(bot, next, "{}"), RTM_OK);
-            expect_reply(&slack, "E3", "{}");
+            expect_reply(&slack, name, "{}");
             is_refused(next, "{}", RTM_E_BUSY, "already replied");
             expect_life();
+            server_send_close(&slack, 1001, "");
+            await_event("close");
         }
         end_deferring();
     }
