@@ -764,7 +764,7 @@ static void a_deferral_goes_with_its_connection(void **state) {
         is_refused(used, "{}", RTM_E_NOT_CONNECTED, "session has ended");
         /* Another session makes no difference, nor does a third; each has ids of its own. */
         for (int n = 0; n < 2 && how < 5; n++) {
-            char name[8];
+            char name[16];
             test_now_ms += rtm_timeout_ms(bot);
             server_close(&slack);
             open_session();
