@@ -510,6 +510,7 @@ static void defer(rtm_client *client, const rtm_event *event, void *user_data) {
     int id = deferred[deferred_count++] = rtm_defer(client, event);
     if (id < 0 && id != RTM_E_MEMORY)
         assert_non_null(strstr(rtm_error_detail(client), "rtm_defer: "));
+    if (id < 0) tell(rtm_error_detail(client));
 }
 
 /* Defers a reply, then replies in the same callback: with the deferral's id, then twice more. */
@@ -761,26 +762,62 @@ static void a_deferral_goes_with_its_connection(void **state) {
         if (how < 5) await_event("close");
         is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
         if (how < 5) is_refused(used, "{}", RTM_E_NOT_CONNECTED, "session has ended");
-        if (how < 5) { /* another session makes no difference, and has ids of its own */
+        /* Another session makes no difference, nor does a third; each has ids of its own. */
+        for (int n = 0; n < 2 && how < 5; n++) {
+            char name[16];
             test_now_ms += rtm_timeout_ms(bot);
             server_close(&slack);
             open_session();
             say_hello(&slack);
             is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
+            is_refused(used, "{}", RTM_E_NOT_CONNECTED, "session has ended");
             expect_nothing();
             send_command(&slack, "E1"); /* Slack sends it again: it was delivered */
             server_expect_ack(&slack, "E1");
             expect_life();
             assert_int_equal(heard_count, heard_next);
-            int next = defer_command(&slack, "E3");
+            snprintf(name, sizeof name, "F%d", n);
+            int next = defer_command(&slack, name);
             assert_int_not_equal(next, id);
             assert_int_not_equal(next, used);
             is_refused(id, "{}", RTM_E_NOT_CONNECTED, "session has ended");
             assert_int_equal(rtm_reply_deferred(bot, next, "{}"), RTM_OK);
-            expect_reply(&slack, "E3", "{}");
+            expect_reply(&slack, name, "{}");
             is_refused(next, "{}", RTM_E_BUSY, "already replied");
             expect_life();
+            server_send_close(&slack, 1001, "");
+            await_event("close");
         }
+        end_deferring();
+    }
+}
+
+/* Its callback is called after the end of the connection. */
+static void a_reply_is_not_deferred_after_the_end_of_its_connection(void **state) {
+    (void)state;
+    for (int another = 0; another < 2; another++) {
+        request got;
+        begin_deferring();
+        rtm_on(bot, "message", pass_2_s, NULL);
+        if (another) { /* another session is open */
+            test_now_ms += 30000;
+            server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+            for (int i = 0; i < 5; i++) server_round(i);
+            test_now_ms += 1000;
+            take_upgrade_on(&other, &got);
+            server_answer_upgrade(&other, &got);
+            say_hello(&other);
+        }
+        server_send_envelope(&slack, "E1", "events_api", EVENT("Ev1", "{\"type\":\"message\"}"));
+        send_command(&slack, "E2");
+        next_event("message");
+        assert_int_equal(heard_count, heard_next); /* the command waits */
+        server_reset(&slack);
+        next_event("slash_commands");
+        assert_int_equal(deferred_count, 1);
+        assert_int_equal(deferred[0], RTM_E_NOT_CONNECTED);
+        assert_non_null(strstr(told, "rtm_defer: the session has ended"));
+        if (another) expect_none(&other);
         end_deferring();
     }
 }
@@ -1888,6 +1925,7 @@ int main(void) {
         TEST(a_blocking_call_does_not_acknowledge_what_is_deferred),
         TEST(a_deferral_lives_as_long_as_its_connection_in_a_handover),
         TEST(a_deferral_goes_with_its_connection),
+        TEST(a_reply_is_not_deferred_after_the_end_of_its_connection),
         TEST(at_most_64_replies_are_deferred),
         TEST(a_deferred_reply_that_fails_leaves_the_deferral_open),
         TEST(a_deferred_reply_waits_for_room),

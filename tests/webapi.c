@@ -1191,6 +1191,7 @@ static const struct CMUnitTest tests[] = {
     WEB(a_secret_cut_within_an_error_message_is_not_told),
     WEB(a_config_needs_a_usable_token),
     WEB(a_base_url_must_be_one),
+    WEB(a_base_url_that_is_empty_is_the_usual_one),
     WEB(headers_must_be_well_formed_and_not_rtm_hs_own),
     WEB(a_proxy_must_be_well_formed),
     WEB(numbers_and_methods_must_make_sense),

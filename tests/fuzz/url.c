@@ -14,9 +14,9 @@ static void parse_url(const char *text) {
     CHECK(!strcmp(peer.host, again.host) && !strcmp(peer.port, again.port));
     rtmi_buf_free(&out);
     rtmi_network network = { .proxy = peer, .no_proxy = peer.host };
-    CHECK(rtmi_is_direct(&network, peer.host) || *peer.host == '.');
+    CHECK(rtmi_is_direct(&network, &peer) || *peer.host == '.');
     network.no_proxy = fuzz_text(text, strlen(text));
-    rtmi_is_direct(&network, peer.host);
+    rtmi_is_direct(&network, &peer);
     free(network.no_proxy);
 }
 
