@@ -3576,14 +3576,21 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->conn.deadline = now + timeout_ms;
 }
 
-/* Gives the connection a piece of the request's body. */
-static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) {
+/* Bytes of the request that the connection still holds. */
+static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
+    return exchange->conn.out.size - exchange->conn.out_at;
+}
+
+/* Gives the connection the next piece of the request's body, unless as much waits there. */
+static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange) {
     const rtmi_payload *payload = &exchange->payload;
     rtmi_buf *out = &exchange->conn.out;
+    size_t left = payload->size - exchange->payload_at;
+    size_t size = left < RTMI_PIECE ? left : RTMI_PIECE, got = size;
+    if (!left || rtmi_exchange_unsent(exchange) >= RTMI_PIECE) return RTM_OK;
     rtmi_conn_compact(&exchange->conn);
     if (!rtmi_buf_reserve(out, size)) return rtmi_out_of_memory(&exchange->conn.error);
     char *to = out->data + out->size;
-    size_t got = size;
     if (payload->read_body) got = (*payload->read_body)(to, size, payload->user_data);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
@@ -3597,20 +3604,14 @@ static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) 
 /* Sends what the socket takes of the request, but no more than RTMI_OUT bytes in one step. */
 static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
-    size_t left, before = exchange->payload_at;
+    size_t before = exchange->payload_at;
     do {
-        size_t waiting = conn->out.size - conn->out_at;
-        left = exchange->payload.size - exchange->payload_at;
-        if (left && waiting < RTMI_PIECE) {
-            size_t size = left < RTMI_PIECE ? left : RTMI_PIECE;
-            rtm_result result = rtmi_exchange_add_piece(exchange, size);
-            if (result != RTM_OK) return result;
-        }
+        rtm_result result = rtmi_exchange_add_piece(exchange);
+        if (result != RTM_OK) return result;
         rtmi_conn_flush(conn);
-        left = exchange->payload.size - exchange->payload_at;
-    } while (left && conn->out_at == conn->out.size && !conn->send_error &&
+        conn->unsent_body = exchange->payload_at < exchange->payload.size;
+    } while (conn->unsent_body && !rtmi_exchange_unsent(exchange) && !conn->send_error &&
              exchange->payload_at - before < RTMI_OUT);
-    conn->unsent_body = left != 0;
     return RTM_OK;
 }
 
@@ -3637,14 +3638,13 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
 }
 
 /* Reads what has come of the response. */
-static rtm_result rtmi_exchange_read_response(rtmi_exchange *exchange) {
+static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size, used;
     for (;;) {
         rtmi_http_what what;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
-        if (result == RTM_E_AGAIN) return result;
         if (result == RTM_OK) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
@@ -3667,20 +3667,6 @@ static rtm_result rtmi_exchange_read_response(rtmi_exchange *exchange) {
     }
 }
 
-/* The same, but a status other than 2xx stands whatever becomes of its body. */
-static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
-    rtmi_http *http = &exchange->conn.http;
-    rtm_result result = rtmi_exchange_read_response(exchange);
-    if (result == RTM_OK || result == RTM_E_AGAIN || !rtmi_http_is_decided(http)) return result;
-    http->keep_alive = false;
-    return RTM_OK;
-}
-
-/* Bytes of the request that the connection still holds. */
-static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
-    return exchange->conn.out.size - exchange->conn.out_at;
-}
-
 /* Whether no byte of the request can have reached the server, nor one of read_body's is used up. */
 static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
     if (!exchange->begun) return true;
@@ -3688,10 +3674,21 @@ static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
            !(exchange->payload.read_body && exchange->payload_at);
 }
 
-/* Sends and reads what can be sent and read. Progress moves the deadline of what is streamed. */
+/* Connects, sends and reads as far as that is possible now. Nothing more is sent after the deadline,
+   except what is streamed: its deadline moves with its progress. */
 static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
-    rtm_result result = RTM_OK;
+    rtm_result result = rtmi_conn_step(conn, now);
+    if (result != RTM_OK) return result;
+    if (!exchange->begun) {
+        if (now >= conn->deadline) return rtmi_conn_timeout(conn);
+        rtmi_http_start(&conn->http, exchange->kind);
+        rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
+        if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
+        exchange->begun = true;
+        conn->timeout_ms += exchange->reserve_ms;
+        conn->deadline += exchange->reserve_ms;
+    }
     bool late = now >= conn->deadline, streamed = rtmi_is_streamed(&exchange->payload);
     size_t sent = exchange->payload_at - rtmi_exchange_unsent(exchange);
     conn->received = false;
@@ -3702,33 +3699,24 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     return result;
 }
 
-/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. After the deadline
-   nothing more is sent, but what the socket has is read before the exchange fails. */
+/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. What the socket has
+   at the deadline is read before the exchange fails. A status other than 2xx stands whatever
+   becomes of its body. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
     if (now >= conn->deadline) rtmi_conn_look(conn);
-    rtm_result result = rtmi_conn_step(conn, now);
-    if (result == RTM_OK && !exchange->begun) {
-        if (now >= conn->deadline) return rtmi_conn_timeout(conn);
-        rtmi_http_start(&conn->http, exchange->kind);
-        rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
-        if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
-        exchange->begun = true;
-        conn->timeout_ms += exchange->reserve_ms;
-        conn->deadline += exchange->reserve_ms;
+    rtm_result result = rtmi_exchange_move(exchange, now);
+    if (result == RTM_E_AGAIN) {
+        bool unread = conn->readable && (exchange->begun || conn->budget);
+        if (now < conn->deadline) return result;
+        if (unread && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
+        result = rtmi_conn_timeout(conn);
     }
-    if (result == RTM_OK) result = rtmi_exchange_move(exchange, now);
-    if (result == RTM_OK) {
-        if (rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
-        conn->used_at = now;
-        rtmi_buf_free(&exchange->head);
-    }
-    if (result != RTM_E_AGAIN || now < conn->deadline) return result;
-    bool unread = conn->readable && (exchange->begun || conn->budget);
-    if (unread && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
-    if (!exchange->begun || !rtmi_http_is_decided(&conn->http)) return rtmi_conn_timeout(conn);
-    conn->http.keep_alive = false;
+    bool cut = result != RTM_OK && exchange->begun && rtmi_http_is_decided(&conn->http);
+    if (result != RTM_OK && !cut) return result;
+    if (cut || rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
+    conn->used_at = now;
     rtmi_buf_free(&exchange->head);
     return RTM_OK;
 }
