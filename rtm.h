@@ -3568,7 +3568,6 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->code[0] = '\0';
     exchange->begun = false;
     exchange->payload_at = 0;
-    exchange->reserve_ms = 0;
     exchange->late_steps = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
     if (!rtmi_exchange_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
@@ -3674,8 +3673,8 @@ static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
            !(exchange->payload.read_body && exchange->payload_at);
 }
 
-/* Connects, sends and reads as far as that is possible now. Nothing more is sent after the deadline,
-   except what is streamed: its deadline moves with its progress. */
+/* Connects, sends and reads as far as that is possible now. After the deadline, nothing more is
+   sent except what is streamed: its deadline moves with its progress. */
 static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     rtm_result result = rtmi_conn_step(conn, now);
@@ -3864,12 +3863,6 @@ typedef struct rtmi_delivery {
     int deferral;          /* its id, or 0 */
 } rtmi_delivery;
 
-/* Why a request's last attempt failed. */
-typedef struct rtmi_failure {
-    rtm_result result;
-    rtmi_error error;
-} rtmi_failure;
-
 /* A request, encoded: what it takes to send it, and to send it again. */
 typedef struct rtmi_request {
     struct rtmi_request *next;
@@ -3877,13 +3870,14 @@ typedef struct rtmi_request {
     const char *token;        /* instead of the client's, or NULL */
     const char *content_type;
     rtmi_payload payload;
+    struct rtmi_lane *lane;   /* that it is for */
     uint64_t key;             /* of its holds: a hash of target and token */
     long long timeout_ms;
     long long again_at;       /* no attempt before this time ... */
     long long until;          /* ... and none from this time on */
-    rtmi_failure *failure;    /* of the last attempt, or NULL */
+    rtm_result cause;         /* why the last attempt failed, or RTM_OK ... */
+    rtmi_error *failure;      /* ... and its message, or NULL */
     rtm_request_callback callback;
-    void *user_data;
     size_t size;              /* bytes of all this, without `failure` */
     int id;
     int attempts;             /* in a row that failed before a byte was sent */
@@ -3908,8 +3902,7 @@ typedef struct rtmi_lane {
 typedef struct rtmi_queue {
     rtmi_request *first, *last;
     rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
-    rtmi_hold *holds;
-    size_t hold_count, hold_capacity;
+    rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first */
     size_t size;       /* bytes of all requests */
     size_t ended;      /* requests whose callbacks are due, without a response */
     long long look_at; /* before this time none can be begun */
@@ -4865,10 +4858,9 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->payload = request->payload;
     exchange->limit = settings->max_message_size;
     /* An attempt to connect that may be followed by another gets a third of the time. */
-    long long reserve_ms = connects_apart ? request->timeout_ms - (request->timeout_ms + 2) / 3 : 0;
-    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now,
-                        request->timeout_ms - reserve_ms);
-    exchange->reserve_ms = reserve_ms;
+    long long connect_ms = connects_apart ? (request->timeout_ms + 2) / 3 : request->timeout_ms;
+    exchange->reserve_ms = request->timeout_ms - connect_ms;
+    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, connect_ms);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5802,42 +5794,37 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.first;
 }
 
-/* Holds back the requests with this one's key; false if there is no room or memory for that. A
-   server that asks for no wait at all gets a second: without it there would be a storm. */
-static bool rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
+/* Holds back the requests with this key; false if there is no room or memory for that. A server
+   that asks for no wait at all gets a second: without it there would be a storm. */
+static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     rtmi_queue *queue = &client->queue;
-    size_t i = 0;
-    while (i < queue->hold_count && queue->holds[i].until > client->now &&
-           queue->holds[i].key != request->key) i++;
-    if (i == queue->hold_count) {
-        if (i == RTMI_HOLDS) return false;
-        void *grown = rtmi_grow(queue->holds, i, &queue->hold_capacity, sizeof *queue->holds);
-        if (!grown) return false;
-        queue->holds = grown;
-        queue->hold_count++;
-    }
-    queue->holds[i] = (rtmi_hold){ request->key, client->now + 1000LL * (seconds ? seconds : 1) };
+    if (!queue->holds) queue->holds = rtmi_alloc((RTMI_HOLDS + 1) * sizeof *queue->holds);
+    rtmi_hold *hold = queue->holds;
+    if (!hold) return false;
+    while (hold->until > client->now && hold->key != key) hold++;
+    if (hold == queue->holds + RTMI_HOLDS) return false;
+    *hold = (rtmi_hold){ key, client->now + 1000LL * (seconds ? seconds : 1) };
     return true;
 }
 
 /* No attempt before this time. */
 static long long rtmi_request_due(const rtmi_queue *queue, const rtmi_request *request) {
     long long due = request->again_at;
-    for (size_t i = 0; i < queue->hold_count; i++)
-        if (queue->holds[i].key == request->key && queue->holds[i].until > due)
-            due = queue->holds[i].until;
+    for (const rtmi_hold *hold = queue->holds; hold && hold->until; hold++)
+        if (hold->key == request->key && hold->until > due) due = hold->until;
     return due;
-}
-
-/* An upload, or a URL's dead server, must not delay the Web API's methods. */
-static bool rtmi_is_second_lane(const rtmi_request *request) {
-    return request->by_url || rtmi_is_streamed(&request->payload);
 }
 
 /* Ends a request that has no response: its callback is due. */
 static void rtmi_request_end(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
     if (request->result == RTM_OK) queue->ended++;
     request->result = result;
+}
+
+/* The error of a request that has ended like this. */
+static rtm_result rtmi_request_fail(const rtmi_request *request, rtm_result result,
+                                    rtmi_error *error) {
+    return rtmi_fail(error, result, "%s: %s", rtmi_request_name(request), rtm_strerror(result));
 }
 
 /* Takes a request out of the queue, calls its callback, and frees it. */
@@ -5854,7 +5841,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
     response->detail = response->result == RTM_OK ? "" : error->text;
     if (response->result != RTM_OK) client->error = *error;
     if (request->callback) {
-        request->callback(client, response, request->user_data);
+        request->callback(client, response, request->payload.user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
         rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
@@ -5875,31 +5862,29 @@ static void rtmi_queue_drop(rtm_client *client) {
     rtm_response response = rtmi_no_response;
     rtmi_error error;
     while (request->result == RTM_OK) request = request->next;
-    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
-        if (lane->current != request) continue;
+    rtmi_lane *lane = request->lane;
+    if (lane->current == request) {
         lane->current = NULL;
         rtmi_conn_close(&lane->exchange->conn);
     }
     queue->ended--;
     response.result = request->result;
-    rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
-              rtm_strerror(request->result));
-    if (request->failure && request->failure->result == request->result)
-        error = request->failure->error;
+    rtmi_request_fail(request, request->result, &error);
+    if (request->cause == request->result) error = *request->failure;
     rtmi_request_finish(client, request, &response, &error);
 }
 
 /* After rtm_stop the requests that wait end, and soon those in progress. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
+    long long end = client->now + RTMI_CLOSING_MS;
     queue->stopped = true;
-    for (rtmi_request *request = queue->first; request; request = request->next)
-        if (request != queue->lane[0].current && request != queue->lane[RTMI_LANES - 1].current)
+    for (rtmi_request *request = queue->first; request; request = request->next) {
+        rtmi_exchange *exchange = request->lane->exchange;
+        if (request->lane->current != request) {
             rtmi_request_end(queue, request, RTM_E_STOPPED);
-    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
-        if (!lane->current) continue;
-        rtmi_exchange *exchange = lane->exchange;
-        long long end = client->now + RTMI_CLOSING_MS;
+            continue;
+        }
         exchange->reserve_ms = 0;
         if (exchange->conn.deadline > end) exchange->conn.deadline = end;
     }
@@ -5909,7 +5894,7 @@ static void rtmi_queue_stop(rtm_client *client) {
    may mend it. */
 static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request *request,
                                rtm_result result) {
-    int status = exchange->begun ? 0 : exchange->conn.http.status;
+    int status = exchange->conn.http.status;
     bool refused = result == RTM_E_PROXY && (status == 407 || status == 401);
     bool mends = result == RTM_E_RESOLVE || result == RTM_E_CONNECT || result == RTM_E_PROXY ||
                  result == RTM_E_TLS || result == RTM_E_TIMEOUT || result == RTM_E_CLOSED;
@@ -5924,7 +5909,8 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
     if (client->now >= request->until) return false;
     if (!request->failure) request->failure = rtmi_alloc(sizeof *request->failure);
     if (!request->failure) return false;
-    *request->failure = (rtmi_failure){ result, *error };
+    *request->failure = *error;
+    request->cause = result;
     if (wait > request->until - client->now) wait = request->until - client->now;
     request->again_at = client->now + wait;
     rtmi_log(client, "%s: %s; next attempt in %lld ms", rtmi_request_name(request), error->text,
@@ -5939,7 +5925,8 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     rtm_response response = rtmi_no_response;
     bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
     bool again = !answered && rtmi_may_try_again(exchange, request, result);
-    bool joined = RTMI_LANES == 1 && rtmi_is_second_lane(request);
+    bool streamed = rtmi_is_streamed(&request->payload);
+    bool joined = RTMI_LANES == 1 && (request->by_url || streamed);
     int asked = exchange->conn.http.retry_after;
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
@@ -5948,13 +5935,11 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
         rtmi_conn_shutdown(&exchange->conn);
     if (again && !stopped &&
         rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
-    if (stopped && (again || result == RTM_E_TIMEOUT)) {
-        rtmi_request_end(&client->queue, request, RTM_E_STOPPED);
-        return;
-    }
+    if (stopped && (again || result == RTM_E_TIMEOUT))
+        result = rtmi_request_fail(request, RTM_E_STOPPED, &exchange->conn.error);
     bool held = result == RTM_E_RATE_LIMITED && !stopped &&
-                rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
-    if (held && !request->no_retry && !rtmi_is_streamed(&request->payload)) {
+                rtmi_queue_hold(client, request->key, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
+    if (held && !request->no_retry && !streamed) {
         request->attempts = 0; /* the wait does not count */
         rtmi_log(client, "%s", exchange->conn.error.text);
         return;
@@ -5982,7 +5967,7 @@ static void rtmi_queue_begin(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     queue->look_at = LLONG_MAX;
     for (rtmi_request *request = queue->first; request; request = request->next) {
-        rtmi_lane *lane = &queue->lane[rtmi_is_second_lane(request) ? RTMI_LANES - 1 : 0];
+        rtmi_lane *lane = request->lane;
         if (request->result != RTM_OK || lane->current) continue;
         long long due = rtmi_request_due(queue, request);
         if (due > client->now && due < queue->look_at) queue->look_at = due;
@@ -5991,7 +5976,7 @@ static void rtmi_queue_begin(rtm_client *client) {
         while (before->key != request->key) before = before->next;
         if (before != request) continue;
         if (request->attempts && client->now >= request->until)
-            rtmi_request_end(queue, request, request->failure->result);
+            rtmi_request_end(queue, request, request->cause);
         else rtmi_lane_begin(client, lane, request);
     }
 }
@@ -6046,7 +6031,6 @@ static long long rtmi_queue_due(const rtm_client *client) {
 
 static void rtmi_queue_free(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    queue->stopped = true;
     for (rtmi_request *request = queue->first; request; request = request->next)
         if (request->result == RTM_OK) rtmi_request_end(queue, request, RTM_E_STOPPED);
     while (queue->ended) rtmi_queue_drop(client);
@@ -6073,14 +6057,12 @@ static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
 
 /* What is wrong with a request, or NULL. */
 static const char *rtmi_request_fault(const rtm_client *client, const rtm_request *given) {
-    const bool bodies[] = { given->fields, given->json, given->body, given->read_body };
     const char *verb = given->http_method;
-    bool get = verb && !strcmp(verb, "GET");
+    bool get = verb && !strcmp(verb, "GET"), own_body = given->body || given->read_body;
+    int count = !!given->fields + !!given->json + !!given->body + !!given->read_body;
     rtmi_peer peer;
     const char *path;
     size_t length;
-    int count = 0;
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) count += bodies[i];
     if (!given->method == !given->url) return "either method or url is required, and not both";
     if (given->method && !rtmi_consists_of(given->method, strlen(given->method), "._"))
         return "invalid method name";
@@ -6095,11 +6077,10 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     if (get && (count || given->body_size || given->content_type))
         return "http_method GET excludes fields, json, body, read_body, body_size and content_type";
     if (count > 1) return "only one of fields, json, body and read_body is allowed";
-    if (given->body_size && !given->body && !given->read_body) return "body_size without a body";
+    if (given->body_size && !own_body) return "body_size without a body";
     if (given->read_body && !given->body_size) return "read_body without body_size";
     if (given->body_size > (size_t)-1 / 2) return "body_size is too large";
-    if (given->content_type && !given->body && !given->read_body)
-        return "content_type without body or read_body";
+    if (given->content_type && !own_body) return "content_type without body or read_body";
     for (const char *p = given->content_type; p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f) return "control character in content_type";
     if (given->method && !given->token && !client->settings.token)
@@ -6107,67 +6088,6 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
         return "invalid token (empty, white space, control or non-ASCII character)";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
-}
-
-/* Copies a request into one block of memory, `form` being its fields. */
-static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *given,
-                                       const rtmi_buf *form) {
-    const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
-    const char *body = form->data, *token = given->token ? given->token : "";
-    size_t size = form->size;
-    if (given->json) {
-        body = given->json;
-        size = strlen(body);
-        type = "application/json; charset=utf-8";
-    } else if (given->body || given->read_body) {
-        body = given->body;
-        size = given->body_size;
-        type = given->content_type ? given->content_type : "application/octet-stream";
-    }
-    size_t copied = given->read_body ? 0 : size;
-    size_t texts = strlen(target) + strlen(type) + strlen(token) + 4; /* with their NULs */
-    if (form->failed || copied > (size_t)-1 / 2) return NULL;
-    rtmi_request *request = rtmi_alloc(sizeof *request + texts + copied);
-    if (!request) return NULL;
-    char *at = (char *)(request + 1);
-    request->size = sizeof *request + texts + copied;
-    request->target = rtmi_pack(&at, target, strlen(target));
-    char *own_token = rtmi_pack(&at, token, strlen(token));
-    request->token = given->token ? own_token : NULL;
-    request->key = rtmi_hash(RTMI_HASH, request->target, (size_t)(at - request->target));
-    request->content_type = rtmi_pack(&at, type, strlen(type));
-    request->payload.data = rtmi_pack(&at, body, copied);
-    request->payload.read_body = given->read_body;
-    request->payload.write_body = given->write_body;
-    request->payload.user_data = request->user_data = given->user_data;
-    request->payload.size = size;
-    request->timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms;
-    request->callback = given->callback;
-    request->again_at = RTMI_NOW;
-    request->by_url = given->url != NULL;
-    request->get = given->http_method && *given->http_method == 'G';
-    request->no_retry = given->no_retry;
-    return request;
-}
-
-/* Checks and copies a request. */
-static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi_request **made) {
-    const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
-    rtmi_document document = { 0 };
-    rtmi_buf form = { 0 };
-    rtm_json root;
-    if (fault)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
-    size_t size = given->json ? strlen(given->json) : 0;
-    if (given->json && (!rtmi_document_open(&document, given->json, size, &root) ||
-                        !rtmi_is_utf8(given->json, size)))
-        return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
-                         rtmi_document_fault(&document));
-    bool valid = rtmi_write_fields(&form, given->fields);
-    *made = valid ? rtmi_copy_request(client, given, &form) : NULL;
-    rtmi_buf_free(&form);
-    if (!valid) return rtmi_refuse(client, "request", "a name or value is not valid UTF-8");
-    return *made ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 /* Whether there is room for a request with a body of this size, `size` bytes in all. An empty queue
@@ -6183,24 +6103,78 @@ static rtm_result rtmi_queue_check_room(rtm_client *client, size_t body, size_t 
                      "request queue full: retry later or raise max_queue_size");
 }
 
+/* Copies a request into one block of memory, `form` being its fields; if it is to be queued, only
+   if the queue has room for it. */
+static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given,
+                                    const rtmi_buf *form, bool queued, rtmi_request **made) {
+    const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
+    const char *body = form->data, *token = given->token ? given->token : "";
+    size_t size = form->size;
+    if (given->json) {
+        body = given->json;
+        size = strlen(body);
+        type = "application/json; charset=utf-8";
+    } else if (given->body || given->read_body) {
+        body = given->body;
+        size = given->body_size;
+        type = given->content_type ? given->content_type : "application/octet-stream";
+    }
+    size_t copied = given->read_body ? 0 : size;
+    size_t texts = strlen(target) + strlen(type) + strlen(token) + 4; /* with their NULs */
+    size_t total = sizeof **made + texts + copied;
+    if (form->failed || copied > (size_t)-1 / 2) return rtmi_out_of_memory(&client->error);
+    rtm_result result = queued ? rtmi_queue_check_room(client, copied, total) : RTM_OK;
+    if (result != RTM_OK) return result;
+    rtmi_request *request = *made = rtmi_alloc(total);
+    if (!request) return rtmi_out_of_memory(&client->error);
+    char *at = (char *)(request + 1);
+    target = rtmi_pack(&at, target, strlen(target));
+    token = rtmi_pack(&at, token, strlen(token));
+    uint64_t key = rtmi_hash(RTMI_HASH, target, (size_t)(at - target));
+    type = rtmi_pack(&at, type, strlen(type));
+    body = rtmi_pack(&at, body, copied);
+    bool second = given->url || given->read_body || given->write_body;
+    *request = (rtmi_request){
+        .target = target, .token = given->token ? token : NULL, .content_type = type,
+        .payload = { body, given->read_body, given->write_body, given->user_data, size },
+        .lane = &client->queue.lane[second ? RTMI_LANES - 1 : 0], .key = key, .size = total,
+        .timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms,
+        .again_at = RTMI_NOW, .callback = given->callback, .by_url = given->url != NULL,
+        .get = given->http_method && *given->http_method == 'G', .no_retry = given->no_retry
+    };
+    return RTM_OK;
+}
+
+/* Checks and copies a request. */
+static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool queued,
+                              rtmi_request **made) {
+    const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
+    rtmi_document document = { 0 };
+    rtmi_buf form = { 0 };
+    rtm_json root;
+    if (fault)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
+    size_t size = given->json ? strlen(given->json) : 0;
+    if (given->json && (!rtmi_document_open(&document, given->json, size, &root) ||
+                        !rtmi_is_utf8(given->json, size)))
+        return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
+                         rtmi_document_fault(&document));
+    rtm_result result;
+    if (rtmi_write_fields(&form, given->fields))
+        result = rtmi_copy_request(client, given, &form, queued, made);
+    else result = rtmi_refuse(client, "request", "a name or value is not valid UTF-8");
+    rtmi_buf_free(&form);
+    return result;
+}
+
 /* Checks and queues a request: its id, or what is wrong. */
 static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
-    size_t body = 0;
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
-    if (given && given->json) body = strlen(given->json);
-    else if (given && given->body) body = given->body_size;
-    rtm_result result = rtmi_queue_check_room(client, body, body); /* not after a copy of it */
-    if (result == RTM_OK) result = rtmi_encode(client, given, &request);
+    rtm_result result = rtmi_encode(client, given, true, &request);
     if (result != RTM_OK) return result;
-    if (!given->read_body) body = request->payload.size;
-    result = rtmi_queue_check_room(client, body, request->size);
-    if (result != RTM_OK) {
-        rtmi_free(request, request->size);
-        return result;
-    }
     queue->size += request->size;
     request->id = rtmi_next_id(client);
     rtmi_note_id(client, request->id);
@@ -6611,9 +6585,6 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     return RTM_OK;
 }
 
-/* Blocking calls, in three layers: rtm_perform fills in the response and its error message,
-   rtmi_perform_given checks and encodes the request, rtmi_perform carries it out. */
-
 /* Steps a blocking exchange until it is done, fails, or takes longer than its time. Nothing of the
    session is read meanwhile. */
 static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange) {
@@ -6632,13 +6603,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
 }
 
 /* What waited while a call blocked is not charged for that time. */
-static void rtmi_conn_postpone(rtmi_conn *conn, long long ms) {
-    conn->deadline += ms;
-    conn->step_deadline += ms;
-}
-
 static void rtmi_session_postpone(rtmi_session *session, long long ms) {
-    rtmi_conn_postpone(&session->exchange.conn, ms);
     session->silent_at += ms;
     session->hello_by += ms;
     session->active_at += ms;
@@ -6646,10 +6611,10 @@ static void rtmi_session_postpone(rtmi_session *session, long long ms) {
         session->deadline += ms;
 }
 
-/* Carries out a request over the connection of blocking calls. */
-static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
-                               rtm_response *response) {
+/* Carries out a request over the connection of blocking calls, and frees it. */
+static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_response *response) {
     rtmi_exchange *web = client->web;
+    rtmi_conn *conns[RTMI_CONNS];
     long long began = RTM_NOW_MS();
     web->conn.budget = RTMI_BUDGET;
     rtmi_acknowledge_pending(client);
@@ -6665,34 +6630,38 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     long long took = RTM_NOW_MS() - began;
     for (int i = 0; i < 2; i++)
         if (client->session[i]) rtmi_session_postpone(client->session[i], took);
-    for (int i = 0; i < RTMI_LANES; i++)
-        if (client->queue.lane[i].exchange)
-            rtmi_conn_postpone(&client->queue.lane[i].exchange->conn, took);
+    int count = rtmi_stepped_conns(client, conns);
+    for (int i = 0; i < count; i++) {
+        conns[i]->deadline += took;
+        conns[i]->step_deadline += took;
+    }
+    rtmi_free(request, request->size);
     return result;
 }
 
-static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *given,
-                                     rtm_response *response) {
-    rtmi_request *request;
+/* Checks and encodes a request that is to be carried out now; `given` is incomplete if there was no
+   memory to collect it. */
+static rtm_result rtmi_prepare(rtm_client *client, const rtm_request *given, bool complete,
+                               rtmi_request **request) {
+    if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_stopped(client))
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (client->performing)
         return rtmi_fail(&client->error, RTM_E_BUSY,
                          "rtm_perform: not allowed in read_body and write_body");
     if (!client->web) client->web = rtmi_exchange_new(&client->network, &client->error);
-    if (!client->web) return rtmi_out_of_memory(&client->error);
-    rtm_result result = rtmi_encode(client, given, &request);
-    if (result != RTM_OK) return result;
-    result = rtmi_perform(client, request, response);
-    rtmi_free(request, request->size);
-    return result;
+    if (!client->web || !complete) return rtmi_out_of_memory(&client->error);
+    return rtmi_encode(client, given, false, request);
 }
 
-rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response) {
+static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *given, bool complete,
+                                     rtm_response *response) {
     rtm_response ignored;
+    rtmi_request *request;
     if (!response) response = &ignored;
     *response = rtmi_no_response;
-    rtm_result result = client ? rtmi_perform_given(client, request, response) : RTM_E_ARGUMENT;
+    rtm_result result = rtmi_prepare(client, given, complete, &request);
+    if (result == RTM_OK) result = rtmi_perform(client, request, response);
     response->result = result;
     if (result == RTM_OK) return result;
     response->detail = rtm_strerror(result);
@@ -6701,6 +6670,10 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
         response->detail = client->web->conn.error.text;
     }
     return result;
+}
+
+rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response) {
+    return rtmi_perform_given(client, request, true, response);
 }
 
 /* The pairs of a variadic call as a request has them; NULL when there is no memory. */
@@ -6720,33 +6693,25 @@ static const char **rtmi_collect(va_list pairs) {
 
 int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user_data,
                    const char *method, ...) {
-    rtm_request request = { .method = method, .callback = callback, .user_data = user_data };
     va_list pairs;
     if (!client) return RTM_E_ARGUMENT;
     va_start(pairs, method);
     const char **fields = rtmi_collect(pairs);
     va_end(pairs);
-    request.fields = fields;
+    const rtm_request request = { .method = method, .fields = fields, .callback = callback,
+                                  .user_data = user_data };
     int result = fields ? rtm_submit(client, &request) : rtmi_out_of_memory(&client->error);
     rtmi_free(fields, 0);
     return result;
 }
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
-    rtm_request request = { .method = method };
-    bool possible = client && !rtmi_is_stopped(client); /* else rtm_perform says why not */
     va_list pairs;
-    if (response) {
-        *response = rtmi_no_response;
-        response->result = RTM_E_MEMORY;
-        response->detail = "out of memory";
-    }
     va_start(pairs, method);
-    const char **fields = possible ? rtmi_collect(pairs) : NULL;
+    const char **fields = rtmi_collect(pairs);
     va_end(pairs);
-    if (possible && !fields) return rtmi_out_of_memory(&client->error);
-    request.fields = fields;
-    rtm_result result = rtm_perform(client, &request, response);
+    const rtm_request request = { .method = method, .fields = fields };
+    rtm_result result = rtmi_perform_given(client, &request, fields != NULL, response);
     rtmi_free(fields, 0);
     return result;
 }
