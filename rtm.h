@@ -3904,8 +3904,7 @@ typedef struct rtmi_queue {
     rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
     rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first */
     size_t size;       /* bytes of all requests */
-    size_t ended;      /* requests whose callbacks are due, without a response */
-    long long look_at; /* before this time none can be begun */
+    long long look_at; /* before this time none can be begun, and no callback is due */
     bool stopped;      /* none is begun any more */
 } rtmi_queue;
 
@@ -4784,12 +4783,11 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     rtm_json root;
     bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
                  rtmi_is_utf8(body, size);
-    response->status = http->status;
-    response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
-    response->body = body;
-    response->body_size = size;
-    response->content_type = http->content_type;
-    if (valid) response->data = root;
+    *response = (rtm_response){
+        .status = http->status, .retry_after = http->retry_after > 0 ? http->retry_after : 0,
+        .data = valid ? root : rtmi_json_none, .body = body, .body_size = size,
+        .content_type = http->content_type, .error = code, .detail = ""
+    };
     bool by_status = exchange->by_url || exchange->payload.write_body;
     response->ok = by_status ? http->status / 100 == 2
                              : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
@@ -4798,7 +4796,6 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
         rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
     }
     if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
-    response->error = code;
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
     if (http->status == 429)
         return rtmi_fail(error, RTM_E_RATE_LIMITED,
@@ -5807,26 +5804,6 @@ static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     return true;
 }
 
-/* No attempt before this time. */
-static long long rtmi_request_due(const rtmi_queue *queue, const rtmi_request *request) {
-    long long due = request->again_at;
-    for (const rtmi_hold *hold = queue->holds; hold && hold->until; hold++)
-        if (hold->key == request->key && hold->until > due) due = hold->until;
-    return due;
-}
-
-/* Ends a request that has no response: its callback is due. */
-static void rtmi_request_end(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
-    if (request->result == RTM_OK) queue->ended++;
-    request->result = result;
-}
-
-/* The error of a request that has ended like this. */
-static rtm_result rtmi_request_fail(const rtmi_request *request, rtm_result result,
-                                    rtmi_error *error) {
-    return rtmi_fail(error, result, "%s: %s", rtmi_request_name(request), rtm_strerror(result));
-}
-
 /* Takes a request out of the queue, calls its callback, and frees it. */
 static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_response *response,
                                 const rtmi_error *error) {
@@ -5855,21 +5832,18 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
     rtmi_free(request, request->size);
 }
 
-/* Calls the callback of the first request that has ended without a response. */
-static void rtmi_queue_drop(rtm_client *client) {
-    rtmi_queue *queue = &client->queue;
-    rtmi_request *request = queue->first;
+/* Calls the callback of a request that has ended without a response. */
+static void rtmi_queue_drop(rtm_client *client, rtmi_request *request) {
+    rtmi_lane *lane = request->lane;
     rtm_response response = rtmi_no_response;
     rtmi_error error;
-    while (request->result == RTM_OK) request = request->next;
-    rtmi_lane *lane = request->lane;
     if (lane->current == request) {
         lane->current = NULL;
         rtmi_conn_close(&lane->exchange->conn);
     }
-    queue->ended--;
     response.result = request->result;
-    rtmi_request_fail(request, request->result, &error);
+    rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
+              rtm_strerror(request->result));
     if (request->cause == request->result) error = *request->failure;
     rtmi_request_finish(client, request, &response, &error);
 }
@@ -5879,14 +5853,11 @@ static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     long long end = client->now + RTMI_CLOSING_MS;
     queue->stopped = true;
-    for (rtmi_request *request = queue->first; request; request = request->next) {
-        rtmi_exchange *exchange = request->lane->exchange;
-        if (request->lane->current != request) {
-            rtmi_request_end(queue, request, RTM_E_STOPPED);
-            continue;
-        }
-        exchange->reserve_ms = 0;
-        if (exchange->conn.deadline > end) exchange->conn.deadline = end;
+    queue->look_at = RTMI_NOW;
+    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
+        if (!lane->current) continue;
+        lane->exchange->reserve_ms = 0;
+        if (lane->exchange->conn.deadline > end) lane->exchange->conn.deadline = end;
     }
 }
 
@@ -5935,8 +5906,7 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
         rtmi_conn_shutdown(&exchange->conn);
     if (again && !stopped &&
         rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
-    if (stopped && (again || result == RTM_E_TIMEOUT))
-        result = rtmi_request_fail(request, RTM_E_STOPPED, &exchange->conn.error);
+    if (stopped && (again || result == RTM_E_TIMEOUT)) return; /* rtmi_queue_begin ends it */
     bool held = result == RTM_E_RATE_LIMITED && !stopped &&
                 rtmi_queue_hold(client, request->key, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
     if (held && !request->no_retry && !streamed) {
@@ -5948,36 +5918,43 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     rtmi_request_finish(client, request, &response, &exchange->conn.error);
 }
 
-/* Begins a request in its lane, if there is memory for a connection. */
-static void rtmi_lane_begin(rtm_client *client, rtmi_lane *lane, rtmi_request *request) {
-    if (!lane->exchange) lane->exchange = rtmi_exchange_new(&client->network, &client->error);
-    if (!lane->exchange) {
-        rtmi_request_end(&client->queue, request, RTM_E_MEMORY);
-        return;
+/* Begins a request if it need not wait, and none with the same key is before it. Not RTM_OK: it
+   cannot be begun any more. */
+static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_lane *lane = request->lane;
+    const rtmi_request *before = queue->first;
+    long long due = request->again_at;
+    if (lane->current == request) return RTM_OK;
+    if (rtmi_is_stopped(client)) return RTM_E_STOPPED;
+    if (lane->current) return RTM_OK;
+    for (const rtmi_hold *hold = queue->holds; hold && hold->until; hold++)
+        if (hold->key == request->key && hold->until > due) due = hold->until;
+    if (due > client->now) {
+        if (due < queue->look_at) queue->look_at = due;
+        return RTM_OK;
     }
+    while (before->key != request->key) before = before->next;
+    if (before != request) return RTM_OK;
+    if (request->attempts && client->now >= request->until) return request->cause;
+    if (!lane->exchange) lane->exchange = rtmi_exchange_new(&client->network, &client->error);
+    if (!lane->exchange) return RTM_E_MEMORY;
     if (!request->attempts++) request->until = client->now + request->timeout_ms;
     lane->current = request;
     lane->exchange->conn.budget = RTMI_BUDGET;
     rtmi_begin_request(client, lane->exchange, request, client->now);
+    return RTM_OK;
 }
 
-/* Begins what can be begun: in each lane the first request that need not wait, unless one with the
-   same key is before it. */
+/* Begins what can be begun, up to a request that has ended without a response: its callback is
+   called. */
 static void rtmi_queue_begin(rtm_client *client) {
-    rtmi_queue *queue = &client->queue;
-    queue->look_at = LLONG_MAX;
-    for (rtmi_request *request = queue->first; request; request = request->next) {
-        rtmi_lane *lane = request->lane;
-        if (request->result != RTM_OK || lane->current) continue;
-        long long due = rtmi_request_due(queue, request);
-        if (due > client->now && due < queue->look_at) queue->look_at = due;
-        if (due > client->now) continue;
-        const rtmi_request *before = queue->first;
-        while (before->key != request->key) before = before->next;
-        if (before != request) continue;
-        if (request->attempts && client->now >= request->until)
-            rtmi_request_end(queue, request, request->cause);
-        else rtmi_lane_begin(client, lane, request);
+    client->queue.look_at = LLONG_MAX;
+    for (rtmi_request *request = client->queue.first; request; request = request->next) {
+        if (request->result == RTM_OK) request->result = rtmi_request_begin(client, request);
+        if (request->result == RTM_OK) continue;
+        rtmi_queue_drop(client, request);
+        return;
     }
 }
 
@@ -5998,8 +5975,7 @@ static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     client->now = RTM_NOW_MS();
     if (queue->first && rtmi_is_stopped(client) && !queue->stopped) rtmi_queue_stop(client);
-    if (queue->ended) rtmi_queue_drop(client);
-    if (client->now >= queue->look_at && !rtmi_is_stopped(client)) rtmi_queue_begin(client);
+    if (client->now >= queue->look_at) rtmi_queue_begin(client);
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (lane->current && lane->current->result == RTM_OK) {
             client->performing = true;
@@ -6015,9 +5991,8 @@ static void rtmi_queue_step(rtm_client *client) {
 /* When the queue must be stepped at the latest. */
 static long long rtmi_queue_due(const rtm_client *client) {
     const rtmi_queue *queue = &client->queue;
-    long long due = queue->first && !queue->stopped ? queue->look_at : LLONG_MAX;
-    if (queue->ended || (queue->first && !queue->stopped && rtmi_is_stopped(client)))
-        return RTMI_NOW;
+    long long due = queue->first ? queue->look_at : LLONG_MAX;
+    if (queue->first && !queue->stopped && rtmi_is_stopped(client)) return RTMI_NOW;
     for (int i = 0; i < RTMI_LANES; i++) {
         if (!queue->lane[i].exchange) continue;
         const rtmi_conn *conn = &queue->lane[i].exchange->conn;
@@ -6031,9 +6006,10 @@ static long long rtmi_queue_due(const rtm_client *client) {
 
 static void rtmi_queue_free(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    for (rtmi_request *request = queue->first; request; request = request->next)
-        if (request->result == RTM_OK) rtmi_request_end(queue, request, RTM_E_STOPPED);
-    while (queue->ended) rtmi_queue_drop(client);
+    while (queue->first) {
+        if (queue->first->result == RTM_OK) queue->first->result = RTM_E_STOPPED;
+        rtmi_queue_drop(client, queue->first);
+    }
     for (int i = 0; i < RTMI_LANES; i++) rtmi_exchange_delete(queue->lane[i].exchange);
     rtmi_free(queue->holds, 0);
 }
@@ -6581,7 +6557,8 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     rtmi_request *request = client->queue.first;
     while (request && request->id != id) request = request->next;
     if (!request) return rtmi_refuse(client, "rtm_cancel", "no request with this id");
-    rtmi_request_end(&client->queue, request, RTM_E_CANCELLED);
+    request->result = RTM_E_CANCELLED;
+    client->queue.look_at = RTMI_NOW;
     return RTM_OK;
 }
 
