@@ -3491,6 +3491,7 @@ typedef struct rtmi_payload {
     bool (*write_body)(const void *data, size_t size, void *user_data); /* or NULL */
     void *user_data;
     size_t size;
+    bool streamed; /* one of the two functions is set */
 } rtmi_payload;
 
 typedef struct rtmi_exchange {
@@ -3614,10 +3615,6 @@ static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
-static bool rtmi_is_streamed(const rtmi_payload *payload) {
-    return payload->read_body || payload->write_body;
-}
-
 /* Takes a piece of the response's body. Of a body that is too large, what has room is kept. */
 static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
@@ -3666,13 +3663,6 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     }
 }
 
-/* Whether no byte of the request can have reached the server, nor one of read_body's is used up. */
-static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
-    if (!exchange->begun) return true;
-    return exchange->head.size + exchange->payload_at == rtmi_exchange_unsent(exchange) &&
-           !(exchange->payload.read_body && exchange->payload_at);
-}
-
 /* Connects, sends and reads as far as that is possible now. After the deadline, nothing more is
    sent except what is streamed: its deadline moves with its progress. */
 static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
@@ -3688,7 +3678,7 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
         conn->timeout_ms += exchange->reserve_ms;
         conn->deadline += exchange->reserve_ms;
     }
-    bool late = now >= conn->deadline, streamed = rtmi_is_streamed(&exchange->payload);
+    bool late = now >= conn->deadline, streamed = exchange->payload.streamed;
     size_t sent = exchange->payload_at - rtmi_exchange_unsent(exchange);
     conn->received = false;
     if (!late || streamed) result = rtmi_exchange_send(exchange);
@@ -4742,7 +4732,7 @@ static const char *const rtmi_call_codes[] = {
 };
 
 /* Slack's error code decides; `tamed` is the same code for the message. */
-static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
+static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const char *tamed) {
     const char *code = exchange->code, *advice = "";
     rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
@@ -4761,7 +4751,6 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
         advice = ": set connect_method to rtm.connect";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
         advice = ": check the token";
-    rtm_json root = { exchange->document.text, exchange->document.size, &exchange->document };
     char needed[100], message[160];
     rtmi_tame_string(rtm_json_get(root, "needed"), needed, sizeof needed);
     rtmi_tame_string(rtm_json_get(root, "response_metadata.messages.0"), message, sizeof message);
@@ -4802,7 +4791,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
                          "%s is rate limited by %s (HTTP 429): retry after %d s", method, host,
                          http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
     if (by_status && response->ok) return RTM_OK;
-    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
+    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, root, tamed);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s: HTTP %d from %s%s", method, http->status, host,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
@@ -5823,9 +5812,8 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
         rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
     } else if (request->is_message) {
-        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->id,
-                            .reason = "", .detail = "" };
-        rtmi_dispatch(client, &event);
+        rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
+                                            .id = request->id, .reason = "", .detail = "" });
     }
     client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
     rtmi_free(request->failure, 0);
@@ -5861,15 +5849,18 @@ static void rtmi_queue_stop(rtm_client *client) {
     }
 }
 
-/* Whether an attempt that failed like this may be followed by another: nothing was sent, and time
-   may mend it. */
+/* Whether an attempt that failed like this may be followed by another: time may mend it, no byte of
+   the request can have reached the server, and none of read_body's is used up. */
 static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request *request,
                                rtm_result result) {
     int status = exchange->conn.http.status;
     bool refused = result == RTM_E_PROXY && (status == 407 || status == 401);
     bool mends = result == RTM_E_RESOLVE || result == RTM_E_CONNECT || result == RTM_E_PROXY ||
                  result == RTM_E_TLS || result == RTM_E_TIMEOUT || result == RTM_E_CLOSED;
-    return mends && !refused && !request->no_retry && rtmi_exchange_is_untouched(exchange);
+    bool used_up = exchange->payload.read_body && exchange->payload_at;
+    size_t begun = exchange->begun ? exchange->head.size + exchange->payload_at : 0;
+    bool unsent = !begun || begun == rtmi_exchange_unsent(exchange);
+    return mends && !refused && !request->no_retry && unsent && !used_up;
 }
 
 /* Leaves a request in the queue for another attempt; false if its time is over. */
@@ -5896,7 +5887,7 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     rtm_response response = rtmi_no_response;
     bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
     bool again = !answered && rtmi_may_try_again(exchange, request, result);
-    bool streamed = rtmi_is_streamed(&request->payload);
+    bool streamed = request->payload.streamed;
     bool joined = RTMI_LANES == 1 && (request->by_url || streamed);
     int asked = exchange->conn.http.retry_after;
     lane->current = NULL;
@@ -6033,35 +6024,32 @@ static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
 
 /* What is wrong with a request, or NULL. */
 static const char *rtmi_request_fault(const rtm_client *client, const rtm_request *given) {
-    const char *verb = given->http_method;
+    const char *method = given->method, *url = given->url, *verb = given->http_method;
+    const char *type = given->content_type, *token = given->token;
     bool get = verb && !strcmp(verb, "GET"), own_body = given->body || given->read_body;
     int count = !!given->fields + !!given->json + !!given->body + !!given->read_body;
     rtmi_peer peer;
     const char *path;
     size_t length;
-    if (!given->method == !given->url) return "either method or url is required, and not both";
-    if (given->method && !rtmi_consists_of(given->method, strlen(given->method), "._"))
-        return "invalid method name";
-    if (given->url && (rtmi_lower(*given->url) != 'h' ||
-                       !rtmi_parse_url(given->url, &peer, &path, &length)))
+    if (!method == !url) return "either method or url is required, and not both";
+    if (method && !rtmi_consists_of(method, strlen(method), "._")) return "invalid method name";
+    if (url && (rtmi_lower(*url) != 'h' || !rtmi_parse_url(url, &peer, &path, &length)))
         return "url is not of the form https://host/path";
-    if (given->url && !peer.tls && client->settings.api.tls)
-        return "url is http, but base_url is https";
-    if (given->url && given->token && !peer.tls) return "token needs a url that is https";
+    if (url && !peer.tls && client->settings.api.tls) return "url is http, but base_url is https";
+    if (url && token && !peer.tls) return "token needs a url that is https";
     if (verb && !get && strcmp(verb, "POST") != 0) return "http_method is neither POST nor GET";
-    if (get && !given->url) return "http_method GET needs a url";
-    if (get && (count || given->body_size || given->content_type))
+    if (get && !url) return "http_method GET needs a url";
+    if (get && (count || given->body_size || type))
         return "http_method GET excludes fields, json, body, read_body, body_size and content_type";
     if (count > 1) return "only one of fields, json, body and read_body is allowed";
     if (given->body_size && !own_body) return "body_size without a body";
     if (given->read_body && !given->body_size) return "read_body without body_size";
     if (given->body_size > (size_t)-1 / 2) return "body_size is too large";
-    if (given->content_type && !own_body) return "content_type without body or read_body";
-    for (const char *p = given->content_type; p && *p; p++)
+    if (type && !own_body) return "content_type without body or read_body";
+    for (const char *p = type; p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f) return "control character in content_type";
-    if (given->method && !given->token && !client->settings.token)
-        return "no token: set config.token";
-    if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
+    if (method && !token && !client->settings.token) return "no token: set config.token";
+    if (token && (!*token || !rtmi_is_visible(token)))
         return "invalid token (empty, white space, control or non-ASCII character)";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
 }
@@ -6109,10 +6097,10 @@ static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given
     uint64_t key = rtmi_hash(RTMI_HASH, target, (size_t)(at - target));
     type = rtmi_pack(&at, type, strlen(type));
     body = rtmi_pack(&at, body, copied);
-    bool second = given->url || given->read_body || given->write_body;
+    bool streamed = given->read_body || given->write_body, second = given->url || streamed;
     *request = (rtmi_request){
         .target = target, .token = given->token ? token : NULL, .content_type = type,
-        .payload = { body, given->read_body, given->write_body, given->user_data, size },
+        .payload = { body, given->read_body, given->write_body, given->user_data, size, streamed },
         .lane = &client->queue.lane[second ? RTMI_LANES - 1 : 0], .key = key, .size = total,
         .timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms,
         .again_at = RTMI_NOW, .callback = given->callback, .by_url = given->url != NULL,
@@ -6121,13 +6109,15 @@ static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given
     return RTM_OK;
 }
 
-/* Checks and copies a request. */
+/* Checks and copies a request, unless the client was stopped. */
 static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool queued,
                               rtmi_request **made) {
     const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
     rtmi_document document = { 0 };
     rtmi_buf form = { 0 };
     rtm_json root;
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     size_t size = given->json ? strlen(given->json) : 0;
@@ -6147,8 +6137,6 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
 static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     rtm_result result = rtmi_encode(client, given, true, &request);
     if (result != RTM_OK) return result;
     queue->size += request->size;
@@ -6621,8 +6609,6 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
 static rtm_result rtmi_prepare(rtm_client *client, const rtm_request *given, bool complete,
                                rtmi_request **request) {
     if (!client) return RTM_E_ARGUMENT;
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (client->performing)
         return rtmi_fail(&client->error, RTM_E_BUSY,
                          "rtm_perform: not allowed in read_body and write_body");
