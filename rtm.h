@@ -3511,8 +3511,7 @@ typedef struct rtmi_exchange {
     char code[RTMI_CODE];   /* Slack's error code in it, or "" */
 } rtmi_exchange;
 
-static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
-                               rtmi_error *error) {
+static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network, rtmi_error *error) {
     exchange->conn.network = network;
     exchange->conn.fd = -1;
     exchange->document.error = error;
@@ -3539,10 +3538,8 @@ static void rtmi_exchange_delete(rtmi_exchange *exchange) {
 
 /* Makes room for another response; what a large one took is given back. */
 static void rtmi_exchange_clear(rtmi_exchange *exchange) {
-    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
-        rtmi_buf_free(&exchange->body);
-        rtmi_document_free(&exchange->document);
-    }
+    if (exchange->body.capacity > RTMI_KEPT) rtmi_buf_free(&exchange->body);
+    if (exchange->document.capacity > RTMI_KEPT_TOKENS) rtmi_document_free(&exchange->document);
     rtmi_buf_clear(&exchange->body);
     rtmi_document_clear(&exchange->document);
 }
@@ -4735,8 +4732,7 @@ static const char *const rtmi_call_codes[] = {
 static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const char *tamed) {
     const char *code = exchange->code, *advice = "";
     rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
-    if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
-        result = RTM_E_RATE_LIMITED;
+    if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited")) result = RTM_E_RATE_LIMITED;
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
         advice = ": legacy bots are disabled; create an app, and set app_token for Socket Mode";
     bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
@@ -4749,8 +4745,7 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const
         advice = ": the app-level token needs the scope connections:write";
     if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_mode_rtm_start.method)
         advice = ": set connect_method to rtm.connect";
-    if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
-        advice = ": check the token";
+    if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed")) advice = ": check the token";
     char needed[100], message[160];
     rtmi_tame_string(rtm_json_get(root, "needed"), needed, sizeof needed);
     rtmi_tame_string(rtm_json_get(root, "response_metadata.messages.0"), message, sizeof message);
@@ -4843,6 +4838,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->by_url = by_url;
     exchange->payload = request->payload;
     exchange->limit = settings->max_message_size;
+    exchange->conn.budget = RTMI_BUDGET;
     /* An attempt to connect that may be followed by another gets a third of the time. */
     long long connect_ms = connects_apart ? (request->timeout_ms + 2) / 3 : request->timeout_ms;
     exchange->reserve_ms = request->timeout_ms - connect_ms;
@@ -5829,9 +5825,8 @@ static void rtmi_queue_drop(rtm_client *client, rtmi_request *request) {
         lane->current = NULL;
         rtmi_conn_close(&lane->exchange->conn);
     }
-    response.result = request->result;
-    rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
-              rtm_strerror(request->result));
+    response.result = rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
+                                rtm_strerror(request->result));
     if (request->cause == request->result) error = *request->failure;
     rtmi_request_finish(client, request, &response, &error);
 }
@@ -5883,30 +5878,28 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
 /* The exchange has come to an end, with a response or without. */
 static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result) {
     rtmi_exchange *exchange = lane->exchange;
+    rtmi_conn *conn = &exchange->conn;
     rtmi_request *request = lane->current;
     rtm_response response = rtmi_no_response;
     bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
-    bool again = !answered && rtmi_may_try_again(exchange, request, result);
-    bool streamed = request->payload.streamed;
-    bool joined = RTMI_LANES == 1 && (request->by_url || streamed);
-    int asked = exchange->conn.http.retry_after;
+    bool again = rtmi_may_try_again(exchange, request, result);
+    bool joined = RTMI_LANES == 1 && (request->by_url || request->payload.streamed);
+    int asked = conn->http.retry_after < 0 ? RTMI_RATE_LIMIT_S : conn->http.retry_after;
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
     if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered || !exchange->conn.http.keep_alive || joined)
-        rtmi_conn_shutdown(&exchange->conn);
-    if (again && !stopped &&
-        rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
+    if (!answered || !conn->http.keep_alive || joined) rtmi_conn_shutdown(conn);
     if (stopped && (again || result == RTM_E_TIMEOUT)) return; /* rtmi_queue_begin ends it */
-    bool held = result == RTM_E_RATE_LIMITED && !stopped &&
-                rtmi_queue_hold(client, request->key, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
-    if (held && !request->no_retry && !streamed) {
+    if (again && rtmi_request_try_again(client, request, result, &conn->error)) return;
+    bool limited = result == RTM_E_RATE_LIMITED && !stopped;
+    bool held = limited && rtmi_queue_hold(client, request->key, asked);
+    if (held && !request->no_retry && !request->payload.streamed) {
         request->attempts = 0; /* the wait does not count */
-        rtmi_log(client, "%s", exchange->conn.error.text);
+        rtmi_log(client, "%s", conn->error.text);
         return;
     }
     response.result = result;
-    rtmi_request_finish(client, request, &response, &exchange->conn.error);
+    rtmi_request_finish(client, request, &response, &conn->error);
 }
 
 /* Begins a request if it need not wait, and none with the same key is before it. Not RTM_OK: it
@@ -5921,10 +5914,8 @@ static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) 
     if (lane->current) return RTM_OK;
     for (const rtmi_hold *hold = queue->holds; hold && hold->until; hold++)
         if (hold->key == request->key && hold->until > due) due = hold->until;
-    if (due > client->now) {
-        if (due < queue->look_at) queue->look_at = due;
-        return RTM_OK;
-    }
+    if (due > client->now && due < queue->look_at) queue->look_at = due;
+    if (due > client->now) return RTM_OK;
     while (before->key != request->key) before = before->next;
     if (before != request) return RTM_OK;
     if (request->attempts && client->now >= request->until) return request->cause;
@@ -5932,7 +5923,6 @@ static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) 
     if (!lane->exchange) return RTM_E_MEMORY;
     if (!request->attempts++) request->until = client->now + request->timeout_ms;
     lane->current = request;
-    lane->exchange->conn.budget = RTMI_BUDGET;
     rtmi_begin_request(client, lane->exchange, request, client->now);
     return RTM_OK;
 }
@@ -6008,18 +5998,15 @@ static void rtmi_queue_free(rtm_client *client) {
 /* Encoding ------------------------------------------------------------------------------------ */
 
 /* Pairs of names and values as a form; those without a value are left out, as Python leaves out
-   None. False when one is not UTF-8. */
-static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
+   None. */
+static void rtmi_write_fields(rtmi_buf *form, const char *const *field) {
     for (; field && field[0]; field += 2) {
         if (!field[1]) continue;
-        if (!rtmi_is_utf8(field[0], strlen(field[0])) || !rtmi_is_utf8(field[1], strlen(field[1])))
-            return false;
         if (form->size) rtmi_buf_text(form, "&");
         rtmi_write_form(form, field[0]);
         rtmi_buf_text(form, "=");
         rtmi_write_form(form, field[1]);
     }
-    return true;
 }
 
 /* What is wrong with a request, or NULL. */
@@ -6051,6 +6038,10 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     if (method && !token && !client->settings.token) return "no token: set config.token";
     if (token && (!*token || !rtmi_is_visible(token)))
         return "invalid token (empty, white space, control or non-ASCII character)";
+    for (const char *const *field = given->fields; field && field[0]; field += 2)
+        if (field[1] && !(rtmi_is_utf8(field[0], strlen(field[0])) &&
+                          rtmi_is_utf8(field[1], strlen(field[1]))))
+            return "a name or value is not valid UTF-8";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
 }
 
@@ -6084,8 +6075,8 @@ static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given
         type = given->content_type ? given->content_type : "application/octet-stream";
     }
     size_t copied = given->read_body ? 0 : size;
-    size_t texts = strlen(target) + strlen(type) + strlen(token) + 4; /* with their NULs */
-    size_t total = sizeof **made + texts + copied;
+    /* With the NULs of the four. */
+    size_t total = sizeof **made + copied + strlen(target) + strlen(type) + strlen(token) + 4;
     if (form->failed || copied > (size_t)-1 / 2) return rtmi_out_of_memory(&client->error);
     rtm_result result = queued ? rtmi_queue_check_room(client, copied, total) : RTM_OK;
     if (result != RTM_OK) return result;
@@ -6120,15 +6111,13 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
         return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
-    size_t size = given->json ? strlen(given->json) : 0;
-    if (given->json && (!rtmi_document_open(&document, given->json, size, &root) ||
-                        !rtmi_is_utf8(given->json, size)))
+    const char *json = given->json;
+    if (json && (!rtmi_document_open(&document, json, strlen(json), &root) ||
+                 !rtmi_is_utf8(json, strlen(json))))
         return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
                          rtmi_document_fault(&document));
-    rtm_result result;
-    if (rtmi_write_fields(&form, given->fields))
-        result = rtmi_copy_request(client, given, &form, queued, made);
-    else result = rtmi_refuse(client, "request", "a name or value is not valid UTF-8");
+    rtmi_write_fields(&form, given->fields);
+    rtm_result result = rtmi_copy_request(client, given, &form, queued, made);
     rtmi_buf_free(&form);
     return result;
 }
@@ -6581,7 +6570,6 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     rtmi_exchange *web = client->web;
     rtmi_conn *conns[RTMI_CONNS];
     long long began = RTM_NOW_MS();
-    web->conn.budget = RTMI_BUDGET;
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_exchange_wait(client, web);
@@ -6595,8 +6583,7 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     long long took = RTM_NOW_MS() - began;
     for (int i = 0; i < 2; i++)
         if (client->session[i]) rtmi_session_postpone(client->session[i], took);
-    int count = rtmi_stepped_conns(client, conns);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0, count = rtmi_stepped_conns(client, conns); i < count; i++) {
         conns[i]->deadline += took;
         conns[i]->step_deadline += took;
     }
@@ -6639,19 +6626,17 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
     return rtmi_perform_given(client, request, true, response);
 }
 
-/* The pairs of a variadic call as a request has them; NULL when there is no memory. */
-static const char **rtmi_collect(va_list pairs) {
-    const char **fields = NULL;
-    size_t count = 0, capacity = 0;
-    for (;; count++) {
-        void *grown = rtmi_grow(fields, count, &capacity, sizeof *fields);
-        if (!grown) break;
-        fields = grown;
-        fields[count] = va_arg(pairs, const char *);
-        if (!fields[count] && count % 2 == 0) return fields;
-    }
-    rtmi_free(fields, 0);
-    return NULL;
+/* The pairs of a variadic call as a request has them, up to a name that is NULL. */
+static rtmi_buf rtmi_collect(va_list pairs) {
+    rtmi_buf fields = { 0 };
+    const char *name, *value;
+    do {
+        name = va_arg(pairs, const char *);
+        value = name ? va_arg(pairs, const char *) : NULL;
+        rtmi_buf_add(&fields, &name, sizeof name);
+        rtmi_buf_add(&fields, &value, sizeof value);
+    } while (name);
+    return fields;
 }
 
 int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user_data,
@@ -6659,23 +6644,23 @@ int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user
     va_list pairs;
     if (!client) return RTM_E_ARGUMENT;
     va_start(pairs, method);
-    const char **fields = rtmi_collect(pairs);
+    rtmi_buf fields = rtmi_collect(pairs);
     va_end(pairs);
-    const rtm_request request = { .method = method, .fields = fields, .callback = callback,
-                                  .user_data = user_data };
-    int result = fields ? rtm_submit(client, &request) : rtmi_out_of_memory(&client->error);
-    rtmi_free(fields, 0);
+    const rtm_request request = { .method = method, .fields = (void *)fields.data,
+                                  .callback = callback, .user_data = user_data };
+    int result = fields.failed ? rtmi_out_of_memory(&client->error) : rtm_submit(client, &request);
+    rtmi_buf_free(&fields);
     return result;
 }
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
     va_list pairs;
     va_start(pairs, method);
-    const char **fields = rtmi_collect(pairs);
+    rtmi_buf fields = rtmi_collect(pairs);
     va_end(pairs);
-    const rtm_request request = { .method = method, .fields = fields };
-    rtm_result result = rtmi_perform_given(client, &request, fields != NULL, response);
-    rtmi_free(fields, 0);
+    const rtm_request request = { .method = method, .fields = (void *)fields.data };
+    rtm_result result = rtmi_perform_given(client, &request, !fields.failed, response);
+    rtmi_buf_free(&fields);
     return result;
 }
 
