@@ -5888,7 +5888,8 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
     if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered || !conn->http.keep_alive || joined) rtmi_conn_shutdown(conn);
+    if (!answered) rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
+    else if (!conn->http.keep_alive || joined) rtmi_conn_shutdown(conn);
     if (stopped && (again || result == RTM_E_TIMEOUT)) return; /* rtmi_queue_begin ends it */
     if (again && rtmi_request_try_again(client, request, result, &conn->error)) return;
     bool limited = result == RTM_E_RATE_LIMITED && !stopped;
