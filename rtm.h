@@ -3505,6 +3505,7 @@ typedef struct rtmi_payload {
     bool (*write_body)(const void *data, size_t size, void *user_data); /* or NULL */
     void *user_data;
     size_t size;
+    bool streamed; /* one of the two functions is set */
 } rtmi_payload;
 
 typedef struct rtmi_exchange {
@@ -3524,8 +3525,7 @@ typedef struct rtmi_exchange {
     char code[RTMI_CODE];   /* Slack's error code in it, or "" */
 } rtmi_exchange;
 
-static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
-                               rtmi_error *error) {
+static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network, rtmi_error *error) {
     exchange->conn.network = network;
     exchange->conn.fd = -1;
     exchange->document.error = error;
@@ -3552,10 +3552,8 @@ static void rtmi_exchange_delete(rtmi_exchange *exchange) {
 
 /* Makes room for another response; what a large one took is given back. */
 static void rtmi_exchange_clear(rtmi_exchange *exchange) {
-    if (exchange->body.capacity > RTMI_KEPT || exchange->document.capacity > RTMI_KEPT_TOKENS) {
-        rtmi_buf_free(&exchange->body);
-        rtmi_document_free(&exchange->document);
-    }
+    if (exchange->body.capacity > RTMI_KEPT) rtmi_buf_free(&exchange->body);
+    if (exchange->document.capacity > RTMI_KEPT_TOKENS) rtmi_document_free(&exchange->document);
     rtmi_buf_clear(&exchange->body);
     rtmi_document_clear(&exchange->document);
 }
@@ -3582,7 +3580,6 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->code[0] = '\0';
     exchange->begun = false;
     exchange->payload_at = 0;
-    exchange->reserve_ms = 0;
     exchange->late_steps = 0;
     if (kind == RTMI_HTTP_ORDINARY) rtmi_exchange_clear(exchange);
     if (!rtmi_exchange_reuse(exchange, peer, now)) rtmi_conn_open(&exchange->conn, peer);
@@ -3590,14 +3587,21 @@ static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, co
     exchange->conn.deadline = now + timeout_ms;
 }
 
-/* Gives the connection a piece of the request's body. */
-static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) {
+/* Bytes of the request that the connection still holds. */
+static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
+    return exchange->conn.out.size - exchange->conn.out_at;
+}
+
+/* Gives the connection the next piece of the request's body, unless as much waits there. */
+static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange) {
     const rtmi_payload *payload = &exchange->payload;
     rtmi_buf *out = &exchange->conn.out;
+    size_t left = payload->size - exchange->payload_at;
+    size_t size = left < RTMI_PIECE ? left : RTMI_PIECE, got = size;
+    if (!left || rtmi_exchange_unsent(exchange) >= RTMI_PIECE) return RTM_OK;
     rtmi_conn_compact(&exchange->conn);
     if (!rtmi_buf_reserve(out, size)) return rtmi_out_of_memory(&exchange->conn.error);
     char *to = out->data + out->size;
-    size_t got = size;
     if (payload->read_body) got = (*payload->read_body)(to, size, payload->user_data);
     else memcpy(to, payload->data + exchange->payload_at, size);
     if (!got || got > size)
@@ -3611,25 +3615,15 @@ static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange, size_t size) 
 /* Sends what the socket takes of the request, but no more than RTMI_OUT bytes in one step. */
 static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
-    size_t left, before = exchange->payload_at;
+    size_t before = exchange->payload_at;
     do {
-        size_t waiting = conn->out.size - conn->out_at;
-        left = exchange->payload.size - exchange->payload_at;
-        if (left && waiting < RTMI_PIECE) {
-            size_t size = left < RTMI_PIECE ? left : RTMI_PIECE;
-            rtm_result result = rtmi_exchange_add_piece(exchange, size);
-            if (result != RTM_OK) return result;
-        }
+        rtm_result result = rtmi_exchange_add_piece(exchange);
+        if (result != RTM_OK) return result;
         rtmi_conn_flush(conn);
-        left = exchange->payload.size - exchange->payload_at;
-    } while (left && conn->out_at == conn->out.size && !conn->send_error &&
+        conn->unsent_body = exchange->payload_at < exchange->payload.size;
+    } while (conn->unsent_body && !rtmi_exchange_unsent(exchange) && !conn->send_error &&
              exchange->payload_at - before < RTMI_OUT);
-    conn->unsent_body = left != 0;
     return RTM_OK;
-}
-
-static bool rtmi_is_streamed(const rtmi_payload *payload) {
-    return payload->read_body || payload->write_body;
 }
 
 /* Takes a piece of the response's body. Of a body that is too large, what has room is kept. */
@@ -3651,14 +3645,13 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
 }
 
 /* Reads what has come of the response. */
-static rtm_result rtmi_exchange_read_response(rtmi_exchange *exchange) {
+static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
     size_t size, used;
     for (;;) {
         rtmi_http_what what;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
-        if (result == RTM_E_AGAIN) return result;
         if (result == RTM_OK) {
             what = rtmi_http_parse(&conn->http, data, size, &used);
             if (what == RTMI_HTTP_BODY) {
@@ -3681,32 +3674,22 @@ static rtm_result rtmi_exchange_read_response(rtmi_exchange *exchange) {
     }
 }
 
-/* The same, but a status other than 2xx stands whatever becomes of its body. */
-static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
-    rtmi_http *http = &exchange->conn.http;
-    rtm_result result = rtmi_exchange_read_response(exchange);
-    if (result == RTM_OK || result == RTM_E_AGAIN || !rtmi_http_is_decided(http)) return result;
-    http->keep_alive = false;
-    return RTM_OK;
-}
-
-/* Bytes of the request that the connection still holds. */
-static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
-    return exchange->conn.out.size - exchange->conn.out_at;
-}
-
-/* Whether no byte of the request can have reached the server, nor one of read_body's is used up. */
-static bool rtmi_exchange_is_untouched(const rtmi_exchange *exchange) {
-    if (!exchange->begun) return true;
-    return exchange->head.size + exchange->payload_at == rtmi_exchange_unsent(exchange) &&
-           !(exchange->payload.read_body && exchange->payload_at);
-}
-
-/* Sends and reads what can be sent and read. Progress moves the deadline of what is streamed. */
+/* Connects, sends and reads as far as that is possible now. After the deadline, nothing more is
+   sent except what is streamed: its deadline moves with its progress. */
 static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
-    rtm_result result = RTM_OK;
-    bool late = now >= conn->deadline, streamed = rtmi_is_streamed(&exchange->payload);
+    rtm_result result = rtmi_conn_step(conn, now);
+    if (result != RTM_OK) return result;
+    if (!exchange->begun) {
+        if (now >= conn->deadline) return rtmi_conn_timeout(conn);
+        rtmi_http_start(&conn->http, exchange->kind);
+        rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
+        if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
+        exchange->begun = true;
+        conn->timeout_ms += exchange->reserve_ms;
+        conn->deadline += exchange->reserve_ms;
+    }
+    bool late = now >= conn->deadline, streamed = exchange->payload.streamed;
     size_t sent = exchange->payload_at - rtmi_exchange_unsent(exchange);
     conn->received = false;
     if (!late || streamed) result = rtmi_exchange_send(exchange);
@@ -3716,33 +3699,24 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     return result;
 }
 
-/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. After the deadline
-   nothing more is sent, but what the socket has is read before the exchange fails. */
+/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. What the socket has
+   at the deadline is read before the exchange fails. A status other than 2xx stands whatever
+   becomes of its body. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
     if (now >= conn->deadline) rtmi_conn_look(conn);
-    rtm_result result = rtmi_conn_step(conn, now);
-    if (result == RTM_OK && !exchange->begun) {
-        if (now >= conn->deadline) return rtmi_conn_timeout(conn);
-        rtmi_http_start(&conn->http, exchange->kind);
-        rtmi_buf_add(&conn->out, exchange->head.data, exchange->head.size);
-        if (conn->out.failed) return rtmi_out_of_memory(&conn->error);
-        exchange->begun = true;
-        conn->timeout_ms += exchange->reserve_ms;
-        conn->deadline += exchange->reserve_ms;
+    rtm_result result = rtmi_exchange_move(exchange, now);
+    if (result == RTM_E_AGAIN) {
+        bool unread = conn->readable && (exchange->begun || conn->budget);
+        if (now < conn->deadline) return result;
+        if (unread && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
+        result = rtmi_conn_timeout(conn);
     }
-    if (result == RTM_OK) result = rtmi_exchange_move(exchange, now);
-    if (result == RTM_OK) {
-        if (rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
-        conn->used_at = now;
-        rtmi_buf_free(&exchange->head);
-    }
-    if (result != RTM_E_AGAIN || now < conn->deadline) return result;
-    bool unread = conn->readable && (exchange->begun || conn->budget);
-    if (unread && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
-    if (!exchange->begun || !rtmi_http_is_decided(&conn->http)) return rtmi_conn_timeout(conn);
-    conn->http.keep_alive = false;
+    bool cut = result != RTM_OK && exchange->begun && rtmi_http_is_decided(&conn->http);
+    if (result != RTM_OK && !cut) return result;
+    if (cut || rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
+    conn->used_at = now;
     rtmi_buf_free(&exchange->head);
     return RTM_OK;
 }
@@ -3869,12 +3843,6 @@ typedef struct rtmi_delivery {
     int deferral;          /* its id, or 0 */
 } rtmi_delivery;
 
-/* Why a request's last attempt failed. */
-typedef struct rtmi_failure {
-    rtm_result result;
-    rtmi_error error;
-} rtmi_failure;
-
 /* A request, encoded: what it takes to send it, and to send it again. */
 typedef struct rtmi_request {
     struct rtmi_request *next;
@@ -3882,13 +3850,14 @@ typedef struct rtmi_request {
     const char *token;        /* instead of the client's, or NULL */
     const char *content_type;
     rtmi_payload payload;
+    struct rtmi_lane *lane;   /* that it is for */
     uint64_t key;             /* of its holds: a hash of target and token */
     long long timeout_ms;
     long long again_at;       /* no attempt before this time ... */
     long long until;          /* ... and none from this time on */
-    rtmi_failure *failure;    /* of the last attempt, or NULL */
+    rtm_result cause;         /* why the last attempt failed, or RTM_OK ... */
+    rtmi_error *failure;      /* ... and its message, or NULL */
     rtm_request_callback callback;
-    void *user_data;
     size_t size;              /* bytes of all this, without `failure` */
     int id;
     int attempts;             /* in a row that failed before a byte was sent */
@@ -3913,11 +3882,9 @@ typedef struct rtmi_lane {
 typedef struct rtmi_queue {
     rtmi_request *first, *last;
     rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
-    rtmi_hold *holds;
-    size_t hold_count, hold_capacity;
+    rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first */
     size_t size;       /* bytes of all requests */
-    size_t ended;      /* requests whose callbacks are due, without a response */
-    long long look_at; /* before this time none can be begun */
+    long long look_at; /* before this time none can be begun, and no callback is due */
     bool stopped;      /* none is begun any more */
 } rtmi_queue;
 
@@ -4778,11 +4745,10 @@ static const char *const rtmi_call_codes[] = {
 };
 
 /* Slack's error code decides; `tamed` is the same code for the message. */
-static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
+static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const char *tamed) {
     const char *code = exchange->code, *advice = "";
     rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
-    if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited"))
-        result = RTM_E_RATE_LIMITED;
+    if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited")) result = RTM_E_RATE_LIMITED;
     if (!strcmp(code, "legacy_custom_bots_deprecated"))
         advice = ": legacy bots are disabled; create an app, and set app_token for Socket Mode";
     bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
@@ -4795,9 +4761,7 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, const char *tamed) {
         advice = ": the app-level token needs the scope connections:write";
     if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_mode_rtm_start.method)
         advice = ": set connect_method to rtm.connect";
-    if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed"))
-        advice = ": check the token";
-    rtm_json root = { exchange->document.text, exchange->document.size, &exchange->document };
+    if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed")) advice = ": check the token";
     char needed[100], message[160];
     rtmi_tame_string(rtm_json_get(root, "needed"), needed, sizeof needed);
     rtmi_tame_string(rtm_json_get(root, "response_metadata.messages.0"), message, sizeof message);
@@ -4819,12 +4783,11 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     rtm_json root;
     bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
                  rtmi_is_utf8(body, size);
-    response->status = http->status;
-    response->retry_after = http->retry_after > 0 ? http->retry_after : 0;
-    response->body = body;
-    response->body_size = size;
-    response->content_type = http->content_type;
-    if (valid) response->data = root;
+    *response = (rtm_response){
+        .status = http->status, .retry_after = http->retry_after > 0 ? http->retry_after : 0,
+        .data = valid ? root : rtmi_json_none, .body = body, .body_size = size,
+        .content_type = http->content_type, .error = code, .detail = ""
+    };
     bool by_status = exchange->by_url || exchange->payload.write_body;
     response->ok = by_status ? http->status / 100 == 2
                              : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
@@ -4833,14 +4796,13 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
         rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
     }
     if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
-    response->error = code;
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
     if (http->status == 429)
         return rtmi_fail(error, RTM_E_RATE_LIMITED,
                          "%s is rate limited by %s (HTTP 429): retry after %d s", method, host,
                          http->retry_after < 0 ? RTMI_RATE_LIMIT_S : http->retry_after);
     if (by_status && response->ok) return RTM_OK;
-    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, tamed);
+    if (*code && !exchange->by_url) return rtmi_slack_error(exchange, root, tamed);
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s: HTTP %d from %s%s", method, http->status, host,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
@@ -4892,11 +4854,11 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->by_url = by_url;
     exchange->payload = request->payload;
     exchange->limit = settings->max_message_size;
+    exchange->conn.budget = RTMI_BUDGET;
     /* An attempt to connect that may be followed by another gets a third of the time. */
-    long long reserve_ms = connects_apart ? request->timeout_ms - (request->timeout_ms + 2) / 3 : 0;
-    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now,
-                        request->timeout_ms - reserve_ms);
-    exchange->reserve_ms = reserve_ms;
+    long long connect_ms = connects_apart ? (request->timeout_ms + 2) / 3 : request->timeout_ms;
+    exchange->reserve_ms = request->timeout_ms - connect_ms;
+    rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, connect_ms);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5856,42 +5818,17 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.first;
 }
 
-/* Holds back the requests with this one's key; false if there is no room or memory for that. A
-   server that asks for no wait at all gets a second: without it there would be a storm. */
-static bool rtmi_queue_hold(rtm_client *client, const rtmi_request *request, int seconds) {
+/* Holds back the requests with this key; false if there is no room or memory for that. A server
+   that asks for no wait at all gets a second: without it there would be a storm. */
+static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     rtmi_queue *queue = &client->queue;
-    size_t i = 0;
-    while (i < queue->hold_count && queue->holds[i].until > client->now &&
-           queue->holds[i].key != request->key) i++;
-    if (i == queue->hold_count) {
-        if (i == RTMI_HOLDS) return false;
-        void *grown = rtmi_grow(queue->holds, i, &queue->hold_capacity, sizeof *queue->holds);
-        if (!grown) return false;
-        queue->holds = grown;
-        queue->hold_count++;
-    }
-    queue->holds[i] = (rtmi_hold){ request->key, client->now + 1000LL * (seconds ? seconds : 1) };
+    if (!queue->holds) queue->holds = rtmi_alloc((RTMI_HOLDS + 1) * sizeof *queue->holds);
+    rtmi_hold *hold = queue->holds;
+    if (!hold) return false;
+    while (hold->until > client->now && hold->key != key) hold++;
+    if (hold == queue->holds + RTMI_HOLDS) return false;
+    *hold = (rtmi_hold){ key, client->now + 1000LL * (seconds ? seconds : 1) };
     return true;
-}
-
-/* No attempt before this time. */
-static long long rtmi_request_due(const rtmi_queue *queue, const rtmi_request *request) {
-    long long due = request->again_at;
-    for (size_t i = 0; i < queue->hold_count; i++)
-        if (queue->holds[i].key == request->key && queue->holds[i].until > due)
-            due = queue->holds[i].until;
-    return due;
-}
-
-/* An upload, or a URL's dead server, must not delay the Web API's methods. */
-static bool rtmi_is_second_lane(const rtmi_request *request) {
-    return request->by_url || rtmi_is_streamed(&request->payload);
-}
-
-/* Ends a request that has no response: its callback is due. */
-static void rtmi_request_end(rtmi_queue *queue, rtmi_request *request, rtm_result result) {
-    if (request->result == RTM_OK) queue->ended++;
-    request->result = result;
 }
 
 /* Takes a request out of the queue, calls its callback, and frees it. */
@@ -5908,66 +5845,59 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
     response->detail = response->result == RTM_OK ? "" : error->text;
     if (response->result != RTM_OK) client->error = *error;
     if (request->callback) {
-        request->callback(client, response, request->user_data);
+        request->callback(client, response, request->payload.user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
         rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
     } else if (request->is_message) {
-        rtm_event event = { .type = "Unknown", .data = response->data, .id = request->id,
-                            .reason = "", .detail = "" };
-        rtmi_dispatch(client, &event);
+        rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
+                                            .id = request->id, .reason = "", .detail = "" });
     }
     client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
     rtmi_free(request->failure, 0);
     rtmi_free(request, request->size);
 }
 
-/* Calls the callback of the first request that has ended without a response. */
-static void rtmi_queue_drop(rtm_client *client) {
-    rtmi_queue *queue = &client->queue;
-    rtmi_request *request = queue->first;
+/* Calls the callback of a request that has ended without a response. */
+static void rtmi_queue_drop(rtm_client *client, rtmi_request *request) {
+    rtmi_lane *lane = request->lane;
     rtm_response response = rtmi_no_response;
     rtmi_error error;
-    while (request->result == RTM_OK) request = request->next;
-    for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
-        if (lane->current != request) continue;
+    if (lane->current == request) {
         lane->current = NULL;
         rtmi_conn_close(&lane->exchange->conn);
     }
-    queue->ended--;
-    response.result = request->result;
-    rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
-              rtm_strerror(request->result));
-    if (request->failure && request->failure->result == request->result)
-        error = request->failure->error;
+    response.result = rtmi_fail(&error, request->result, "%s: %s", rtmi_request_name(request),
+                                rtm_strerror(request->result));
+    if (request->cause == request->result) error = *request->failure;
     rtmi_request_finish(client, request, &response, &error);
 }
 
 /* After rtm_stop the requests that wait end, and soon those in progress. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
+    long long end = client->now + RTMI_CLOSING_MS;
     queue->stopped = true;
-    for (rtmi_request *request = queue->first; request; request = request->next)
-        if (request != queue->lane[0].current && request != queue->lane[RTMI_LANES - 1].current)
-            rtmi_request_end(queue, request, RTM_E_STOPPED);
+    queue->look_at = RTMI_NOW;
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (!lane->current) continue;
-        rtmi_exchange *exchange = lane->exchange;
-        long long end = client->now + RTMI_CLOSING_MS;
-        exchange->reserve_ms = 0;
-        if (exchange->conn.deadline > end) exchange->conn.deadline = end;
+        lane->exchange->reserve_ms = 0;
+        if (lane->exchange->conn.deadline > end) lane->exchange->conn.deadline = end;
     }
 }
 
-/* Whether an attempt that failed like this may be followed by another: nothing was sent, and time
-   may mend it. */
+/* Whether an attempt that failed like this may be followed by another: time may mend it, no byte of
+   the request can have reached the server, and none of read_body's is used up. */
 static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request *request,
                                rtm_result result) {
-    int status = exchange->begun ? 0 : exchange->conn.http.status;
+    int status = exchange->conn.http.status;
     bool refused = result == RTM_E_PROXY && (status == 407 || status == 401);
     bool mends = result == RTM_E_RESOLVE || result == RTM_E_CONNECT || result == RTM_E_PROXY ||
                  result == RTM_E_TLS || result == RTM_E_TIMEOUT || result == RTM_E_CLOSED;
-    return mends && !refused && !request->no_retry && rtmi_exchange_is_untouched(exchange);
+    bool used_up = exchange->payload.read_body && exchange->payload_at;
+    size_t begun = exchange->begun ? exchange->head.size + exchange->payload_at : 0;
+    bool unsent = !begun || begun == rtmi_exchange_unsent(exchange);
+    return mends && !refused && !request->no_retry && unsent && !used_up;
 }
 
 /* Leaves a request in the queue for another attempt; false if its time is over. */
@@ -5978,7 +5908,8 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
     if (client->now >= request->until) return false;
     if (!request->failure) request->failure = rtmi_alloc(sizeof *request->failure);
     if (!request->failure) return false;
-    *request->failure = (rtmi_failure){ result, *error };
+    *request->failure = *error;
+    request->cause = result;
     if (wait > request->until - client->now) wait = request->until - client->now;
     request->again_at = client->now + wait;
     rtmi_log(client, "%s: %s; next attempt in %lld ms", rtmi_request_name(request), error->text,
@@ -5989,64 +5920,65 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
 /* The exchange has come to an end, with a response or without. */
 static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result) {
     rtmi_exchange *exchange = lane->exchange;
+    rtmi_conn *conn = &exchange->conn;
     rtmi_request *request = lane->current;
     rtm_response response = rtmi_no_response;
     bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
-    bool again = !answered && rtmi_may_try_again(exchange, request, result);
-    bool joined = RTMI_LANES == 1 && rtmi_is_second_lane(request);
-    int asked = exchange->conn.http.retry_after;
+    bool again = rtmi_may_try_again(exchange, request, result);
+    bool joined = RTMI_LANES == 1 && (request->by_url || request->payload.streamed);
+    int asked = conn->http.retry_after < 0 ? RTMI_RATE_LIMIT_S : conn->http.retry_after;
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
     if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered) rtmi_conn_close(&exchange->conn); /* what was not sent by now never is */
-    else if (!exchange->conn.http.keep_alive || joined) rtmi_conn_shutdown(&exchange->conn);
-    if (again && !stopped &&
-        rtmi_request_try_again(client, request, result, &exchange->conn.error)) return;
-    if (stopped && (again || result == RTM_E_TIMEOUT)) {
-        rtmi_request_end(&client->queue, request, RTM_E_STOPPED);
-        return;
-    }
-    bool held = result == RTM_E_RATE_LIMITED && !stopped &&
-                rtmi_queue_hold(client, request, asked < 0 ? RTMI_RATE_LIMIT_S : asked);
-    if (held && !request->no_retry && !rtmi_is_streamed(&request->payload)) {
+    if (!answered) rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
+    else if (!conn->http.keep_alive || joined) rtmi_conn_shutdown(conn);
+    if (stopped && (again || result == RTM_E_TIMEOUT)) return; /* rtmi_queue_begin ends it */
+    if (again && rtmi_request_try_again(client, request, result, &conn->error)) return;
+    bool limited = result == RTM_E_RATE_LIMITED && !stopped;
+    bool held = limited && rtmi_queue_hold(client, request->key, asked);
+    if (held && !request->no_retry && !request->payload.streamed) {
         request->attempts = 0; /* the wait does not count */
-        rtmi_log(client, "%s", exchange->conn.error.text);
+        rtmi_log(client, "%s", conn->error.text);
         return;
     }
     response.result = result;
-    rtmi_request_finish(client, request, &response, &exchange->conn.error);
+    rtmi_request_finish(client, request, &response, &conn->error);
 }
 
-/* Begins a request in its lane, if there is memory for a connection. */
-static void rtmi_lane_begin(rtm_client *client, rtmi_lane *lane, rtmi_request *request) {
+/* Begins a request if it need not wait, and none with the same key is before it. Not RTM_OK: it
+   cannot be begun any more. */
+static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) {
+    rtmi_queue *queue = &client->queue;
+    rtmi_lane *lane = request->lane;
+    const rtmi_request *before = queue->first;
+    long long due = request->again_at;
+    if (lane->current == request) return RTM_OK;
+    if (rtmi_is_stopped(client)) return RTM_E_STOPPED;
+    if (lane->current) return RTM_OK;
+    for (const rtmi_hold *hold = queue->holds; hold && hold->until; hold++)
+        if (hold->key == request->key && hold->until > due) due = hold->until;
+    if (due > client->now && due < queue->look_at) queue->look_at = due;
+    if (due > client->now) return RTM_OK;
+    while (before->key != request->key) before = before->next;
+    if (before != request) return RTM_OK;
+    if (request->attempts && client->now >= request->until) return request->cause;
     if (!lane->exchange) lane->exchange = rtmi_exchange_new(&client->network, &client->error);
-    if (!lane->exchange) {
-        rtmi_request_end(&client->queue, request, RTM_E_MEMORY);
-        return;
-    }
+    if (!lane->exchange) return RTM_E_MEMORY;
     if (!request->attempts++) request->until = client->now + request->timeout_ms;
     lane->current = request;
-    lane->exchange->conn.budget = RTMI_BUDGET;
     rtmi_begin_request(client, lane->exchange, request, client->now);
+    return RTM_OK;
 }
 
-/* Begins what can be begun: in each lane the first request that need not wait, unless one with the
-   same key is before it. */
+/* Begins what can be begun, up to a request that has ended without a response: its callback is
+   called. */
 static void rtmi_queue_begin(rtm_client *client) {
-    rtmi_queue *queue = &client->queue;
-    queue->look_at = LLONG_MAX;
-    for (rtmi_request *request = queue->first; request; request = request->next) {
-        rtmi_lane *lane = &queue->lane[rtmi_is_second_lane(request) ? RTMI_LANES - 1 : 0];
-        if (request->result != RTM_OK || lane->current) continue;
-        long long due = rtmi_request_due(queue, request);
-        if (due > client->now && due < queue->look_at) queue->look_at = due;
-        if (due > client->now) continue;
-        const rtmi_request *before = queue->first;
-        while (before->key != request->key) before = before->next;
-        if (before != request) continue;
-        if (request->attempts && client->now >= request->until)
-            rtmi_request_end(queue, request, request->failure->result);
-        else rtmi_lane_begin(client, lane, request);
+    client->queue.look_at = LLONG_MAX;
+    for (rtmi_request *request = client->queue.first; request; request = request->next) {
+        if (request->result == RTM_OK) request->result = rtmi_request_begin(client, request);
+        if (request->result == RTM_OK) continue;
+        rtmi_queue_drop(client, request);
+        return;
     }
 }
 
@@ -6067,8 +5999,7 @@ static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     client->now = RTM_NOW_MS();
     if (queue->first && rtmi_is_stopped(client) && !queue->stopped) rtmi_queue_stop(client);
-    if (queue->ended) rtmi_queue_drop(client);
-    if (client->now >= queue->look_at && !rtmi_is_stopped(client)) rtmi_queue_begin(client);
+    if (client->now >= queue->look_at) rtmi_queue_begin(client);
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (lane->current && lane->current->result == RTM_OK) {
             client->performing = true;
@@ -6084,9 +6015,8 @@ static void rtmi_queue_step(rtm_client *client) {
 /* When the queue must be stepped at the latest. */
 static long long rtmi_queue_due(const rtm_client *client) {
     const rtmi_queue *queue = &client->queue;
-    long long due = queue->first && !queue->stopped ? queue->look_at : LLONG_MAX;
-    if (queue->ended || (queue->first && !queue->stopped && rtmi_is_stopped(client)))
-        return RTMI_NOW;
+    long long due = queue->first ? queue->look_at : LLONG_MAX;
+    if (queue->first && !queue->stopped && rtmi_is_stopped(client)) return RTMI_NOW;
     for (int i = 0; i < RTMI_LANES; i++) {
         if (!queue->lane[i].exchange) continue;
         const rtmi_conn *conn = &queue->lane[i].exchange->conn;
@@ -6100,10 +6030,10 @@ static long long rtmi_queue_due(const rtm_client *client) {
 
 static void rtmi_queue_free(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
-    queue->stopped = true;
-    for (rtmi_request *request = queue->first; request; request = request->next)
-        if (request->result == RTM_OK) rtmi_request_end(queue, request, RTM_E_STOPPED);
-    while (queue->ended) rtmi_queue_drop(client);
+    while (queue->first) {
+        if (queue->first->result == RTM_OK) queue->first->result = RTM_E_STOPPED;
+        rtmi_queue_drop(client, queue->first);
+    }
     for (int i = 0; i < RTMI_LANES; i++) rtmi_exchange_delete(queue->lane[i].exchange);
     rtmi_free(queue->holds, 0);
 }
@@ -6111,117 +6041,51 @@ static void rtmi_queue_free(rtm_client *client) {
 /* Encoding ------------------------------------------------------------------------------------ */
 
 /* Pairs of names and values as a form; those without a value are left out, as Python leaves out
-   None. False when one is not UTF-8. */
-static bool rtmi_write_fields(rtmi_buf *form, const char *const *field) {
+   None. */
+static void rtmi_write_fields(rtmi_buf *form, const char *const *field) {
     for (; field && field[0]; field += 2) {
         if (!field[1]) continue;
-        if (!rtmi_is_utf8(field[0], strlen(field[0])) || !rtmi_is_utf8(field[1], strlen(field[1])))
-            return false;
         if (form->size) rtmi_buf_text(form, "&");
         rtmi_write_form(form, field[0]);
         rtmi_buf_text(form, "=");
         rtmi_write_form(form, field[1]);
     }
-    return true;
 }
 
 /* What is wrong with a request, or NULL. */
 static const char *rtmi_request_fault(const rtm_client *client, const rtm_request *given) {
-    const bool bodies[] = { given->fields, given->json, given->body, given->read_body };
-    const char *verb = given->http_method;
-    bool get = verb && !strcmp(verb, "GET");
+    const char *method = given->method, *url = given->url, *verb = given->http_method;
+    const char *type = given->content_type, *token = given->token;
+    bool get = verb && !strcmp(verb, "GET"), own_body = given->body || given->read_body;
+    int count = !!given->fields + !!given->json + !!given->body + !!given->read_body;
     rtmi_peer peer;
     const char *path;
     size_t length;
-    int count = 0;
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) count += bodies[i];
-    if (!given->method == !given->url) return "either method or url is required, and not both";
-    if (given->method && !rtmi_consists_of(given->method, strlen(given->method), "._"))
-        return "invalid method name";
-    if (given->url && (rtmi_lower(*given->url) != 'h' ||
-                       !rtmi_parse_url(given->url, &peer, &path, &length)))
+    if (!method == !url) return "either method or url is required, and not both";
+    if (method && !rtmi_consists_of(method, strlen(method), "._")) return "invalid method name";
+    if (url && (rtmi_lower(*url) != 'h' || !rtmi_parse_url(url, &peer, &path, &length)))
         return "url is not of the form https://host/path";
-    if (given->url && !peer.tls && client->settings.api.tls)
-        return "url is http, but base_url is https";
-    if (given->url && given->token && !peer.tls) return "token needs a url that is https";
+    if (url && !peer.tls && client->settings.api.tls) return "url is http, but base_url is https";
+    if (url && token && !peer.tls) return "token needs a url that is https";
     if (verb && !get && strcmp(verb, "POST") != 0) return "http_method is neither POST nor GET";
-    if (get && !given->url) return "http_method GET needs a url";
-    if (get && (count || given->body_size || given->content_type))
+    if (get && !url) return "http_method GET needs a url";
+    if (get && (count || given->body_size || type))
         return "http_method GET excludes fields, json, body, read_body, body_size and content_type";
     if (count > 1) return "only one of fields, json, body and read_body is allowed";
-    if (given->body_size && !given->body && !given->read_body) return "body_size without a body";
+    if (given->body_size && !own_body) return "body_size without a body";
     if (given->read_body && !given->body_size) return "read_body without body_size";
     if (given->body_size > (size_t)-1 / 2) return "body_size is too large";
-    if (given->content_type && !given->body && !given->read_body)
-        return "content_type without body or read_body";
-    for (const char *p = given->content_type; p && *p; p++)
+    if (type && !own_body) return "content_type without body or read_body";
+    for (const char *p = type; p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f) return "control character in content_type";
-    if (given->method && !given->token && !client->settings.token)
-        return "no token: set config.token";
-    if (given->token && (!*given->token || !rtmi_is_visible(given->token)))
+    if (method && !token && !client->settings.token) return "no token: set config.token";
+    if (token && (!*token || !rtmi_is_visible(token)))
         return "invalid token (empty, white space, control or non-ASCII character)";
+    for (const char *const *field = given->fields; field && field[0]; field += 2)
+        if (field[1] && !(rtmi_is_utf8(field[0], strlen(field[0])) &&
+                          rtmi_is_utf8(field[1], strlen(field[1]))))
+            return "a name or value is not valid UTF-8";
     return given->timeout_ms < 0 ? "timeout_ms is negative" : NULL;
-}
-
-/* Copies a request into one block of memory, `form` being its fields. */
-static rtmi_request *rtmi_copy_request(rtm_client *client, const rtm_request *given,
-                                       const rtmi_buf *form) {
-    const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
-    const char *body = form->data, *token = given->token ? given->token : "";
-    size_t size = form->size;
-    if (given->json) {
-        body = given->json;
-        size = strlen(body);
-        type = "application/json; charset=utf-8";
-    } else if (given->body || given->read_body) {
-        body = given->body;
-        size = given->body_size;
-        type = given->content_type ? given->content_type : "application/octet-stream";
-    }
-    size_t copied = given->read_body ? 0 : size;
-    size_t texts = strlen(target) + strlen(type) + strlen(token) + 4; /* with their NULs */
-    if (form->failed || copied > (size_t)-1 / 2) return NULL;
-    rtmi_request *request = rtmi_alloc(sizeof *request + texts + copied);
-    if (!request) return NULL;
-    char *at = (char *)(request + 1);
-    request->size = sizeof *request + texts + copied;
-    request->target = rtmi_pack(&at, target, strlen(target));
-    char *own_token = rtmi_pack(&at, token, strlen(token));
-    request->token = given->token ? own_token : NULL;
-    request->key = rtmi_hash(RTMI_HASH, request->target, (size_t)(at - request->target));
-    request->content_type = rtmi_pack(&at, type, strlen(type));
-    request->payload.data = rtmi_pack(&at, body, copied);
-    request->payload.read_body = given->read_body;
-    request->payload.write_body = given->write_body;
-    request->payload.user_data = request->user_data = given->user_data;
-    request->payload.size = size;
-    request->timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms;
-    request->callback = given->callback;
-    request->again_at = RTMI_NOW;
-    request->by_url = given->url != NULL;
-    request->get = given->http_method && *given->http_method == 'G';
-    request->no_retry = given->no_retry;
-    return request;
-}
-
-/* Checks and copies a request. */
-static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, rtmi_request **made) {
-    const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
-    rtmi_document document = { 0 };
-    rtmi_buf form = { 0 };
-    rtm_json root;
-    if (fault)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
-    size_t size = given->json ? strlen(given->json) : 0;
-    if (given->json && (!rtmi_document_open(&document, given->json, size, &root) ||
-                        !rtmi_is_utf8(given->json, size)))
-        return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
-                         rtmi_document_fault(&document));
-    bool valid = rtmi_write_fields(&form, given->fields);
-    *made = valid ? rtmi_copy_request(client, given, &form) : NULL;
-    rtmi_buf_free(&form);
-    if (!valid) return rtmi_refuse(client, "request", "a name or value is not valid UTF-8");
-    return *made ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 /* Whether there is room for a request with a body of this size, `size` bytes in all. An empty queue
@@ -6237,24 +6101,76 @@ static rtm_result rtmi_queue_check_room(rtm_client *client, size_t body, size_t 
                      "request queue full: retry later or raise max_queue_size");
 }
 
+/* Copies a request into one block of memory, `form` being its fields; if it is to be queued, only
+   if the queue has room for it. */
+static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given,
+                                    const rtmi_buf *form, bool queued, rtmi_request **made) {
+    const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
+    const char *body = form->data, *token = given->token ? given->token : "";
+    size_t size = form->size;
+    if (given->json) {
+        body = given->json;
+        size = strlen(body);
+        type = "application/json; charset=utf-8";
+    } else if (given->body || given->read_body) {
+        body = given->body;
+        size = given->body_size;
+        type = given->content_type ? given->content_type : "application/octet-stream";
+    }
+    size_t copied = given->read_body ? 0 : size;
+    /* With the NULs of the four. */
+    size_t total = sizeof **made + copied + strlen(target) + strlen(type) + strlen(token) + 4;
+    if (form->failed || copied > (size_t)-1 / 2) return rtmi_out_of_memory(&client->error);
+    rtm_result result = queued ? rtmi_queue_check_room(client, copied, total) : RTM_OK;
+    if (result != RTM_OK) return result;
+    rtmi_request *request = *made = rtmi_alloc(total);
+    if (!request) return rtmi_out_of_memory(&client->error);
+    char *at = (char *)(request + 1);
+    target = rtmi_pack(&at, target, strlen(target));
+    token = rtmi_pack(&at, token, strlen(token));
+    uint64_t key = rtmi_hash(RTMI_HASH, target, (size_t)(at - target));
+    type = rtmi_pack(&at, type, strlen(type));
+    body = rtmi_pack(&at, body, copied);
+    bool streamed = given->read_body || given->write_body, second = given->url || streamed;
+    *request = (rtmi_request){
+        .target = target, .token = given->token ? token : NULL, .content_type = type,
+        .payload = { body, given->read_body, given->write_body, given->user_data, size, streamed },
+        .lane = &client->queue.lane[second ? RTMI_LANES - 1 : 0], .key = key, .size = total,
+        .timeout_ms = given->timeout_ms ? given->timeout_ms : client->settings.timeout_ms,
+        .again_at = RTMI_NOW, .callback = given->callback, .by_url = given->url != NULL,
+        .get = given->http_method && *given->http_method == 'G', .no_retry = given->no_retry
+    };
+    return RTM_OK;
+}
+
+/* Checks and copies a request, unless the client was stopped. */
+static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool queued,
+                              rtmi_request **made) {
+    const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
+    rtmi_document document = { 0 };
+    rtmi_buf form = { 0 };
+    rtm_json root;
+    if (rtmi_is_stopped(client))
+        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    if (fault)
+        return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
+    const char *json = given->json;
+    if (json && (!rtmi_document_open(&document, json, strlen(json), &root) ||
+                 !rtmi_is_utf8(json, strlen(json))))
+        return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
+                         rtmi_document_fault(&document));
+    rtmi_write_fields(&form, given->fields);
+    rtm_result result = rtmi_copy_request(client, given, &form, queued, made);
+    rtmi_buf_free(&form);
+    return result;
+}
+
 /* Checks and queues a request: its id, or what is wrong. */
 static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
-    size_t body = 0;
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
-    if (given && given->json) body = strlen(given->json);
-    else if (given && given->body) body = given->body_size;
-    rtm_result result = rtmi_queue_check_room(client, body, body); /* not after a copy of it */
-    if (result == RTM_OK) result = rtmi_encode(client, given, &request);
+    rtm_result result = rtmi_encode(client, given, true, &request);
     if (result != RTM_OK) return result;
-    if (!given->read_body) body = request->payload.size;
-    result = rtmi_queue_check_room(client, body, request->size);
-    if (result != RTM_OK) {
-        rtmi_free(request, request->size);
-        return result;
-    }
     queue->size += request->size;
     request->id = rtmi_next_id(client);
     rtmi_note_id(client, request->id);
@@ -6665,12 +6581,10 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     rtmi_request *request = client->queue.first;
     while (request && request->id != id) request = request->next;
     if (!request) return rtmi_refuse(client, "rtm_cancel", "no request with this id");
-    rtmi_request_end(&client->queue, request, RTM_E_CANCELLED);
+    request->result = RTM_E_CANCELLED;
+    client->queue.look_at = RTMI_NOW;
     return RTM_OK;
 }
-
-/* Blocking calls, in three layers: rtm_perform fills in the response and its error message,
-   rtmi_perform_given checks and encodes the request, rtmi_perform carries it out. */
 
 /* Steps a blocking exchange until it is done, fails, or takes longer than its time. Nothing of the
    session is read meanwhile. */
@@ -6690,13 +6604,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
 }
 
 /* What waited while a call blocked is not charged for that time. */
-static void rtmi_conn_postpone(rtmi_conn *conn, long long ms) {
-    conn->deadline += ms;
-    conn->step_deadline += ms;
-}
-
 static void rtmi_session_postpone(rtmi_session *session, long long ms) {
-    rtmi_conn_postpone(&session->exchange.conn, ms);
     session->silent_at += ms;
     session->hello_by += ms;
     session->active_at += ms;
@@ -6706,12 +6614,11 @@ static void rtmi_session_postpone(rtmi_session *session, long long ms) {
         session->deadline += ms;
 }
 
-/* Carries out a request over the connection of blocking calls. */
-static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
-                               rtm_response *response) {
+/* Carries out a request over the connection of blocking calls, and frees it. */
+static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_response *response) {
     rtmi_exchange *web = client->web;
+    rtmi_conn *conns[RTMI_CONNS];
     long long began = RTM_NOW_MS();
-    web->conn.budget = RTMI_BUDGET;
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_exchange_wait(client, web);
@@ -6725,34 +6632,35 @@ static rtm_result rtmi_perform(rtm_client *client, const rtmi_request *request,
     long long took = RTM_NOW_MS() - began;
     for (int i = 0; i < 2; i++)
         if (client->session[i]) rtmi_session_postpone(client->session[i], took);
-    for (int i = 0; i < RTMI_LANES; i++)
-        if (client->queue.lane[i].exchange)
-            rtmi_conn_postpone(&client->queue.lane[i].exchange->conn, took);
-    return result;
-}
-
-static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *given,
-                                     rtm_response *response) {
-    rtmi_request *request;
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
-    if (client->performing)
-        return rtmi_fail(&client->error, RTM_E_BUSY,
-                         "rtm_perform: not allowed in read_body and write_body");
-    if (!client->web) client->web = rtmi_exchange_new(&client->network, &client->error);
-    if (!client->web) return rtmi_out_of_memory(&client->error);
-    rtm_result result = rtmi_encode(client, given, &request);
-    if (result != RTM_OK) return result;
-    result = rtmi_perform(client, request, response);
+    for (int i = 0, count = rtmi_stepped_conns(client, conns); i < count; i++) {
+        conns[i]->deadline += took;
+        conns[i]->step_deadline += took;
+    }
     rtmi_free(request, request->size);
     return result;
 }
 
-rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response) {
+/* Checks and encodes a request that is to be carried out now; `given` is incomplete if there was no
+   memory to collect it. */
+static rtm_result rtmi_prepare(rtm_client *client, const rtm_request *given, bool complete,
+                               rtmi_request **request) {
+    if (!client) return RTM_E_ARGUMENT;
+    if (client->performing)
+        return rtmi_fail(&client->error, RTM_E_BUSY,
+                         "rtm_perform: not allowed in read_body and write_body");
+    if (!client->web) client->web = rtmi_exchange_new(&client->network, &client->error);
+    if (!client->web || !complete) return rtmi_out_of_memory(&client->error);
+    return rtmi_encode(client, given, false, request);
+}
+
+static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *given, bool complete,
+                                     rtm_response *response) {
     rtm_response ignored;
+    rtmi_request *request;
     if (!response) response = &ignored;
     *response = rtmi_no_response;
-    rtm_result result = client ? rtmi_perform_given(client, request, response) : RTM_E_ARGUMENT;
+    rtm_result result = rtmi_prepare(client, given, complete, &request);
+    if (result == RTM_OK) result = rtmi_perform(client, request, response);
     response->result = result;
     if (result == RTM_OK) return result;
     response->detail = rtm_strerror(result);
@@ -6763,51 +6671,45 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
     return result;
 }
 
-/* The pairs of a variadic call as a request has them; NULL when there is no memory. */
-static const char **rtmi_collect(va_list pairs) {
-    const char **fields = NULL;
-    size_t count = 0, capacity = 0;
-    for (;; count++) {
-        void *grown = rtmi_grow(fields, count, &capacity, sizeof *fields);
-        if (!grown) break;
-        fields = grown;
-        fields[count] = va_arg(pairs, const char *);
-        if (!fields[count] && count % 2 == 0) return fields;
-    }
-    rtmi_free(fields, 0);
-    return NULL;
+rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response) {
+    return rtmi_perform_given(client, request, true, response);
+}
+
+/* The pairs of a variadic call as a request has them, up to a name that is NULL. */
+static rtmi_buf rtmi_collect(va_list pairs) {
+    rtmi_buf fields = { 0 };
+    const char *name, *value;
+    do {
+        name = va_arg(pairs, const char *);
+        value = name ? va_arg(pairs, const char *) : NULL;
+        rtmi_buf_add(&fields, &name, sizeof name);
+        rtmi_buf_add(&fields, &value, sizeof value);
+    } while (name);
+    return fields;
 }
 
 int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user_data,
                    const char *method, ...) {
-    rtm_request request = { .method = method, .callback = callback, .user_data = user_data };
     va_list pairs;
     if (!client) return RTM_E_ARGUMENT;
     va_start(pairs, method);
-    const char **fields = rtmi_collect(pairs);
+    rtmi_buf fields = rtmi_collect(pairs);
     va_end(pairs);
-    request.fields = fields;
-    int result = fields ? rtm_submit(client, &request) : rtmi_out_of_memory(&client->error);
-    rtmi_free(fields, 0);
+    const rtm_request request = { .method = method, .fields = (void *)fields.data,
+                                  .callback = callback, .user_data = user_data };
+    int result = fields.failed ? rtmi_out_of_memory(&client->error) : rtm_submit(client, &request);
+    rtmi_buf_free(&fields);
     return result;
 }
 
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...) {
-    rtm_request request = { .method = method };
-    bool possible = client && !rtmi_is_stopped(client); /* else rtm_perform says why not */
     va_list pairs;
-    if (response) {
-        *response = rtmi_no_response;
-        response->result = RTM_E_MEMORY;
-        response->detail = "out of memory";
-    }
     va_start(pairs, method);
-    const char **fields = possible ? rtmi_collect(pairs) : NULL;
+    rtmi_buf fields = rtmi_collect(pairs);
     va_end(pairs);
-    if (possible && !fields) return rtmi_out_of_memory(&client->error);
-    request.fields = fields;
-    rtm_result result = rtm_perform(client, &request, response);
-    rtmi_free(fields, 0);
+    const rtm_request request = { .method = method, .fields = (void *)fields.data };
+    rtm_result result = rtmi_perform_given(client, &request, !fields.failed, response);
+    rtmi_buf_free(&fields);
     return result;
 }
 
