@@ -1541,42 +1541,41 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* Finds a member of an object, or of what is left of one from a comma on: the first where a name
-   stands twice. Safe on a text that was not checked; what it finds there is valid JSON only if the
-   text is. */
+/* The member that follows a brace or a comma at *at, which is left behind it; false when none does.
+   Safe on a text that was not checked; what it finds there is valid JSON only if the text is. */
+static bool rtmi_json_next(const char **at, const char *end, const char **name,
+                           const char **value) {
+    const char *p = rtmi_json_space(*at, end);
+    if (p == end || (*p != '{' && *p != ',')) return false;
+    p = rtmi_json_space(p + 1, end);
+    *name = p + 1;
+    p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
+    *value = p ? rtmi_json_colon(p, end) : NULL;
+    *at = *value ? rtmi_json_skip(*value, end) : NULL;
+    return *at != NULL;
+}
+
+/* Finds a member of an object: the first where a name stands twice. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
-    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    if (p == end || *p != '{') return rtmi_json_none;
-    do {
-        const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *value = NULL;
-        if (quote < end && *quote == '"') value = rtmi_json_string_end(name, end);
-        if (value) value = rtmi_json_colon(value, end);
-        p = value ? rtmi_json_skip(value, end) : NULL;
-        if (!p) break;
+    const char *p = object.text, *end = p + object.size, *name, *value;
+    while (rtmi_json_next(&p, end, &name, &value))
         if (rtmi_json_says(name, key, length))
             return (rtm_json){ value, (size_t)(p - value), object.document };
-        p = rtmi_json_space(p, end);
-    } while (p < end && *p == ',');
     return rtmi_json_none;
 }
 
-/* Several members of an object in one pass; the same in all else. */
+/* Several members of an object in one pass, which ends with the last of them; else the same. */
 static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *value, int count) {
     for (int i = 0; i < count; i++) value[i] = rtmi_json_none;
     if (!object.size) return;
-    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    while (p < end && (*p == '{' || *p == ',')) {
-        const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *at = NULL;
-        if (quote < end && *quote == '"') at = rtmi_json_string_end(name, end);
-        if (at) at = rtmi_json_colon(at, end);
-        p = at ? rtmi_json_skip(at, end) : NULL;
-        if (!p) return;
+    const char *p = object.text, *end = p + object.size, *name, *at;
+    for (int missing = count; missing && rtmi_json_next(&p, end, &name, &at);)
         for (int i = 0; i < count; i++)
             if (!value[i].size && (*name == *key[i] || *name == '\\') &&
-                rtmi_json_says(name, key[i], strlen(key[i])))
+                rtmi_json_says(name, key[i], strlen(key[i]))) {
                 value[i] = (rtm_json){ at, (size_t)(p - at), object.document };
-        p = rtmi_json_space(p, end);
-    }
+                missing--;
+            }
 }
 
 /* Appends a text as a JSON string, quotes included. */
