@@ -1087,6 +1087,24 @@ static void rtmi_buf_free(rtmi_buf *buf) {
     memset(buf, 0, sizeof *buf);
 }
 
+/* A text for a buffer of the user's: where its next piece goes, and how long it is when whole. */
+typedef struct rtmi_piecewise {
+    char *at;
+    size_t room, length;
+} rtmi_piecewise;
+
+/* What does not fit is left out whole, and all after it. */
+static void rtmi_add_piece(rtmi_piecewise *text, const char *piece, size_t size) {
+    text->length += size;
+    if (size > text->room) {
+        text->room = 0;
+    } else if (size) {
+        memcpy(text->at, piece, size);
+        text->at += size;
+        text->room -= size;
+    }
+}
+
 static bool rtmi_is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static bool rtmi_is_alnum(char c) {
@@ -1150,13 +1168,7 @@ static uint64_t rtmi_load(const void *at) {
 
 /* The number of the lowest byte whose highest bit is set in a word that has one. */
 static unsigned rtmi_lowest(uint64_t word) {
-#if defined(__GNUC__)
     return (unsigned)__builtin_ctzll(word) / 8;
-#else
-    unsigned n = 0;
-    for (; !(word & 0x80); word >>= 8) n++;
-    return n;
-#endif
 }
 
 /* UTF-8 (RFC 3629), in pieces: `need` continuation bytes are due, the next within low..high. */
@@ -6809,36 +6821,26 @@ size_t rtm_json_count(rtm_json json) {
 }
 
 size_t rtm_json_string(rtm_json json, char *out, size_t size) {
-    if (!out) size = 0;
-    size_t length = 0, room = size ? size - 1 : 0, kept = 0;
-    bool cut = false;
-    if (rtmi_json_is(json, '"')) {
-        const char *p = json.text + 1, *end = json.text + json.size - 1;
-        while (p < end) {
+    bool fits = out && size;
+    rtmi_piecewise text = { out, fits ? size - 1 : 0, 0 };
+    const char *p = json.text, *end = rtmi_json_is(json, '"') ? p + json.size - 1 : p;
+    if (p < end) p++;
+    while (p < end) {
+        if (*p == '\\') {
             char decoded[4];
-            const char *from = p;
-            size_t n;
-            if (*p == '\\') {
-                n = rtmi_json_escape(&p, decoded);
-                from = decoded;
-            } else {
-                const char *slash = memchr(p, '\\', (size_t)(end - p));
-                n = (size_t)((slash ? slash : end) - p);
-                p += n;
-            }
-            length += n;
-            if (cut) continue;
-            cut = n > room - kept;
-            if (cut) { /* at a whole character */
-                n = room - kept;
-                while (n && ((unsigned char)from[n] & 0xc0) == 0x80) n--;
-            }
-            if (n) memcpy(out + kept, from, n);
-            kept += n;
+            size_t n = rtmi_json_escape(&p, decoded);
+            rtmi_add_piece(&text, decoded, n);
+            continue;
         }
+        const char *slash = memchr(p, '\\', (size_t)(end - p));
+        size_t n = (size_t)((slash ? slash : end) - p), kept = n < text.room ? n : text.room;
+        while (kept && kept < n && ((unsigned char)p[kept] & 0xc0) == 0x80) kept--;
+        rtmi_add_piece(&text, p, kept); /* whole characters */
+        if (kept < n) rtmi_add_piece(&text, p + kept, n - kept);
+        p += n;
     }
-    if (size) out[kept] = '\0';
-    return length;
+    if (fits) *text.at = '\0';
+    return text.length;
 }
 
 bool rtm_json_equals(rtm_json json, const char *text) {
@@ -6872,47 +6874,39 @@ const char *rtm_json_raw(rtm_json json, size_t *size) {
 }
 
 size_t rtm_escape(const char *text, char *out, size_t size) {
-    size_t length = 0, kept = 0, n;
-    bool cut = !out || !size;
+    bool fits = out && size;
+    rtmi_piecewise escaped = { out, fits ? size - 1 : 0, 0 };
+    size_t n;
     for (const char *p = text ? text : ""; *p; p += n) {
         const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : NULL;
         for (n = 1; ((unsigned char)p[n] & 0xc0) == 0x80; n++) continue; /* a whole character */
-        size_t written = as ? strlen(as) : n;
-        length += written;
-        cut = cut || written >= size - kept;
-        if (cut) continue;
-        memcpy(out + kept, as ? as : p, written);
-        kept += written;
+        rtmi_add_piece(&escaped, as ? as : p, as ? strlen(as) : n);
     }
-    if (out && size) out[kept] = '\0';
-    return length;
+    if (fits) *escaped.at = '\0';
+    return escaped.length;
 }
 
 size_t rtm_json_quote(const char *text, char *out, size_t size) {
     static const char meant[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
-    size_t length = 2, kept = 1, n;
-    bool cut = !out || size < 3;
+    bool fits = out && size > 2; /* the quotes and the NUL */
+    rtmi_piecewise quoted = { fits ? out + 1 : NULL, fits ? size - 3 : 0, 2 };
+    size_t n;
     for (const char *p = text ? text : ""; *p; p += n) {
-        char escape[8];
+        char escape[8] = "\xef\xbf\xbd";
         bool valid;
         n = rtmi_utf8_length(p, &valid);
-        const char *as = valid ? p : "\xef\xbf\xbd", *special = strchr(meant, *p);
+        const char *special = strchr(meant, *p);
+        bool plain = valid && !special && (unsigned char)*p >= ' ';
         if (special) snprintf(escape, sizeof escape, "\\%c", names[special - meant]);
-        else snprintf(escape, sizeof escape, "\\u%04x", (unsigned char)*p);
-        if (special || (unsigned char)*p < ' ') as = escape;
-        size_t written = as == p ? n : strlen(as);
-        length += written;
-        cut = cut || written > size - 2 - kept; /* the closing quote and the NUL need room */
-        if (cut) continue;
-        memcpy(out + kept, as, written);
-        kept += written;
+        else if ((unsigned char)*p < ' ') snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*p);
+        rtmi_add_piece(&quoted, plain ? p : escape, plain ? n : strlen(escape));
     }
     if (out && size) *out = '\0';
-    if (out && size > 2) {
+    if (fits) {
         *out = '"';
-        memcpy(out + kept, "\"", 2);
+        memcpy(quoted.at, "\"", 2);
     }
-    return length;
+    return quoted.length;
 }
 
 const char *rtm_strerror(rtm_result result) {
