@@ -1040,10 +1040,8 @@ static bool rtmi_buf_grow(rtmi_buf *buf, size_t more, size_t most) {
     while (capacity < buf->size + more) capacity += capacity / 2;
     if (capacity > most && buf->size + more <= most) capacity = most;
     char *data = RTM_REALLOC(NULL, capacity);
-    if (!data) {
-        buf->failed = true;
-        return false;
-    }
+    buf->failed = !data;
+    if (!data) return false;
     if (buf->size) memcpy(data, buf->data, buf->size);
     rtmi_free(buf->data, buf->capacity);
     buf->data = data;
@@ -1507,6 +1505,7 @@ static unsigned long rtmi_json_hex4(const char *p) {
 /* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
 static size_t rtmi_json_escape(const char **at, char out[4]) {
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 }; /* of so many bytes */
     const char *p = *at + 1;
     if (*p != 'u') {
         const char *name = strchr(names, *p);
@@ -1514,9 +1513,8 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
         *at = p + 1;
         return 1;
     }
-    p++;
-    unsigned long code = rtmi_json_hex4(p);
-    p += 4;
+    unsigned long code = rtmi_json_hex4(p + 1);
+    p += 5;
     if (code >= 0xd800 && code < 0xdc00 && p[0] == '\\' && p[1] == 'u') {
         unsigned long low = rtmi_json_hex4(p + 2);
         if (low >= 0xdc00 && low < 0xe000) {
@@ -1526,11 +1524,9 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
     }
     if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* a lone surrogate has no UTF-8 */
     *at = p;
-    out[0] = (char)code;
-    if (code < 0x80) return 1;
-    size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = length - 1; i; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
-    out[0] = (char)((length == 2 ? 0xc0 : length == 3 ? 0xe0 : 0xf0) | code);
+    out[0] = (char)(lead[length] | code);
     return length;
 }
 
@@ -1646,17 +1642,13 @@ static const jsmntok_t *rtmi_json_token(rtm_json json) {
     return &document->token[low];
 }
 
-/* Where in document->element the elements of an array or object begin. */
-static int rtmi_first_element(const jsmntok_t *token) {
-    return token->parent - token->size; /* tokenizing has left the end of them in `parent` */
-}
-
 /* Element `index` of an array; of an object, its member's name, or its value (the next token). */
 static rtm_json rtmi_json_element(rtm_json json, size_t index, bool value) {
     const rtmi_document *document = json.document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
-    token = &document->token[document->element[rtmi_first_element(token) + (int)index] + value];
+    int first = token->parent - token->size; /* tokenizing has left the elements' end in `parent` */
+    token = &document->token[document->element[first + (int)index] + value];
     int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
     return (rtm_json){ document->text + token->start - quote,
                        (size_t)(token->end - token->start + 2 * quote), json.document };
@@ -6795,13 +6787,10 @@ static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
 rtm_json rtm_json_get(rtm_json json, const char *path) {
     while (path && json.size) {
         size_t length = strcspn(path, ".");
-        rtm_json found = rtmi_json_none;
-        if (rtmi_json_is(json, '{')) {
-            found = rtmi_json_find(json, path, length);
-        } else if (length && length < 10 && strspn(path, "0123456789") == length) {
-            found = rtm_json_at(json, strtoul(path, NULL, 10));
-        }
-        json = found;
+        if (rtmi_json_is(json, '{')) json = rtmi_json_find(json, path, length);
+        else if (length && length < 10 && strspn(path, "0123456789") == length)
+            json = rtm_json_at(json, strtoul(path, NULL, 10));
+        else json = rtmi_json_none;
         path = path[length] ? path + length + 1 : NULL;
     }
     return path ? rtmi_json_none : json;
