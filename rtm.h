@@ -787,13 +787,11 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #endif
 
 /* Warnings in other people's headers are not ours to mend. */
-#if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wpedantic"
 #pragma GCC diagnostic ignored "-Wundef"
-#endif
 #include <bearssl.h>
 
 /* Parent links make jsmn linear in the width of a document. It need not be strict: it only sees
@@ -808,22 +806,12 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 #endif
-#if defined(__GNUC__)
 #pragma GCC diagnostic pop
+
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
-#define RTMI_THREAD __thread
 #define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
 #define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
 #define RTMI_EXCHANGE(flag, value) __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL)
-#else
-#define RTMI_PRINTF(at)
-#define RTMI_THREAD
-#define RTMI_LOAD(flag) (*(const volatile int *)(flag))
-#define RTMI_STORE(flag, value) (*(volatile int *)(flag) = (value))
-#define RTMI_EXCHANGE(flag, value) (*(flag)) /* without threads it stays as it is */
-#undef RTM_NO_THREADS
-#define RTM_NO_THREADS
-#endif
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
 #define MSG_NOSIGNAL 0
@@ -1815,7 +1803,8 @@ typedef struct rtmi_http {
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
     bool gzip;        /* Content-Encoding, although no request asks for it */
-    uint64_t left;    /* of the body, or of this chunk */
+    uint64_t left;    /* of the body, or of this chunk; a body that ends with the connection has
+                         more than can arrive */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
     size_t line_size; /* RTMI_LINE when the line was longer than that */
     const char *body;
@@ -1830,6 +1819,7 @@ static void rtmi_http_start(rtmi_http *http, rtmi_http_kind kind) {
     memset(http, 0, sizeof *http);
     http->kind = kind;
     http->retry_after = -1;
+    http->left = UINT64_MAX;
 }
 
 /* Whether a comma-separated list of tokens (RFC 9110 section 5.6.1) has this one. */
@@ -1998,15 +1988,11 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
     for (*used = 0; http->part != RTMI_HTTP_COMPLETE && *used < size;) {
         if (http->part == RTMI_HTTP_LENGTH || http->part == RTMI_HTTP_CHUNK ||
             http->part == RTMI_HTTP_UNTIL_CLOSE) {
+            bool chunk = http->part == RTMI_HTTP_CHUNK;
             http->body = in + *used;
-            http->body_size = size - *used;
-            if (http->part != RTMI_HTTP_UNTIL_CLOSE) {
-                if (http->body_size > http->left) http->body_size = (size_t)http->left;
-                http->left -= http->body_size;
-                if (!http->left)
-                    http->part = http->part == RTMI_HTTP_CHUNK ? RTMI_HTTP_CHUNK_END
-                                                               : RTMI_HTTP_COMPLETE;
-            }
+            http->body_size = size - *used < http->left ? size - *used : (size_t)http->left;
+            http->left -= http->body_size;
+            if (!http->left) http->part = chunk ? RTMI_HTTP_CHUNK_END : RTMI_HTTP_COMPLETE;
             *used += http->body_size;
             return RTMI_HTTP_BODY;
         }
@@ -2073,11 +2059,9 @@ typedef enum rtmi_ws_what {
 typedef struct rtmi_ws {
     unsigned char header[10];
     unsigned have;           /* bytes of the header so far */
-    bool in_payload;         /* the header is complete, `left` bytes of payload are to come */
-    bool fin;
     unsigned char frame;     /* opcode of this frame */
     unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
-    uint64_t left;
+    uint64_t left;           /* bytes of payload to come, once the header is complete */
     rtmi_utf8 utf8;
     rtmi_buf buffer;         /* a message that did not lie whole in one input */
     size_t limit;            /* bytes of one message */
@@ -2134,7 +2118,6 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
 /* The header is complete: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
     unsigned size = ws->have;
-    ws->fin = (ws->header[0] & 0x80) != 0;
     ws->frame = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
     if (size > 2) {
@@ -2143,7 +2126,6 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
         if (ws->left < (size == 4 ? 126u : 65536u)) /* section 5.2: the minimal number of bytes */
             return "frame length not in its shortest form";
     }
-    ws->in_payload = true;
     ws->size = 0;
     if (ws->frame & 8) return NULL;
     if (ws->frame != RTMI_WS_CONTINUATION) {
@@ -2158,7 +2140,6 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
 
 /* The frame is complete, its payload in data and size. */
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
-    ws->in_payload = false;
     ws->have = 0;
     ws->opcode = ws->frame;
     if (ws->frame == RTMI_WS_CLOSE) {
@@ -2174,7 +2155,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
         ws->code = code;
     }
     if (ws->frame & 8) return RTMI_WS_MESSAGE;
-    if (!ws->fin) return RTMI_WS_MORE;
+    if (!(ws->header[0] & 0x80)) return RTMI_WS_MORE;
     ws->opcode = ws->message;
     ws->message = 0;
     if (ws->skip) return RTMI_WS_SKIPPED;
@@ -2194,7 +2175,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     } else if (!ws->skip) {
         if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
-        if (whole && ws->fin && !ws->buffer.size) {
+        if (whole && (ws->header[0] & 0x80) && !ws->buffer.size) {
             /* The whole message lies in the input: no copy (half the cost of a small event). */
             ws->data = in;
             ws->size = size;
@@ -2216,10 +2197,10 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
 static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
+    bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
     RTM_ASSERT(!ws->error);
-    while (what == RTMI_WS_MORE && (at < size || (ws->in_payload && !ws->left))) {
-        if (!ws->in_payload) {
-            bool whole = false;
+    while (what == RTMI_WS_MORE && (at < size || (whole && !ws->left))) {
+        if (!whole) {
             while (!whole && at < size) {
                 ws->header[ws->have++] = (unsigned char)in[at++];
                 whole = ws->have == rtmi_ws_header_size(ws);
@@ -2231,6 +2212,7 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
             size_t piece = size - at < ws->left ? size - at : (size_t)ws->left;
             what = rtmi_ws_payload(ws, in + at, piece);
             at += piece;
+            whole = ws->left > 0;
         }
     }
     *used = at;
@@ -5528,7 +5510,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
  * --------------------------------------------------------------------------------------------- */
 
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
-static RTMI_THREAD char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
+static __thread char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
 
 static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char *fault) {
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
