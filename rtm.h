@@ -6803,12 +6803,12 @@ size_t rtm_json_string(rtm_json json, char *out, size_t size) {
             rtmi_add_piece(&text, decoded, n);
             continue;
         }
-        const char *slash = memchr(p, '\\', (size_t)(end - p));
-        size_t n = (size_t)((slash ? slash : end) - p), kept = n < text.room ? n : text.room;
-        while (kept && kept < n && ((unsigned char)p[kept] & 0xc0) == 0x80) kept--;
-        rtmi_add_piece(&text, p, kept); /* whole characters */
-        if (kept < n) rtmi_add_piece(&text, p + kept, n - kept);
-        p += n;
+        const char *slash = memchr(p, '\\', (size_t)(end - p)), *stop = slash ? slash : end;
+        const char *cut = (size_t)(stop - p) > text.room ? p + text.room : p;
+        while (cut > p && ((unsigned char)*cut & 0xc0) == 0x80) cut--;
+        if (cut > p) rtmi_add_piece(&text, p, (size_t)(cut - p)); /* whole characters */
+        rtmi_add_piece(&text, cut, (size_t)(stop - cut));
+        p = stop;
     }
     if (fits) *text.at = '\0';
     return text.length;
