@@ -818,12 +818,10 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #endif
 
 /* The descriptor for foreign loops; RTMI_EPOLL 0 builds what other systems get. */
-#ifndef RTMI_EPOLL
-#ifdef __linux__
+#if !defined(RTMI_EPOLL) && defined(__linux__)
 #define RTMI_EPOLL 1
-#else
+#elif !defined(RTMI_EPOLL)
 #define RTMI_EPOLL 0
-#endif
 #endif
 #if RTMI_EPOLL
 #include <sys/epoll.h>   /* epoll_ctl */
@@ -1595,11 +1593,10 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
         document->capacity = values;
     }
     jsmn_init(&parser);
-    int count = jsmn_parse(&parser, document->text, document->size, document->token,
-                                (unsigned)values);
-    RTM_ASSERT(count >= 0 && (size_t)count == values);
+    int n = jsmn_parse(&parser, document->text, document->size, document->token, (unsigned)values);
+    RTM_ASSERT(n >= 0 && (size_t)n == values);
     document->element = (int *)(void *)(document->token + values);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < n; i++) {
         jsmntok_t *token = &document->token[i];
         jsmntok_t *parent = token->parent < 0 ? NULL : &document->token[token->parent];
         if (parent && parent->type != JSMN_STRING) /* no member's value: that belongs to its name */
@@ -2117,13 +2114,12 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
 
 /* The header is complete: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
-    unsigned size = ws->have;
     ws->frame = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
-    if (size > 2) {
+    if (ws->have > 2) {
         ws->left = 0;
-        for (unsigned i = 2; i < size; i++) ws->left = ws->left << 8 | ws->header[i];
-        if (ws->left < (size == 4 ? 126u : 65536u)) /* section 5.2: the minimal number of bytes */
+        for (unsigned i = 2; i < ws->have; i++) ws->left = ws->left << 8 | ws->header[i];
+        if (ws->left < (ws->have == 4 ? 126u : 65536u)) /* section 5.2: minimal number of bytes */
             return "frame length not in its shortest form";
     }
     ws->size = 0;
@@ -2143,12 +2139,12 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->have = 0;
     ws->opcode = ws->frame;
     if (ws->frame == RTMI_WS_CLOSE) {
-        int code = RTMI_CLOSE_NO_STATUS;
+        bool has_code = ws->size >= 2;
+        int code = has_code ? ws->control[0] << 8 | ws->control[1] : RTMI_CLOSE_NO_STATUS;
         if (ws->size == 1)
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "close frame with a 1-byte payload");
-        if (ws->size >= 2) code = ws->control[0] << 8 | ws->control[1];
-        if (ws->size >= 2 && (code < 1000 || code >= 5000 || (code >= 1004 && code <= 1006) ||
-                              (code >= 1015 && code < 3000)))
+        if (has_code && (code < 1000 || (code >= 1004 && code <= 1006) ||
+                         (code >= 1015 && code < 3000) || code >= 5000))
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
         if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
