@@ -1138,13 +1138,9 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
 
 /* Eight bytes at any address, the first in the lowest bits on every machine. */
 static uint64_t rtmi_load(const void *at) {
-    uint64_t word = 0;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(&word, at, sizeof word); /* one instruction */
-#else
-    for (int i = 7; i >= 0; i--) word = word << 8 | ((const unsigned char *)at)[i];
-#endif
-    return word;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64(word);
 }
 
 #define RTMI_NOW (LLONG_MIN / 4) /* a deadline that has passed, on any clock */
