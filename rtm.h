@@ -1146,11 +1146,6 @@ static uint64_t rtmi_load(const void *at) {
 #define RTMI_NOW (LLONG_MIN / 4) /* a deadline that has passed, on any clock */
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* The number of the lowest byte whose highest bit is set in a word that has one. */
-static unsigned rtmi_lowest(uint64_t word) {
-    return (unsigned)__builtin_ctzll(word) / 8;
-}
-
 /* UTF-8 (RFC 3629), in pieces: `need` continuation bytes are due, the next within low..high. */
 typedef struct rtmi_utf8 {
     unsigned char need, low, high;
@@ -1305,7 +1300,7 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
         uint64_t low = (word ^ RTMI_EACH(2)) - RTMI_EACH(0x21);
         uint64_t slash = (word ^ RTMI_EACH('\\')) - RTMI_EACH(1);
         uint64_t found = (low | slash) & ~word & RTMI_EACH(0x80);
-        if (found) return p + rtmi_lowest(found);
+        if (found) return p + (unsigned)__builtin_ctzll(found) / 8;
     }
     while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) p++;
     return p < end ? p : NULL;
@@ -1775,8 +1770,8 @@ typedef enum rtmi_http_part {
     RTMI_HTTP_FIELDS,      /* a header line, or the empty line that ends the head */
     RTMI_HTTP_LENGTH,      /* body: `left` bytes by Content-Length */
     RTMI_HTTP_UNTIL_CLOSE, /* body: everything until the connection ends */
-    RTMI_HTTP_CHUNK_SIZE,  /* the line before a chunk; size 0 is followed by the trailers */
     RTMI_HTTP_CHUNK,       /* body: `left` bytes of this chunk */
+    RTMI_HTTP_CHUNK_SIZE,  /* the line before a chunk; size 0 is followed by the trailers */
     RTMI_HTTP_CHUNK_END,   /* the line end after a chunk */
     RTMI_HTTP_TRAILERS,    /* a trailer line, or the empty line that ends the response */
     RTMI_HTTP_COMPLETE     /* nothing: further bytes are not part of the response */
@@ -1979,8 +1974,7 @@ static const char *rtmi_http_line(rtmi_http *http) {
 
 static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t size, size_t *used) {
     for (*used = 0; http->part != RTMI_HTTP_COMPLETE && *used < size;) {
-        if (http->part == RTMI_HTTP_LENGTH || http->part == RTMI_HTTP_CHUNK ||
-            http->part == RTMI_HTTP_UNTIL_CLOSE) {
+        if (http->part >= RTMI_HTTP_LENGTH && http->part <= RTMI_HTTP_CHUNK) {
             bool chunk = http->part == RTMI_HTTP_CHUNK;
             http->body = in + *used;
             http->body_size = size - *used < http->left ? size - *used : (size_t)http->left;
@@ -2094,8 +2088,7 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     unsigned opcode = ws->header[0] & 0xf;
     bool control = (opcode & 8) != 0;
     if (ws->header[0] & 0x70) return "reserved bits set";
-    if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && !control))
-        return "reserved opcode";
+    if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && !control)) return "reserved opcode";
     if (control && !(ws->header[0] & 0x80)) return "fragmented control frame";
     if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
         return ws->message ? "new message inside a fragmented message"
