@@ -1451,26 +1451,25 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
 
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
+    if (p == end || *p == '}' || *p == ']') return NULL;
+    if (*p == '"') return rtmi_json_string_end(p + 1, end);
+    if (*p != '{' && *p != '[') {
+        while (p < end && (unsigned char)*p > ' ' && *p != ',' && *p != ']' && *p != '}') p++;
+        return p;
+    }
     size_t depth = 0;
-    do {
-        if (p == end) return NULL;
-        if (*p == '"') {
-            p = rtmi_json_string_end(p + 1, end);
+    while (p < end) {
+        char c = *p++;
+        if (c == '"') {
+            p = rtmi_json_string_end(p, end);
             if (!p) return NULL;
-        } else if (*p == '{' || *p == '[') {
+        } else if (c == '{' || c == '[') {
             depth++;
-            p++;
-        } else if (*p == '}' || *p == ']') {
-            if (!depth) return NULL;
-            depth--;
-            p++;
-        } else if (depth) {
-            p++;
-        } else {
-            while (p < end && (unsigned char)*p > ' ' && *p != ',' && *p != ']' && *p != '}') p++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return p;
         }
-    } while (depth);
-    return p;
+    }
+    return NULL;
 }
 
 static unsigned long rtmi_json_hex4(const char *p) {
@@ -1526,7 +1525,7 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* The member that follows a brace or a comma at *at, which is left behind it; false when none does.
+/* The member after the brace or comma at *at, which moves to the end of it; false if there is none.
    Safe on a text that was not checked; what it finds there is valid JSON only if the text is. */
 static bool rtmi_json_next(const char **at, const char *end, const char **name,
                            const char **value) {
