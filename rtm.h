@@ -1541,7 +1541,9 @@ static bool rtmi_json_next(const char **at, const char *end, const char **name,
 
 /* Finds a member of an object: the first where a name stands twice. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
-    const char *p = object.text, *end = p + object.size, *name, *value;
+    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
+    const char *name, *value;
+    if (p == end || *p != '{') return rtmi_json_none;
     while (rtmi_json_next(&p, end, &name, &value))
         if (rtmi_json_says(name, key, length))
             return (rtm_json){ value, (size_t)(p - value), object.document };
