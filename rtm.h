@@ -796,13 +796,11 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #endif
 
 /* Warnings in other people's headers are not ours to mend. */
-#if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wpedantic"
 #pragma GCC diagnostic ignored "-Wundef"
-#endif
 #include <bearssl.h>
 
 /* Parent links make jsmn linear in the width of a document. It need not be strict: it only sees
@@ -817,34 +815,22 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 #endif
-#if defined(__GNUC__)
 #pragma GCC diagnostic pop
+
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
-#define RTMI_THREAD __thread
 #define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
 #define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
 #define RTMI_EXCHANGE(flag, value) __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL)
-#else
-#define RTMI_PRINTF(at)
-#define RTMI_THREAD
-#define RTMI_LOAD(flag) (*(const volatile int *)(flag))
-#define RTMI_STORE(flag, value) (*(volatile int *)(flag) = (value))
-#define RTMI_EXCHANGE(flag, value) (*(flag)) /* without threads it stays as it is */
-#undef RTM_NO_THREADS
-#define RTM_NO_THREADS
-#endif
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
 #define MSG_NOSIGNAL 0
 #endif
 
 /* The descriptor for foreign loops; RTMI_EPOLL 0 builds what other systems get. */
-#ifndef RTMI_EPOLL
-#ifdef __linux__
+#if !defined(RTMI_EPOLL) && defined(__linux__)
 #define RTMI_EPOLL 1
-#else
+#elif !defined(RTMI_EPOLL)
 #define RTMI_EPOLL 0
-#endif
 #endif
 #if RTMI_EPOLL
 #include <sys/epoll.h>   /* epoll_ctl */
@@ -1048,10 +1034,8 @@ static bool rtmi_buf_grow(rtmi_buf *buf, size_t more, size_t most) {
     while (capacity < buf->size + more) capacity += capacity / 2;
     if (capacity > most && buf->size + more <= most) capacity = most;
     char *data = RTM_REALLOC(NULL, capacity);
-    if (!data) {
-        buf->failed = true;
-        return false;
-    }
+    buf->failed = !data;
+    if (!data) return false;
     if (buf->size) memcpy(data, buf->data, buf->size);
     rtmi_free(buf->data, buf->capacity);
     buf->data = data;
@@ -1093,6 +1077,24 @@ static void rtmi_buf_clear(rtmi_buf *buf) {
 static void rtmi_buf_free(rtmi_buf *buf) {
     rtmi_free(buf->data, buf->capacity);
     memset(buf, 0, sizeof *buf);
+}
+
+/* A text for a buffer of the user's: where its next piece goes, and how long it is when whole. */
+typedef struct rtmi_piecewise {
+    char *at;
+    size_t room, length;
+} rtmi_piecewise;
+
+/* What does not fit is left out whole, and all after it. */
+static void rtmi_add_piece(rtmi_piecewise *text, const char *piece, size_t size) {
+    text->length += size;
+    if (size > text->room) {
+        text->room = 0;
+    } else if (size) {
+        memcpy(text->at, piece, size);
+        text->at += size;
+        text->room -= size;
+    }
 }
 
 static bool rtmi_is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -1144,28 +1146,13 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
 
 /* Eight bytes at any address, the first in the lowest bits on every machine. */
 static uint64_t rtmi_load(const void *at) {
-    uint64_t word = 0;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(&word, at, sizeof word); /* one instruction */
-#else
-    for (int i = 7; i >= 0; i--) word = word << 8 | ((const unsigned char *)at)[i];
-#endif
-    return word;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64(word);
 }
 
 #define RTMI_NOW (LLONG_MIN / 4) /* a deadline that has passed, on any clock */
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* The number of the lowest byte whose highest bit is set in a word that has one. */
-static unsigned rtmi_lowest(uint64_t word) {
-#if defined(__GNUC__)
-    return (unsigned)__builtin_ctzll(word) / 8;
-#else
-    unsigned n = 0;
-    for (; !(word & 0x80); word >>= 8) n++;
-    return n;
-#endif
-}
 
 /* UTF-8 (RFC 3629), in pieces: `need` continuation bytes are due, the next within low..high. */
 typedef struct rtmi_utf8 {
@@ -1321,7 +1308,7 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
         uint64_t low = (word ^ RTMI_EACH(2)) - RTMI_EACH(0x21);
         uint64_t slash = (word ^ RTMI_EACH('\\')) - RTMI_EACH(1);
         uint64_t found = (low | slash) & ~word & RTMI_EACH(0x80);
-        if (found) return p + rtmi_lowest(found);
+        if (found) return p + (unsigned)__builtin_ctzll(found) / 8;
     }
     while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) p++;
     return p < end ? p : NULL;
@@ -1472,26 +1459,25 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
 
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
+    if (p == end || *p == '}' || *p == ']') return NULL;
+    if (*p == '"') return rtmi_json_string_end(p + 1, end);
+    if (*p != '{' && *p != '[') {
+        while (p < end && (unsigned char)*p > ' ' && *p != ',' && *p != ']' && *p != '}') p++;
+        return p;
+    }
     size_t depth = 0;
-    do {
-        if (p == end) return NULL;
-        if (*p == '"') {
-            p = rtmi_json_string_end(p + 1, end);
+    while (p < end) {
+        char c = *p++;
+        if (c == '"') {
+            p = rtmi_json_string_end(p, end);
             if (!p) return NULL;
-        } else if (*p == '{' || *p == '[') {
+        } else if (c == '{' || c == '[') {
             depth++;
-            p++;
-        } else if (*p == '}' || *p == ']') {
-            if (!depth) return NULL;
-            depth--;
-            p++;
-        } else if (depth) {
-            p++;
-        } else {
-            while (p < end && (unsigned char)*p > ' ' && *p != ',' && *p != ']' && *p != '}') p++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return p;
         }
-    } while (depth);
-    return p;
+    }
+    return NULL;
 }
 
 static unsigned long rtmi_json_hex4(const char *p) {
@@ -1503,6 +1489,7 @@ static unsigned long rtmi_json_hex4(const char *p) {
 /* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
 static size_t rtmi_json_escape(const char **at, char out[4]) {
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 }; /* of so many bytes */
     const char *p = *at + 1;
     if (*p != 'u') {
         const char *name = strchr(names, *p);
@@ -1510,9 +1497,8 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
         *at = p + 1;
         return 1;
     }
-    p++;
-    unsigned long code = rtmi_json_hex4(p);
-    p += 4;
+    unsigned long code = rtmi_json_hex4(p + 1);
+    p += 5;
     if (code >= 0xd800 && code < 0xdc00 && p[0] == '\\' && p[1] == 'u') {
         unsigned long low = rtmi_json_hex4(p + 2);
         if (low >= 0xdc00 && low < 0xe000) {
@@ -1522,11 +1508,9 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
     }
     if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* a lone surrogate has no UTF-8 */
     *at = p;
-    out[0] = (char)code;
-    if (code < 0x80) return 1;
-    size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = length - 1; i; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
-    out[0] = (char)((length == 2 ? 0xc0 : length == 3 ? 0xe0 : 0xf0) | code);
+    out[0] = (char)(lead[length] | code);
     return length;
 }
 
@@ -1549,42 +1533,43 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* Finds a member of an object, or of what is left of one from a comma on: the first where a name
-   stands twice. Safe on a text that was not checked; what it finds there is valid JSON only if the
-   text is. */
+/* The member after the brace or comma at *at, which moves to the end of it; false if there is none.
+   Safe on a text that was not checked; what it finds there is valid JSON only if the text is. */
+static bool rtmi_json_next(const char **at, const char *end, const char **name,
+                           const char **value) {
+    const char *p = rtmi_json_space(*at, end);
+    if (p == end || (*p != '{' && *p != ',')) return false;
+    p = rtmi_json_space(p + 1, end);
+    *name = p + 1;
+    p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
+    *value = p ? rtmi_json_colon(p, end) : NULL;
+    *at = *value ? rtmi_json_skip(*value, end) : NULL;
+    return *at != NULL;
+}
+
+/* Finds a member of an object: the first where a name stands twice. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
     const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
+    const char *name, *value;
     if (p == end || *p != '{') return rtmi_json_none;
-    do {
-        const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *value = NULL;
-        if (quote < end && *quote == '"') value = rtmi_json_string_end(name, end);
-        if (value) value = rtmi_json_colon(value, end);
-        p = value ? rtmi_json_skip(value, end) : NULL;
-        if (!p) break;
+    while (rtmi_json_next(&p, end, &name, &value))
         if (rtmi_json_says(name, key, length))
             return (rtm_json){ value, (size_t)(p - value), object.document };
-        p = rtmi_json_space(p, end);
-    } while (p < end && *p == ',');
     return rtmi_json_none;
 }
 
-/* Several members of an object in one pass; the same in all else. */
+/* Several members of an object in one pass, which ends with the last of them; else the same. */
 static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *value, int count) {
     for (int i = 0; i < count; i++) value[i] = rtmi_json_none;
     if (!object.size) return;
-    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    while (p < end && (*p == '{' || *p == ',')) {
-        const char *quote = rtmi_json_space(p + 1, end), *name = quote + 1, *at = NULL;
-        if (quote < end && *quote == '"') at = rtmi_json_string_end(name, end);
-        if (at) at = rtmi_json_colon(at, end);
-        p = at ? rtmi_json_skip(at, end) : NULL;
-        if (!p) return;
+    const char *p = object.text, *end = p + object.size, *name, *at;
+    for (int missing = count; missing && rtmi_json_next(&p, end, &name, &at);)
         for (int i = 0; i < count; i++)
             if (!value[i].size && (*name == *key[i] || *name == '\\') &&
-                rtmi_json_says(name, key[i], strlen(key[i])))
+                rtmi_json_says(name, key[i], strlen(key[i]))) {
                 value[i] = (rtm_json){ at, (size_t)(p - at), object.document };
-        p = rtmi_json_space(p, end);
-    }
+                missing--;
+            }
 }
 
 /* Appends a text as a JSON string, quotes included. */
@@ -1608,11 +1593,10 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
         document->capacity = values;
     }
     jsmn_init(&parser);
-    int count = jsmn_parse(&parser, document->text, document->size, document->token,
-                                (unsigned)values);
-    RTM_ASSERT(count >= 0 && (size_t)count == values);
+    int n = jsmn_parse(&parser, document->text, document->size, document->token, (unsigned)values);
+    RTM_ASSERT(n >= 0 && (size_t)n == values);
     document->element = (int *)(void *)(document->token + values);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < n; i++) {
         jsmntok_t *token = &document->token[i];
         jsmntok_t *parent = token->parent < 0 ? NULL : &document->token[token->parent];
         if (parent && parent->type != JSMN_STRING) /* no member's value: that belongs to its name */
@@ -1643,17 +1627,13 @@ static const jsmntok_t *rtmi_json_token(rtm_json json) {
     return &document->token[low];
 }
 
-/* Where in document->element the elements of an array or object begin. */
-static int rtmi_first_element(const jsmntok_t *token) {
-    return token->parent - token->size; /* tokenizing has left the end of them in `parent` */
-}
-
 /* Element `index` of an array; of an object, its member's name, or its value (the next token). */
 static rtm_json rtmi_json_element(rtm_json json, size_t index, bool value) {
     const rtmi_document *document = json.document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
-    token = &document->token[document->element[rtmi_first_element(token) + (int)index] + value];
+    int first = token->parent - token->size; /* tokenizing has left the elements' end in `parent` */
+    token = &document->token[document->element[first + (int)index] + value];
     int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
     return (rtm_json){ document->text + token->start - quote,
                        (size_t)(token->end - token->start + 2 * quote), json.document };
@@ -1799,8 +1779,8 @@ typedef enum rtmi_http_part {
     RTMI_HTTP_FIELDS,      /* a header line, or the empty line that ends the head */
     RTMI_HTTP_LENGTH,      /* body: `left` bytes by Content-Length */
     RTMI_HTTP_UNTIL_CLOSE, /* body: everything until the connection ends */
-    RTMI_HTTP_CHUNK_SIZE,  /* the line before a chunk; size 0 is followed by the trailers */
     RTMI_HTTP_CHUNK,       /* body: `left` bytes of this chunk */
+    RTMI_HTTP_CHUNK_SIZE,  /* the line before a chunk; size 0 is followed by the trailers */
     RTMI_HTTP_CHUNK_END,   /* the line end after a chunk */
     RTMI_HTTP_TRAILERS,    /* a trailer line, or the empty line that ends the response */
     RTMI_HTTP_COMPLETE     /* nothing: further bytes are not part of the response */
@@ -1820,7 +1800,8 @@ typedef struct rtmi_http {
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
     bool gzip;        /* Content-Encoding, although no request asks for it */
-    uint64_t left;    /* of the body, or of this chunk */
+    uint64_t left;    /* of the body, or of this chunk; a body that ends with the connection has
+                         more than can arrive */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
     size_t line_size; /* RTMI_LINE when the line was longer than that */
     const char *body;
@@ -1835,6 +1816,7 @@ static void rtmi_http_start(rtmi_http *http, rtmi_http_kind kind) {
     memset(http, 0, sizeof *http);
     http->kind = kind;
     http->retry_after = -1;
+    http->left = UINT64_MAX;
 }
 
 /* Whether a comma-separated list of tokens (RFC 9110 section 5.6.1) has this one. */
@@ -2001,17 +1983,12 @@ static const char *rtmi_http_line(rtmi_http *http) {
 
 static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t size, size_t *used) {
     for (*used = 0; http->part != RTMI_HTTP_COMPLETE && *used < size;) {
-        if (http->part == RTMI_HTTP_LENGTH || http->part == RTMI_HTTP_CHUNK ||
-            http->part == RTMI_HTTP_UNTIL_CLOSE) {
+        if (http->part >= RTMI_HTTP_LENGTH && http->part <= RTMI_HTTP_CHUNK) {
+            bool chunk = http->part == RTMI_HTTP_CHUNK;
             http->body = in + *used;
-            http->body_size = size - *used;
-            if (http->part != RTMI_HTTP_UNTIL_CLOSE) {
-                if (http->body_size > http->left) http->body_size = (size_t)http->left;
-                http->left -= http->body_size;
-                if (!http->left)
-                    http->part = http->part == RTMI_HTTP_CHUNK ? RTMI_HTTP_CHUNK_END
-                                                               : RTMI_HTTP_COMPLETE;
-            }
+            http->body_size = size - *used < http->left ? size - *used : (size_t)http->left;
+            http->left -= http->body_size;
+            if (!http->left) http->part = chunk ? RTMI_HTTP_CHUNK_END : RTMI_HTTP_COMPLETE;
             *used += http->body_size;
             return RTMI_HTTP_BODY;
         }
@@ -2078,11 +2055,9 @@ typedef enum rtmi_ws_what {
 typedef struct rtmi_ws {
     unsigned char header[10];
     unsigned have;           /* bytes of the header so far */
-    bool in_payload;         /* the header is complete, `left` bytes of payload are to come */
-    bool fin;
     unsigned char frame;     /* opcode of this frame */
     unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
-    uint64_t left;
+    uint64_t left;           /* bytes of payload to come, once the header is complete */
     rtmi_utf8 utf8;
     rtmi_buf buffer;         /* a message that did not lie whole in one input */
     size_t limit;            /* bytes of one message */
@@ -2122,8 +2097,7 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     unsigned opcode = ws->header[0] & 0xf;
     bool control = (opcode & 8) != 0;
     if (ws->header[0] & 0x70) return "reserved bits set";
-    if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && !control))
-        return "reserved opcode";
+    if (opcode > RTMI_WS_PONG || (opcode > RTMI_WS_BINARY && !control)) return "reserved opcode";
     if (control && !(ws->header[0] & 0x80)) return "fragmented control frame";
     if (!control && (opcode == RTMI_WS_CONTINUATION) != (ws->message != 0))
         return ws->message ? "new message inside a fragmented message"
@@ -2138,17 +2112,14 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
 
 /* The header is complete: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
-    unsigned size = ws->have;
-    ws->fin = (ws->header[0] & 0x80) != 0;
     ws->frame = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
-    if (size > 2) {
+    if (ws->have > 2) {
         ws->left = 0;
-        for (unsigned i = 2; i < size; i++) ws->left = ws->left << 8 | ws->header[i];
-        if (ws->left < (size == 4 ? 126u : 65536u)) /* section 5.2: the minimal number of bytes */
+        for (unsigned i = 2; i < ws->have; i++) ws->left = ws->left << 8 | ws->header[i];
+        if (ws->left < (ws->have == 4 ? 126u : 65536u)) /* section 5.2: minimal number of bytes */
             return "frame length not in its shortest form";
     }
-    ws->in_payload = true;
     ws->size = 0;
     if (ws->frame & 8) return NULL;
     if (ws->frame != RTMI_WS_CONTINUATION) {
@@ -2163,23 +2134,22 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
 
 /* The frame is complete, its payload in data and size. */
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
-    ws->in_payload = false;
     ws->have = 0;
     ws->opcode = ws->frame;
     if (ws->frame == RTMI_WS_CLOSE) {
-        int code = RTMI_CLOSE_NO_STATUS;
+        bool has_code = ws->size >= 2;
+        int code = has_code ? ws->control[0] << 8 | ws->control[1] : RTMI_CLOSE_NO_STATUS;
         if (ws->size == 1)
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "close frame with a 1-byte payload");
-        if (ws->size >= 2) code = ws->control[0] << 8 | ws->control[1];
-        if (ws->size >= 2 && (code < 1000 || code >= 5000 || (code >= 1004 && code <= 1006) ||
-                              (code >= 1015 && code < 3000)))
+        if (has_code && (code < 1000 || (code >= 1004 && code <= 1006) ||
+                         (code >= 1015 && code < 3000) || code >= 5000))
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
         if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
         ws->code = code;
     }
     if (ws->frame & 8) return RTMI_WS_MESSAGE;
-    if (!ws->fin) return RTMI_WS_MORE;
+    if (!(ws->header[0] & 0x80)) return RTMI_WS_MORE;
     ws->opcode = ws->message;
     ws->message = 0;
     if (ws->skip) return RTMI_WS_SKIPPED;
@@ -2199,7 +2169,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     } else if (!ws->skip) {
         if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
-        if (whole && ws->fin && !ws->buffer.size) {
+        if (whole && (ws->header[0] & 0x80) && !ws->buffer.size) {
             /* The whole message lies in the input: no copy (half the cost of a small event). */
             ws->data = in;
             ws->size = size;
@@ -2221,10 +2191,10 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
 static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
+    bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
     RTM_ASSERT(!ws->error);
-    while (what == RTMI_WS_MORE && (at < size || (ws->in_payload && !ws->left))) {
-        if (!ws->in_payload) {
-            bool whole = false;
+    while (what == RTMI_WS_MORE && (at < size || (whole && !ws->left))) {
+        if (!whole) {
             while (!whole && at < size) {
                 ws->header[ws->have++] = (unsigned char)in[at++];
                 whole = ws->have == rtmi_ws_header_size(ws);
@@ -2236,6 +2206,7 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
             size_t piece = size - at < ws->left ? size - at : (size_t)ws->left;
             what = rtmi_ws_payload(ws, in + at, piece);
             at += piece;
+            whole = ws->left > 0;
         }
     }
     *used = at;
@@ -5529,7 +5500,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
  * --------------------------------------------------------------------------------------------- */
 
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
-static RTMI_THREAD char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
+static __thread char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
 
 static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char *fault) {
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
@@ -6734,13 +6705,10 @@ static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
 rtm_json rtm_json_get(rtm_json json, const char *path) {
     while (path && json.size) {
         size_t length = strcspn(path, ".");
-        rtm_json found = rtmi_json_none;
-        if (rtmi_json_is(json, '{')) {
-            found = rtmi_json_find(json, path, length);
-        } else if (length && length < 10 && strspn(path, "0123456789") == length) {
-            found = rtm_json_at(json, strtoul(path, NULL, 10));
-        }
-        json = found;
+        if (rtmi_json_is(json, '{')) json = rtmi_json_find(json, path, length);
+        else if (length && length < 10 && strspn(path, "0123456789") == length)
+            json = rtm_json_at(json, strtoul(path, NULL, 10));
+        else json = rtmi_json_none;
         path = path[length] ? path + length + 1 : NULL;
     }
     return path ? rtmi_json_none : json;
@@ -6760,36 +6728,26 @@ size_t rtm_json_count(rtm_json json) {
 }
 
 size_t rtm_json_string(rtm_json json, char *out, size_t size) {
-    if (!out) size = 0;
-    size_t length = 0, room = size ? size - 1 : 0, kept = 0;
-    bool cut = false;
-    if (rtmi_json_is(json, '"')) {
-        const char *p = json.text + 1, *end = json.text + json.size - 1;
-        while (p < end) {
+    bool fits = out && size;
+    rtmi_piecewise text = { out, fits ? size - 1 : 0, 0 };
+    const char *p = json.text, *end = rtmi_json_is(json, '"') ? p + json.size - 1 : p;
+    if (p < end) p++;
+    while (p < end) {
+        if (*p == '\\') {
             char decoded[4];
-            const char *from = p;
-            size_t n;
-            if (*p == '\\') {
-                n = rtmi_json_escape(&p, decoded);
-                from = decoded;
-            } else {
-                const char *slash = memchr(p, '\\', (size_t)(end - p));
-                n = (size_t)((slash ? slash : end) - p);
-                p += n;
-            }
-            length += n;
-            if (cut) continue;
-            cut = n > room - kept;
-            if (cut) { /* at a whole character */
-                n = room - kept;
-                while (n && ((unsigned char)from[n] & 0xc0) == 0x80) n--;
-            }
-            if (n) memcpy(out + kept, from, n);
-            kept += n;
+            size_t n = rtmi_json_escape(&p, decoded);
+            rtmi_add_piece(&text, decoded, n);
+            continue;
         }
+        const char *slash = memchr(p, '\\', (size_t)(end - p)), *stop = slash ? slash : end;
+        const char *cut = (size_t)(stop - p) > text.room ? p + text.room : p;
+        while (cut > p && ((unsigned char)*cut & 0xc0) == 0x80) cut--;
+        if (cut > p) rtmi_add_piece(&text, p, (size_t)(cut - p)); /* whole characters */
+        rtmi_add_piece(&text, cut, (size_t)(stop - cut));
+        p = stop;
     }
-    if (size) out[kept] = '\0';
-    return length;
+    if (fits) *text.at = '\0';
+    return text.length;
 }
 
 bool rtm_json_equals(rtm_json json, const char *text) {
@@ -6823,47 +6781,39 @@ const char *rtm_json_raw(rtm_json json, size_t *size) {
 }
 
 size_t rtm_escape(const char *text, char *out, size_t size) {
-    size_t length = 0, kept = 0, n;
-    bool cut = !out || !size;
+    bool fits = out && size;
+    rtmi_piecewise escaped = { out, fits ? size - 1 : 0, 0 };
+    size_t n;
     for (const char *p = text ? text : ""; *p; p += n) {
         const char *as = *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : NULL;
         for (n = 1; ((unsigned char)p[n] & 0xc0) == 0x80; n++) continue; /* a whole character */
-        size_t written = as ? strlen(as) : n;
-        length += written;
-        cut = cut || written >= size - kept;
-        if (cut) continue;
-        memcpy(out + kept, as ? as : p, written);
-        kept += written;
+        rtmi_add_piece(&escaped, as ? as : p, as ? strlen(as) : n);
     }
-    if (out && size) out[kept] = '\0';
-    return length;
+    if (fits) *escaped.at = '\0';
+    return escaped.length;
 }
 
 size_t rtm_json_quote(const char *text, char *out, size_t size) {
     static const char meant[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
-    size_t length = 2, kept = 1, n;
-    bool cut = !out || size < 3;
+    bool fits = out && size > 2; /* the quotes and the NUL */
+    rtmi_piecewise quoted = { fits ? out + 1 : NULL, fits ? size - 3 : 0, 2 };
+    size_t n;
     for (const char *p = text ? text : ""; *p; p += n) {
-        char escape[8];
+        char escape[8] = "\xef\xbf\xbd";
         bool valid;
         n = rtmi_utf8_length(p, &valid);
-        const char *as = valid ? p : "\xef\xbf\xbd", *special = strchr(meant, *p);
+        const char *special = strchr(meant, *p);
+        bool plain = valid && !special && (unsigned char)*p >= ' ';
         if (special) snprintf(escape, sizeof escape, "\\%c", names[special - meant]);
-        else snprintf(escape, sizeof escape, "\\u%04x", (unsigned char)*p);
-        if (special || (unsigned char)*p < ' ') as = escape;
-        size_t written = as == p ? n : strlen(as);
-        length += written;
-        cut = cut || written > size - 2 - kept; /* the closing quote and the NUL need room */
-        if (cut) continue;
-        memcpy(out + kept, as, written);
-        kept += written;
+        else if ((unsigned char)*p < ' ') snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*p);
+        rtmi_add_piece(&quoted, plain ? p : escape, plain ? n : strlen(escape));
     }
     if (out && size) *out = '\0';
-    if (out && size > 2) {
+    if (fits) {
         *out = '"';
-        memcpy(out + kept, "\"", 2);
+        memcpy(quoted.at, "\"", 2);
     }
-    return length;
+    return quoted.length;
 }
 
 const char *rtm_strerror(rtm_result result) {
