@@ -2565,19 +2565,16 @@ typedef enum rtmi_phase {
     RTMI_CONN_READY
 } rtmi_phase;
 
-/* connect() to one address. */
-typedef struct rtmi_attempt {
-    int fd;        /* -1: it has failed */
-    short watched; /* the events that the epoll instance watches it for; 0 = not in there */
-    long long begun_at;
-} rtmi_attempt;
+typedef struct rtmi_socket {
+    int fd;             /* -1: the attempt to connect has failed */
+    short watched;      /* the events that the epoll instance watches it for; 0 = not in there */
+    long long begun_at; /* when connect() was called */
+} rtmi_socket;
 
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_error error; /* why it failed */
     rtmi_phase phase;
-    int fd;           /* -1 until an attempt has connected */
-    short watched;    /* as that of an attempt */
     bool via_proxy;
     /* Invariants: `readable` and `ending` are set when poll() reports something (rtmi_conn_polled),
        and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set `readable`, so that the next
@@ -2596,8 +2593,8 @@ typedef struct rtmi_conn {
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
-    unsigned tried;    /* of the addresses: attempt[i] is to address i */
-    rtmi_attempt attempt[RTMI_ADDRESSES];
+    unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
+    rtmi_socket socket[RTMI_ADDRESSES];
     long long timeout_ms, deadline; /* of the connection and the response together */
     long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
@@ -2631,12 +2628,12 @@ static bool rtmi_network_open(rtmi_network *network) {
 
 /* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added anew at
    each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
-static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
+static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
-    if (fd < 0 || events == *watched) return;
-    if (*watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, fd, &event);
-    bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-    *watched = added ? events : 0; /* where it failed, the next step tries again */
+    if (socket->fd < 0 || events == socket->watched) return;
+    if (socket->watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, socket->fd, &event);
+    bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, socket->fd, &event) == 0;
+    socket->watched = added ? events : 0; /* if it failed, the next step tries again */
 }
 #else
 static bool rtmi_network_open(rtmi_network *network) {
@@ -2644,10 +2641,9 @@ static bool rtmi_network_open(rtmi_network *network) {
            rtmi_set_flags(network->wake[1]);
 }
 
-static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
+static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     (void)network;
-    (void)fd;
-    *watched = events;
+    socket->watched = events;
 }
 #endif
 
@@ -2838,23 +2834,20 @@ static void rtmi_conn_free_trust(rtmi_conn *conn) {
     conn->trust = NULL;
 }
 
-static void rtmi_network_close_fd(rtmi_network *network, int *fd, short *watched) {
-    if (*fd < 0) return;
-    rtmi_network_watch(network, *fd, watched, 0);
-    close(*fd);
-    *fd = -1;
+static void rtmi_network_close_socket(rtmi_network *network, rtmi_socket *socket) {
+    if (socket->fd < 0) return;
+    rtmi_network_watch(network, socket, 0);
+    close(socket->fd);
+    socket->fd = -1;
 }
 
-static void rtmi_conn_end_attempts(rtmi_conn *conn) {
-    for (rtmi_attempt *attempt; conn->tried;) {
-        attempt = &conn->attempt[--conn->tried];
-        rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
-    }
+static void rtmi_conn_close_sockets(rtmi_conn *conn) {
+    while (conn->sockets)
+        rtmi_network_close_socket(conn->network, &conn->socket[--conn->sockets]);
 }
 
 static void rtmi_conn_close(rtmi_conn *conn) {
-    rtmi_network_close_fd(conn->network, &conn->fd, &conn->watched);
-    rtmi_conn_end_attempts(conn);
+    rtmi_conn_close_sockets(conn);
     rtmi_conn_free_trust(conn);
     rtmi_free(conn->tls, sizeof *conn->tls);
     rtmi_free(conn->read_buffer, 0);
@@ -2883,7 +2876,7 @@ static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
    over it: rtmi_conn_receive reports the error once the socket is empty. */
 static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (conn->send_error) return 0;
-    ssize_t n = send(conn->fd, data, size, MSG_NOSIGNAL);
+    ssize_t n = send(conn->socket[0].fd, data, size, MSG_NOSIGNAL);
     if (n >= 0) return (size_t)n;
     if (rtmi_is_transient(errno)) return 0;
     conn->send_error = errno;
@@ -2902,7 +2895,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     *received = 0;
     if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
-    ssize_t n = recv(conn->fd, data, size, 0);
+    ssize_t n = recv(conn->socket[0].fd, data, size, 0);
     conn->ending = conn->ending && n > 0;
     conn->readable = n == (ssize_t)size || conn->ending || (n < 0 && errno == EINTR);
     if (n == 0) {
@@ -2958,23 +2951,23 @@ static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
 }
 
 /* The oldest attempt that is open, or NULL. */
-static rtmi_attempt *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
-    for (unsigned i = 0; i < conn->tried; i++)
-        if (conn->attempt[i].fd >= 0) return &conn->attempt[i];
+static rtmi_socket *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
+    for (unsigned i = 0; i < conn->sockets; i++)
+        if (conn->socket[i].fd >= 0) return &conn->socket[i];
     return NULL;
 }
 
 /* Begins a non-blocking connect() to the next address; false with errno if that failed. If there is
    no descriptor for it, the oldest attempt is given up. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
-    struct sockaddr *address = &conn->addresses.at[conn->tried].any;
+    struct sockaddr *address = &conn->addresses.at[conn->sockets].any;
     bool v6 = address->sa_family == AF_INET6;
     int one = 1, fd;
-    rtmi_attempt *oldest;
+    rtmi_socket *oldest;
     while ((fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0)) < 0 &&
            (errno == EMFILE || errno == ENFILE) && (oldest = rtmi_conn_oldest_attempt(conn)))
-        rtmi_network_close_fd(conn->network, &oldest->fd, &oldest->watched);
-    conn->attempt[conn->tried++] = (rtmi_attempt){ .fd = fd, .begun_at = RTM_NOW_MS() };
+        rtmi_network_close_socket(conn->network, oldest);
+    conn->socket[conn->sockets++] = (rtmi_socket){ .fd = fd, .begun_at = RTM_NOW_MS() };
     if (fd < 0) return false;
     if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd)) return false;
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
@@ -2989,8 +2982,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 /* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
    as a missing route for IPv6: the host was reached. */
 static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
-    rtmi_attempt *attempt = &conn->attempt[i];
-    rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
+    rtmi_network_close_socket(conn->network, &conn->socket[i]);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = 0;
 }
@@ -2999,12 +2991,12 @@ static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
    share of the time that is left. Earlier attempts stay open, because they may be slow and not
    dead. */
 static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
-    while (conn->tried < conn->addresses.count && now >= conn->step_deadline) {
-        long long share = (conn->deadline - now) / (conn->addresses.count - conn->tried);
-        if (!rtmi_conn_try(conn)) rtmi_conn_fail_attempt(conn, conn->tried - 1, errno);
+    while (conn->sockets < conn->addresses.count && now >= conn->step_deadline) {
+        long long share = (conn->deadline - now) / (conn->addresses.count - conn->sockets);
+        if (!rtmi_conn_try(conn)) rtmi_conn_fail_attempt(conn, conn->sockets - 1, errno);
         else conn->step_deadline = RTM_NOW_MS() + (share < stagger ? share : stagger);
     }
-    if (conn->tried < conn->addresses.count) return RTM_E_AGAIN;
+    if (conn->sockets < conn->addresses.count) return RTM_E_AGAIN;
     conn->step_deadline = conn->deadline;
     if (rtmi_conn_oldest_attempt(conn)) return RTM_E_AGAIN;
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
@@ -3131,7 +3123,6 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
    in waking up for what has come: it would stay there. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
-    if (conn->fd < 0) return 0;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
     if (conn->tls) {
         unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
@@ -3143,30 +3134,27 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    short events = rtmi_conn_events(conn);
-    rtmi_network_watch(conn->network, conn->fd, &conn->watched, events);
-    for (rtmi_attempt *attempt = conn->attempt; attempt < conn->attempt + conn->tried; attempt++)
-        rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, events);
+    for (unsigned i = 0; i < conn->sockets; i++)
+        rtmi_network_watch(conn->network, &conn->socket[i], rtmi_conn_events(conn));
 }
 
-/* What poll() is to wait for: the socket, or the attempts. Returns how many these are. */
+/* What poll() is to wait for at each socket. Returns how many these are. */
 static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
-    short events = rtmi_conn_events(conn);
-    if (events & POLLIN) events |= RTMI_POLLRDHUP;
-    fds[0] = (struct pollfd){ conn->fd, events, 0 };
-    for (unsigned i = 0; i < conn->tried; i++)
-        fds[i] = (struct pollfd){ conn->attempt[i].fd, events, 0 };
-    return conn->tried ? conn->tried : 1;
+    for (unsigned i = 0; i < conn->sockets; i++) {
+        short events = rtmi_conn_events(conn);
+        if (events & POLLIN) events |= RTMI_POLLRDHUP;
+        fds[i] = (struct pollfd){ conn->socket[i].fd, events, 0 };
+    }
+    return conn->sockets;
 }
 
 /* Notes what poll() has reported of them. Returns how many these are. */
 static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
-    unsigned count = conn->tried ? conn->tried : 1;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < conn->sockets; i++) {
         if (fds[i].revents) conn->readable = true;
         if (fds[i].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conn->ending = true;
     }
-    return count;
+    return conn->sockets;
 }
 
 /* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
@@ -3242,7 +3230,7 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
             br_ssl_engine_close(&conn->tls->client.eng);
             rtmi_tls_run(conn, 0);
         }
-        shutdown(conn->fd, SHUT_WR);
+        shutdown(conn->socket[0].fd, SHUT_WR);
     }
     rtmi_conn_close(conn);
 }
@@ -3286,7 +3274,7 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
 /* Whether there is work that poll() would not report: bytes in our buffers, bytes left in the
    socket when the last step's budget was used up, or a body to send while nothing waits in `out`. */
 static bool rtmi_conn_has_work(const rtmi_conn *conn) {
-    if (conn->fd < 0 || conn->paused) return false;
+    if (conn->phase < RTMI_CONN_PROXY || conn->paused) return false;
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
@@ -3354,13 +3342,13 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
 /* The first attempt that connects is the connection; the others are closed. The socket is added
    anew to the epoll instance, so that an edge-triggered loop is told what has come already. */
 static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
-    rtmi_attempt *attempt = &conn->attempt[won];
     host->worked = conn->addresses.at[won];
-    host->connect_ms = RTM_NOW_MS() - attempt->begun_at;
-    rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, 0);
-    conn->fd = attempt->fd;
-    attempt->fd = -1;
-    rtmi_conn_end_attempts(conn);
+    host->connect_ms = RTM_NOW_MS() - conn->socket[won].begun_at;
+    rtmi_network_watch(conn->network, &conn->socket[won], 0);
+    rtmi_socket winner = conn->socket[won];
+    conn->socket[won].fd = -1;
+    rtmi_conn_close_sockets(conn);
+    conn->socket[conn->sockets++] = winner;
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
@@ -3513,7 +3501,6 @@ typedef struct rtmi_exchange {
 static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network,
                                rtmi_error *error) {
     exchange->conn.network = network;
-    exchange->conn.fd = -1;
     exchange->document.error = error;
 }
 
