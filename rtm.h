@@ -2293,6 +2293,9 @@ typedef struct rtmi_trust {
     const char *error; /* of the bundle */
     bool first_only;   /* one certificate is enough: only to see whether there is any */
     bool no_memory;    /* to load the bundle */
+    br_pem_decoder_context pem; /* this and the rest: while the bundle is being loaded */
+    br_x509_decoder_context x509;
+    rtmi_buf name; /* of the certificate's subject */
 } rtmi_trust;
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
@@ -2307,39 +2310,33 @@ static const char *const rtmi_bundles[] = {
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", NULL
 };
 
-typedef struct rtmi_loader {
-    br_pem_decoder_context pem;
-    br_x509_decoder_context x509;
-    rtmi_buf name; /* of the certificate's subject */
-} rtmi_loader;
-
-static void rtmi_loader_name(void *context, const void *data, size_t size) {
-    rtmi_buf_add(&((rtmi_loader *)context)->name, data, size);
+static void rtmi_trust_name(void *context, const void *data, size_t size) {
+    rtmi_buf_add(&((rtmi_trust *)context)->name, data, size);
 }
 
-static void rtmi_loader_certificate(void *context, const void *data, size_t size) {
-    br_x509_decoder_context *x509 = &((rtmi_loader *)context)->x509;
+static void rtmi_trust_certificate(void *context, const void *data, size_t size) {
+    br_x509_decoder_context *x509 = &((rtmi_trust *)context)->x509;
     int error = br_x509_decoder_last_error(x509);
     /* BearSSL 0.6 goes on decoding behind an error, into anything; later versions do not. */
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-/* Keeps a decoded certificate's name and key, in one block. One that cannot be decoded is left out,
-   as others do: a bundle may hold keys of a kind unknown here. */
-static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
-    const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
-    if (!key || loader->name.failed) return !loader->name.failed;
+/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot be
+   decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
+static bool rtmi_trust_add(rtmi_trust *trust) {
+    const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
+    if (!key || trust->name.failed) return !trust->name.failed;
     void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
     if (!grown) return false;
     trust->anchor = grown;
     bool rsa = key->key_type == BR_KEYTYPE_RSA;
     size_t size = rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
-    char *block = RTM_REALLOC(NULL, loader->name.size + size + 3); /* each part with a NUL */
+    char *block = RTM_REALLOC(NULL, trust->name.size + size + 3); /* each part with a NUL */
     if (!block) return false;
     br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
-    anchor->dn.len = loader->name.size;
-    anchor->dn.data = rtmi_pack(&block, loader->name.data, loader->name.size);
-    anchor->flags = br_x509_decoder_isCA(&loader->x509) ? BR_X509_TA_CA : 0;
+    anchor->dn.len = trust->name.size;
+    anchor->dn.data = rtmi_pack(&block, trust->name.data, trust->name.size);
+    anchor->flags = br_x509_decoder_isCA(&trust->x509) ? BR_X509_TA_CA : 0;
     anchor->pkey = *key;
     if (rsa) {
         anchor->pkey.key.rsa.n = rtmi_pack(&block, key->key.rsa.n, key->key.rsa.nlen);
@@ -2350,40 +2347,36 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     return true;
 }
 
-/* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
-static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
-                             size_t size) {
+/* Takes in a piece of PEM text. Damaged objects are skipped. */
+static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
     if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark */
         text += 3;
         size -= 3;
     }
-    while (size && !(trust->first_only && trust->count)) {
-        size_t used = br_pem_decoder_push(&loader->pem, text, size);
+    while (size && !trust->no_memory && !(trust->first_only && trust->count)) {
+        size_t used = br_pem_decoder_push(&trust->pem, text, size);
         text += used;
         size -= used;
-        const char *kind = br_pem_decoder_name(&loader->pem);
+        const char *kind = br_pem_decoder_name(&trust->pem);
         size_t length = strlen(kind);
         while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
-        switch (br_pem_decoder_event(&loader->pem)) {
+        bool known = rtmi_same_word(kind, length, "CERTIFICATE") ||
+                     rtmi_same_word(kind, length, "X509 CERTIFICATE");
+        switch (br_pem_decoder_event(&trust->pem)) {
         case BR_PEM_BEGIN_OBJ:
-            rtmi_buf_clear(&loader->name);
-            br_x509_decoder_init(&loader->x509, rtmi_loader_name, loader);
-            if (rtmi_same_word(kind, length, "CERTIFICATE") ||
-                rtmi_same_word(kind, length, "X509 CERTIFICATE"))
-                br_pem_decoder_setdest(&loader->pem, rtmi_loader_certificate, loader);
-            else
-                br_pem_decoder_setdest(&loader->pem, NULL, NULL);
+            rtmi_buf_clear(&trust->name);
+            br_x509_decoder_init(&trust->x509, rtmi_trust_name, trust);
+            br_pem_decoder_setdest(&trust->pem, known ? rtmi_trust_certificate : NULL, trust);
             break;
         case BR_PEM_END_OBJ:
-            if (!rtmi_trust_add(trust, loader)) return false;
+            trust->no_memory = !rtmi_trust_add(trust);
             break;
         case BR_PEM_ERROR: /* else what it has decoded would stand before the next object */
-            br_pem_decoder_init(&loader->pem);
+            br_pem_decoder_init(&trust->pem);
             break;
         default: break;
         }
     }
-    return true;
 }
 
 static void rtmi_trust_free_anchors(rtmi_trust *trust) {
@@ -2393,49 +2386,41 @@ static void rtmi_trust_free_anchors(rtmi_trust *trust) {
     trust->capacity = 0;
 }
 
-static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *file) {
+static void rtmi_trust_load_file(rtmi_trust *trust, FILE *file) {
     char chunk[1024];
-    size_t size;
-    bool room = true;
-    for (int chunks = 0; room && chunks < RTMI_BUNDLE_KIB; chunks++) {
+    size_t size = sizeof chunk;
+    for (int chunks = 0; size && !trust->no_memory && chunks < RTMI_BUNDLE_KIB; chunks++) {
         size = fread(chunk, 1, sizeof chunk, file);
-        if (!size) break;
-        room = rtmi_loader_push(loader, trust, chunk, size);
+        rtmi_trust_push(trust, chunk, size);
     }
     if (ferror(file)) trust->error = "the CA bundle cannot be read";
     fclose(file);
-    return room;
 }
 
-/* Loads the bundle; false when there is no memory for it. `error` tells of any failure. */
-static bool rtmi_trust_load(rtmi_trust *trust) {
-    rtmi_loader *loader = rtmi_alloc(sizeof *loader);
-    bool room = loader != NULL;
-    trust->error = NULL;
-    if (loader) br_pem_decoder_init(&loader->pem);
-    if (room && trust->ca_pem) {
-        room = rtmi_loader_push(loader, trust, trust->ca_pem, strlen(trust->ca_pem));
-    } else if (room) {
+/* Loads the bundle. `error` tells of any failure. */
+static void rtmi_trust_load(rtmi_trust *trust) {
+    br_pem_decoder_init(&trust->pem);
+    if (trust->ca_pem) {
+        rtmi_trust_push(trust, trust->ca_pem, strlen(trust->ca_pem));
+    } else {
         const char *const *bundle = rtmi_bundles;
         FILE *file = rtmi_open_file(trust->ca_file ? trust->ca_file : *bundle);
         while (!file && !trust->ca_file && *++bundle) file = rtmi_open_file(*bundle);
-        if (file) room = rtmi_trust_load_file(trust, loader, file);
+        if (file) rtmi_trust_load_file(trust, file);
         else trust->error = trust->ca_file ? "the CA bundle cannot be opened"
                                            : "no CA bundle found: set ca_file or ca_pem";
     }
-    if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* ends the last line */
-    if (!room) trust->error = "out of memory";
+    rtmi_trust_push(trust, "\n", 1); /* ends the last line */
+    rtmi_buf_free(&trust->name);
+    if (trust->no_memory) trust->error = "out of memory";
     else if (!trust->error && !trust->count) trust->error = "no certificate in the CA bundle";
-    if (loader) rtmi_buf_free(&loader->name);
-    rtmi_free(loader, 0);
-    return room;
 }
 
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
     rtmi_trust *trust = (rtmi_trust *)(void *)context;
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
-    trust->no_memory = !rtmi_trust_load(trust);
+    rtmi_trust_load(trust);
     br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
     br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
     br_x509_minimal_set_ecdsa(minimal, br_ssl_engine_get_ec(trust->engine),
@@ -5753,7 +5738,8 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     trust->ca_file = network->ca_file;
     trust->ca_pem = network->ca_pem;
     trust->first_only = true;
-    rtm_result result = rtmi_trust_load(trust) ? RTM_OK : rtmi_out_of_memory(&client->error);
+    rtmi_trust_load(trust);
+    rtm_result result = trust->no_memory ? rtmi_out_of_memory(&client->error) : RTM_OK;
     /* The variable is for all programs: if everything is http, this one has no use for it. */
     if (result == RTM_OK && trust->error && (!from_env || client->settings.api.tls))
         result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
