@@ -2953,8 +2953,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
            (errno == EMFILE || errno == ENFILE) && (oldest = rtmi_conn_oldest_attempt(conn)))
         rtmi_network_close_socket(conn->network, oldest);
     conn->socket[conn->sockets++] = (rtmi_socket){ .fd = fd, .begun_at = RTM_NOW_MS() };
-    if (fd < 0) return false;
-    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd)) return false;
+    if (fd < 0 || (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd))) return false;
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
@@ -5503,11 +5502,11 @@ static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char 
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
 }
 
-/* The first of these variables that is not empty: its value, and its name. */
-static const char *rtmi_first_env(const char *const *names, const char **name) {
-    for (; *names; names++) {
-        const char *value = getenv(*names);
-        *name = *names;
+/* The first of these variables that is not empty: its value, and its name. Each name in the list ends
+   with a NUL, and the list with an empty name. */
+static const char *rtmi_first_env(const char *names, const char **name) {
+    for (*name = names; **name; *name += strlen(*name) + 1) {
+        const char *value = getenv(*name);
         if (value && *value) return value;
     }
     return NULL;
@@ -5592,35 +5591,29 @@ static const char *rtmi_header_fault(const char *header, size_t name_length) {
                ? "Proxy-Authorization: set the credentials in the proxy's URL" : NULL;
 }
 
-/* Keeps a line of a header; a request to a URL gets User-Agent only. */
-static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, rtmi_buf *url_lines,
-                                     const char *header) {
-    size_t length = strcspn(header, ":");
-    const char *fault = rtmi_header_fault(header, length);
-    if (fault) return rtmi_refuse(client, "header", fault);
-    rtmi_buf_text(lines, header, "\r\n");
-    if (rtmi_same_word(header, length, "User-Agent"))
-        rtmi_buf_text(url_lines, header, "\r\n");
-    return RTM_OK;
+/* Moves what a buffer holds into a text, NULL if that is nothing. */
+static rtm_result rtmi_keep_text(rtm_client *client, char **to, rtmi_buf *text) {
+    bool good = !text->failed;
+    if (good && text->size) *to = rtmi_copy(text->data, text->size);
+    good = good && (!text->size || *to);
+    rtmi_buf_free(text);
+    return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
-/* Moves what a buffer holds into a text, NULL when that is nothing; false: there is no memory. */
-static bool rtmi_keep_lines(char **to, rtmi_buf *lines) {
-    bool good = !lines->failed;
-    if (good && lines->size) *to = rtmi_copy(lines->data, lines->size);
-    good = good && (!lines->size || *to);
-    rtmi_buf_free(lines);
-    return good;
-}
-
+/* A request to a URL gets User-Agent only. */
 static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
     rtmi_buf lines = { 0 }, url_lines = { 0 };
-    rtm_result result = RTM_OK;
-    for (const char *const *h = config->headers; h && *h && result == RTM_OK; h++)
-        result = rtmi_config_header(client, &lines, &url_lines, *h);
-    bool kept = rtmi_keep_lines(&client->settings.headers, &lines);
-    kept = rtmi_keep_lines(&client->settings.url_headers, &url_lines) && kept;
-    return kept ? result : rtmi_out_of_memory(&client->error);
+    const char *fault = NULL;
+    for (const char *const *h = config->headers; h && *h && !fault; h++) {
+        size_t length = strcspn(*h, ":");
+        fault = rtmi_header_fault(*h, length);
+        rtmi_buf_text(&lines, *h, "\r\n");
+        if (rtmi_same_word(*h, length, "User-Agent")) rtmi_buf_text(&url_lines, *h, "\r\n");
+    }
+    rtm_result result = rtmi_keep_text(client, &client->settings.headers, &lines);
+    rtm_result also = rtmi_keep_text(client, &client->settings.url_headers, &url_lines);
+    if (fault) return rtmi_refuse(client, "header", fault);
+    return result != RTM_OK ? result : also;
 }
 
 static bool rtmi_copy_option(char **to, const char *text) {
@@ -5649,24 +5642,20 @@ static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, 
     rtmi_buf credentials = { 0 }, value = { 0 };
     bool good = rtmi_percent_decode(&credentials, text, length);
     if (!memchr(text, ':', length)) rtmi_buf_add(&credentials, ":", 1);
-    if (good && !credentials.failed) {
-        rtmi_base64(&value, credentials.data, credentials.size);
-        if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
-    }
+    rtmi_base64(&value, credentials.data, credentials.size);
+    value.failed = value.failed || credentials.failed;
     rtmi_buf_free(&credentials);
-    rtmi_buf_free(&value);
-    if (!good) return rtmi_refuse(client, from, "bad percent-encoding or control character");
-    return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->error);
+    rtm_result result = rtmi_keep_text(client, &client->network.proxy_auth, &value);
+    return good ? result
+                : rtmi_refuse(client, from, "bad percent-encoding or control character");
 }
 
 /* http://[user[:password]@]host[:port][/] */
 static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
-    static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
-                                         NULL };
-    static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
-    const char *from = "proxy", *ignored, *at = NULL;
+    static const char names[] = "HTTPS_PROXY\0https_proxy\0HTTP_PROXY\0http_proxy\0";
+    const char *from = "proxy", *ignored;
     const char *url = config->proxy ? config->proxy : rtmi_first_env(names, &from);
-    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions, &ignored);
+    const char *except = config->proxy ? NULL : rtmi_first_env("NO_PROXY\0no_proxy\0", &ignored);
     if (!url || !*url) return RTM_OK;
     if (!rtmi_is_visible(url))
         return rtmi_refuse(client, from, "contains white space, control or non-ASCII characters");
@@ -5675,16 +5664,15 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED,
                          "%s: only http:// proxies are supported", from);
     if (scheme_end) url = scheme_end + 3;
-    size_t length = strcspn(url, "/?#");
-    for (const char *p = url; p < url + length; p++)
-        if (*p == '@') at = p;
-    const char *host = at ? at + 1 : url;
-    if (at) {
-        rtm_result result = rtmi_config_credentials(client, from, url, (size_t)(at - url));
+    const char *end = url + strcspn(url, "/?#"), *host = url;
+    for (const char *p = url; p < end; p++)
+        if (*p == '@') host = p + 1;
+    if (host > url) {
+        rtm_result result = rtmi_config_credentials(client, from, url, (size_t)(host - 1 - url));
         if (result != RTM_OK) return result;
     }
-    if ((url[length] && strcmp(url + length, "/") != 0) ||
-        !rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
+    if ((*end && strcmp(end, "/") != 0) ||
+        !rtmi_parse_authority(host, (size_t)(end - host), &client->network.proxy, 80))
         return rtmi_refuse(client, from, "not of the form "
                            "http://user:password@host:port (in the password, write %2F for /)");
     return rtmi_copy_option(&client->network.no_proxy, except) ? RTM_OK
@@ -5726,12 +5714,11 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
 
 /* The CA bundle that was asked for, if it has a certificate: a wrong name is to be seen at once. */
 static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config) {
-    static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
     const char *from = "ca_file", *file = config->ca_pem ? NULL : config->ca_file;
     bool from_env = !file && !config->ca_pem;
-    if (from_env && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
+    if (from_env && !(file = rtmi_first_env("SSL_CERT_FILE\0", &from))) return RTM_OK;
     if (!rtmi_copy_option(&network->ca_file, file) ||
         !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
         !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->error);
