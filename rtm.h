@@ -2506,7 +2506,7 @@ typedef struct rtmi_lookup {
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
     rtmi_addresses found;
-    char host[RTMI_HOST], port[6];
+    rtmi_peer peer;
 } rtmi_lookup;
 
 /* What is remembered of a host. A resumed TLS session takes a 33rd of a full handshake's
@@ -2655,8 +2655,8 @@ static bool rtmi_is_address(const char *host) {
 /* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
-    lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
+    if (rtmi_is_address(lookup->peer.host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
+    lookup->error = RTM_GETADDRINFO(lookup->peer.host, lookup->peer.port, &hints, &found);
     if (lookup->error) return;
     rtmi_addresses *to = &lookup->found;
     const struct addrinfo *turn[2 * RTMI_ADDRESSES] = { NULL };
@@ -2720,7 +2720,7 @@ static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
 
 static bool rtmi_lookup_start(rtmi_lookup *lookup) {
 #ifndef RTM_NO_THREADS
-    if (!rtmi_is_address(lookup->host)) return rtmi_lookup_start_thread(lookup);
+    if (!rtmi_is_address(lookup->peer.host)) return rtmi_lookup_start_thread(lookup);
 #endif
     rtmi_lookup_run(lookup);
     lookup->progress = RTMI_LOOKUP_DONE;
@@ -2786,16 +2786,16 @@ static bool rtmi_network_may_look_up(const rtmi_network *network) {
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
     if (rtmi_lookup_is_running(lookup) || (lookup && !lookup->error)) return true;
-    if (lookup) RTMI_LOOKUP_FREE(lookup);
-    host->lookup = NULL;
+    rtmi_lookup_abandon(lookup);
     lookup = RTMI_LOOKUP_NEW();
+    host->lookup = lookup;
     if (!lookup) return false;
     lookup->wake_fd = wake_fd;
-    memcpy(lookup->host, host->peer.host, sizeof lookup->host);
-    memcpy(lookup->port, host->peer.port, sizeof lookup->port);
-    if (rtmi_lookup_start(lookup)) host->lookup = lookup;
-    else RTMI_LOOKUP_FREE(lookup);
-    return host->lookup != NULL;
+    lookup->peer = host->peer;
+    if (rtmi_lookup_start(lookup)) return true;
+    RTMI_LOOKUP_FREE(lookup);
+    host->lookup = NULL;
+    return false;
 }
 
 static void rtmi_network_close(rtmi_network *network) {
@@ -5681,32 +5681,31 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
 
 static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
-    size_t method = 0;
+    rtmi_settings *settings = &client->settings;
+    long long ping_ms = config->ping_interval_ms;
+    size_t method = 0, max_size = config->max_message_size;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->mode = client->settings.app_token ? &rtmi_mode_socket_mode
+    client->mode = settings->app_token ? &rtmi_mode_socket_mode
                    : method < 2 ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
     const char *fault =
         method == 4 ? "connect_method is neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms is negative"
-        : config->ping_interval_ms < -1 ? "ping_interval_ms is negative, but not -1"
-        : config->max_message_size > RTMI_MAX_MESSAGE ? "max_message_size is more than 1 GiB"
-        : config->max_message_size && config->max_message_size < RTMI_MIN_MESSAGE
-            ? "max_message_size is less than 4 KiB"
+        : ping_ms < -1 ? "ping_interval_ms is negative, but not -1"
+        : max_size > RTMI_MAX_MESSAGE ? "max_message_size is more than 1 GiB"
+        : max_size && max_size < RTMI_MIN_MESSAGE ? "max_message_size is less than 4 KiB"
         : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size is more than 1 GiB" : NULL;
     if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
-    client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
-    client->settings.keep_alive = config->ping_interval_ms >= 0;
-    client->settings.ping_interval_ms = config->ping_interval_ms     ? config->ping_interval_ms
-                                        : client->mode->socket_mode ? 10000 : 30000;
-    if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
-    client->settings.max_message_size = 1048576;
-    if (config->max_message_size) client->settings.max_message_size = config->max_message_size;
-    client->settings.max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
-    client->settings.no_auto_reconnect = config->no_auto_reconnect;
-    client->settings.no_signals = config->no_signals;
-    client->settings.log = config->log;
-    client->settings.log_user_data = config->log_user_data;
+    if (!ping_ms) ping_ms = client->mode->socket_mode ? 10000 : 30000;
+    settings->keep_alive = ping_ms > 0;
+    settings->ping_interval_ms = ping_ms > 0 ? ping_ms : LLONG_MAX / 4; /* never */
+    settings->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
+    settings->max_message_size = max_size ? max_size : 1048576;
+    settings->max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
+    settings->no_auto_reconnect = config->no_auto_reconnect;
+    settings->no_signals = config->no_signals;
+    settings->log = config->log;
+    settings->log_user_data = config->log_user_data;
     client->network.tls_setup = config->tls_setup;
     client->network.tls_user_data = config->tls_user_data;
     return RTM_OK;

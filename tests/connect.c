@@ -134,7 +134,7 @@ static void families_take_turns(void **state) {
     (void)state;
     if (!six_open()) skip();
     for (size_t i = 0; i < COUNT(rows); i++) {
-        rtmi_lookup lookup = { .host = "slack.test", .port = "1" };
+        rtmi_lookup lookup = { .peer = { .host = "slack.test", .port = "1" } };
         resolve_to(rows[i].kinds);
         rtmi_lookup_run(&lookup);
         assert_int_equal(lookup.found.count, strlen(rows[i].order));
