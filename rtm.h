@@ -2362,20 +2362,15 @@ static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
         while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
         bool known = rtmi_same_word(kind, length, "CERTIFICATE") ||
                      rtmi_same_word(kind, length, "X509 CERTIFICATE");
-        switch (br_pem_decoder_event(&trust->pem)) {
-        case BR_PEM_BEGIN_OBJ:
+        int event = br_pem_decoder_event(&trust->pem);
+        if (event == BR_PEM_BEGIN_OBJ) {
             rtmi_buf_clear(&trust->name);
             br_x509_decoder_init(&trust->x509, rtmi_trust_name, trust);
             br_pem_decoder_setdest(&trust->pem, known ? rtmi_trust_certificate : NULL, trust);
-            break;
-        case BR_PEM_END_OBJ:
-            trust->no_memory = !rtmi_trust_add(trust);
-            break;
-        case BR_PEM_ERROR: /* else what it has decoded would stand before the next object */
-            br_pem_decoder_init(&trust->pem);
-            break;
-        default: break;
         }
+        if (event == BR_PEM_END_OBJ) trust->no_memory = !rtmi_trust_add(trust);
+        /* Else what it has decoded would stand before the next object. */
+        if (event == BR_PEM_ERROR) br_pem_decoder_init(&trust->pem);
     }
 }
 
@@ -2740,15 +2735,21 @@ static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
     return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING;
 }
 
-/* Forgets the lookups whose threads are in another process: a fork does not copy threads. */
-static void rtmi_network_forget_lookups(rtmi_network *network) {
+/* How many lookups are running. Forgets those whose threads are in another process: a fork does not
+   copy threads. */
+static int rtmi_network_lookups(rtmi_network *network) {
+    bool forked = network->owner != getpid();
+    int running = 0;
     for (rtmi_host *host = network->hosts; host; host = host->next) {
-        if (!rtmi_lookup_is_running(host->lookup) || network->owner == getpid()) continue;
+        if (!rtmi_lookup_is_running(host->lookup)) continue;
+        running += !forked;
+        if (!forked) continue;
         close(host->lookup->wake_fd);
         RTMI_LOOKUP_FREE(host->lookup);
         host->lookup = NULL;
     }
     network->owner = getpid();
+    return running;
 }
 
 /* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
@@ -2774,13 +2775,6 @@ static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *
     return host;
 }
 
-static bool rtmi_network_may_look_up(const rtmi_network *network) {
-    int running = 0;
-    for (const rtmi_host *host = network->hosts; host; host = host->next)
-        running += rtmi_lookup_is_running(host->lookup);
-    return running < RTMI_LOOKUPS;
-}
-
 /* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for. Of
    those that have ended meanwhile only a good answer counts. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
@@ -2799,7 +2793,7 @@ static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
 }
 
 static void rtmi_network_close(rtmi_network *network) {
-    rtmi_network_forget_lookups(network);
+    rtmi_network_lookups(network); /* forgets those of another process */
     for (rtmi_host *host = network->hosts, *next; host; host = next) {
         next = host->next;
         rtmi_lookup_abandon(host->lookup);
@@ -3279,12 +3273,12 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
 /* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
-    rtmi_network_forget_lookups(conn->network);
+    int running = rtmi_network_lookups(conn->network);
     rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
     bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
-    if (begin && (host->lookup || rtmi_network_may_look_up(conn->network))) {
+    if (begin && (host->lookup || running < RTMI_LOOKUPS)) {
         conn->lookup_begun = true;
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: no thread, memory or "
