@@ -2680,6 +2680,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
     int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
+    pthread_detach(pthread_self());
     rtmi_lookup_run(lookup);
     if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED)
         RTMI_LOOKUP_FREE(lookup);
@@ -2691,23 +2692,20 @@ static void *rtmi_lookup_thread(void *argument) {
 /* No signal of the program's may arrive in a thread that it does not know of. The stack is smaller
    than the default one, of which mlockall() would take all. */
 static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
-    pthread_attr_t detached;
+    pthread_attr_t small;
     pthread_t thread;
     sigset_t all, before;
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
-    size_t usual = 0;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_attr_getstacksize(&detached, &usual);
-    pthread_attr_setstacksize(&detached, RTMI_STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, RTMI_STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
-    if (error && !pthread_attr_setstacksize(&detached, usual)) /* large thread-local variables? */
-        error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
+    int error = pthread_create(&thread, &small, rtmi_lookup_thread, lookup);
+    if (error) /* large thread-local variables? */
+        error = pthread_create(&thread, NULL, rtmi_lookup_thread, lookup);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
+    pthread_attr_destroy(&small);
     if (error) close(lookup->wake_fd);
     return !error;
 }
