@@ -2349,10 +2349,9 @@ static bool rtmi_trust_add(rtmi_trust *trust) {
 
 /* Takes in a piece of PEM text. Damaged objects are skipped. */
 static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
-    if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark */
-        text += 3;
-        size -= 3;
-    }
+    size_t byte_order_mark = size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+    text += byte_order_mark;
+    size -= byte_order_mark;
     while (size && !trust->no_memory && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&trust->pem, text, size);
         text += used;
@@ -2819,8 +2818,7 @@ static void rtmi_network_close_socket(rtmi_network *network, rtmi_socket *socket
 }
 
 static void rtmi_conn_close_sockets(rtmi_conn *conn) {
-    while (conn->sockets)
-        rtmi_network_close_socket(conn->network, &conn->socket[--conn->sockets]);
+    while (conn->sockets) rtmi_network_close_socket(conn->network, &conn->socket[--conn->sockets]);
 }
 
 static void rtmi_conn_close(rtmi_conn *conn) {
@@ -2854,8 +2852,7 @@ static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
 static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (conn->send_error) return 0;
     ssize_t n = send(conn->socket[0].fd, data, size, MSG_NOSIGNAL);
-    if (n >= 0) return (size_t)n;
-    if (rtmi_is_transient(errno)) return 0;
+    if (n >= 0 || rtmi_is_transient(errno)) return n > 0 ? (size_t)n : 0;
     conn->send_error = errno;
     conn->readable = true;
     return 0;
@@ -5504,14 +5501,6 @@ static const char *rtmi_first_env(const char *names, const char **name) {
     return NULL;
 }
 
-/* Skips white space at the beginning, and returns the length without that at the end. */
-static size_t rtmi_strip(const char **text) {
-    *text += strspn(*text, " \t\r\n\v\f");
-    size_t length = strlen(*text);
-    while (length && strchr(" \t\r\n\v\f", (*text)[length - 1])) length--;
-    return length;
-}
-
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
 static const char *rtmi_token_fault(const char *token, bool app) {
     if (!*token) return "is empty";
@@ -5521,13 +5510,17 @@ static const char *rtmi_token_fault(const char *token, bool app) {
     return NULL;
 }
 
-/* Puts a token in place of another, which stays if this one is not good. */
+/* Puts a token in place of another, which stays if this one is not good. White space around it is
+   left out. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
+    static const char blanks[] = " \t\r\n\v\f";
     bool app = to == &client->settings.app_token;
     const char *field = app ? "app_token" : "token";
     if (!text) return rtmi_refuse(client, "token is not set", "a bot token (xoxb-...) or an "
                                   "app_token (xapp-...) is required");
-    size_t length = rtmi_strip(&text);
+    text += strspn(text, blanks);
+    size_t length = strlen(text);
+    while (length && strchr(blanks, text[length - 1])) length--;
     char *copy = rtmi_copy(text, length);
     const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
     if (fault || !copy) {
@@ -5541,12 +5534,11 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
 }
 
 static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
-    rtmi_settings *settings = &client->settings;
     rtm_result result = RTM_OK;
     bool app = config->app_token && *config->app_token; /* empty: as an empty variable */
-    if (app) result = rtmi_take_token(client, &settings->app_token, config->app_token);
+    if (app) result = rtmi_take_token(client, &client->settings.app_token, config->app_token);
     if (result != RTM_OK || (app && !config->token)) return result;
-    return rtmi_take_token(client, &settings->token, config->token);
+    return rtmi_take_token(client, &client->settings.token, config->token);
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
