@@ -5604,27 +5604,21 @@ static bool rtmi_copy_option(char **to, const char *text) {
     return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
-/* Percent-decodes user information; false when something is left that no credential has. */
-static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        if (c == '%') {
-            if (length - i < 3 || rtmi_hex(text[i + 1]) < 0 || rtmi_hex(text[i + 2]) < 0)
-                return false;
-            c = (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2]));
-            i += 2;
-        }
-        if ((unsigned char)c < ' ' || c == 0x7f) return false;
-        rtmi_buf_add(out, &c, 1);
-    }
-    return true;
-}
-
-/* user[:password] to the value of Proxy-Authorization; `from`: where they stand. */
+/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from`: where they stand. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
     rtmi_buf credentials = { 0 }, value = { 0 };
-    bool good = rtmi_percent_decode(&credentials, text, length);
+    bool good = true;
+    for (size_t i = 0; good && i < length; i++) {
+        char c = text[i];
+        if (c == '%') {
+            good = length - i > 2 && rtmi_hex(text[i + 1]) >= 0 && rtmi_hex(text[i + 2]) >= 0;
+            c = good ? (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2])) : '\0';
+            i += 2;
+        }
+        good = (unsigned char)c >= ' ' && c != 0x7f;
+        rtmi_buf_add(&credentials, &c, 1);
+    }
     if (!memchr(text, ':', length)) rtmi_buf_add(&credentials, ":", 1);
     rtmi_base64(&value, credentials.data, credentials.size);
     value.failed = value.failed || credentials.failed;
