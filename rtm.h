@@ -3281,20 +3281,19 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         /* Without a thread it took as long as it liked, which is not charged. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
-        conn->step_deadline = host->known.count ? now + RTMI_PATIENCE_MS : conn->deadline;
+        conn->step_deadline = now + RTMI_PATIENCE_MS;
     }
+    /* Also while other lookups must end before this begins. */
+    if (!host->known.count) conn->step_deadline = conn->deadline;
     rtmi_lookup *lookup = host->lookup;
-    int error = 0;
-    if (lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE) {
-        error = lookup->error;
-        if (!error) host->known = lookup->found;
+    bool answered = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
+    bool late = !lookup || now >= conn->step_deadline;
+    if (!answered && (!late || !host->known.count)) return RTM_E_AGAIN;
+    int error = answered ? lookup->error : 0;
+    if (answered && !error) host->known = lookup->found;
+    if (answered) {
         RTMI_LOOKUP_FREE(lookup);
         host->lookup = NULL;
-    } else if (!host->known.count) { /* also while other lookups must end before this begins */
-        conn->step_deadline = conn->deadline;
-        return RTM_E_AGAIN;
-    } else if (lookup && now < conn->step_deadline) {
-        return RTM_E_AGAIN;
     }
     if (!host->known.count)
         return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: %s",
