@@ -2272,6 +2272,9 @@ typedef struct rtmi_trust {
     const char *error; /* of the bundle */
     bool first_only;   /* one certificate is enough: only to see whether there is any */
     bool no_memory;    /* to load the bundle */
+    br_pem_decoder_context pem; /* this and the rest: while the bundle is being loaded */
+    br_x509_decoder_context x509;
+    rtmi_buf name; /* of the certificate's subject */
 } rtmi_trust;
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
@@ -2286,39 +2289,33 @@ static const char *const rtmi_bundles[] = {
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", NULL
 };
 
-typedef struct rtmi_loader {
-    br_pem_decoder_context pem;
-    br_x509_decoder_context x509;
-    rtmi_buf name; /* of the certificate's subject */
-} rtmi_loader;
-
-static void rtmi_loader_name(void *context, const void *data, size_t size) {
-    rtmi_buf_add(&((rtmi_loader *)context)->name, data, size);
+static void rtmi_trust_name(void *context, const void *data, size_t size) {
+    rtmi_buf_add(&((rtmi_trust *)context)->name, data, size);
 }
 
-static void rtmi_loader_certificate(void *context, const void *data, size_t size) {
-    br_x509_decoder_context *x509 = &((rtmi_loader *)context)->x509;
+static void rtmi_trust_certificate(void *context, const void *data, size_t size) {
+    br_x509_decoder_context *x509 = &((rtmi_trust *)context)->x509;
     int error = br_x509_decoder_last_error(x509);
     /* BearSSL 0.6 goes on decoding behind an error, into anything; later versions do not. */
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-/* Keeps a decoded certificate's name and key, in one block. One that cannot be decoded is left out,
-   as others do: a bundle may hold keys of a kind unknown here. */
-static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
-    const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->x509);
-    if (!key || loader->name.failed) return !loader->name.failed;
+/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot be
+   decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
+static bool rtmi_trust_add(rtmi_trust *trust) {
+    const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
+    if (!key || trust->name.failed) return !trust->name.failed;
     void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
     if (!grown) return false;
     trust->anchor = grown;
     bool rsa = key->key_type == BR_KEYTYPE_RSA;
     size_t size = rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
-    char *block = RTM_REALLOC(NULL, loader->name.size + size + 3); /* each part with a NUL */
+    char *block = RTM_REALLOC(NULL, trust->name.size + size + 3); /* each part with a NUL */
     if (!block) return false;
     br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
-    anchor->dn.len = loader->name.size;
-    anchor->dn.data = rtmi_pack(&block, loader->name.data, loader->name.size);
-    anchor->flags = br_x509_decoder_isCA(&loader->x509) ? BR_X509_TA_CA : 0;
+    anchor->dn.len = trust->name.size;
+    anchor->dn.data = rtmi_pack(&block, trust->name.data, trust->name.size);
+    anchor->flags = br_x509_decoder_isCA(&trust->x509) ? BR_X509_TA_CA : 0;
     anchor->pkey = *key;
     if (rsa) {
         anchor->pkey.key.rsa.n = rtmi_pack(&block, key->key.rsa.n, key->key.rsa.nlen);
@@ -2329,40 +2326,30 @@ static bool rtmi_trust_add(rtmi_trust *trust, rtmi_loader *loader) {
     return true;
 }
 
-/* Takes in a piece of PEM text; false when there is no memory. Damaged objects are skipped. */
-static bool rtmi_loader_push(rtmi_loader *loader, rtmi_trust *trust, const char *text,
-                             size_t size) {
-    if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark */
-        text += 3;
-        size -= 3;
-    }
-    while (size && !(trust->first_only && trust->count)) {
-        size_t used = br_pem_decoder_push(&loader->pem, text, size);
+/* Takes in a piece of PEM text. Damaged objects are skipped. */
+static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
+    size_t byte_order_mark = size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+    text += byte_order_mark;
+    size -= byte_order_mark;
+    while (size && !trust->no_memory && !(trust->first_only && trust->count)) {
+        size_t used = br_pem_decoder_push(&trust->pem, text, size);
         text += used;
         size -= used;
-        const char *kind = br_pem_decoder_name(&loader->pem);
+        const char *kind = br_pem_decoder_name(&trust->pem);
         size_t length = strlen(kind);
         while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
-        switch (br_pem_decoder_event(&loader->pem)) {
-        case BR_PEM_BEGIN_OBJ:
-            rtmi_buf_clear(&loader->name);
-            br_x509_decoder_init(&loader->x509, rtmi_loader_name, loader);
-            if (rtmi_same_word(kind, length, "CERTIFICATE") ||
-                rtmi_same_word(kind, length, "X509 CERTIFICATE"))
-                br_pem_decoder_setdest(&loader->pem, rtmi_loader_certificate, loader);
-            else
-                br_pem_decoder_setdest(&loader->pem, NULL, NULL);
-            break;
-        case BR_PEM_END_OBJ:
-            if (!rtmi_trust_add(trust, loader)) return false;
-            break;
-        case BR_PEM_ERROR: /* else what it has decoded would stand before the next object */
-            br_pem_decoder_init(&loader->pem);
-            break;
-        default: break;
+        bool known = rtmi_same_word(kind, length, "CERTIFICATE") ||
+                     rtmi_same_word(kind, length, "X509 CERTIFICATE");
+        int event = br_pem_decoder_event(&trust->pem);
+        if (event == BR_PEM_BEGIN_OBJ) {
+            rtmi_buf_clear(&trust->name);
+            br_x509_decoder_init(&trust->x509, rtmi_trust_name, trust);
+            br_pem_decoder_setdest(&trust->pem, known ? rtmi_trust_certificate : NULL, trust);
         }
+        if (event == BR_PEM_END_OBJ) trust->no_memory = !rtmi_trust_add(trust);
+        /* Else what it has decoded would stand before the next object. */
+        if (event == BR_PEM_ERROR) br_pem_decoder_init(&trust->pem);
     }
-    return true;
 }
 
 static void rtmi_trust_free_anchors(rtmi_trust *trust) {
@@ -2372,49 +2359,41 @@ static void rtmi_trust_free_anchors(rtmi_trust *trust) {
     trust->capacity = 0;
 }
 
-static bool rtmi_trust_load_file(rtmi_trust *trust, rtmi_loader *loader, FILE *file) {
+static void rtmi_trust_load_file(rtmi_trust *trust, FILE *file) {
     char chunk[1024];
-    size_t size;
-    bool room = true;
-    for (int chunks = 0; room && chunks < RTMI_BUNDLE_KIB; chunks++) {
+    size_t size = sizeof chunk;
+    for (int chunks = 0; size && !trust->no_memory && chunks < RTMI_BUNDLE_KIB; chunks++) {
         size = fread(chunk, 1, sizeof chunk, file);
-        if (!size) break;
-        room = rtmi_loader_push(loader, trust, chunk, size);
+        rtmi_trust_push(trust, chunk, size);
     }
     if (ferror(file)) trust->error = "the CA bundle cannot be read";
     fclose(file);
-    return room;
 }
 
-/* Loads the bundle; false when there is no memory for it. `error` tells of any failure. */
-static bool rtmi_trust_load(rtmi_trust *trust) {
-    rtmi_loader *loader = rtmi_alloc(sizeof *loader);
-    bool room = loader != NULL;
-    trust->error = NULL;
-    if (loader) br_pem_decoder_init(&loader->pem);
-    if (room && trust->ca_pem) {
-        room = rtmi_loader_push(loader, trust, trust->ca_pem, strlen(trust->ca_pem));
-    } else if (room) {
+/* Loads the bundle. `error` tells of any failure. */
+static void rtmi_trust_load(rtmi_trust *trust) {
+    br_pem_decoder_init(&trust->pem);
+    if (trust->ca_pem) {
+        rtmi_trust_push(trust, trust->ca_pem, strlen(trust->ca_pem));
+    } else {
         const char *const *bundle = rtmi_bundles;
         FILE *file = rtmi_open_file(trust->ca_file ? trust->ca_file : *bundle);
         while (!file && !trust->ca_file && *++bundle) file = rtmi_open_file(*bundle);
-        if (file) room = rtmi_trust_load_file(trust, loader, file);
+        if (file) rtmi_trust_load_file(trust, file);
         else trust->error = trust->ca_file ? "the CA bundle cannot be opened"
                                            : "no CA bundle found: set ca_file or ca_pem";
     }
-    if (room && loader) room = rtmi_loader_push(loader, trust, "\n", 1); /* ends the last line */
-    if (!room) trust->error = "out of memory";
+    rtmi_trust_push(trust, "\n", 1); /* ends the last line */
+    rtmi_buf_free(&trust->name);
+    if (trust->no_memory) trust->error = "out of memory";
     else if (!trust->error && !trust->count) trust->error = "no certificate in the CA bundle";
-    if (loader) rtmi_buf_free(&loader->name);
-    rtmi_free(loader, 0);
-    return room;
 }
 
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
     rtmi_trust *trust = (rtmi_trust *)(void *)context;
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
-    trust->no_memory = !rtmi_trust_load(trust);
+    rtmi_trust_load(trust);
     br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
     br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
     br_x509_minimal_set_ecdsa(minimal, br_ssl_engine_get_ec(trust->engine),
@@ -2504,7 +2483,7 @@ typedef struct rtmi_lookup {
     int wake_fd;      /* of the thread's own: the client may be gone by then */
     int error;        /* of getaddrinfo() */
     rtmi_addresses found;
-    char host[RTMI_HOST], port[6];
+    rtmi_peer peer;
 } rtmi_lookup;
 
 /* What is remembered of a host. A resumed TLS session takes a 33rd of a full handshake's
@@ -2548,19 +2527,16 @@ typedef enum rtmi_phase {
     RTMI_CONN_READY
 } rtmi_phase;
 
-/* connect() to one address. */
-typedef struct rtmi_attempt {
-    int fd;        /* -1: it has failed */
-    short watched; /* the events that the epoll instance watches it for; 0 = not in there */
-    long long begun_at;
-} rtmi_attempt;
+typedef struct rtmi_socket {
+    int fd;             /* -1: the attempt to connect has failed */
+    short watched;      /* the events that the epoll instance watches it for; 0 = not in there */
+    long long begun_at; /* when connect() was called */
+} rtmi_socket;
 
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_error error; /* why it failed */
     rtmi_phase phase;
-    int fd;           /* -1 until an attempt has connected */
-    short watched;    /* as that of an attempt */
     bool via_proxy;
     /* Invariants: `readable` and `ending` are set when poll() reports something
        (rtmi_conn_polled), and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set
@@ -2579,8 +2555,8 @@ typedef struct rtmi_conn {
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
-    unsigned tried;    /* of the addresses: attempt[i] is to address i */
-    rtmi_attempt attempt[RTMI_ADDRESSES];
+    unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
+    rtmi_socket socket[RTMI_ADDRESSES];
     long long timeout_ms, deadline; /* of the connection and the response together */
     long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
@@ -2614,12 +2590,12 @@ static bool rtmi_network_open(rtmi_network *network) {
 
 /* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added anew at
    each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
-static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
+static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
-    if (fd < 0 || events == *watched) return;
-    if (*watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, fd, &event);
-    bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-    *watched = added ? events : 0; /* where it failed, the next step tries again */
+    if (socket->fd < 0 || events == socket->watched) return;
+    if (socket->watched) epoll_ctl(network->epoll, EPOLL_CTL_DEL, socket->fd, &event);
+    bool added = events && epoll_ctl(network->epoll, EPOLL_CTL_ADD, socket->fd, &event) == 0;
+    socket->watched = added ? events : 0; /* if it failed, the next step tries again */
 }
 #else
 static bool rtmi_network_open(rtmi_network *network) {
@@ -2627,10 +2603,9 @@ static bool rtmi_network_open(rtmi_network *network) {
            rtmi_set_flags(network->wake[1]);
 }
 
-static void rtmi_network_watch(rtmi_network *network, int fd, short *watched, short events) {
+static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     (void)network;
-    (void)fd;
-    *watched = events;
+    socket->watched = events;
 }
 #endif
 
@@ -2657,8 +2632,8 @@ static bool rtmi_is_address(const char *host) {
 /* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    if (rtmi_is_address(lookup->host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
-    lookup->error = RTM_GETADDRINFO(lookup->host, lookup->port, &hints, &found);
+    if (rtmi_is_address(lookup->peer.host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
+    lookup->error = RTM_GETADDRINFO(lookup->peer.host, lookup->peer.port, &hints, &found);
     if (lookup->error) return;
     rtmi_addresses *to = &lookup->found;
     const struct addrinfo *turn[2 * RTMI_ADDRESSES] = { NULL };
@@ -2687,6 +2662,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
     int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
+    pthread_detach(pthread_self());
     rtmi_lookup_run(lookup);
     if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED)
         RTMI_LOOKUP_FREE(lookup);
@@ -2698,23 +2674,20 @@ static void *rtmi_lookup_thread(void *argument) {
 /* No signal of the program's may arrive in a thread that it does not know of. The stack is smaller
    than the default one, of which mlockall() would take all. */
 static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
-    pthread_attr_t detached;
+    pthread_attr_t small;
     pthread_t thread;
     sigset_t all, before;
     lookup->wake_fd = fcntl(lookup->wake_fd, F_DUPFD_CLOEXEC, 0);
     if (lookup->wake_fd < 0) return false;
-    size_t usual = 0;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    pthread_attr_getstacksize(&detached, &usual);
-    pthread_attr_setstacksize(&detached, RTMI_STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, RTMI_STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
-    if (error && !pthread_attr_setstacksize(&detached, usual)) /* large thread-local variables? */
-        error = pthread_create(&thread, &detached, rtmi_lookup_thread, lookup);
+    int error = pthread_create(&thread, &small, rtmi_lookup_thread, lookup);
+    if (error) /* large thread-local variables? */
+        error = pthread_create(&thread, NULL, rtmi_lookup_thread, lookup);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
+    pthread_attr_destroy(&small);
     if (error) close(lookup->wake_fd);
     return !error;
 }
@@ -2722,7 +2695,7 @@ static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
 
 static bool rtmi_lookup_start(rtmi_lookup *lookup) {
 #ifndef RTM_NO_THREADS
-    if (!rtmi_is_address(lookup->host)) return rtmi_lookup_start_thread(lookup);
+    if (!rtmi_is_address(lookup->peer.host)) return rtmi_lookup_start_thread(lookup);
 #endif
     rtmi_lookup_run(lookup);
     lookup->progress = RTMI_LOOKUP_DONE;
@@ -2742,15 +2715,21 @@ static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
     return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING;
 }
 
-/* Forgets the lookups whose threads are in another process: a fork does not copy threads. */
-static void rtmi_network_forget_lookups(rtmi_network *network) {
+/* How many lookups are running. Forgets those whose threads are in another process: a fork does not
+   copy threads. */
+static int rtmi_network_lookups(rtmi_network *network) {
+    bool forked = network->owner != getpid();
+    int running = 0;
     for (rtmi_host *host = network->hosts; host; host = host->next) {
-        if (!rtmi_lookup_is_running(host->lookup) || network->owner == getpid()) continue;
+        if (!rtmi_lookup_is_running(host->lookup)) continue;
+        running += !forked;
+        if (!forked) continue;
         close(host->lookup->wake_fd);
         RTMI_LOOKUP_FREE(host->lookup);
         host->lookup = NULL;
     }
     network->owner = getpid();
+    return running;
 }
 
 /* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
@@ -2776,32 +2755,25 @@ static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *
     return host;
 }
 
-static bool rtmi_network_may_look_up(const rtmi_network *network) {
-    int running = 0;
-    for (const rtmi_host *host = network->hosts; host; host = host->next)
-        running += rtmi_lookup_is_running(host->lookup);
-    return running < RTMI_LOOKUPS;
-}
-
 /* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for. Of
    those that have ended meanwhile only a good answer counts. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
     if (rtmi_lookup_is_running(lookup) || (lookup && !lookup->error)) return true;
-    if (lookup) RTMI_LOOKUP_FREE(lookup);
-    host->lookup = NULL;
+    rtmi_lookup_abandon(lookup);
     lookup = RTMI_LOOKUP_NEW();
+    host->lookup = lookup;
     if (!lookup) return false;
     lookup->wake_fd = wake_fd;
-    memcpy(lookup->host, host->peer.host, sizeof lookup->host);
-    memcpy(lookup->port, host->peer.port, sizeof lookup->port);
-    if (rtmi_lookup_start(lookup)) host->lookup = lookup;
-    else RTMI_LOOKUP_FREE(lookup);
-    return host->lookup != NULL;
+    lookup->peer = host->peer;
+    if (rtmi_lookup_start(lookup)) return true;
+    RTMI_LOOKUP_FREE(lookup);
+    host->lookup = NULL;
+    return false;
 }
 
 static void rtmi_network_close(rtmi_network *network) {
-    rtmi_network_forget_lookups(network);
+    rtmi_network_lookups(network); /* forgets those of another process */
     for (rtmi_host *host = network->hosts, *next; host; host = next) {
         next = host->next;
         rtmi_lookup_abandon(host->lookup);
@@ -2821,23 +2793,19 @@ static void rtmi_conn_free_trust(rtmi_conn *conn) {
     conn->trust = NULL;
 }
 
-static void rtmi_network_close_fd(rtmi_network *network, int *fd, short *watched) {
-    if (*fd < 0) return;
-    rtmi_network_watch(network, *fd, watched, 0);
-    close(*fd);
-    *fd = -1;
+static void rtmi_network_close_socket(rtmi_network *network, rtmi_socket *socket) {
+    if (socket->fd < 0) return;
+    rtmi_network_watch(network, socket, 0);
+    close(socket->fd);
+    socket->fd = -1;
 }
 
-static void rtmi_conn_end_attempts(rtmi_conn *conn) {
-    for (rtmi_attempt *attempt; conn->tried;) {
-        attempt = &conn->attempt[--conn->tried];
-        rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
-    }
+static void rtmi_conn_close_sockets(rtmi_conn *conn) {
+    while (conn->sockets) rtmi_network_close_socket(conn->network, &conn->socket[--conn->sockets]);
 }
 
 static void rtmi_conn_close(rtmi_conn *conn) {
-    rtmi_network_close_fd(conn->network, &conn->fd, &conn->watched);
-    rtmi_conn_end_attempts(conn);
+    rtmi_conn_close_sockets(conn);
     rtmi_conn_free_trust(conn);
     rtmi_free(conn->tls, sizeof *conn->tls);
     rtmi_free(conn->read_buffer, 0);
@@ -2866,9 +2834,8 @@ static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
    over it: rtmi_conn_receive reports the error once the socket is empty. */
 static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (conn->send_error) return 0;
-    ssize_t n = send(conn->fd, data, size, MSG_NOSIGNAL);
-    if (n >= 0) return (size_t)n;
-    if (rtmi_is_transient(errno)) return 0;
+    ssize_t n = send(conn->socket[0].fd, data, size, MSG_NOSIGNAL);
+    if (n >= 0 || rtmi_is_transient(errno)) return n > 0 ? (size_t)n : 0;
     conn->send_error = errno;
     conn->readable = true;
     return 0;
@@ -2886,7 +2853,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
     ssize_t n;
-    do n = recv(conn->fd, data, size, 0);
+    do n = recv(conn->socket[0].fd, data, size, 0);
     while (n < 0 && errno == EINTR);
     conn->ending = conn->ending && n > 0;
     conn->readable = n == (ssize_t)size || conn->ending;
@@ -2943,25 +2910,24 @@ static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
 }
 
 /* The oldest attempt that is open, or NULL. */
-static rtmi_attempt *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
-    for (unsigned i = 0; i < conn->tried; i++)
-        if (conn->attempt[i].fd >= 0) return &conn->attempt[i];
+static rtmi_socket *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
+    for (unsigned i = 0; i < conn->sockets; i++)
+        if (conn->socket[i].fd >= 0) return &conn->socket[i];
     return NULL;
 }
 
 /* Begins a non-blocking connect() to the next address; false with errno if that failed. If there is
    no descriptor for it, the oldest attempt is given up. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
-    struct sockaddr *address = &conn->addresses.at[conn->tried].any;
+    struct sockaddr *address = &conn->addresses.at[conn->sockets].any;
     bool v6 = address->sa_family == AF_INET6;
     int one = 1, fd;
-    rtmi_attempt *oldest;
+    rtmi_socket *oldest;
     while ((fd = socket(address->sa_family, SOCK_STREAM | RTMI_SOCK_FLAGS, 0)) < 0 &&
            (errno == EMFILE || errno == ENFILE) && (oldest = rtmi_conn_oldest_attempt(conn)))
-        rtmi_network_close_fd(conn->network, &oldest->fd, &oldest->watched);
-    conn->attempt[conn->tried++] = (rtmi_attempt){ .fd = fd, .begun_at = RTM_NOW_MS() };
-    if (fd < 0) return false;
-    if (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd)) return false;
+        rtmi_network_close_socket(conn->network, oldest);
+    conn->socket[conn->sockets++] = (rtmi_socket){ .fd = fd, .begun_at = RTM_NOW_MS() };
+    if (fd < 0 || (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd))) return false;
     /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
@@ -2974,8 +2940,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 /* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
    as a missing route for IPv6: the host was reached. */
 static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
-    rtmi_attempt *attempt = &conn->attempt[i];
-    rtmi_network_close_fd(conn->network, &attempt->fd, &attempt->watched);
+    rtmi_network_close_socket(conn->network, &conn->socket[i]);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = RTMI_NOW;
 }
@@ -2984,12 +2949,12 @@ static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
    share of the time that is left. Earlier attempts stay open, because they may be slow and not
    dead. */
 static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
-    while (conn->tried < conn->addresses.count && now >= conn->step_deadline) {
-        long long share = (conn->deadline - now) / (conn->addresses.count - conn->tried);
-        if (!rtmi_conn_try(conn)) rtmi_conn_fail_attempt(conn, conn->tried - 1, errno);
+    while (conn->sockets < conn->addresses.count && now >= conn->step_deadline) {
+        long long share = (conn->deadline - now) / (conn->addresses.count - conn->sockets);
+        if (!rtmi_conn_try(conn)) rtmi_conn_fail_attempt(conn, conn->sockets - 1, errno);
         else conn->step_deadline = RTM_NOW_MS() + (share < stagger ? share : stagger);
     }
-    if (conn->tried < conn->addresses.count) return RTM_E_AGAIN;
+    if (conn->sockets < conn->addresses.count) return RTM_E_AGAIN;
     conn->step_deadline = conn->deadline;
     if (rtmi_conn_oldest_attempt(conn)) return RTM_E_AGAIN;
     const rtmi_peer *hop = rtmi_conn_first_hop(conn);
@@ -3116,7 +3081,6 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
    in waking up for what has come: it would stay there. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
-    if (conn->fd < 0) return 0;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
     if (conn->tls) {
         unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
@@ -3128,30 +3092,27 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
 
 /* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
-    short events = rtmi_conn_events(conn);
-    rtmi_network_watch(conn->network, conn->fd, &conn->watched, events);
-    for (rtmi_attempt *attempt = conn->attempt; attempt < conn->attempt + conn->tried; attempt++)
-        rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, events);
+    for (unsigned i = 0; i < conn->sockets; i++)
+        rtmi_network_watch(conn->network, &conn->socket[i], rtmi_conn_events(conn));
 }
 
-/* What poll() is to wait for: the socket, or the attempts. Returns how many these are. */
+/* What poll() is to wait for at each socket. Returns how many these are. */
 static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
-    short events = rtmi_conn_events(conn);
-    if (events & POLLIN) events |= RTMI_POLLRDHUP;
-    fds[0] = (struct pollfd){ conn->fd, events, 0 };
-    for (unsigned i = 0; i < conn->tried; i++)
-        fds[i] = (struct pollfd){ conn->attempt[i].fd, events, 0 };
-    return conn->tried ? conn->tried : 1;
+    for (unsigned i = 0; i < conn->sockets; i++) {
+        short events = rtmi_conn_events(conn);
+        if (events & POLLIN) events |= RTMI_POLLRDHUP;
+        fds[i] = (struct pollfd){ conn->socket[i].fd, events, 0 };
+    }
+    return conn->sockets;
 }
 
 /* Notes what poll() has reported of them. Returns how many these are. */
 static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
-    unsigned count = conn->tried ? conn->tried : 1;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < conn->sockets; i++) {
         if (fds[i].revents) conn->readable = true;
         if (fds[i].revents & (RTMI_POLLRDHUP | POLLHUP | POLLERR)) conn->ending = true;
     }
-    return count;
+    return conn->sockets;
 }
 
 /* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
@@ -3227,7 +3188,7 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
             br_ssl_engine_close(&conn->tls->client.eng);
             rtmi_tls_run(conn, 0);
         }
-        shutdown(conn->fd, SHUT_WR);
+        shutdown(conn->socket[0].fd, SHUT_WR);
     }
     rtmi_conn_close(conn);
 }
@@ -3271,7 +3232,7 @@ static void rtmi_conn_consume(rtmi_conn *conn, size_t size) {
 /* Whether there is work that poll() would not report: bytes in our buffers, bytes left in the
    socket when the last step's budget was used up, or a body to send while `out` is empty. */
 static bool rtmi_conn_has_work(const rtmi_conn *conn) {
-    if (conn->fd < 0 || conn->paused) return false;
+    if (conn->phase < RTMI_CONN_PROXY || conn->paused) return false;
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
@@ -3292,12 +3253,12 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
 /* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
-    rtmi_network_forget_lookups(conn->network);
+    int running = rtmi_network_lookups(conn->network);
     rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
     bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
-    if (begin && (host->lookup || rtmi_network_may_look_up(conn->network))) {
+    if (begin && (host->lookup || running < RTMI_LOOKUPS)) {
         conn->lookup_begun = true;
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: no thread, memory or "
@@ -3305,20 +3266,19 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         /* Without a thread it took as long as it liked, which is not charged. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
-        conn->step_deadline = host->known.count ? now + RTMI_PATIENCE_MS : conn->deadline;
+        conn->step_deadline = now + RTMI_PATIENCE_MS;
     }
+    /* Also while other lookups must end before this begins. */
+    if (!host->known.count) conn->step_deadline = conn->deadline;
     rtmi_lookup *lookup = host->lookup;
-    int error = 0;
-    if (lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE) {
-        error = lookup->error;
-        if (!error) host->known = lookup->found;
+    bool answered = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
+    bool late = !lookup || now >= conn->step_deadline;
+    if (!answered && (!late || !host->known.count)) return RTM_E_AGAIN;
+    int error = answered ? lookup->error : 0;
+    if (answered && !error) host->known = lookup->found;
+    if (answered) {
         RTMI_LOOKUP_FREE(lookup);
         host->lookup = NULL;
-    } else if (!host->known.count) { /* also while other lookups must end before this begins */
-        conn->step_deadline = conn->deadline;
-        return RTM_E_AGAIN;
-    } else if (lookup && now < conn->step_deadline) {
-        return RTM_E_AGAIN;
     }
     if (!host->known.count)
         return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: %s",
@@ -3339,13 +3299,13 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
 /* The first attempt that connects is the connection; the others are closed. The socket is added
    anew to the epoll instance, so that an edge-triggered loop is told what has come already. */
 static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
-    rtmi_attempt *attempt = &conn->attempt[won];
     host->worked = conn->addresses.at[won];
-    host->connect_ms = RTM_NOW_MS() - attempt->begun_at;
-    rtmi_network_watch(conn->network, attempt->fd, &attempt->watched, 0);
-    conn->fd = attempt->fd;
-    attempt->fd = -1;
-    rtmi_conn_end_attempts(conn);
+    host->connect_ms = RTM_NOW_MS() - conn->socket[won].begun_at;
+    rtmi_network_watch(conn->network, &conn->socket[won], 0);
+    rtmi_socket winner = conn->socket[won];
+    conn->socket[won].fd = -1;
+    rtmi_conn_close_sockets(conn);
+    conn->socket[conn->sockets++] = winner;
     if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
@@ -3498,7 +3458,6 @@ typedef struct rtmi_exchange {
 
 static void rtmi_exchange_init(rtmi_exchange *exchange, rtmi_network *network, rtmi_error *error) {
     exchange->conn.network = network;
-    exchange->conn.fd = -1;
     exchange->document.error = error;
 }
 
@@ -5506,22 +5465,14 @@ static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char 
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
 }
 
-/* The first of these variables that is not empty: its value, and its name. */
-static const char *rtmi_first_env(const char *const *names, const char **name) {
-    for (; *names; names++) {
-        const char *value = getenv(*names);
-        *name = *names;
+/* The first of these variables that is not empty: its value, and its name. Each name in the list ends
+   with a NUL, and the list with an empty name. */
+static const char *rtmi_first_env(const char *names, const char **name) {
+    for (*name = names; **name; *name += strlen(*name) + 1) {
+        const char *value = getenv(*name);
         if (value && *value) return value;
     }
     return NULL;
-}
-
-/* Skips white space at the beginning, and returns the length without that at the end. */
-static size_t rtmi_strip(const char **text) {
-    *text += strspn(*text, " \t\r\n\v\f");
-    size_t length = strlen(*text);
-    while (length && strchr(" \t\r\n\v\f", (*text)[length - 1])) length--;
-    return length;
 }
 
 /* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
@@ -5533,13 +5484,17 @@ static const char *rtmi_token_fault(const char *token, bool app) {
     return NULL;
 }
 
-/* Puts a token in place of another, which stays if this one is not good. */
+/* Puts a token in place of another, which stays if this one is not good. White space around it is
+   left out. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
+    static const char blanks[] = " \t\r\n\v\f";
     bool app = to == &client->settings.app_token;
     const char *field = app ? "app_token" : "token";
     if (!text) return rtmi_refuse(client, "token is not set", "a bot token (xoxb-...) or an "
                                   "app_token (xapp-...) is required");
-    size_t length = rtmi_strip(&text);
+    text += strspn(text, blanks);
+    size_t length = strlen(text);
+    while (length && strchr(blanks, text[length - 1])) length--;
     char *copy = rtmi_copy(text, length);
     const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
     if (fault || !copy) {
@@ -5553,12 +5508,11 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
 }
 
 static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
-    rtmi_settings *settings = &client->settings;
     rtm_result result = RTM_OK;
     bool app = config->app_token && *config->app_token; /* empty: as an empty variable */
-    if (app) result = rtmi_take_token(client, &settings->app_token, config->app_token);
+    if (app) result = rtmi_take_token(client, &client->settings.app_token, config->app_token);
     if (result != RTM_OK || (app && !config->token)) return result;
-    return rtmi_take_token(client, &settings->token, config->token);
+    return rtmi_take_token(client, &client->settings.token, config->token);
 }
 
 static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *config) {
@@ -5595,81 +5549,65 @@ static const char *rtmi_header_fault(const char *header, size_t name_length) {
                ? "Proxy-Authorization: set the credentials in the proxy's URL" : NULL;
 }
 
-/* Keeps a line of a header; a request to a URL gets User-Agent only. */
-static rtm_result rtmi_config_header(rtm_client *client, rtmi_buf *lines, rtmi_buf *url_lines,
-                                     const char *header) {
-    size_t length = strcspn(header, ":");
-    const char *fault = rtmi_header_fault(header, length);
-    if (fault) return rtmi_refuse(client, "header", fault);
-    rtmi_buf_text(lines, header, "\r\n");
-    if (rtmi_same_word(header, length, "User-Agent"))
-        rtmi_buf_text(url_lines, header, "\r\n");
-    return RTM_OK;
+/* Moves what a buffer holds into a text, NULL if that is nothing. */
+static rtm_result rtmi_keep_text(rtm_client *client, char **to, rtmi_buf *text) {
+    bool good = !text->failed;
+    if (good && text->size) *to = rtmi_copy(text->data, text->size);
+    good = good && (!text->size || *to);
+    rtmi_buf_free(text);
+    return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
-/* Moves what a buffer holds into a text, NULL when that is nothing; false: there is no memory. */
-static bool rtmi_keep_lines(char **to, rtmi_buf *lines) {
-    bool good = !lines->failed;
-    if (good && lines->size) *to = rtmi_copy(lines->data, lines->size);
-    good = good && (!lines->size || *to);
-    rtmi_buf_free(lines);
-    return good;
-}
-
+/* A request to a URL gets User-Agent only. */
 static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
     rtmi_buf lines = { 0 }, url_lines = { 0 };
-    rtm_result result = RTM_OK;
-    for (const char *const *h = config->headers; h && *h && result == RTM_OK; h++)
-        result = rtmi_config_header(client, &lines, &url_lines, *h);
-    bool kept = rtmi_keep_lines(&client->settings.headers, &lines);
-    kept = rtmi_keep_lines(&client->settings.url_headers, &url_lines) && kept;
-    return kept ? result : rtmi_out_of_memory(&client->error);
+    const char *fault = NULL;
+    for (const char *const *h = config->headers; h && *h && !fault; h++) {
+        size_t length = strcspn(*h, ":");
+        fault = rtmi_header_fault(*h, length);
+        rtmi_buf_text(&lines, *h, "\r\n");
+        if (rtmi_same_word(*h, length, "User-Agent")) rtmi_buf_text(&url_lines, *h, "\r\n");
+    }
+    rtm_result result = rtmi_keep_text(client, &client->settings.headers, &lines);
+    rtm_result also = rtmi_keep_text(client, &client->settings.url_headers, &url_lines);
+    if (fault) return rtmi_refuse(client, "header", fault);
+    return result != RTM_OK ? result : also;
 }
 
 static bool rtmi_copy_option(char **to, const char *text) {
     return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
-/* Percent-decodes user information; false when something is left that no credential has. */
-static bool rtmi_percent_decode(rtmi_buf *out, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        if (c == '%') {
-            if (length - i < 3 || rtmi_hex(text[i + 1]) < 0 || rtmi_hex(text[i + 2]) < 0)
-                return false;
-            c = (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2]));
-            i += 2;
-        }
-        if ((unsigned char)c < ' ' || c == 0x7f) return false;
-        rtmi_buf_add(out, &c, 1);
-    }
-    return true;
-}
-
-/* user[:password] to the value of Proxy-Authorization; `from`: where they stand. */
+/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from`: where they stand. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
     rtmi_buf credentials = { 0 }, value = { 0 };
-    bool good = rtmi_percent_decode(&credentials, text, length);
-    if (!memchr(text, ':', length)) rtmi_buf_add(&credentials, ":", 1);
-    if (good && !credentials.failed) {
-        rtmi_base64(&value, credentials.data, credentials.size);
-        if (!value.failed) client->network.proxy_auth = rtmi_copy(value.data, value.size);
+    bool good = true;
+    for (size_t i = 0; good && i < length; i++) {
+        char c = text[i];
+        if (c == '%') {
+            good = length - i > 2 && rtmi_hex(text[i + 1]) >= 0 && rtmi_hex(text[i + 2]) >= 0;
+            c = good ? (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2])) : '\0';
+            i += 2;
+        }
+        good = (unsigned char)c >= ' ' && c != 0x7f;
+        rtmi_buf_add(&credentials, &c, 1);
     }
+    if (!memchr(text, ':', length)) rtmi_buf_add(&credentials, ":", 1);
+    rtmi_base64(&value, credentials.data, credentials.size);
+    value.failed = value.failed || credentials.failed;
     rtmi_buf_free(&credentials);
-    rtmi_buf_free(&value);
-    if (!good) return rtmi_refuse(client, from, "bad percent-encoding or control character");
-    return client->network.proxy_auth ? RTM_OK : rtmi_out_of_memory(&client->error);
+    rtm_result result = rtmi_keep_text(client, &client->network.proxy_auth, &value);
+    return good ? result
+                : rtmi_refuse(client, from, "bad percent-encoding or control character");
 }
 
 /* http://[user[:password]@]host[:port][/] */
 static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config) {
-    static const char *const names[] = { "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
-                                         NULL };
-    static const char *const exceptions[] = { "NO_PROXY", "no_proxy", NULL };
-    const char *from = "proxy", *ignored, *at = NULL;
+    static const char names[] = "HTTPS_PROXY\0https_proxy\0HTTP_PROXY\0http_proxy\0";
+    const char *from = "proxy", *ignored;
     const char *url = config->proxy ? config->proxy : rtmi_first_env(names, &from);
-    const char *except = config->proxy ? NULL : rtmi_first_env(exceptions, &ignored);
+    const char *except = config->proxy ? NULL : rtmi_first_env("NO_PROXY\0no_proxy\0", &ignored);
     if (!url || !*url) return RTM_OK;
     if (!rtmi_is_visible(url))
         return rtmi_refuse(client, from, "contains white space, control or non-ASCII characters");
@@ -5678,16 +5616,15 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED,
                          "%s: only http:// proxies are supported", from);
     if (scheme_end) url = scheme_end + 3;
-    size_t length = strcspn(url, "/?#");
-    for (const char *p = url; p < url + length; p++)
-        if (*p == '@') at = p;
-    const char *host = at ? at + 1 : url;
-    if (at) {
-        rtm_result result = rtmi_config_credentials(client, from, url, (size_t)(at - url));
+    const char *end = url + strcspn(url, "/?#"), *host = url;
+    for (const char *p = url; p < end; p++)
+        if (*p == '@') host = p + 1;
+    if (host > url) {
+        rtm_result result = rtmi_config_credentials(client, from, url, (size_t)(host - 1 - url));
         if (result != RTM_OK) return result;
     }
-    if ((url[length] && strcmp(url + length, "/") != 0) ||
-        !rtmi_parse_authority(host, length - (size_t)(host - url), &client->network.proxy, 80))
+    if ((*end && strcmp(end, "/") != 0) ||
+        !rtmi_parse_authority(host, (size_t)(end - host), &client->network.proxy, 80))
         return rtmi_refuse(client, from, "not of the form "
                            "http://user:password@host:port (in the password, write %2F for /)");
     return rtmi_copy_option(&client->network.no_proxy, except) ? RTM_OK
@@ -5696,32 +5633,31 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
 
 static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *config) {
     static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
-    size_t method = 0;
+    rtmi_settings *settings = &client->settings;
+    long long ping_ms = config->ping_interval_ms;
+    size_t method = 0, max_size = config->max_message_size;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->mode = client->settings.app_token ? &rtmi_mode_socket_mode
+    client->mode = settings->app_token ? &rtmi_mode_socket_mode
                    : method < 2 ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
     const char *fault =
         method == 4 ? "connect_method is neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms is negative"
-        : config->ping_interval_ms < -1 ? "ping_interval_ms is negative, but not -1"
-        : config->max_message_size > RTMI_MAX_MESSAGE ? "max_message_size is more than 1 GiB"
-        : config->max_message_size && config->max_message_size < RTMI_MIN_MESSAGE
-            ? "max_message_size is less than 4 KiB"
+        : ping_ms < -1 ? "ping_interval_ms is negative, but not -1"
+        : max_size > RTMI_MAX_MESSAGE ? "max_message_size is more than 1 GiB"
+        : max_size && max_size < RTMI_MIN_MESSAGE ? "max_message_size is less than 4 KiB"
         : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size is more than 1 GiB" : NULL;
     if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
-    client->settings.timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
-    client->settings.keep_alive = config->ping_interval_ms >= 0;
-    client->settings.ping_interval_ms = config->ping_interval_ms     ? config->ping_interval_ms
-                                        : client->mode->socket_mode ? 10000 : 30000;
-    if (config->ping_interval_ms < 0) client->settings.ping_interval_ms = LLONG_MAX / 4; /* never */
-    client->settings.max_message_size = 1048576;
-    if (config->max_message_size) client->settings.max_message_size = config->max_message_size;
-    client->settings.max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
-    client->settings.no_auto_reconnect = config->no_auto_reconnect;
-    client->settings.no_signals = config->no_signals;
-    client->settings.log = config->log;
-    client->settings.log_user_data = config->log_user_data;
+    if (!ping_ms) ping_ms = client->mode->socket_mode ? 10000 : 30000;
+    settings->keep_alive = ping_ms > 0;
+    settings->ping_interval_ms = ping_ms > 0 ? ping_ms : LLONG_MAX / 4; /* never */
+    settings->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
+    settings->max_message_size = max_size ? max_size : 1048576;
+    settings->max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
+    settings->no_auto_reconnect = config->no_auto_reconnect;
+    settings->no_signals = config->no_signals;
+    settings->log = config->log;
+    settings->log_user_data = config->log_user_data;
     client->network.tls_setup = config->tls_setup;
     client->network.tls_user_data = config->tls_user_data;
     return RTM_OK;
@@ -5729,19 +5665,19 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
 
 /* The CA bundle that was asked for, if it has a certificate: a wrong name is to be seen at once. */
 static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config) {
-    static const char *const bundle[] = { "SSL_CERT_FILE", NULL };
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
     const char *from = "ca_file", *file = config->ca_pem ? NULL : config->ca_file;
     bool from_env = !file && !config->ca_pem;
-    if (from_env && !(file = rtmi_first_env(bundle, &from))) return RTM_OK;
+    if (from_env && !(file = rtmi_first_env("SSL_CERT_FILE\0", &from))) return RTM_OK;
     if (!rtmi_copy_option(&network->ca_file, file) ||
         !rtmi_copy_option(&network->ca_pem, config->ca_pem) ||
         !(trust = rtmi_alloc(sizeof *trust))) return rtmi_out_of_memory(&client->error);
     trust->ca_file = network->ca_file;
     trust->ca_pem = network->ca_pem;
     trust->first_only = true;
-    rtm_result result = rtmi_trust_load(trust) ? RTM_OK : rtmi_out_of_memory(&client->error);
+    rtmi_trust_load(trust);
+    rtm_result result = trust->no_memory ? rtmi_out_of_memory(&client->error) : RTM_OK;
     /* The variable is for all programs: if everything is http, this one has no use for it. */
     if (result == RTM_OK && trust->error && (!from_env || client->settings.api.tls))
         result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",

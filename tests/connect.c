@@ -91,8 +91,8 @@ static long long connect_to(server *s) {
 
 static int open_sockets(void) {
     const rtmi_conn *conn = &bot->session[0]->exchange.conn;
-    int count = conn->fd >= 0;
-    for (unsigned i = 0; i < conn->tried; i++) count += conn->attempt[i].fd >= 0;
+    int count = 0;
+    for (unsigned i = 0; i < conn->sockets; i++) count += conn->socket[i].fd >= 0;
     return count;
 }
 
@@ -134,7 +134,7 @@ static void families_take_turns(void **state) {
     (void)state;
     if (!six_open()) skip();
     for (size_t i = 0; i < COUNT(rows); i++) {
-        rtmi_lookup lookup = { .host = "slack.test", .port = "1" };
+        rtmi_lookup lookup = { .peer = { .host = "slack.test", .port = "1" } };
         resolve_to(rows[i].kinds);
         rtmi_lookup_run(&lookup);
         assert_int_equal(lookup.found.count, strlen(rows[i].order));
@@ -209,7 +209,7 @@ static void a_slow_link_connects_and_is_known_then(void **state) {
     while (filler_count) close(fillers[--filler_count]);
     listen(deaf.listener, 16);
     while (server_try_accept(&deaf)) continue;
-    for (int i = 0; bot->session[0]->exchange.conn.fd < 0; i++) { /* a SYN is repeated after 1 s */
+    for (int i = 0; session_socket() < 0; i++) { /* a SYN is repeated after 1 s */
         assert_true(i < 20000);
         rtm_poll(bot, 0);
         poll(NULL, 0, 1);

@@ -54,7 +54,10 @@ static int lookup_getaddrinfo(const char *host, const char *port, const struct a
 
 static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
                                void *(*start)(void *), void *argument) {
-    pthread_attr_getstacksize(attributes, &stack);
+    pthread_attr_t usual;
+    pthread_attr_init(&usual);
+    pthread_attr_getstacksize(attributes ? attributes : &usual, &stack);
+    pthread_attr_destroy(&usual);
     if (stack < least_stack) return EINVAL;
     threads_started++;
     return no_threads_left ? EAGAIN : pthread_create(thread, attributes, start, argument);

@@ -215,7 +215,7 @@ static void several_attempts_wake_the_loop(void **state) {
     server_addresses = list;
     make_looped_bot(NULL);
     for (int i = 0; i < 3; i++) { /* the second time, the last address is the first */
-        if (!i) WAIT_FOR(bot->session[0]->exchange.conn.tried == 2);
+        if (!i) WAIT_FOR(bot->session[0]->exchange.conn.sockets == 2);
         if (!i) expect_idle();
         if (!i) assert_int_equal(rtm_timeout_ms(bot), RTMI_STAGGER_MS);
         if (!i) skip_wait();

@@ -791,8 +791,8 @@ static void everything_passes_through_tinyproxy(void **state) {
         assert_int_equal(tunnels(proxies[i]), before + 2);
         struct sockaddr_in peer;
         socklen_t size = sizeof peer;
-        assert_int_equal(getpeername(bot->session[0]->exchange.conn.fd, (struct sockaddr *)&peer,
-                                     &size), 0);
+        int fd = bot->session[0]->exchange.conn.socket[0].fd;
+        assert_int_equal(getpeername(fd, (struct sockaddr *)&peer, &size), 0);
         assert_int_equal(ntohs(peer.sin_port), proxies[i]->port);
         sandbox_line(&box, GREETING);
         for (int j = 0; j < 500 && !messages; j++) assert_true(rtm_poll(bot, 10) >= 0);

@@ -29,11 +29,12 @@ static int waits, ready_waits;
 
 /* Waits for the client's socket, fds[1], and runs the server meanwhile. */
 static int pump_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
-    struct pollfd all[2] = { fds[1], { -1, POLLIN, 0 } };
-    bool socket = fds[1].fd >= 0;
+    struct pollfd all[2] = { { -1, 0, 0 }, { -1, POLLIN, 0 } };
+    if (count > 1) all[0] = fds[1];
+    bool socket = all[0].fd >= 0;
     long long end = now_ms() + timeout_ms, left = timeout_ms;
     if (!timeout_ms) return poll(fds, count, 0);
-    if (socket) client_fd = fds[1].fd;
+    if (socket) client_fd = all[0].fd;
     if (frozen) {
         int ready = poll(fds, count, 0);
         waits++;

@@ -79,7 +79,7 @@ static void random_numbers_come_from_the_kernel(void **state) {
 
 static void without_them_no_handshake_begins(void **state) {
     static const int none[] = { -EAGAIN };
-    rtmi_conn conn = { .fd = -1, .peer = { .host = "slack.test", .tls = true } };
+    rtmi_conn conn = { .peer = { .host = "slack.test", .tls = true } };
     (void)state;
     script = none;
     calls = 0;

@@ -129,8 +129,11 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 /* The client under test: one, so that helpers need not be told which. */
 static rtm_client *bot;
 
-/* Its session's socket, -1 without one. */
-static inline int session_socket(void) { return bot->session[0]->exchange.conn.fd; }
+/* Its session's socket, -1 until it is connected. */
+static inline int session_socket(void) {
+    const rtmi_conn *conn = &bot->session[0]->exchange.conn;
+    return conn->phase > RTMI_CONN_TCP ? conn->socket[0].fd : -1;
+}
 
 /* Whether poll() would report rtm_fd as readable. */
 static inline bool has_something_to_do(void) {

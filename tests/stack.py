@@ -17,7 +17,7 @@ UNSEEN = {
     'rtmi_configure': r'rtmi_config_',
     'rtm_create': r'rtmi_config_',
     'rtmi_conn_feed': r'rtmi_trust_(start|end|append|get)',
-    'rtmi_loader_push': r'rtmi_loader_(name|certificate)',
+    'rtmi_trust_push': r'rtmi_trust_(name|certificate)',
     'rtmi_conn_start_tls': r'rtmi_trust_(start|end|append|get)',
 }
 

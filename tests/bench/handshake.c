@@ -39,7 +39,7 @@ static double handshake(const rtmi_peer *peer, bool resumed, bool counted) {
     const br_ssl_session_parameters *known = &host->session;
     br_ssl_session_parameters before = *known;
     double spent = 0;
-    rtmi_conn conn = { .network = &network, .fd = -1 };
+    rtmi_conn conn = { .network = &network };
     rtmi_conn_open(&conn, peer);
     conn.deadline = RTM_NOW_MS() + 5000;
     rtm_result result;

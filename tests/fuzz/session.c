@@ -73,9 +73,8 @@ static void on_log(const char *line, void *user_data) {
 /* What a loop of the program's own would wait for is what the connection needs, at any time. */
 static void check_watched(const rtm_client *client) {
     const rtmi_conn *conn = &client->session[0]->exchange.conn;
-    CHECK(conn->fd < 0 || conn->watched == rtmi_conn_events(conn));
-    for (const rtmi_attempt *a = conn->attempt; a < conn->attempt + conn->tried; a++)
-        CHECK(a->fd < 0 || a->watched == POLLOUT);
+    for (unsigned i = 0; i < conn->sockets; i++)
+        CHECK(conn->socket[i].fd < 0 || conn->socket[i].watched == rtmi_conn_events(conn));
 }
 
 /* One turn of the program's loop, which waits itself or lets rtm_poll do so; then what is left of a
@@ -89,7 +88,7 @@ static int turn(rtm_client *client, unsigned options) {
     CHECK(test_now_ms - before - called_ms <= wait);
     /* Perhaps another than before. */
     const rtmi_exchange *exchange = &client->session[0]->exchange;
-    CHECK(!rtm_is_connected(client) || exchange->conn.fd >= 0);
+    CHECK(!rtm_is_connected(client) || exchange->conn.sockets == 1);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || exchange->begun || !exchange->head.size);
     int timeout = rtm_timeout_ms(client);
     if (net_rest() == rest && result == 0) test_now_ms += timeout > 0 ? timeout : 1;
