@@ -42,6 +42,13 @@
     X(REPLY_STALE, "rtm_reply with an event of an earlier callback returned RTM_OK") \
     X(REPLY_CLOSED, "rtm_reply returned RTM_OK after the CLOSE was sent") \
     X(REPLY_AGAIN, "rtm_reply returned RTM_E_AGAIN although reading should have paused") \
+    X(DEFER_ID, "rtm_defer did not return the same id for the same event, or an id of another") \
+    X(DEFER_FULL, "rtm_defer was refused with fewer than 64 deferrals outstanding, or accepted more") \
+    X(DEFER_ACK, "an envelope was acknowledged although its reply was deferred") \
+    X(DEFER_TWICE, "a deferral was replied to twice") \
+    X(DEFER_REFUSED, "a deferred reply was refused although its connection was open") \
+    X(DEFER_LOST, "a deferred reply returned RTM_OK and was not sent") \
+    X(ZOMBIE, "a session whose server sent nothing by itself for 80 s was kept") \
     X(MESSAGE_BOTH, "a message had more than one outcome") \
     X(MESSAGE_NONE, "a message had no outcome") \
     X(ANSWER_LATE, "a message was reported as unanswered although its answer was in the socket") \
@@ -109,6 +116,7 @@ typedef struct item {
 
 typedef struct sent_event {
     bool accepts, stamped, should; /* should: a handler was there in time */
+    bool deferred;                 /* and no reply was tried since */
     int delivered, acks, copies, first_conn;
     unsigned long delivered_as; /* the number of its delivery */
     long long delivered_at;
@@ -125,6 +133,12 @@ typedef struct conn {
     long long stuck_since;
     size_t stuck_read;
 } conn;
+
+/* A deferred reply of the program. */
+typedef struct deferral {
+    int id, n;
+    bool done;
+} deferral;
 
 typedef struct request {
     int id, method, callbacks, reached, status, conn;
@@ -169,6 +183,9 @@ static struct {
     conn conn[CONNS];
     request request[REQUESTS];
     message message[MESSAGES];
+    deferral deferral[MOST];
+    int deferrals;
+    bool defers;
     char trace[TRACE][200];
     unsigned traced;
 } life;
@@ -673,6 +690,8 @@ static void client_acks(net_socket *s, const char *text) {
         brought = life.item[i].kind == ENVELOPE && life.item[i].n == n &&
                   life.item[i].conn == s->serial;
     if (!brought) violate(ACK_ELSEWHERE, n);
+    /* After the end of its connection, a copy on another is acknowledged as any duplicate. */
+    if (e->deferred && e->copies == 1 && c->open && !is_excused()) violate(DEFER_ACK, n);
     if (e->accepts && !in_payload && e->should && !e->delivered && !life.stopped && !is_excused() &&
         c->open) violate(ACK_EMPTY, n);
 }
@@ -1036,9 +1055,12 @@ static void fail(void) {
     snprintf(life.old_detail, sizeof life.old_detail, "%s", rtm_error_detail(life.client));
 }
 
+static void reply_later(void);
+
 static void act(bool inside) {
     unsigned roll = rnd(100);
     if (life.quiet) return;
+    for (int i = 0; life.defers && i < 4 && chance(50); i++) reply_later();
     if (roll < 25) {
         for (int i = 0, count = 1 + (int)rnd(3); i < count; i++) submit();
         return;
@@ -1056,6 +1078,86 @@ static void act(bool inside) {
     else if (inside) pass_time();
 }
 
+/* Whether the connection that brought this event certainly takes replies; `must` instead: whether it
+   sends them at once. */
+static bool takes_replies(int n, bool must) {
+    const sent_event *e = &life.event[n];
+    net_socket *s = socket_of(e->first_conn);
+    const conn *c = &life.conn[e->first_conn];
+    if (!s || e->copies != 1 || c->close_seen || c->ended || s->fin_at != NEVER ||
+        s->reset_at != NEVER || life.dropping || life.dropped || life.stopped || is_excused() ||
+        c->was_blocked || net.trouble) return false;
+    return !must || net_can_send(s);
+}
+
+static int outstanding_deferrals(bool most) {
+    int count = 0;
+    for (int i = 1; i <= life.deferrals; i++) {
+        const sent_event *e = &life.event[life.deferral[i].n];
+        bool open = e->copies > 1 ? most : socket_of(e->first_conn) != NULL &&
+                    (most || takes_replies(life.deferral[i].n, false));
+        count += !life.deferral[i].done && open;
+    }
+    return count;
+}
+
+/* Replies to a deferral, which may have been replied to, or whose connection may have ended. */
+static void reply_deferred(int i) {
+    deferral *d = &life.deferral[i];
+    sent_event *e = &life.event[d->n];
+    char json[64];
+    bool bad = chance(10), empty = !bad && chance(20), was = e->deferred;
+    bool open = takes_replies(d->n, false), at_once = takes_replies(d->n, true);
+    int acks = e->acks;
+    snprintf(json, sizeof json, bad ? "{\"re\":%d" : "{\"re\":%d}", d->n);
+    e->deferred = e->deferred && bad;
+    rtm_result result = rtm_reply_deferred(life.client, d->id, empty ? NULL : json);
+    trace("program: deferred reply %d to %d: %s", d->id, d->n, rtm_strerror(result));
+    if (result != RTM_OK) e->deferred = was;
+    if (result == RTM_OK && (bad || d->done)) violate(DEFER_TWICE, d->n);
+    if (open && d->done && result != RTM_E_BUSY) violate(DEFER_TWICE, d->n);
+    if (open && !d->done && !bad && result != RTM_OK && result != RTM_E_AGAIN)
+        violate(DEFER_REFUSED, d->n);
+    if (open && !d->done && bad && result != RTM_E_JSON) violate(DEFER_REFUSED, d->n);
+    if (result == RTM_OK && at_once && e->acks == acks) violate(DEFER_LOST, d->n);
+    if (result == RTM_OK) d->done = true;
+}
+
+static void reply_later(void) {
+    if (!life.deferrals) return;
+    reply_deferred(chance(80) && life.deferrals > 8 ? life.deferrals - (int)rnd(8)
+                                                    : 1 + (int)rnd((unsigned)life.deferrals));
+}
+
+/* Defers the reply to an event: replies to it now, or later, or never. */
+static void defer(rtm_client *client, const rtm_event *event, int n) {
+    if (life.deferrals + 1 >= MOST) return;
+    int least = outstanding_deferrals(false), most = outstanding_deferrals(true);
+    bool takes = takes_replies(n, false);
+    int id = rtm_defer(client, event);
+    trace("program: defers the reply to %d: %d", n, id);
+    if (id == RTM_E_AGAIN && most < 64) violate(DEFER_FULL, most);
+    if (id > 0 && least >= 64) violate(DEFER_FULL, least);
+    if (id <= 0 && id != RTM_E_AGAIN && takes) violate(DEFER_REFUSED, n);
+    if (id <= 0) return;
+    if (rtm_defer(client, event) != id) violate(DEFER_ID, n);
+    for (int i = 1; i <= life.deferrals; i++)
+        if (life.deferral[i].id == id) violate(DEFER_ID, n);
+    life.deferral[++life.deferrals] = (deferral){ id, n, false };
+    life.event[n].deferred = true;
+    if (chance(15)) {
+        char json[64];
+        snprintf(json, sizeof json, "{\"re\":%d}", n);
+        life.event[n].deferred = false;
+        rtm_result result = rtm_reply(client, event, json);
+        trace("program: replies to %d after all: %s", n, rtm_strerror(result));
+        if (result == RTM_OK) life.deferral[life.deferrals].done = true;
+        else life.event[n].deferred = true;
+    } else if (chance(20)) {
+        reply_deferred(life.deferrals);
+    }
+}
+
 static void reply(rtm_client *client, const rtm_event *event, int n) {
     char json[64];
     snprintf(json, sizeof json, "{\"re\":%d}", n);
@@ -1069,6 +1171,10 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
     }
     life.kept = *event;
     life.kept_n = n;
+    if (life.defers && chance(60)) {
+        defer(client, event, n);
+        return;
+    }
     if (chance(40)) return;
     const sent_event *e = &life.event[n];
     bool closed = e->copies == 1 && life.conn[e->first_conn].close_seen;
@@ -1388,6 +1494,7 @@ static void begin_life(unsigned long long seed) {
     life.alloc = chance(12);
     life.refuses = life.hostile && chance(4);
     life.stop_in_open = chance(15);
+    life.defers = life.socket_mode && chance(40);
     life.latency = chance(30) ? 4000 : 50;
     life.slow = chance(40) ? 0 : chance(50) ? 100 : 15;
     life.slow_ms = life.slow == 100 ? 20 : 1000 + (int)rnd(4000);
