@@ -127,6 +127,12 @@ typedef struct conn {
     int slot;
     bool open, websocket, tunnel, hello, silent, ended, close_seen, was_blocked, unread_at_end,
         fatal, too_many, program_hello;
+    /* Zombies: where what it sent by itself ends, how much of that was read by which rtm_poll; the
+       same of PINGs, and the longest time between two. */
+    bool zombie;
+    size_t own_end, own_read, ping_end, ping_read;
+    long long own_at, ping_at, ping_gap;
+    int pings;
     size_t final_read, final_arrived, poll_arrived; /* poll_arrived: when rtm_poll was called */
     int checked, last;             /* items: all before `checked` were judged */
     int served, stuck_polls;       /* served: requests */
@@ -171,6 +177,7 @@ static struct {
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
     bool dropping;                 /* rtm_reconnect was called for this session */
+    bool ended;                    /* a session has ended whose `close` is still to come */
     bool dropped, no_reconnect;    /* dropped: at Slack's request; it delivers without a pause */
     int last_closed, last_closed_poll; /* the last connection that the client closed, and when */
     int presence_delivered;
@@ -314,6 +321,8 @@ static void add_frame(net_socket *s, int opcode, const void *data, size_t size) 
 
 static void add_item(net_socket *s, enum kind kind, int n) {
     if (life.items == MOST) return;
+    if (kind != OTHER) conn_of(s)->own_end = s->in_size + s->group_size;
+    if (kind == PING) conn_of(s)->ping_end = s->in_size + s->group_size;
     life.item[life.items++] = (item){ kind, s->serial, n, s->in_size + s->group_size, false };
     conn_of(s)->last = life.items;
 }
@@ -467,7 +476,8 @@ static void add_something(net_socket *s) {
         trace("server %d: FIN", s->serial);
     } else if (roll < 90) {
         c->silent = chance(50);
-        trace("server %d: %s", s->serial, c->silent ? "silent" : "not silent");
+        c->zombie = !c->silent && chance(50); /* answers PINGs, sends nothing by itself */
+        trace("server %d: %s", s->serial, c->silent ? "silent" : c->zombie ? "zombie" : "not silent");
     } else if (roll < 92) {
         net_block(s, (int)rnd(life.flood ? 20000 : 3000));
         c->was_blocked = true;
@@ -507,7 +517,7 @@ static void net_server_tick(void) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
         if (c && c->websocket && !c->ended && s->fin_at == NEVER && s->reset_at == NEVER &&
-            s->segments < NET_SEGMENTS - 200) live[count++] = s;
+            !c->zombie && s->segments < NET_SEGMENTS - 200) live[count++] = s;
     }
     if (!count) return;
     net_socket *s = live[rnd(count)];
@@ -1008,6 +1018,8 @@ static void call(bool perform) {
     rtm_request given = { .method = "test.one", .fields = fields };
     rtm_result result = perform ? rtm_perform(life.client, &given, &response)
                                 : rtm_call(life.client, &response, "test.one", "r", number, NULL);
+    for (int i = 0; i < NET_SOCKETS; i++) /* nothing was read meanwhile */
+        if (net.socket[i].open) conn_of(&net.socket[i])->own_at += test_now_ms - before;
     trace("program: call returns %s after %lld ms", rtm_strerror(result), test_now_ms - before);
     if (test_now_ms - before > life.timeout_ms) violate(POLL_LONG, (int)(test_now_ms - before));
     check_text(response.detail);
@@ -1204,7 +1216,7 @@ static void on_slack_event(rtm_client *client, const rtm_event *event) {
 
 static void on_close(rtm_client *client, const rtm_event *event) {
     if (!life.open) violate(OPEN_CLOSE, 0);
-    life.open = life.dropping = life.dropped = false;
+    life.open = life.dropping = life.dropped = life.ended = false;
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
     if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc &&
         !life.stopped)
@@ -1320,9 +1332,13 @@ static void on_log(const char *line, void *user_data) {
         life.link_disabled_at = test_now_ms;
     /* An attempt that was in progress by then may go on; if it succeeds, the app is on again. */
     if (strstr(line, " -> CONNECTING")) life.attempt_begun = test_now_ms;
+    if (!strncmp(line, "OPEN -> ", 8)) life.ended = true;
+    if (!strcmp(line, "UPGRADING -> OPEN") || strstr(line, " takes over")) life.ended = false;
     if (!strcmp(line, "UPGRADING -> OPEN")) life.link_disabled_at = LONG_AGO;
-    if (!strncmp(line, "disconnect: ", 12) && (life.no_reconnect || strchr("lt", line[12])))
+    if (!strncmp(line, "disconnect: ", 12) && (life.no_reconnect || strchr("lt", line[12]))) {
         life.dropped = true;
+        if (!strchr("lt", line[12])) life.pending_cause = 0; /* this was the first cause */
+    }
     if (!strcmp(line, "handover: the new session takes over")) life.pending_cause = 0;
     note_retry(line);
     if (*line >= 'A' && *line <= 'Z' && strstr(line, " -> ")) {
@@ -1351,8 +1367,8 @@ static void note_causes(void) {
         if (c) c->poll_arrived = net_arrived(s);
         if (!c || !c->websocket || (!c->fatal && !c->too_many)) continue;
         if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open ||
-            life.dropping) {
-            if (websockets != 1 || life.dropping) c->fatal = c->too_many = false;
+            life.dropping || life.dropped || life.ended) {
+            if (websockets != 1 || life.dropping || life.dropped) c->fatal = c->too_many = false;
             continue;
         }
         life.pending_cause = s->serial;
@@ -1377,6 +1393,32 @@ static void note_unread(void) {
     }
 }
 
+/* A session must be replaced that has brought two PINGs and then nothing by itself for 60 s, or for
+   three times the longest interval between PINGs; with 20 s for an attempt to judge it. */
+static void note_zombies(void) {
+    for (int i = 0; i < NET_SOCKETS; i++) {
+        net_socket *s = &net.socket[i];
+        conn *c = s->open ? conn_of(s) : NULL;
+        if (!c || !c->websocket) continue;
+        if (c->own_read < c->own_end && s->in_read > c->own_read) { /* some of it was read */
+            c->own_at = test_now_ms;
+            c->own_read = s->in_read;
+        }
+        if (c->ping_read < c->ping_end && s->in_read >= c->ping_end) {
+            if (c->pings++ && test_now_ms - c->ping_at > c->ping_gap)
+                c->ping_gap = test_now_ms - c->ping_at;
+            c->ping_at = test_now_ms;
+            c->ping_read = c->ping_end;
+        }
+        long long quiet = 3 * c->ping_gap > 60000 ? 3 * c->ping_gap : 60000;
+        if (life.socket_mode && life.ping_ms >= 0 && c->pings >= 2 && !c->ended && c->own_at &&
+            net_arrived(s) == s->in_read && !c->was_blocked && !life.stopped && !is_excused() &&
+            !net.trouble && s->in_read >= c->own_end && s->fin_at == NEVER &&
+            test_now_ms - c->own_at > quiet + 20000 + life.callback_ms)
+            violate(ZOMBIE, s->serial);
+    }
+}
+
 static unsigned long work(void) {
     return net.work + life.callbacks + (unsigned long)life.lines;
 }
@@ -1391,6 +1433,7 @@ static int poll_once(int timeout) {
     long long took = test_now_ms - life.poll_started - life.callback_ms;
     if (timeout >= 0 && took > timeout) violate(POLL_LONG, (int)took);
     note_unread();
+    note_zombies();
     if (net.misused) violate(BAD_CALL, 0);
     net.misused = false;
     return result;
