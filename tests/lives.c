@@ -174,6 +174,7 @@ static struct {
     int polls, second_open, second_close, items, events, pings, requests, messages, reconnects;
     int attempts, opens, lost_reported;
     long long attempt_at[15], attempt_begun, link_disabled_at, not_before;
+    int asked_by;                  /* the connection of `not_before` */
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
     bool dropping;                 /* rtm_reconnect was called for this session */
@@ -276,6 +277,8 @@ static void net_closed(net_socket *s) {
     c->final_read = s->in_read;
     c->final_arrived = net_arrived(s);
     c->open = false;
+    /* A response that was not read asks for nothing: rtm_reconnect gave the attempt up. */
+    if (s->serial == life.asked_by && !s->in_read) life.not_before = LONG_AGO;
     life.last_closed = s->serial;
     life.last_closed_poll = life.polls;
     trace("client closes connection %d", s->serial);
@@ -617,6 +620,7 @@ static void respond_session(net_socket *s) {
         respond_json(s, 0, "429 Too Many", "Retry-After: 7\r\n", "{\"ok\":false}");
         if (s->in_read == 0 && life.hostile < 2 && !is_excused())
             life.not_before = test_now_ms + 7000;
+        life.asked_by = s->serial;
     } else if (roll < 83) {
         respond_json(s, delay, "429 Too Many", chance(50) ? "" : "Retry-After: 0\r\n", "{}");
     } else if (roll < 86) {
