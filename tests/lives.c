@@ -278,7 +278,8 @@ static void net_closed(net_socket *s) {
     c->final_arrived = net_arrived(s);
     c->open = false;
     /* A response that was not read asks for nothing: rtm_reconnect gave the attempt up. */
-    if (s->serial == life.asked_by && !s->in_read) life.not_before = LONG_AGO;
+    if (s->serial == life.asked_by && life.dropping && s->in_read < s->in_size)
+        life.not_before = LONG_AGO;
     life.last_closed = s->serial;
     life.last_closed_poll = life.polls;
     trace("client closes connection %d", s->serial);
