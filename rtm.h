@@ -5301,7 +5301,7 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
     if (session->inbox.capacity > RTMI_KEPT && !session->inbox.size) rtmi_buf_free(&session->inbox);
     rtmi_document_free(&client->document);
-    session->large_at = LLONG_MAX / 2; /* there is nothing to give back until a large message comes */
+    session->large_at = LLONG_MAX / 2; /* nothing to give back until a large message comes */
 }
 
 /* Whether the connection is dead, and why: NULL if it is not. `asked` is when the socket was asked

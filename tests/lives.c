@@ -43,7 +43,7 @@
     X(REPLY_CLOSED, "rtm_reply returned RTM_OK after the CLOSE was sent") \
     X(REPLY_AGAIN, "rtm_reply returned RTM_E_AGAIN although reading should have paused") \
     X(DEFER_ID, "rtm_defer did not return the same id for the same event, or an id of another") \
-    X(DEFER_FULL, "rtm_defer was refused with fewer than 64 deferrals outstanding, or accepted more") \
+    X(DEFER_FULL, "rtm_defer was refused below 64 deferrals, or accepted more") \
     X(DEFER_ACK, "an envelope was acknowledged although its reply was deferred") \
     X(DEFER_TWICE, "a deferral was replied to twice") \
     X(DEFER_REFUSED, "a deferred reply was refused although its connection was open") \
@@ -481,7 +481,8 @@ static void add_something(net_socket *s) {
     } else if (roll < 90) {
         c->silent = chance(50);
         c->zombie = !c->silent && chance(50); /* answers PINGs, sends nothing by itself */
-        trace("server %d: %s", s->serial, c->silent ? "silent" : c->zombie ? "zombie" : "not silent");
+        trace("server %d: %s", s->serial,
+              c->silent ? "silent" : c->zombie ? "zombie" : "not silent");
     } else if (roll < 92) {
         net_block(s, (int)rnd(life.flood ? 20000 : 3000));
         c->was_blocked = true;
@@ -974,7 +975,8 @@ static void on_request(rtm_client *client, const rtm_response *response, void *u
         if (r->reached == 1 && r->reached_at == test_now_ms && life.depth == 1)
             violate(REQUEST_SENT_LATE, number);
         long long from = r->tried_from == LONG_AGO ? request_begun(r) : r->tried_from;
-        if (r->reused && r->reached_at > from && !net.trouble) from = r->reached_at - r->timeout_ms / 3;
+        if (r->reused && r->reached_at > from && !net.trouble)
+            from = r->reached_at - r->timeout_ms / 3;
         if (r->reached == 1 && test_now_ms - from < r->timeout_ms)
             violate(REQUEST_EARLY, (int)(test_now_ms - from));
     }
@@ -1256,7 +1258,8 @@ static bool hello_waited(int number) {
 static void on_error(const rtm_event *event) {
     const conn *c = &life.conn[life.last_closed];
     bool attempt = event->result == RTM_E_TIMEOUT && event->retry_ms;
-    bool no_hello = strstr(event->detail, "no \"hello\"") != NULL; /* other bytes do not matter */
+    /* Without "hello", other bytes do not matter. */
+    bool no_hello = strstr(event->detail, "no \"hello\"") != NULL;
     if (attempt && life.last_closed_poll == life.polls &&
         (no_hello ? hello_waited(life.last_closed) : c->unread_at_end))
         violate(c->websocket ? SESSION_DEAD : ATTEMPT_LATE, life.last_closed);
