@@ -1097,7 +1097,7 @@ static void act(bool inside) {
     else if (inside) pass_time();
 }
 
-/* Whether the connection that brought this event certainly takes replies; `must` instead: whether it
+/* Whether the connection that brought this event certainly takes replies; `must`: whether it
    sends them at once. */
 static bool takes_replies(int n, bool must) {
     const sent_event *e = &life.event[n];
