@@ -5587,7 +5587,7 @@ static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, 
         char c = text[i];
         if (c == '%') {
             good = length - i > 2 && rtmi_hex(text[i + 1]) >= 0 && rtmi_hex(text[i + 2]) >= 0;
-            c = good ? (char)(rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2])) : '\0';
+            c = (char)(good ? rtmi_hex(text[i + 1]) << 4 | rtmi_hex(text[i + 2]) : 0);
             i += 2;
         }
         good = (unsigned char)c >= ' ' && c != 0x7f;

@@ -42,6 +42,13 @@
     X(REPLY_STALE, "rtm_reply with an event of an earlier callback returned RTM_OK") \
     X(REPLY_CLOSED, "rtm_reply returned RTM_OK after the CLOSE was sent") \
     X(REPLY_AGAIN, "rtm_reply returned RTM_E_AGAIN although reading should have paused") \
+    X(DEFER_ID, "rtm_defer did not return the same id for the same event, or an id of another") \
+    X(DEFER_FULL, "rtm_defer was refused below 64 deferrals, or accepted more") \
+    X(DEFER_ACK, "an envelope was acknowledged although its reply was deferred") \
+    X(DEFER_TWICE, "a deferral was replied to twice") \
+    X(DEFER_REFUSED, "a deferred reply was refused although its connection was open") \
+    X(DEFER_LOST, "a deferred reply returned RTM_OK and was not sent") \
+    X(ZOMBIE, "a session whose server sent nothing by itself for 80 s was kept") \
     X(MESSAGE_BOTH, "a message had more than one outcome") \
     X(MESSAGE_NONE, "a message had no outcome") \
     X(ANSWER_LATE, "a message was reported as unanswered although its answer was in the socket") \
@@ -109,6 +116,7 @@ typedef struct item {
 
 typedef struct sent_event {
     bool accepts, stamped, should; /* should: a handler was there in time */
+    bool deferred;                 /* and no reply was tried since */
     int delivered, acks, copies, first_conn;
     unsigned long delivered_as; /* the number of its delivery */
     long long delivered_at;
@@ -119,12 +127,24 @@ typedef struct conn {
     int slot;
     bool open, websocket, tunnel, hello, silent, ended, close_seen, was_blocked, unread_at_end,
         fatal, too_many, program_hello;
+    /* Zombies: where what it sent by itself ends, how much of that was read by which rtm_poll; the
+       same of PINGs, and the longest time between two. */
+    bool zombie;
+    size_t own_end, own_read, ping_end, ping_read;
+    long long own_at, ping_at, ping_gap;
+    int pings;
     size_t final_read, final_arrived, poll_arrived; /* poll_arrived: when rtm_poll was called */
     int checked, last;             /* items: all before `checked` were judged */
     int served, stuck_polls;       /* served: requests */
     long long stuck_since;
     size_t stuck_read;
 } conn;
+
+/* A deferred reply of the program. */
+typedef struct deferral {
+    int id, n;
+    bool done;
+} deferral;
 
 typedef struct request {
     int id, method, callbacks, reached, status, conn;
@@ -154,9 +174,11 @@ static struct {
     int polls, second_open, second_close, items, events, pings, requests, messages, reconnects;
     int attempts, opens, lost_reported;
     long long attempt_at[15], attempt_begun, link_disabled_at, not_before;
+    int asked_by;                  /* the connection of `not_before` */
     int pending_cause;             /* the connection whose cause must be reported; 0 = none */
     bool cause_reported;
     bool dropping;                 /* rtm_reconnect was called for this session */
+    bool ended;                    /* a session has ended whose `close` is still to come */
     bool dropped, no_reconnect;    /* dropped: at Slack's request; it delivers without a pause */
     int last_closed, last_closed_poll; /* the last connection that the client closed, and when */
     int presence_delivered;
@@ -169,6 +191,9 @@ static struct {
     conn conn[CONNS];
     request request[REQUESTS];
     message message[MESSAGES];
+    deferral deferral[MOST];
+    int deferrals;
+    bool defers;
     char trace[TRACE][200];
     unsigned traced;
 } life;
@@ -252,6 +277,9 @@ static void net_closed(net_socket *s) {
     c->final_read = s->in_read;
     c->final_arrived = net_arrived(s);
     c->open = false;
+    /* A response that was not read asks for nothing: rtm_reconnect gave the attempt up. */
+    if (s->serial == life.asked_by && life.dropping && s->in_read < s->in_size)
+        life.not_before = LONG_AGO;
     life.last_closed = s->serial;
     life.last_closed_poll = life.polls;
     trace("client closes connection %d", s->serial);
@@ -297,6 +325,8 @@ static void add_frame(net_socket *s, int opcode, const void *data, size_t size) 
 
 static void add_item(net_socket *s, enum kind kind, int n) {
     if (life.items == MOST) return;
+    if (kind != OTHER) conn_of(s)->own_end = s->in_size + s->group_size;
+    if (kind == PING) conn_of(s)->ping_end = s->in_size + s->group_size;
     life.item[life.items++] = (item){ kind, s->serial, n, s->in_size + s->group_size, false };
     conn_of(s)->last = life.items;
 }
@@ -450,7 +480,9 @@ static void add_something(net_socket *s) {
         trace("server %d: FIN", s->serial);
     } else if (roll < 90) {
         c->silent = chance(50);
-        trace("server %d: %s", s->serial, c->silent ? "silent" : "not silent");
+        c->zombie = !c->silent && chance(50); /* answers PINGs, sends nothing by itself */
+        trace("server %d: %s", s->serial,
+              c->silent ? "silent" : c->zombie ? "zombie" : "not silent");
     } else if (roll < 92) {
         net_block(s, (int)rnd(life.flood ? 20000 : 3000));
         c->was_blocked = true;
@@ -490,7 +522,7 @@ static void net_server_tick(void) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
         if (c && c->websocket && !c->ended && s->fin_at == NEVER && s->reset_at == NEVER &&
-            s->segments < NET_SEGMENTS - 200) live[count++] = s;
+            !c->zombie && s->segments < NET_SEGMENTS - 200) live[count++] = s;
     }
     if (!count) return;
     net_socket *s = live[rnd(count)];
@@ -590,6 +622,7 @@ static void respond_session(net_socket *s) {
         respond_json(s, 0, "429 Too Many", "Retry-After: 7\r\n", "{\"ok\":false}");
         if (s->in_read == 0 && life.hostile < 2 && !is_excused())
             life.not_before = test_now_ms + 7000;
+        life.asked_by = s->serial;
     } else if (roll < 83) {
         respond_json(s, delay, "429 Too Many", chance(50) ? "" : "Retry-After: 0\r\n", "{}");
     } else if (roll < 86) {
@@ -673,6 +706,8 @@ static void client_acks(net_socket *s, const char *text) {
         brought = life.item[i].kind == ENVELOPE && life.item[i].n == n &&
                   life.item[i].conn == s->serial;
     if (!brought) violate(ACK_ELSEWHERE, n);
+    /* After the end of its connection, a copy on another is acknowledged as any duplicate. */
+    if (e->deferred && e->copies == 1 && c->open && !is_excused()) violate(DEFER_ACK, n);
     if (e->accepts && !in_payload && e->should && !e->delivered && !life.stopped && !is_excused() &&
         c->open) violate(ACK_EMPTY, n);
 }
@@ -990,6 +1025,8 @@ static void call(bool perform) {
     rtm_request given = { .method = "test.one", .fields = fields };
     rtm_result result = perform ? rtm_perform(life.client, &given, &response)
                                 : rtm_call(life.client, &response, "test.one", "r", number, NULL);
+    for (int i = 0; i < NET_SOCKETS; i++) /* nothing was read meanwhile */
+        if (net.socket[i].open) conn_of(&net.socket[i])->own_at += test_now_ms - before;
     trace("program: call returns %s after %lld ms", rtm_strerror(result), test_now_ms - before);
     if (test_now_ms - before > life.timeout_ms) violate(POLL_LONG, (int)(test_now_ms - before));
     check_text(response.detail);
@@ -1037,9 +1074,12 @@ static void fail(void) {
     snprintf(life.old_detail, sizeof life.old_detail, "%s", rtm_error_detail(life.client));
 }
 
+static void reply_later(void);
+
 static void act(bool inside) {
     unsigned roll = rnd(100);
     if (life.quiet) return;
+    for (int i = 0; life.defers && i < 4 && chance(50); i++) reply_later();
     if (roll < 25) {
         for (int i = 0, count = 1 + (int)rnd(3); i < count; i++) submit();
         return;
@@ -1057,6 +1097,86 @@ static void act(bool inside) {
     else if (inside) pass_time();
 }
 
+/* Whether the connection that brought this event certainly takes replies; `must`: whether it
+   sends them at once. */
+static bool takes_replies(int n, bool must) {
+    const sent_event *e = &life.event[n];
+    net_socket *s = socket_of(e->first_conn);
+    const conn *c = &life.conn[e->first_conn];
+    if (!s || e->copies != 1 || c->close_seen || c->ended || s->fin_at != NEVER ||
+        s->reset_at != NEVER || life.dropping || life.dropped || life.stopped || is_excused() ||
+        c->was_blocked || net.trouble) return false;
+    return !must || net_can_send(s);
+}
+
+static int outstanding_deferrals(bool most) {
+    int count = 0;
+    for (int i = 1; i <= life.deferrals; i++) {
+        const sent_event *e = &life.event[life.deferral[i].n];
+        bool open = e->copies > 1 ? most : socket_of(e->first_conn) != NULL &&
+                    (most || takes_replies(life.deferral[i].n, false));
+        count += !life.deferral[i].done && open;
+    }
+    return count;
+}
+
+/* Replies to a deferral, which may have been replied to, or whose connection may have ended. */
+static void reply_deferred(int i) {
+    deferral *d = &life.deferral[i];
+    sent_event *e = &life.event[d->n];
+    char json[64];
+    bool bad = chance(10), empty = !bad && chance(20), was = e->deferred;
+    bool open = takes_replies(d->n, false), at_once = takes_replies(d->n, true);
+    int acks = e->acks;
+    snprintf(json, sizeof json, bad ? "{\"re\":%d" : "{\"re\":%d}", d->n);
+    e->deferred = e->deferred && bad;
+    rtm_result result = rtm_reply_deferred(life.client, d->id, empty ? NULL : json);
+    trace("program: deferred reply %d to %d: %s", d->id, d->n, rtm_strerror(result));
+    if (result != RTM_OK) e->deferred = was;
+    if (result == RTM_OK && (bad || d->done)) violate(DEFER_TWICE, d->n);
+    if (open && d->done && result != RTM_E_BUSY) violate(DEFER_TWICE, d->n);
+    if (open && !d->done && !bad && result != RTM_OK && result != RTM_E_AGAIN)
+        violate(DEFER_REFUSED, d->n);
+    if (open && !d->done && bad && result != RTM_E_JSON) violate(DEFER_REFUSED, d->n);
+    if (result == RTM_OK && at_once && e->acks == acks) violate(DEFER_LOST, d->n);
+    if (result == RTM_OK) d->done = true;
+}
+
+static void reply_later(void) {
+    if (!life.deferrals) return;
+    reply_deferred(chance(80) && life.deferrals > 8 ? life.deferrals - (int)rnd(8)
+                                                    : 1 + (int)rnd((unsigned)life.deferrals));
+}
+
+/* Defers the reply to an event: replies to it now, or later, or never. */
+static void defer(rtm_client *client, const rtm_event *event, int n) {
+    if (life.deferrals + 1 >= MOST) return;
+    int least = outstanding_deferrals(false), most = outstanding_deferrals(true);
+    bool takes = takes_replies(n, false);
+    int id = rtm_defer(client, event);
+    trace("program: defers the reply to %d: %d", n, id);
+    if (id == RTM_E_AGAIN && most < 64) violate(DEFER_FULL, most);
+    if (id > 0 && least >= 64) violate(DEFER_FULL, least);
+    if (id <= 0 && id != RTM_E_AGAIN && takes) violate(DEFER_REFUSED, n);
+    if (id <= 0) return;
+    if (rtm_defer(client, event) != id) violate(DEFER_ID, n);
+    for (int i = 1; i <= life.deferrals; i++)
+        if (life.deferral[i].id == id) violate(DEFER_ID, n);
+    life.deferral[++life.deferrals] = (deferral){ id, n, false };
+    life.event[n].deferred = true;
+    if (chance(15)) {
+        char json[64];
+        snprintf(json, sizeof json, "{\"re\":%d}", n);
+        life.event[n].deferred = false;
+        rtm_result result = rtm_reply(client, event, json);
+        trace("program: replies to %d after all: %s", n, rtm_strerror(result));
+        if (result == RTM_OK) life.deferral[life.deferrals].done = true;
+        else life.event[n].deferred = true;
+    } else if (chance(20)) {
+        reply_deferred(life.deferrals);
+    }
+}
+
 static void reply(rtm_client *client, const rtm_event *event, int n) {
     char json[64];
     snprintf(json, sizeof json, "{\"re\":%d}", n);
@@ -1070,6 +1190,10 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
     }
     life.kept = *event;
     life.kept_n = n;
+    if (life.defers && chance(60)) {
+        defer(client, event, n);
+        return;
+    }
     if (chance(40)) return;
     const sent_event *e = &life.event[n];
     bool closed = e->copies == 1 && life.conn[e->first_conn].close_seen;
@@ -1099,7 +1223,7 @@ static void on_slack_event(rtm_client *client, const rtm_event *event) {
 
 static void on_close(rtm_client *client, const rtm_event *event) {
     if (!life.open) violate(OPEN_CLOSE, 0);
-    life.open = life.dropping = life.dropped = false;
+    life.open = life.dropping = life.dropped = life.ended = false;
     if (life.stopped && event->retry_ms != -1) violate(STOP_RETRY, event->retry_ms);
     if (*life.old_detail && !strcmp(rtm_error_detail(client), life.old_detail) && !life.alloc &&
         !life.stopped)
@@ -1134,7 +1258,8 @@ static bool hello_waited(int number) {
 static void on_error(const rtm_event *event) {
     const conn *c = &life.conn[life.last_closed];
     bool attempt = event->result == RTM_E_TIMEOUT && event->retry_ms;
-    bool no_hello = strstr(event->detail, "no \"hello\"") != NULL; /* other bytes do not matter */
+    /* Without "hello", other bytes do not matter. */
+    bool no_hello = strstr(event->detail, "no \"hello\"") != NULL;
     if (attempt && life.last_closed_poll == life.polls &&
         (no_hello ? hello_waited(life.last_closed) : c->unread_at_end))
         violate(c->websocket ? SESSION_DEAD : ATTEMPT_LATE, life.last_closed);
@@ -1215,9 +1340,13 @@ static void on_log(const char *line, void *user_data) {
         life.link_disabled_at = test_now_ms;
     /* An attempt that was in progress by then may go on; if it succeeds, the app is on again. */
     if (strstr(line, " -> CONNECTING")) life.attempt_begun = test_now_ms;
+    if (!strncmp(line, "OPEN -> ", 8)) life.ended = true;
+    if (!strcmp(line, "UPGRADING -> OPEN") || strstr(line, " takes over")) life.ended = false;
     if (!strcmp(line, "UPGRADING -> OPEN")) life.link_disabled_at = LONG_AGO;
-    if (!strncmp(line, "disconnect: ", 12) && (life.no_reconnect || strchr("lt", line[12])))
+    if (!strncmp(line, "disconnect: ", 12) && (life.no_reconnect || strchr("lt", line[12]))) {
         life.dropped = true;
+        if (!strchr("lt", line[12])) life.pending_cause = 0; /* this was the first cause */
+    }
     if (!strcmp(line, "handover: the new session takes over")) life.pending_cause = 0;
     note_retry(line);
     if (*line >= 'A' && *line <= 'Z' && strstr(line, " -> ")) {
@@ -1246,8 +1375,8 @@ static void note_causes(void) {
         if (c) c->poll_arrived = net_arrived(s);
         if (!c || !c->websocket || (!c->fatal && !c->too_many)) continue;
         if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open ||
-            life.dropping) {
-            if (websockets != 1 || life.dropping) c->fatal = c->too_many = false;
+            life.dropping || life.dropped || life.ended) {
+            if (websockets != 1 || life.dropping || life.dropped) c->fatal = c->too_many = false;
             continue;
         }
         life.pending_cause = s->serial;
@@ -1272,6 +1401,32 @@ static void note_unread(void) {
     }
 }
 
+/* A session must be replaced that has brought two PINGs and then nothing by itself for 60 s, or for
+   three times the longest interval between PINGs; with 20 s for an attempt to judge it. */
+static void note_zombies(void) {
+    for (int i = 0; i < NET_SOCKETS; i++) {
+        net_socket *s = &net.socket[i];
+        conn *c = s->open ? conn_of(s) : NULL;
+        if (!c || !c->websocket) continue;
+        if (c->own_read < c->own_end && s->in_read > c->own_read) { /* some of it was read */
+            c->own_at = test_now_ms;
+            c->own_read = s->in_read;
+        }
+        if (c->ping_read < c->ping_end && s->in_read >= c->ping_end) {
+            if (c->pings++ && test_now_ms - c->ping_at > c->ping_gap)
+                c->ping_gap = test_now_ms - c->ping_at;
+            c->ping_at = test_now_ms;
+            c->ping_read = c->ping_end;
+        }
+        long long quiet = 3 * c->ping_gap > 60000 ? 3 * c->ping_gap : 60000;
+        if (life.socket_mode && life.ping_ms >= 0 && c->pings >= 2 && !c->ended && c->own_at &&
+            net_arrived(s) == s->in_read && !c->was_blocked && !life.stopped && !is_excused() &&
+            !net.trouble && s->in_read >= c->own_end && s->fin_at == NEVER &&
+            test_now_ms - c->own_at > quiet + 20000 + life.callback_ms)
+            violate(ZOMBIE, s->serial);
+    }
+}
+
 static unsigned long work(void) {
     return net.work + life.callbacks + (unsigned long)life.lines;
 }
@@ -1286,6 +1441,7 @@ static int poll_once(int timeout) {
     long long took = test_now_ms - life.poll_started - life.callback_ms;
     if (timeout >= 0 && took > timeout) violate(POLL_LONG, (int)took);
     note_unread();
+    note_zombies();
     if (net.misused) violate(BAD_CALL, 0);
     net.misused = false;
     return result;
@@ -1389,6 +1545,7 @@ static void begin_life(unsigned long long seed) {
     life.alloc = chance(12);
     life.refuses = life.hostile && chance(4);
     life.stop_in_open = chance(15);
+    life.defers = life.socket_mode && chance(40);
     life.latency = chance(30) ? 4000 : 50;
     life.slow = chance(40) ? 0 : chance(50) ? 100 : 15;
     life.slow_ms = life.slow == 100 ? 20 : 1000 + (int)rnd(4000);
