@@ -5732,7 +5732,7 @@ static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     if (!queue->holds) queue->holds = rtmi_alloc((RTMI_HOLDS + 1) * sizeof *queue->holds);
     rtmi_hold *hold = queue->holds;
     if (!hold) return false;
-    while (hold->until > client->now && hold->key != key) hold++;
+    while (hold->until && hold->until > client->now && hold->key != key) hold++;
     if (hold == queue->holds + RTMI_HOLDS) return false;
     *hold = (rtmi_hold){ key, client->now + 1000LL * (seconds ? seconds : 1) };
     return true;
