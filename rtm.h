@@ -4861,11 +4861,10 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
         rtmi_report(client, &session->error,
                     (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
-    if (!was_open || !first) return;
-    /* On a second session they may still be acknowledged. */
-    const rtmi_session *second = client->session[1];
-    bool kept = second && second->state >= RTM_STATE_UPGRADING &&
-                second->state <= RTM_STATE_CLOSING;
+    /* On the other session messages may still be acknowledged. */
+    const rtmi_session *other = client->session[first];
+    bool kept = !was_open || (other && other->state >= RTM_STATE_UPGRADING &&
+                              other->state <= RTM_STATE_CLOSING);
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
         rtmi_error error;
         int id = client->unanswered[i];
@@ -4874,7 +4873,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
         rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
     }
     if (!kept) client->unanswered_count = 0;
-    if (!client->open_reported) return;
+    if (!was_open || !first || !client->open_reported) return;
     client->open_reported = false;
     client->error = session->error; /* so that rtm_error_detail is about this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
