@@ -116,7 +116,7 @@
                 no longer than its timeout_ms. In addition it takes the time of the callbacks and of
                 TLS: on x86-64 about 4 ms for a full handshake, and 48 ms if it has to decode a
                 system's bundle of 145 CAs. On small machines both take many times longer: give
-                only the CAs that are needed there (ca_pem). With RTM_NO_THREADS, resolving a host name
+                only the CAs that are needed (ca_pem). With RTM_NO_THREADS, resolving a host name
                 also blocks, for as long as getaddrinfo does.
      Time       All times are milliseconds of a monotonic clock. It counts the time in suspend if
                 the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not: a
@@ -819,9 +819,9 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
 
 /* These functions accept any value, including a missing one, and never fail: if the value is absent
    or has another type they return a missing value or the fallback. With duplicate names, the first
-   member is used. Returned values are valid while their event or response is valid. Not thread-safe:
-   use values on the client's thread (rtm_json_quote and rtm_escape are thread-safe). Allowed in
-   callbacks. */
+   member is used. Returned values are valid while their event or response is valid. Not
+   thread-safe: use values on the client's thread (only rtm_json_quote and rtm_escape are
+   thread-safe). Allowed in callbacks. */
 
 /* Returns the value at a path: members by name, array elements by index, e.g. "item.channel",
    "blocks.0.text". A name that contains a dot cannot be reached. */
@@ -830,9 +830,9 @@ rtm_json rtm_json_get(rtm_json json, const char *path);
 /* Returns element `index` of an array, or the value of member `index` of an object, in the order
    received; a missing value if the index is too large. Takes O(log n) time, in any order, n being
    the number of values in the whole event or response, so a loop takes O(n log n). The first
-   rtm_json_at, rtm_json_key or rtm_json_count (and a rtm_json_get with an index) tokenizes the whole
-   event or response (see Memory). If there is no memory for that, a missing value is returned; for
-   an event an `error` event with RTM_E_MEMORY follows. */
+   rtm_json_at, rtm_json_key or rtm_json_count (or rtm_json_get with an index) tokenizes the whole
+   event or response (see Memory). If memory is insufficient, a missing value is returned; for an
+   event an `error` event with RTM_E_MEMORY follows. */
 rtm_json rtm_json_at(rtm_json json, size_t index);
 
 /* Returns the name of member `index` of an object, as a JSON string for rtm_json_string and
