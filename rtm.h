@@ -1,7 +1,7 @@
 /* rtm.h 0.2.0 - Slack client library for C: Socket Mode, RTM, Web API             SPDX: MIT
 
    A single-header, non-blocking C99 library for Linux and other POSIX systems. It runs in your own
-   event loop. TLS is BearSSL's, JSON tokens are jsmn's; it needs no other library.
+   event loop. TLS comes from BearSSL, JSON tokens from jsmn; it needs no other library.
 
    BUILD
      In exactly one C file:   #define RTM_IMPLEMENTATION
@@ -114,14 +114,14 @@
                 All descriptors are close-on-exec.
      Blocking   Only rtm_poll, rtm_run, rtm_connect, rtm_call and rtm_perform wait. rtm_poll waits
                 no longer than its timeout_ms. In addition it takes the time of the callbacks and of
-                TLS: on x86-64 about 4 ms for a full handshake, and 48 ms if it has to decode a
-                system's bundle of 145 CAs. On small machines both take many times longer: give
+                TLS: on x86-64 2 to 4 ms for a full handshake, and 35 to 50 ms if it has to decode a
+                system's bundle of 145 CAs. On small machines both last many times longer: give
                 only the CAs that are needed (ca_pem). With RTM_NO_THREADS, resolving a host name
                 also blocks, for as long as getaddrinfo does.
      Time       All times are milliseconds of a monotonic clock. It counts the time in suspend if
                 the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not: a
-                deadline that passes in suspend is noticed only when that wait ends. Call rtm_wake
-                or rtm_reconnect after resume.
+                deadline that passes in suspend is noticed only when that wait ends. After resume,
+                rtm_wake ends it.
      Addresses  Up to 8 addresses of a host are tried, IPv6 and IPv4 in turn, the address that last
                 connected first. The next attempt begins after 250 ms (or 100 ms after the time that
                 the host's last connection took, if that is longer), and at once if an attempt
@@ -129,7 +129,8 @@
      Memory     Allocated once per connection, in bytes (x86-64, without malloc's own overhead):
                   client and session                   5,224   and 3 descriptors with its socket;
                                                                up to 10 while it connects
-                  ids of the last 512 events           4,608   Socket Mode; RTM after a handover
+                  ids of the last 512 events           4,608   Socket Mode; RTM from the first
+                                                               handover on
                   per host, for the last 6 hosts         632   addresses and the TLS session
                   DNS lookup, by malloc with threads     504   while it lasts, with a descriptor and
                                                                a stack of 256 KiB
@@ -261,7 +262,7 @@
                            max_queue_size
      RTM_E_STOPPED         rtm_stop was called          finishes       rtm_destroy
      RTM_E_RESOLVE         host name not found (DNS)    retries        check base_url and DNS
-     RTM_E_CONNECT         no address accepts           retries        check the network
+     RTM_E_CONNECT         no address connects          retries        check the network
      RTM_E_TIMEOUT         timed out                    retries        check the network
      RTM_E_CLOSED          closed by the server         retries        -
      RTM_E_PROXY           refused by the proxy         retries        check its URL and credentials
