@@ -1,33 +1,15 @@
-/* rtm.h 0.2.0 - a Slack real-time client for C programs, in one file          SPDX: MIT
+/* rtm.h 0.2.0 - Slack client library for C: Socket Mode, RTM, Web API             SPDX: MIT
 
-   DO THIS
+   A single-header, non-blocking C99 library for Linux and other POSIX systems. It runs in your own
+   event loop. TLS comes from BearSSL, JSON tokens from jsmn; it needs no other library.
+
+   BUILD
      In exactly one C file:   #define RTM_IMPLEMENTATION
                               #include "rtm.h"
      In any other, C or C++:  #include "rtm.h"
-     To build:                cc bot.c -lbearssl      (and jsmn.h, which is a header alone;
-                              Debian: apt install libbearssl-dev libjsmn-dev; before glibc 2.34
-                              also -pthread)
-
-   CONTENTS (search for the tag)
-     QUICK START, CONVENTIONS, STATES, EVENTS, ERRORS, SECURITY, OPTIONS       this comment
-     >>api      the public part
-     >>base     results, errors, buffers, encodings
-     >>json     check, scan, jsmn tokens
-     >>http     URLs, requests, the response parser (RFC 9112)
-     >>ws       handshake, frame parser and writer (RFC 6455)
-     >>trust    X.509 trust anchors
-     >>conn     lookup, TCP, proxy, TLS, bytes: all socket calls
-     >>exchange one HTTP exchange over a connection
-     >>session  what a session is, dispatch of events
-     >>send     frames and messages to Slack
-     >>receive  messages from Slack; RTM
-     >>socket_mode  envelopes and the inbox
-     >>web_api  Web API requests and responses
-     >>states   the states of a session, reconnect rules
-     >>handover the second session
-     >>config   what the user gave, checked and copied
-     >>queue    submitted requests
-     >>public   the public functions
+     To compile and link:     cc bot.c -lbearssl     (GCC or Clang; glibc before 2.34: -pthread too)
+     Dependencies:            BearSSL 0.6, jsmn.h 1.1 (a header)
+                              Debian: apt install libbearssl-dev libjsmn-dev
 
    QUICK START
   #define RTM_IMPLEMENTATION
@@ -55,64 +37,122 @@
       rtm_destroy(bot);
       return 1;
   }
-     With SLACK_API_TOKEN=xoxb-... in the environment it answers "pong" to every "ping", over RTM;
-     with SLACK_APP_TOKEN=xapp-... beside it, over Socket Mode, as all new apps of Slack must.
-     Nothing happens unless rtm_poll() is called: a bot that never hears anything lacks that call.
+     With SLACK_API_TOKEN=xoxb-... in the environment the bot replies "pong" to every "ping", over
+     RTM. With SLACK_APP_TOKEN=xapp-... in addition it uses Socket Mode, as all new apps must.
+
+   FIVE RULES
+     1. Nothing happens unless rtm_poll is called: if your bot receives nothing, check that.
+     2. A client is not thread-safe. Only rtm_stop and rtm_wake may be called from another thread.
+     3. An event is valid until its callback returns: copy what you keep.
+     4. rtm_call and rtm_perform block; rtm_call_async and rtm_submit do not.
+     5. After a failure see rtm_error_detail. config.log receives a line for each step.
+
+   FUNCTIONS (the comment above each declaration is its reference)
+     rtm_create          creates a client             rtm_destroy         frees a client
+     rtm_stop            ends the client              rtm_wake            wakes up rtm_poll
+     rtm_reconnect       reconnects now               rtm_set_token       replaces the token
+     rtm_is_connected    whether a session is open    rtm_get_state       the state of the session
+     rtm_strerror        the meaning of a result      rtm_error_detail    the last error message
+     rtm_version         the version of rtm.h
+    Polling
+     rtm_poll            waits, works, calls the callbacks
+     rtm_run             calls rtm_poll until the client has finished
+     rtm_connect         calls rtm_poll until a session is open
+     rtm_fd              the descriptor to watch in your own event loop
+     rtm_timeout_ms      the longest time to wait before the next rtm_poll
+    Events
+     rtm_on              registers a handler          rtm_off             removes a handler
+    Messages and replies
+     rtm_send_message    sends a message to a channel, in RTM and in Socket Mode
+     rtm_send            sends a JSON object (RTM)    rtm_send_typing     typing indicator (RTM)
+     rtm_send_ping       sends a "ping" (RTM)
+     rtm_reply           replies to a slash command or an interaction (Socket Mode)
+     rtm_defer           defers that reply            rtm_reply_deferred  sends a deferred reply
+    Web API
+     rtm_call_async      queues a call: method, name, value, ..., NULL
+     rtm_call            makes such a call and blocks until the response
+     rtm_submit          queues any request: JSON, upload, download, URL
+     rtm_perform         makes any request and blocks until the response
+     rtm_cancel          cancels a queued request
+    JSON
+     rtm_json_get        the value at a path          rtm_json_at         the element at an index
+     rtm_json_key        a member's name              rtm_json_count      the number of elements
+     rtm_json_string     decodes a string             rtm_json_equals     compares a string
+     rtm_json_int        an integer                   rtm_json_bool       true or false
+     rtm_json_raw        a value as received          rtm_json_quote      encodes a JSON string
+     rtm_escape          escapes text for Slack's markup
+
+   CHAPTERS OF THIS COMMENT
+     CONVENTIONS, STATES, EVENTS, ERRORS, SECURITY, OPTIONS, SOURCE
 
    CONVENTIONS
-     Results    rtm_result is 0 for success and negative for an error. Functions that give a number
-                (an id, a count) give it >= 0, or a negative rtm_result.
-     Arguments  A NULL client gives RTM_E_ARGUMENT where a result is returned, else nothing. Texts
-                are NUL-terminated UTF-8. What a text must be is checked; that a pointer is good
-                cannot be.
-     Ownership  rtm_create copies everything from the config. An event and all it points at live
-                until the callback returns; so does the rtm_response of a submitted request, that of
-                a blocking call until the next. rtm_json values point into these and own nothing.
-     Callbacks  run inside rtm_poll (rtm_run, rtm_connect) on the caller's thread, in the order of
-                events, handlers of one event in the order registered; those of requests also in
-                rtm_destroy. In a callback every function is legal but rtm_poll, rtm_connect,
-                rtm_run (RTM_E_BUSY) and rtm_destroy. config.log, config.tls_setup and a request's
-                `read` may call nothing but rtm_stop and rtm_wake.
-     Threads    A client belongs to one thread at a time; different clients share nothing. rtm_stop
-                and rtm_wake may be called from any thread and from a signal handler. Host names are
-                looked up in short-lived threads of rtm.h's own, at most 4 at a time in a client,
-                which run getaddrinfo and nothing of the program's, with all signals blocked.
-                A lookup that the client does not wait for any longer ends by itself.
-     Processes  After fork() one side alone may use a client, the other not even destroy it: both
-                would write to the same connection, with the same keys.
-     Time       All times are milliseconds of a monotonic clock, which also counts the time in
-                suspend if the system has such a clock (CLOCK_BOOTTIME). A wait in poll(2) does not
-                count it: a deadline that passed in suspend is noticed when rtm_poll is called
-                again, or its wait ends. Nothing blocks longer than asked
-                for; only with RTM_NO_THREADS does a lookup take as long as getaddrinfo likes.
-     Addresses  Up to 8 addresses of a host are tried, those of IPv6 and IPv4 in turns, the address
-                that last connected first. The next attempt begins 250 ms after the one before it
-                (or 100 ms later than the host's last connection took, if that is longer), and at
-                once if an attempt fails. All attempts stay open; the first that connects is used.
-     Memory     taken once per connection, in bytes (64-bit):
-                  the client and its session           5,016   and 3 descriptors, with its socket;
+     Results    RTM_OK is 0, errors are negative. Functions that return an id or a count return a
+                value >= 0 on success and a negative rtm_result on failure.
+     Arguments  With a NULL client, functions that return a result return RTM_E_ARGUMENT and void
+                functions do nothing. Strings are NUL-terminated UTF-8. Their contents are
+                validated; pointers are not.
+     Lifetimes  rtm_create, rtm_on and rtm_submit copy what they are given. An event, and the
+                rtm_response of a submitted request, are valid until the callback returns. The
+                response of a blocking call is valid until the next blocking call of this client.
+                rtm_json values point into events and responses and are never freed.
+     Callbacks  are called in rtm_poll (also in rtm_run and rtm_connect), on the caller's thread, in
+                the order of events; handlers of one event in the order of registration. Callbacks
+                of requests are called in rtm_poll and in rtm_destroy.
+                Reentrancy: in a callback every function may be called except rtm_poll, rtm_connect,
+                rtm_run (they return RTM_E_BUSY) and rtm_destroy. config.log, config.tls_setup and
+                a request's read_body and write_body may call only rtm_stop and rtm_wake.
+     Threads    Thread-safety: use a client from one thread at a time. Different clients are
+                independent. rtm_stop and rtm_wake are thread-safe and async-signal-safe.
+                rtm_strerror, rtm_version, rtm_json_quote and rtm_escape are thread-safe.
+     Signals    rtm.h never raises SIGPIPE. Only rtm_run installs signal handlers; no_signals
+                prevents it. A signal ends the wait in rtm_poll early.
+     DNS        Host names are resolved with getaddrinfo in helper threads, at most 4 at a time in a
+                client. The threads call nothing else and block all signals. A lookup that the
+                client has abandoned ends on its own, perhaps after rtm_destroy.
+     Processes  After fork() only one of the two processes may use the client. The other must not
+                even destroy it: both would write to the same connection with the same keys.
+                All descriptors are close-on-exec.
+     Blocking   Only rtm_poll, rtm_run, rtm_connect, rtm_call and rtm_perform wait. rtm_poll waits
+                no longer than its timeout_ms. In addition it takes the time of the callbacks and of
+                TLS: on x86-64 2 to 4 ms for a full handshake, and 35 to 50 ms if it has to decode a
+                system's bundle of 145 CAs. On small machines both last many times longer: give
+                only the CAs that are needed (ca_pem). With RTM_NO_THREADS, resolving a host name
+                also blocks, for as long as getaddrinfo does.
+     Time       All times are milliseconds of a monotonic clock. It counts the time in suspend if
+                the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not: a
+                deadline that passes in suspend is noticed only when that wait ends. After resume,
+                rtm_wake ends it.
+     Addresses  Up to 8 addresses of a host are tried, IPv6 and IPv4 in turn, the address that last
+                connected first. The next attempt begins after 250 ms (or 100 ms after the time that
+                the host's last connection took, if that is longer), and at once if an attempt
+                fails. All attempts stay open; the first one that connects is used.
+     Memory     Allocated once per connection, in bytes (x86-64, without malloc's own overhead):
+                  client and session                   5,224   and 3 descriptors with its socket;
                                                                up to 10 while it connects
-                  ids of events                        4,608   in Socket Mode, RTM's handovers
-                  a host's addresses, TLS session        632   of the last 6 hosts
-                  a lookup, by malloc with threads       504   while it lasts, and a descriptor and
-                                                               256 KiB of stack
-                  TLS: engine, record buffers         21,544   while connected
+                  ids of the last 512 events           4,608   Socket Mode; RTM from the first
+                                                               handover on
+                  per host, for the last 6 hosts         632   addresses and the TLS session
+                  DNS lookup, by malloc with threads     504   while it lasts, with a descriptor and
+                                                               a stack of 256 KiB
+                  TLS engine and record buffers       21,544   while connected
                   read-ahead                           4,096   while connected
-                  certificate check                    5,200   during a handshake
+                  certificate check                    5,208   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message_size, grown on demand, kept
-                  to be sent       up to 64 KiB, grown on demand, while connected
-                  JSON tokens      24 per value and name of an event or response of which
-                                   rtm_json_at, _name or _size was asked; kept
-                Event buffer and tokens are given back when a minute has passed since the last event
-                of more than 16 KiB, or of more than 2,048 values, at the next event or ping.
-                Blocking calls take a second connection's worth, kept until the next one finds it
-                closed or idle for a minute, or rtm_destroy; submitted requests a third's, from the
-                first until none has come for a minute, and their own bytes (max_queue_size); a
-                handover a second session's, as long as it lasts. Socket Mode queues events until
-                their callbacks are called: at most 4 times max_message_size and one message, and
-                while that buffer grows its old and its new block exist.
-                No event costs an allocation once the buffers have grown.
+                  send buffer      up to 64 KiB, grown on demand, while connected
+                  JSON tokens      24 per value and name of an event or response, from the first
+                                   rtm_json_at, rtm_json_key or rtm_json_count on; kept
+                The event buffer and the tokens are freed a minute after the last event of more
+                than 16 KiB, or of more than 2,048 values, when the next event or PING arrives.
+                Blocking calls use a connection of their own (2,376 bytes, TLS and read-ahead). It
+                is freed by rtm_destroy, or when the next blocking call finds it closed or idle for
+                a minute. Submitted requests use up to two more, freed after a minute without a
+                request, and memory for the requests (up to max_queue_size).
+                A handover needs a second session while it lasts.
+                Socket Mode queues events until their callbacks are called: up to 4 times
+                max_message_size plus one message. While that buffer grows, the old and the new
+                buffer both exist.
+                No event needs an allocation once the buffers have grown.
 
    STATES
      IDLE -----> CONNECTING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
@@ -137,76 +177,82 @@
        1. waits for network activity, a DNS result, rtm_wake or the state's deadline, for at most
           timeout_ms, and not at all while received bytes are buffered;
        2. does all work that needs no waiting, and calls the callbacks of the events received;
-       3. does the same for submitted requests, of which at most one gets its response.
+       3. does the same for submitted requests: it calls at most one callback for each connection,
+          and one for a request that ended without a response.
      One call reads at most 262,144 bytes from each socket, so a flood cannot keep rtm_poll from
-     returning; if more is waiting, rtm_timeout_ms returns 0. Every PING of Slack's is answered
-     before the next event is dispatched; if there are too many at once (1,024 bytes of PONGs), the
-     last of them.
+     returning; if more is waiting, rtm_timeout_ms returns 0. Every PING from Slack is answered with
+     a PONG before the next event is dispatched. If more arrive at once than 1,024 bytes of PONGs
+     can answer, only the last of the rest is answered.
 
      Keep-alive: after ping_interval_ms without a byte from Slack a PING is sent, and a second one
-     half-way through the rest. The session is dead when nothing arrives for half of
-     ping_interval_ms, 10 s at least, after the first PING. In Socket Mode it is dead too if Slack
-     answers our PINGs but has stopped to send its own: once two have arrived, 60 s without a PING
-     or a message, or three times the longest interval between PINGs if that is longer. Before the
-     client gives up, it reads the socket once more, so a slow callback does not end a session.
+     half-way through the remaining time. The session is dead if nothing arrives for half of
+     ping_interval_ms, at least 10 s, after the first PING. In Socket Mode it is also dead if Slack
+     answers our PINGs but has stopped sending its own: after two of its PINGs have arrived, 60 s
+     without a PING or a message, or three times the longest interval between its PINGs if that is
+     longer. Before the client gives up, it reads the socket once more, so a slow callback does not
+     end a session.
 
      Reconnecting, with exponential backoff: each attempt gets a new URL. `failures` is the number
-     of consecutive attempts and of sessions that did not last; a session lasted if it received
-     "hello", within timeout_ms, and ended 30 s after it or later. The wait is the longer one of
+     of consecutive attempts and of sessions that did not last. A session lasted if it received
+     "hello" (within timeout_ms) and ended at least 30 s later. The wait is the longer one of
        - 0 after a session that lasted, and after the first shorter one with a "hello"; else
          min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after sessions with "hello";
-       - what Slack asks for by Retry-After, a day at most; 30 s after HTTP 429 without it;
+       - what Slack asks for with Retry-After, at most a day; 30 s after HTTP 429 without it;
      plus jitter, so that many devices do not reconnect at once: up to 1 s, or 0.1 s if the wait
      is 0. The wait begins when the connection ends.
 
      Handover (connection refresh): when Slack is about to end a session (RTM: "goodbye"; Socket
-     Mode: "disconnect" with any reason except the two below) the client opens another one, after
-     the same wait. Once the new session has received "hello" it takes over. The old one stays
-     open, and acknowledges what it receives, until Slack closes it, for 15 s at most. An event
-     received on both connections is delivered once, and no `close` or `open` event is generated.
-     (RTM compares events that have a "ts" or "event_ts".) If the second session cannot be opened,
-     `error` events say why and the first stays in use until it ends. With no_auto_reconnect there
-     is no handover.
+     Mode: "disconnect", except "link_disabled" and "too_many_websockets"), the client opens another
+     one, after the same wait. Once the new session has received "hello" it takes over. The old one
+     stays open, and acknowledges what it receives, until Slack closes it, for at most 15 s. An
+     event received on both connections is delivered once, and no `close` or `open` event is
+     generated. (RTM compares events that have a "ts" or "event_ts".) If the second session cannot
+     be opened, `error` events say why and the first stays in use until it ends. With
+     no_auto_reconnect there is no handover.
 
      Socket Mode: an envelope is acknowledged when it is read, before any callback is called. If it
      accepts a reply (accepts_response_payload), and for "function_executed", it is acknowledged by
-     rtm_reply, before a blocking call, or when its callbacks have returned. Duplicates are
-     acknowledged but not delivered: the last 512 events are remembered, in memory only, so an
-     event may be delivered twice across a restart. Received events are queued: after 50 ms of
-     callbacks the rest wait until the next rtm_poll has read more, also after their connection has
-     ended; its `close` follows them. Reading pauses while 32 KiB of acknowledgements wait for the
-     socket. "too_many_websockets" is a failure; after "link_disabled" the client waits 300 s.
+     rtm_reply or rtm_reply_deferred; without them before a blocking call or when its callbacks
+     have returned (not after rtm_defer). Slack allows 3 s, so a slow callback can miss this limit.
+     Duplicates are acknowledged but not delivered: the last 512 events are remembered, in memory
+     only, so an event may be delivered twice across a restart. Received events are queued. No
+     further callback starts after 50 ms of callbacks: the remaining events wait until the next
+     rtm_poll has read more, also after their connection has ended; its `close` follows them.
+     Reading pauses while 32 KiB of acknowledgements wait for the socket. "too_many_websockets" is a
+     failure; after "link_disabled" the client waits 300 s.
 
-   EVENTS (type, then what the fields of rtm_event beside type hold)
+   EVENTS (the type, then the fields of rtm_event that are set in addition)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
-                   them, "goodbye" and "team_migration_started" too (a reconnect follows). In Socket
-                   Mode the event in an events_api envelope (without one, the payload, under its
-                   type); envelope: the object that brought it.
-     slash_commands, interactive, and other kinds of envelopes: data: the payload.
-     open          data: the whole response of rtm.connect or apps.connections.open.
-     close         once for each session that was open, after its last event. code, reason: from
-                   Slack's CLOSE frame; 1005 if the frame had no code, 1006 if none was received,
-                   not even in reply to ours; 1000 after rtm_reconnect or goodbye; 1002 or 1007
-                   after a protocol error by Slack.
-                   result: RTM_OK, or what went wrong.
-     error         result: why, detail: a sentence; id: the message concerned, or 0. The client goes
-                   on by itself unless rtm_poll returns a negative result. Slack's own
-                   {"type":"error"} arrives with result RTM_OK and its data; a reconnect follows.
-                   Skipped messages are reported once a second at most, and at the end of the
-                   session: the cause of the last one, and how many more there were.
-     close, and an error that ends an attempt, also have retry_ms: when the next attempt begins.
-     Unknown       data: a frame without a type, or with one of 128 bytes or more. Slack's
-                   acknowledgement of a message is one; its id is the message's. (A server's "open"
-                   or "close" would arrive here too.)
-     *             a handler for "*" hears every event; one for "message::bot_message" hears those
-                   with that subtype, "slash_commands::/weather" that command,
-                   "interactive::block_actions" that type of interaction.
+                   them, also "goodbye" and "team_migration_started" (a reconnect follows).
+                   Socket Mode: data: the event of an events_api envelope; if it has no event, the
+                   payload, with the payload's type. envelope: the whole envelope.
+     slash_commands, interactive and other types of envelopes: data: the payload.
+     open          A session is open. data: the response of rtm.connect or apps.connections.open.
+     close         A session has ended. Reported once for each session that was open, after its last
+                   event. result: RTM_OK or the cause. code, reason: from Slack's CLOSE frame; 1005
+                   if the frame had no code, 1006 if none was received, not even in reply to ours;
+                   1000 after rtm_reconnect or "goodbye"; 1002 or 1007 after a protocol error by
+                   Slack. retry_ms: when the next attempt begins.
+     error         Something failed. result: the cause; detail: the error message; id: the id of the
+                   message or request concerned, or 0. retry_ms: if an attempt has ended, when the
+                   next one begins. The client recovers by itself unless rtm_poll returns a negative
+                   result.
+                   Slack's own {"type":"error"} arrives with result RTM_OK and its data; a reconnect
+                   follows.
+                   Skipped messages are reported at most once a second, and at the end of the
+                   session: the cause of the last one and the number of the others.
+     Unknown       data: a message without a type, or with a type of 128 bytes or more. Slack's
+                   acknowledgement of a message is one; id: the id of that message. (If a server
+                   sends an event of type "open" or "close", it arrives as Unknown too.)
+     A handler for "*" receives every event; one for "message::bot_message" receives messages with
+     that subtype, "slash_commands::/weather" that command, "interactive::block_actions" that type
+     of interaction.
 
    ERRORS (result, cause, what the client does, what you can do)
-     RTM_E_ARGUMENT        bad argument or config       nothing        see rtm_error_detail
-     RTM_E_MEMORY          out of memory                retries        -
-     RTM_E_BUSY            called from a callback, or   nothing        call it outside, or once
-                           already done
+     RTM_E_ARGUMENT        invalid argument or config   nothing        see rtm_error_detail
+     RTM_E_MEMORY          out of memory                retries        free memory
+     RTM_E_BUSY            called from a callback, or   nothing        call it outside callbacks;
+                           already done                                call it once
      RTM_E_UNSUPPORTED     not available for this       nothing        see rtm_error_detail
                            event or in this mode
      RTM_E_AGAIN           send buffer or queue full    nothing        send later
@@ -214,60 +260,85 @@
      RTM_E_TOO_BIG         over a limit of Slack's, or  skips it       send less; raise the limit
                            max_message_size,
                            max_queue_size
-     RTM_E_STOPPED         rtm_stop was called          is finished    rtm_destroy
-     RTM_E_RESOLVE         host name not found          retries        check base_url, DNS
-     RTM_E_CONNECT         no address answered          retries        check the network
-     RTM_E_TIMEOUT         nothing arrived in time      retries        -
-     RTM_E_CLOSED          the peer closed              retries        -
-     RTM_E_PROXY           the proxy refused            retries        check its URL and credentials
-     RTM_E_TLS             the handshake or a record    retries        -
-     RTM_E_CERTIFICATE     unknown CA, other host,      retries        set ca_file; set the clock
-                           expired
-     RTM_E_HTTP            bad response or status       retries        check base_url
+     RTM_E_STOPPED         rtm_stop was called          finishes       rtm_destroy
+     RTM_E_RESOLVE         host name not found (DNS)    retries        check base_url and DNS
+     RTM_E_CONNECT         no address connects          retries        check the network
+     RTM_E_TIMEOUT         timed out                    retries        check the network
+     RTM_E_CLOSED          closed by the server         retries        -
+     RTM_E_PROXY           refused by the proxy         retries        check its URL and credentials
+     RTM_E_TLS             TLS handshake or record      retries        see SECURITY: TLS 1.2 only
+                           failed
+     RTM_E_CERTIFICATE     CA not trusted, wrong host   retries        set ca_file; set the clock
+                           name, or expired
+     RTM_E_HTTP            invalid response or status   retries        check base_url
      RTM_E_WEBSOCKET       refused, or protocol error   retries        -
-     RTM_E_JSON            not JSON                     skips,         -
+     RTM_E_JSON            not valid JSON               skips or       -
                                                         retries
-     RTM_E_SLACK           ok:false                     retries        see the code in the detail
-     RTM_E_AUTH            ok:false, permanent          is finished    see the code in the detail
+     RTM_E_SLACK           "ok":false                   retries        see the code in the detail
+     RTM_E_AUTH            "ok":false, permanent        finishes       see the code in the detail
      RTM_E_RATE_LIMITED    HTTP 429                     waits          call less often
      RTM_E_UNACKNOWLEDGED  session ended before the     reports the    perhaps send it again
                            message was acknowledged     id
-     RTM_E_CANCELLED       rtm_cancel was called        nothing        -
+     RTM_E_CANCELLED       rtm_cancel was called, or    nothing        -
+                           write_body returned false
 
    SECURITY
-     Trusted: the program, its config and environment, the CA certificates, getaddrinfo only so far
-     that a wrong address fails the certificate check. Not trusted: the network, the proxy, and the
-     server, which may send any bytes at any time.
-     Promised: TLS 1.2 with ECDHE and AEAD ciphers, certificates checked against the host name, no
-     switch that turns this off, no downgrade from https to ws. The token goes to base_url's host
-     only, in a header only (an Authorization of your own in `headers` goes where they go); it is
-     wiped from memory by rtm_destroy. rtm.h writes no token, password or header value into a log
-     line or an error message. A server's text is restricted there, and in `reason`: a run of
-     letters and digits is kept if it is a word (24 letters at most; lower case, upper case or
-     capitalized), has only digits, 6 at most, or is mixed and has 3 characters at most. Every
-     other run and every byte that is not printable ASCII becomes "?". So no Slack token, key or
-     signed URL that a server echoes is written; a password that is made of letters only can be.
-     A response's `error` is restricted too, unless it consists of letters, digits, "_" and ".";
-     its `data` and `body` are as received. Every length is checked before it is believed, every
-     buffer has a limit, every wait a deadline.
-     Not there, because BearSSL 0.6 does not do it: TLS 1.3, session tickets, the extended master
-     secret, IP addresses in certificates, RSA-PSS and Ed25519 certificates, name constraints and
-     extended key usage (a certificate with a critical one is refused, others are ignored),
-     revocation, the dates of a trust anchor.
+     Trusted: the program, its config and environment, and the CA certificates. Not trusted: DNS
+     (with a wrong address the certificate check fails), the network, the proxy, and the server,
+     which may send any bytes at any time.
+     TLS: version 1.2 with ECDHE and AEAD ciphers. Certificates and host names are always verified;
+     there is no option to disable this, and no downgrade from https to ws.
+     Tokens: the token is sent only to base_url's host, only in a header. An Authorization header of
+     your own in `headers` is sent to the Web API and to the WebSocket host. rtm_destroy wipes the
+     token from memory. rtm.h writes no token, password or header value into a log line or an error
+     message.
+     Server text is restricted in log lines, error messages and `reason`: a run of letters and
+     digits is kept if it is a word (at most 24 letters; lower case, upper case or capitalized), has
+     only digits (at most 6), or is mixed and has at most 3 characters. Every other run, and every
+     byte that is not printable ASCII, becomes "?". So no Slack token, key or signed URL that a
+     server echoes is written; a password of letters only can be. A response's `error` is restricted
+     too, unless it consists of letters, digits, "_" and "."; its `data` and `body` are as received.
+     Limits: all lengths are validated before use; all buffers, waits and loops are bounded.
+     Not supported, because BearSSL 0.6 lacks it: TLS 1.3, session tickets, the extended master
+     secret, IP addresses in certificates (use host names), RSA-PSS and Ed25519 signatures,
+     revocation, the dates of trust anchors; name constraints and extended key usage (rejected if
+     marked critical, otherwise ignored).
 
-   OPTIONS (#define before the implementation, each has a default)
-     RTM_REALLOC(ptr, size), RTM_FREE(ptr)        memory                      realloc, free
-     RTM_NOW_MS()      long long, monotonic ms                                clock_gettime
-     RTM_TIME()        time_t, for certificates (a time_t of 32 bits is       time(NULL)
-                       negative from 2038-01-19 on, and no certificate is
-                       accepted then: RTM_TIME may return a long long)
-     RTM_RANDOM(buf, size)   fills with secure random bytes, 0 = success    getrandom(2), else
-                                                                   /dev/urandom
+   OPTIONS (#define before the implementation; each has a default)
+     RTM_REALLOC(ptr, size), RTM_FREE(ptr)        allocator                   realloc, free
+     RTM_NOW_MS()            long long: monotonic clock, in ms                clock_gettime
+     RTM_TIME()              time_t: the date, to check certificates          time(NULL)
+                             A 32-bit time_t is negative from 2038-01-19 on, and no certificate is
+                             accepted then. RTM_TIME may return a long long.
+     RTM_RANDOM(buf, size)   fills buf with secure random bytes;              getrandom(2), else
+                             returns 0 on success                             /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
-                       called in a thread, perhaps still after rtm_destroy
-     RTM_ONE_LANE      one connection for all submitted requests, for the smallest machines
-     RTM_NO_THREADS    looks names up in the caller's thread: for systems without threads
-     RTM_ASSERT(condition)   for mistakes of the program                      assert
+                             called in a thread, perhaps still after rtm_destroy
+     RTM_ONE_LANE            one connection for all submitted requests, for small memories
+     RTM_NO_THREADS          resolves host names in the caller's thread, which blocks: for systems
+                             without threads
+     RTM_ASSERT(condition)   called on API misuse                             assert
+     The compiler must define __GNUC__ (GCC, Clang): others are not supported.
+
+   SOURCE (search for the tag)
+     >>api      the public part
+     >>base     results, errors, buffers, encodings
+     >>json     check, scan, jsmn tokens
+     >>http     URLs, requests, the response parser (RFC 9112)
+     >>ws       handshake, frame parser and writer (RFC 6455)
+     >>trust    X.509 trust anchors
+     >>conn     lookup, TCP, proxy, TLS, bytes: all socket calls
+     >>exchange one HTTP exchange over a connection
+     >>session  what a session is, dispatch of events
+     >>send     frames and messages to Slack
+     >>receive  messages from Slack; RTM
+     >>socket_mode  envelopes and the inbox
+     >>web_api  Web API requests and responses
+     >>states   the states of a session, reconnect rules
+     >>handover the second session
+     >>config   the configuration, checked and copied
+     >>queue    submitted requests
+     >>public   the public functions
 */
 #ifndef RTM_H
 #define RTM_H
@@ -285,7 +356,7 @@ extern "C" {
 
 #define RTM_VERSION "0.2.0"
 
-/* name, number, and what rtm_strerror says; the table ERRORS above tells more. */
+/* Results: name, number, and the string from rtm_strerror. See ERRORS. */
 #define RTM_RESULTS(X)                                                            \
     X(RTM_OK, 0, "success")                                                       \
     X(RTM_E_ARGUMENT, -1, "invalid argument or configuration")                    \
@@ -318,7 +389,7 @@ typedef enum rtm_result {
 #undef RTMI_ENUM
 } rtm_result;
 
-/* The states of a session, in order; table STATES above. */
+/* The states of a session, in order. See STATES. */
 #define RTM_STATES(X) X(IDLE) X(CONNECTING) X(UPGRADING) X(OPEN) X(CLOSING) X(BACKOFF) X(FINISHED)
 
 typedef enum rtm_state {
@@ -327,74 +398,78 @@ typedef enum rtm_state {
 #undef RTMI_ENUM
 } rtm_state;
 
-/* A client: one bot. */
+/* A client: one bot, with one session. Created by rtm_create. */
 typedef struct rtm_client rtm_client;
 
-/* A JSON value, or a missing one: a small thing to pass by value. The fields are not for use; see
-   rtm_json_get and the functions after it. Valid as long as what it was taken from. */
+/* A JSON value, or a missing one; pass it by value. Do not access the fields: use rtm_json_get and
+   the functions after it. Valid while the event or response that it is from is valid. */
 typedef struct rtm_json {
     const char *text;
     size_t size;
     void *document;
 } rtm_json;
 
-/* What a callback gets; all of it is valid until the callback returns. Table EVENTS above. */
+/* An event, as a callback receives it. Valid until the callback returns. See EVENTS. */
 typedef struct rtm_event {
     const char *type;   /* Slack's type, or "open", "close", "error", "Unknown" */
-    rtm_json data;      /* the event as sent; missing where there is nothing */
-    rtm_json envelope;  /* Socket Mode: the object that brought it, as sent; else missing */
-    rtm_result result;  /* error, close: why; RTM_OK elsewhere */
-    int id;             /* the message of ours that this is about, or 0 */
+    rtm_json data;      /* the event as received; missing if there is none */
+    rtm_json envelope;  /* Socket Mode: the whole envelope as received; else missing */
+    rtm_result result;  /* error, close: the cause; RTM_OK in other events */
+    int id;             /* the id of the message or request concerned, or 0 */
     int code;           /* close: the WebSocket close code */
-    const char *reason; /* close: Slack's reason, restricted as SECURITY says, "" without one; never
+    const char *reason; /* close: Slack's reason, restricted (see SECURITY), "" if none; never
                            NULL */
-    const char *detail; /* error: a sentence for humans, else ""; never NULL */
+    const char *detail; /* error: the error message, else ""; never NULL */
     int retry_ms;       /* close, and an error that ends an attempt: ms until the next attempt
-                           begins, -1 when there will be none */
-    int delivery;       /* the number of this delivery, for rtm_reply */
+                           begins, -1 = there will be none */
+    int delivery;       /* the number of this delivery; used by rtm_reply and rtm_defer */
 } rtm_event;
 
-/* `user` is the pointer given with the callback. */
+/* An event handler. `user_data` is the pointer passed to rtm_on. Called in rtm_poll, on the
+   caller's thread. It may call every function except rtm_poll, rtm_connect, rtm_run and
+   rtm_destroy. */
 typedef void (*rtm_callback)(rtm_client *client, const rtm_event *event, void *user_data);
 
-/* A row of config.handlers; the last row has a NULL type. */
+/* An element of config.handlers; the last element has a NULL type. */
 typedef struct rtm_handler {
     const char *type;
     rtm_callback callback;
     void *user_data;
 } rtm_handler;
 
-/* What became of a request; valid until its callback returns, or the next rtm_call or rtm_perform
-   of this client. */
+/* The response to a request, or why there is none. Valid until the request's callback returns; from
+   rtm_call and rtm_perform: until the next rtm_call, rtm_perform or rtm_destroy of this client. */
 typedef struct rtm_response {
-    rtm_result result;  /* RTM_OK, or what went wrong: see rtm_perform */
-    int id;             /* from rtm_submit; 0 from rtm_call and rtm_perform */
-    int status;         /* HTTP status, 0 when there was no response */
-    bool ok;            /* Slack's "ok"; with a url or write_body: whether the status is 2xx */
-    rtm_json data;      /* the whole response; missing when it is not JSON */
-    const char *error;  /* Slack's error code, "" without one; never NULL. As received if it has
-                           only letters, digits, "_" and ".", else restricted: see SECURITY */
-    const char *detail; /* a sentence on what went wrong, else ""; never NULL */
-    int retry_after;    /* seconds that the server asked to wait, or 0 */
-    const char *body;   /* the response as it came, not NUL-terminated; never NULL */
-    size_t body_size;   /* bytes of it; 0 if write_body received them */
+    rtm_result result;  /* RTM_OK or the cause of the failure: see rtm_perform */
+    int id;             /* the id from rtm_submit; 0 from rtm_call and rtm_perform */
+    int status;         /* HTTP status, 0 if there was no response */
+    bool ok;            /* Slack's "ok"; with url or write_body: whether the status is 2xx */
+    rtm_json data;      /* the whole response; missing if it is not JSON */
+    const char *error;  /* Slack's error code, "" if none; never NULL. As received if it has only
+                           letters, digits, "_" and ".", else restricted: see SECURITY */
+    const char *detail; /* the error message, "" on success; never NULL */
+    int retry_after;    /* seconds to wait, from Retry-After, or 0 */
+    const char *body;   /* the body as received, not NUL-terminated; never NULL */
+    size_t body_size;   /* bytes of body; 0 if write_body received them */
     const char *content_type; /* the Content-Type header as received, at most 127 bytes of it, "" if
-                           there is none; never NULL. It tells a file from the HTML login page that
-                           Slack sends with status 200 if the token has no access to the file */
+                           there is none; never NULL. It distinguishes a file from the HTML login
+                           page that Slack sends with status 200 if the token has no access */
 } rtm_response;
 
-/* Hears what became of a request, with the `user` that was given with it. */
+/* Receives the response to a submitted request, with the request's `user_data`. Called exactly
+   once, in rtm_poll or rtm_destroy. It may call every function except rtm_poll, rtm_connect,
+   rtm_run and rtm_destroy. */
 typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *response,
                                      void *user_data);
 
-/* A request: all that is not set is zero. */
+/* A request. Set unused fields to 0. */
 typedef struct rtm_request {
-    const char *method; /* of the Web API, "chat.postMessage", with the token; or in its place: */
+    const char *method; /* Web API method, e.g. "chat.postMessage"; set this or url */
     const char *url;    /* https URL on any host (http only if base_url is http). Of config.headers
                            only User-Agent is sent to it, and no token unless `token` is set.
                            Redirects are not followed: RTM_E_HTTP */
-    const char *const *fields; /* name, value, name, value, ..., NULL: a form, encoded here. A pair
-                                  with a NULL value is left out */
+    const char *const *fields; /* a form: name, value, name, value, ..., NULL; encoded by rtm.h. A
+                                  pair with a NULL value is left out */
     const char *json;   /* instead of fields: any JSON value, sent as application/json */
     const void *body;   /* instead of both: body_size bytes ... */
     size_t body_size;
@@ -419,29 +494,31 @@ typedef struct rtm_request {
                            not counted. With read_body or write_body: the longest time without
                            progress, in either direction. 0 = config.timeout_ms */
     bool no_retry;      /* rtm_submit: make one attempt, and return HTTP 429 at once */
-    rtm_request_callback callback; /* of rtm_submit; rtm_perform has no use for it */
-    void *user_data;         /* for callback, read_body and write_body */
+    rtm_request_callback callback; /* rtm_submit: receives the response, or NULL; rtm_perform
+                           ignores it */
+    void *user_data;    /* passed to callback, read_body and write_body */
 } rtm_request;
 
-/* How to make a client. All zero but the token is a good configuration. */
+/* The configuration of a client. Zero is the default of each field; only a token is required. */
 typedef struct rtm_config {
-    const char *token;          /* xoxb-... or xoxp-...; white space around it is cut. Required,
-                                   unless there is an app_token: calls of the Web API need it */
+    const char *token;          /* xoxb-... or xoxp-..., for the Web API and RTM; leading and
+                                   trailing white space is removed. Required unless there is an
+                                   app_token */
     const char *app_token;      /* xapp-...: Socket Mode; NULL or "" = RTM */
-    const char *connect_method; /* of RTM: "rtm.connect" (default) or "rtm.start" */
+    const char *connect_method; /* RTM: "rtm.connect" (default) or "rtm.start" */
     const char *base_url;       /* of the Web API; default "https://slack.com/api/" */
-    const char *proxy;          /* "http://user:password@host:port", percent-encoded (a "/" in the
-                                   password is %2F: nothing may follow but one "/"); "" = none;
-                                   NULL = the first of HTTPS_PROXY, https_proxy, HTTP_PROXY,
-                                   http_proxy that is not empty, except for the hosts in NO_PROXY:
-                                   slack.com, *.slack.com, slack.com:443, * */
-    const char *const *headers; /* "Name: value", ended by NULL: in Web API and WebSocket requests,
-                                   in place of rtm.h's own of that name. Requests to URLs carry
-                                   User-Agent only, and so do requests with a token of their own
-                                   if these headers have an Authorization */
+    const char *proxy;          /* "http://user:password@host:port", percent-encoded (write %2F for
+                                   a "/" in the password); "" = no proxy; NULL = the first of
+                                   HTTPS_PROXY, https_proxy, HTTP_PROXY, http_proxy that is not
+                                   empty, except for the hosts in NO_PROXY (forms: slack.com,
+                                   *.slack.com, slack.com:443, *) */
+    const char *const *headers; /* "Name: value", ..., NULL: in Web API and WebSocket requests,
+                                   instead of rtm.h's own header of that name. Requests to a url
+                                   have only User-Agent, and so do requests with a token of their
+                                   own if these headers include Authorization */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
-                                   system's bundle. With no certificate in it: refused */
-    const char *ca_pem;         /* the same as a text; goes before ca_file */
+                                   system's bundle. Must contain a certificate */
+    const char *ca_pem;         /* trusted CAs as a PEM string; takes precedence over ca_file */
     int timeout_ms;             /* limit for connecting and for the response, in ms, in each Web API
                                    call too; default 30000. A DNS result that arrives later is used
                                    by the next attempt */
@@ -454,218 +531,264 @@ typedef struct rtm_config {
                                    empty queue accepts one of up to max_message_size */
     const rtm_handler *handlers; /* registered by rtm_create, as with rtm_on; or NULL */
     void (*log)(const char *line, void *user_data);
-                                /* receives one line without its end; what it cannot contain is in
-                                   SECURITY. May call only rtm_stop and rtm_wake */
+                                /* receives log lines, one per call, without a line end; contains no
+                                   secrets (see SECURITY). May call only rtm_stop and rtm_wake */
     void *log_user_data;
     void (*tls_setup)(void *tls, void *user_data);
                                 /* may change the br_ssl_client_context before each handshake:
-                                   client certificates, own anchors. May call only rtm_stop and
+                                   client certificates, trust anchors. May call only rtm_stop and
                                    rtm_wake */
     void *tls_user_data;
 } rtm_config;
 
-/* Life ---------------------------------------------------------------------------------------- */
+/* Creating and destroying --------------------------------------------------------------------- */
 
-/* Makes a client. Opens no connection: the first rtm_poll does.
-   config  copied, as is all it points at
-   client  receives the client, or NULL
-   Returns RTM_OK; RTM_E_ARGUMENT or RTM_E_UNSUPPORTED for a field that cannot be used, or
-   RTM_E_MEMORY. rtm_error_detail(NULL) then has a sentence on it. Runs no callback. */
+/* Creates a client. Opens no connection: the first rtm_poll does.
+   config  copied, with everything it points to
+   client  receives the client, or NULL on failure
+   Returns RTM_OK; RTM_E_ARGUMENT or RTM_E_UNSUPPORTED (a field is invalid), or RTM_E_MEMORY. On
+   failure rtm_error_detail(NULL) returns the error message. Destroy the client with rtm_destroy.
+   Calls no callback. Thread-safe; allowed in callbacks. */
 rtm_result rtm_create(const rtm_config *config, rtm_client **client);
 
-/* Frees a client; NULL is fine. An open session is told goodbye as far as the socket takes it at
-   once. The callbacks of requests that are still there run, with RTM_E_STOPPED (RTM_E_CANCELLED
-   where rtm_cancel was called). Functions that would wait or begin something then return
-   RTM_E_STOPPED. No other callback runs: use rtm_stop first to hear `close`. Not in a callback. */
+/* Destroys a client and frees its memory; NULL is allowed. Sends CLOSE on an open session if the
+   socket accepts it without blocking. Callbacks of pending requests are called with RTM_E_STOPPED
+   (RTM_E_CANCELLED after rtm_cancel); requests submitted or performed in them fail with
+   RTM_E_STOPPED. No other callback is called: use rtm_stop first to receive `close`.
+   Does not block. Not thread-safe; not allowed in callbacks. */
 void rtm_destroy(rtm_client *client);
 
-/* Ends the session for good: CLOSE 1000 is sent, its answer awaited for at most a second in later
-   rtm_polls, then they return RTM_E_STOPPED. From now on only `close`, `error` and the callbacks of
-   submitted requests run.
-   May be called at any time, again, in a callback, in a signal handler, from another thread: it
-   wakes rtm_poll, and a loop of your own through rtm_fd. */
+/* Ends the client permanently. The next rtm_poll sends CLOSE 1000; later calls wait at most 1 s for
+   Slack's reply, then rtm_poll returns RTM_E_STOPPED. From now on only `close`, `error`,
+   acknowledgements of messages and the callbacks of submitted requests are delivered. Requests in
+   progress have 1 s to finish; the others end with RTM_E_STOPPED.
+   Wakes up a waiting rtm_poll and makes rtm_fd readable. Calling it again has no effect.
+   Thread-safe and async-signal-safe; allowed in callbacks. */
 void rtm_stop(rtm_client *client);
 
-/* Makes an rtm_poll that waits return, or the next one not wait, and rtm_fd readable until then.
-   May be called in a signal handler and from another thread. */
+/* Wakes up a waiting rtm_poll; if none is waiting, the next rtm_poll returns without waiting.
+   rtm_fd is readable until then. Thread-safe and async-signal-safe; allowed in callbacks. */
 void rtm_wake(rtm_client *client);
 
 /* Reconnects in the next rtm_poll: "the network is back, try now".
    An open session is closed after the events received so far have been dispatched; then the client
    reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. The
    wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429);
-   there is one attempt a second at most. During a handover both sessions are dropped. The number of
-   failures in a row does not change.
+   there is at most one attempt a second. During a handover both sessions are closed. The number of
+   consecutive failures does not change.
    Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
    RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_reconnect(rtm_client *client);
 
-/* Whether a session is open, so that a message can be sent. */
+/* Returns whether a session is open, so that messages can be sent: true from `open` until the
+   session ends, false after rtm_stop or rtm_reconnect. Not thread-safe; allowed in callbacks. */
 bool rtm_is_connected(const rtm_client *client);
 
-/* The state of the session; RTM_STATE_FINISHED for NULL. */
+/* Returns the state of the session; RTM_STATE_FINISHED for NULL. Not thread-safe; allowed in
+   callbacks. */
 rtm_state rtm_get_state(const rtm_client *client);
 
-/* Changes the token, as its rotation asks for, from the next request on; those that wait in the
-   queue go out with the new one. White space around it is cut; copied.
-   Returns RTM_OK; RTM_E_ARGUMENT where the text is no token, RTM_E_MEMORY: the old one stays. */
+/* Replaces config.token (for token rotation), not app_token, from the next request on; queued
+   requests use the new token.
+   token  copied, without leading and trailing white space
+   Returns RTM_OK; RTM_E_ARGUMENT (not a valid token) or RTM_E_MEMORY: the old token remains in use.
+   Not thread-safe; allowed in callbacks. */
 rtm_result rtm_set_token(rtm_client *client, const char *token);
 
-/* What a result means, in a few words; never NULL, static. */
+/* Returns the meaning of a result in a few words: a static string, never NULL. Thread-safe; allowed
+   in callbacks. */
 const char *rtm_strerror(rtm_result result);
 
-/* One sentence on the client's last failure and what to do about it; "" before the first; never
-   NULL, valid until the next call with this client. With NULL: on this thread's last rtm_create. */
+/* Returns a message that describes the client's last failure, with advice if there is any; ""
+   before the first failure; never NULL. Valid until the next call with this client.
+   client  NULL: the last rtm_create of this thread
+   Not thread-safe; allowed in callbacks. */
 const char *rtm_error_detail(const rtm_client *client);
 
-/* The version of the implementation, "major.minor.patch"; static. */
+/* Returns the version of the implementation, "major.minor.patch": a static string. Thread-safe;
+   allowed in callbacks. */
 const char *rtm_version(void);
 
-/* The step ------------------------------------------------------------------------------------ */
+/* Polling ------------------------------------------------------------------------------------- */
 
-/* Waits for something to do, and does all that can be done then (STATES above).
-   timeout_ms  how long to wait at most: 0 = not at all, -1 = without bound
-   Returns the number of events and responses that callbacks ran for, perhaps 0: also before
-   timeout_ms is over, when a signal or rtm_wake came, or anything happened. Once the client has
-   finished for good, a negative result: RTM_E_STOPPED after rtm_stop, the cause otherwise.
-   RTM_E_BUSY in a callback. Runs callbacks. */
+/* Waits for network activity or a deadline, for at most timeout_ms, then does all work that needs
+   no waiting and calls the callbacks (see STATES). It takes the time of the callbacks and of TLS in
+   addition (see Blocking).
+   timeout_ms  0 = do not wait, -1 = no limit
+   Returns the number of events and responses delivered, 0 or more. It may return 0 before
+   timeout_ms has elapsed (signal, rtm_wake, internal work). If the client has finished:
+   RTM_E_STOPPED after rtm_stop, else the cause of the end. RTM_E_BUSY in a callback (rtm_poll is
+   not reentrant), RTM_E_ARGUMENT. Not thread-safe. */
 int rtm_poll(rtm_client *client, int timeout_ms);
 
-/* For a loop of your own (epoll, libuv, GLib): wait until rtm_fd is readable, but no longer than
-   rtm_timeout_ms says, then call rtm_poll(client, 0). */
+/* In your own event loop (epoll, libuv, GLib): wait until rtm_fd is readable, for at most
+   rtm_timeout_ms, then call rtm_poll(client, 0). */
 
-/* One descriptor, the same from rtm_create to rtm_destroy, which is readable when rtm_poll has
-   something to do: an epoll instance, on Linux. -1 elsewhere: call rtm_poll with a timeout there.
-   Not to be read, written or closed. May be watched level- or edge-triggered. */
+/* Returns a descriptor that is readable when rtm_poll has something to do: on Linux an epoll
+   instance, the same one from rtm_create to rtm_destroy; -1 on other systems (call rtm_poll with a
+   timeout there). Watch it for reading, level- or edge-triggered. Do not read, write or close it.
+   Deadlines do not make it readable: see rtm_timeout_ms. Not thread-safe; allowed in callbacks. */
 int rtm_fd(const rtm_client *client);
 
-/* How long to wait at most, in ms: 0 = call rtm_poll at once (TLS may hold bytes that the socket
-   no longer shows), -1 = as long as you like. Changes with every call of a function here. */
+/* Returns the longest time to wait before the next rtm_poll, in ms: 0 = do not wait (decrypted data
+   may be buffered), -1 = no limit. Any call with the client may change it: call it again before
+   each wait. Not thread-safe; allowed in callbacks. */
 int rtm_timeout_ms(const rtm_client *client);
 
-/* Loops over rtm_poll until a session is open: RTM_OK, or why the next attempt failed (call again,
-   or rtm_poll, to let it retry), or the result of a finished client. RTM_E_BUSY in a callback. */
+/* Blocks until a session is open, by calling rtm_poll.
+   Returns RTM_OK; why an attempt has failed (to let it retry, call rtm_connect again, or rtm_poll);
+   the result of rtm_poll if the client has finished; RTM_E_BUSY in a callback; RTM_E_ARGUMENT.
+   Calls callbacks. Not thread-safe. */
 rtm_result rtm_connect(rtm_client *client);
 
-/* Loops over rtm_poll until the client has finished: RTM_OK after rtm_stop, else the cause. SIGHUP,
-   SIGTERM and SIGINT stop it, save those that were ignored, and have their old handlers again
-   afterwards, unless config.no_signals: set that on all threads but one. RTM_E_BUSY in a
-   callback. */
+/* Blocks until the client has finished, by calling rtm_poll. Unless config.no_signals is set,
+   SIGHUP, SIGTERM and SIGINT stop the client (ignored ones stay ignored), and the previous handlers
+   are restored on return. If several threads call rtm_run, set no_signals in all but one.
+   Returns RTM_OK after rtm_stop, else the cause; RTM_E_BUSY in a callback; RTM_E_ARGUMENT. Calls
+   callbacks. Not thread-safe. */
 rtm_result rtm_run(rtm_client *client);
 
 /* Events -------------------------------------------------------------------------------------- */
 
-/* Registers a callback; the same type, callback and user twice count once.
-   type      an event type of less than 128 bytes, "type::subtype", or "*"; copied
-   callback  not NULL
-   Returns RTM_OK, RTM_E_ARGUMENT or RTM_E_MEMORY. In a callback: heard from the next event on. */
+/* Registers an event handler. The same type, callback and user_data are registered once only.
+   type       an event type of less than 128 bytes, "type::subtype", or "*" for every event; copied
+   callback   not NULL
+   user_data  passed to the callback
+   Returns RTM_OK, RTM_E_ARGUMENT or RTM_E_MEMORY. If called in a callback, it takes effect with the
+   next event. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user_data);
 
-/* Removes what rtm_on registered: RTM_OK, or RTM_E_ARGUMENT when it was not there. In a callback:
-   not heard any more, from now on. */
+/* Removes an event handler, registered with the same type, callback and user_data.
+   Returns RTM_OK, or RTM_E_ARGUMENT if there is no such handler. It takes effect immediately. Not
+   thread-safe; allowed in callbacks. */
 rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, void *user_data);
 
-/* Sending ------------------------------------------------------------------------------------- */
+/* Messages and replies ------------------------------------------------------------------------ */
 
-/* Sends a JSON object over the WebSocket. Slack takes one message a second, and 16,384 bytes.
-   json  an object; {"id":N} is added when it has no "id"
-   Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not an
-   object, not UTF-8, an id that is no positive int, "id" or "type" twice), RTM_E_TOO_BIG,
-   RTM_E_AGAIN (64 KiB wait for the socket, or 1,024 messages for an answer: nothing was taken),
-   RTM_E_MEMORY, RTM_E_TLS (there are no random numbers).
-   Slack's answer comes as an `Unknown` event with this id, or as an `error` event when it refuses.
-   A "message" or "ping" unanswered when the session ends comes as RTM_E_UNACKNOWLEDGED.
-   RTM alone, as rtm_send_typing and rtm_send_ping: RTM_E_UNSUPPORTED in Socket Mode. */
+/* Sends a JSON object over the WebSocket (RTM only). Does not block: rtm_poll sends what the socket
+   does not accept at once. Slack accepts one message a second, of at most 16,384 bytes.
+   json  an object; {"id":N} is added if it has no "id"
+   Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_UNSUPPORTED
+   (in Socket Mode), RTM_E_JSON (not an object, not UTF-8, an id that is not a positive int,
+   duplicate "id" or "type"), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024
+   messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
+   Slack's acknowledgement arrives as an `Unknown` event with this id, a refusal as an `error`
+   event. If the session ends before a "message" or "ping" is acknowledged, RTM_E_UNACKNOWLEDGED is
+   reported with its id. Not thread-safe; allowed in callbacks. */
 int rtm_send(rtm_client *client, const char *json);
 
-/* The same for {"type":"message"}: `text` in Slack's own markup, to a channel by its id. In Socket
-   Mode it submits chat.postMessage: with or without a session, with the results of rtm_submit; the
-   answer comes in the same events. */
+/* Sends a message to a channel, in RTM and in Socket Mode. Does not block.
+   channel  the channel's id, e.g. "C0123456789"
+   text     in Slack's markup: see rtm_escape
+   RTM: sends {"type":"message"} over the WebSocket. Returns the message's id, 1 or more; or
+   RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not UTF-8), RTM_E_TOO_BIG (more than 16,384
+   bytes), RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024 messages unacknowledged), RTM_E_MEMORY,
+   RTM_E_TLS.
+   Socket Mode: submits chat.postMessage, also without a session. Returns the request's id or an
+   error, as rtm_submit does; RTM_E_TOO_BIG for more than 40,000 characters.
+   Slack's acknowledgement arrives as an `Unknown` event with this id, a failure as an `error`
+   event. Not thread-safe; allowed in callbacks. */
 int rtm_send_message(rtm_client *client, const char *channel, const char *text);
 
-/* The same for {"type":"typing"}; Slack allows one in 3 s, and answers none. */
+/* Sends a typing indicator to a channel (RTM only). Slack accepts one every 3 s and does not
+   acknowledge it.
+   channel  the channel's id
+   Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (in Socket Mode),
+   RTM_E_NOT_CONNECTED, RTM_E_JSON (not UTF-8), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer full),
+   RTM_E_MEMORY, RTM_E_TLS. Not thread-safe; allowed in callbacks. */
 int rtm_send_typing(rtm_client *client, const char *channel);
 
-/* The same for {"type":"ping"}; answered by a "pong" event with this id. rtm.h sends WebSocket
-   PINGs by itself: this one is for those who want to see an answer. */
+/* Sends a "ping" message (RTM only); Slack replies with a "pong" event with this id. Not needed for
+   keep-alive: rtm.h sends WebSocket PINGs by itself.
+   Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (in Socket Mode),
+   RTM_E_NOT_CONNECTED, RTM_E_AGAIN (send buffer full, or 1,024 messages unacknowledged),
+   RTM_E_MEMORY, RTM_E_TLS. Not thread-safe; allowed in callbacks. */
 int rtm_send_ping(rtm_client *client);
 
-/* Socket Mode, in a callback: answers a slash command or an interaction. The acknowledgement of the
-   event's envelope carries `json`, and leaves at once; without rtm_reply an empty one leaves when
-   the callbacks have returned, or before a blocking call in one. Slack wants it within 3 s.
-   event  the one that the callback got
-   json   an object; what may be in it Slack's documentation says for each kind of event
-   Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (this event takes no answer: RTM, or
-   accepts_response_payload is not true in its envelope), RTM_E_BUSY (it is acknowledged already),
-   RTM_E_JSON (not an object, not UTF-8), RTM_E_TOO_BIG (a frame of more than 20,479 bytes),
-   RTM_E_NOT_CONNECTED (its connection has ended), RTM_E_AGAIN (64 KiB wait for the socket),
-   RTM_E_MEMORY, RTM_E_TLS. */
+/* Replies to a slash command or an interaction, in its callback (Socket Mode only): acknowledges
+   the event's envelope with `json` as payload (Bolt's ack()), immediately. Without rtm_reply or
+   rtm_defer an empty acknowledgement is sent when the callbacks have returned, or before a blocking
+   call in them. Slack allows 3 s.
+   event  the event passed to the callback
+   json   an object; its contents depend on the type of event: see Slack's documentation
+   Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (the event accepts no reply: RTM, or
+   accepts_response_payload is not true), RTM_E_BUSY (already acknowledged), RTM_E_JSON (not an
+   object, not UTF-8), RTM_E_TOO_BIG (more than 20,479 bytes in all), RTM_E_NOT_CONNECTED (its
+   connection has ended), RTM_E_AGAIN (send buffer of 64 KiB full), RTM_E_MEMORY, RTM_E_TLS. After
+   RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS it may be called again. Not
+   thread-safe. */
 rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
-/* Socket Mode, in a callback: puts off the reply to a slash command or an interaction, for one that
-   needs more time than a callback has: what a Web API call or a database returns. Nothing is sent
-   when the callbacks return; rtm_reply_deferred replies, at any time while the connection is open.
-   Slack allows 3 s.
-   event  the one passed to the callback
+/* Defers the reply to a slash command or an interaction, in its callback (Socket Mode only), for
+   example until a Web API call has returned. Nothing is sent when the callbacks return;
+   call rtm_reply_deferred while the connection is open. Slack allows 3 s. "function_executed" may
+   be deferred too.
+   event  the event passed to the callback
    Returns the id of the deferral, 1 or more, the same one for the same event; or RTM_E_ARGUMENT,
    RTM_E_UNSUPPORTED (the event accepts no reply), RTM_E_BUSY (already acknowledged), RTM_E_AGAIN
-   (64 replies are deferred already), RTM_E_NOT_CONNECTED, RTM_E_MEMORY. "function_executed" may be
-   deferred too. rtm_reply in the callback uses the deferral up. Not thread-safe. */
+   (64 replies are deferred already), RTM_E_NOT_CONNECTED, RTM_E_MEMORY. rtm_reply in the same
+   callback is still allowed, and ends the deferral. Not thread-safe. */
 int rtm_defer(rtm_client *client, const rtm_event *event);
 
-/* Sends a deferred reply, in a callback or outside.
+/* Sends a deferred reply, immediately (Socket Mode only).
    id    from rtm_defer
-   json  an object, as for rtm_reply; NULL for an empty acknowledgement
+   json  an object, as for rtm_reply; NULL = an empty acknowledgement
    Returns RTM_OK; RTM_E_ARGUMENT (no such id), RTM_E_BUSY (already replied), RTM_E_NOT_CONNECTED
    (the connection that brought the event has ended), RTM_E_UNSUPPORTED (a payload for
    "function_executed"). After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS
-   the deferral stays open. Not thread-safe. */
+   the deferral stays open. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
 
-/* The Web API --------------------------------------------------------------------------------- */
+/* Web API ------------------------------------------------------------------------------------- */
 
-/* rtm_poll sends the submitted requests, in every state, over two connections: Web API methods, one
-   after the other, over the first; requests to URLs and those with read_body or write_body over the
-   second. Each connection exists while it has work and for a minute after. With RTM_ONE_LANE there
-   is one for all; it is closed at once after a request of the second kind.
-   Each callback is called exactly once, in rtm_poll or rtm_destroy.
-   Sent again: if no byte of a request was sent (DNS, connecting, the proxy except HTTP 407, TLS
-   except the certificate), it is tried again after 1, 2, 4 ... s, until timeout_ms from its first
-   attempt is over; then its callback receives the last cause. Each attempt to connect takes at most
-   a third of timeout_ms. no_retry switches this off.
-   After HTTP 429, requests with the same method (or URL) and token are held for the Retry-After
-   time (at least 1 s; 30 s if absent) and then sent in order, the rejected one first; others are
-   not delayed. At most 64 such holds exist: if there are more, the next 429 is returned.
-   Apart from this, a request that may have reached the server is never sent again. Requests with
-   the same method (or URL) and token stay in order. Others may overtake them: if the order of two
-   methods matters, submit the second in the callback of the first. */
+/* How submitted requests are sent (rtm_submit, rtm_call_async, rtm_send_message in Socket Mode):
+   rtm_poll sends them, in every state, over two connections. Web API methods use the first one, one
+   after the other; requests to URLs, and those with read_body or write_body, the second. Each
+   connection exists while it has work, and for a minute after (keep-alive). With RTM_ONE_LANE there
+   is one connection for all; it is closed after each request of the second kind.
+   Retries: if no byte of a request was sent (DNS, connecting, the proxy except HTTP 401 and 407,
+   TLS except the certificate), it is retried after 1, 2, 4 ... s, until timeout_ms after its first
+   attempt; then its callback receives the last cause. Each attempt to connect takes at most a third
+   of timeout_ms. no_retry disables this.
+   Rate limits: after HTTP 429, requests with the same method (or URL) and token are held for the
+   Retry-After time (at least 1 s; 30 s if absent) and then sent in order, the rejected one first;
+   other requests are not delayed. At most 64 such holds exist; beyond them HTTP 429 is returned.
+   Apart from this, a request that may have reached the server is never sent again.
+   Order: requests with the same method (or URL) and token stay in order. Different methods do not:
+   while a chat.appendStream is held after HTTP 429, a chat.stopStream submitted later overtakes it.
+   If their order matters, submit the next request in the callback of the last. */
 
-/* Queues a request.
-   request  copied, with all that it points at but a body that `read` hands out
-   Returns its id, 1 or more; or RTM_E_ARGUMENT (fields that do not go together, a URL that is not
-   https, texts that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (more than max_queue_size and
-   max_message_size), RTM_E_AGAIN (max_queue_size bytes are queued already: nothing was accepted),
-   RTM_E_STOPPED (after rtm_stop), RTM_E_MEMORY. The callback receives what rtm_perform would
-   return, or RTM_E_CANCELLED, or RTM_E_STOPPED: after rtm_stop, and in rtm_destroy. If the session
-   has ended permanently, queued requests are still sent; rtm_poll returns the cause after the last
-   one. Without a callback a failure is reported as an `error` event with the request's id. */
+/* Queues a request (asynchronous). Does not block; rtm_poll sends it.
+   request  copied, with everything it points to, except a body from read_body
+   Returns the request's id, 1 or more; or RTM_E_ARGUMENT (invalid or contradictory fields, a URL
+   that is not https, strings that are not UTF-8), RTM_E_JSON, RTM_E_TOO_BIG (larger than
+   max_queue_size and max_message_size), RTM_E_AGAIN (max_queue_size bytes are queued already: not
+   accepted), RTM_E_STOPPED (after rtm_stop), RTM_E_MEMORY.
+   The callback receives what rtm_perform would return, or RTM_E_CANCELLED, or RTM_E_STOPPED (after
+   rtm_stop, and in rtm_destroy). Without a callback a failure is reported as an `error` event with
+   the request's id. If the session has ended permanently, queued requests are still sent; rtm_poll
+   returns the cause after the last one. Not thread-safe; allowed in callbacks. */
 int rtm_submit(rtm_client *client, const rtm_request *request);
 
-/* Takes a submitted request back: its callback runs in the next rtm_poll, with RTM_E_CANCELLED. One
-   that is under way may have been carried out. Returns RTM_OK, or RTM_E_ARGUMENT when there is no
-   such request: its callback has run, or runs. */
+/* Cancels a submitted request: its callback is called in the next rtm_poll with RTM_E_CANCELLED. A
+   request in progress may already have been executed.
+   id  from rtm_submit, rtm_call_async, or rtm_send_message in Socket Mode
+   Returns RTM_OK, or RTM_E_ARGUMENT if the id is unknown or its callback has been called or is
+   running. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_cancel(rtm_client *client, int id);
 
-/* Sends a request and waits for the response, at most its timeout_ms, beside the queue and before
-   all that is in it. Nothing of a session is read meanwhile: it goes on afterwards with nothing
-   lost, unless Slack ran out of patience with it; rtm_submit has no such risk. Works in every state
-   and in callbacks; no callback runs meanwhile. The connection is kept for the next one.
-   response  receives the response, or NULL
-   Returns RTM_OK for HTTP 200 with "ok":true, of a URL for 2xx. Else what rtm_submit returns for a
-   bad request, RTM_E_SLACK with response->error, RTM_E_AUTH, RTM_E_RATE_LIMITED with
-   response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_TIMEOUT, RTM_E_STOPPED,
-   RTM_E_BUSY (in `read`), or what went fault with the connection. A request that failed after it
-   was sent may have been carried out. */
+/* Sends a request and blocks until the response, for at most timeout_ms. It uses a connection of
+   its own (kept for the next call) and does not wait for the queue. The session is not serviced
+   meanwhile; it continues afterwards without loss unless Slack has closed it for not answering.
+   rtm_submit does not have this risk. Works in every state; makes one attempt; calls no callback.
+   request   as for rtm_submit; callback and no_retry are ignored
+   response  receives the response, or NULL; valid until the next rtm_perform or rtm_call
+   Returns RTM_OK for HTTP 200 with "ok":true (with url or write_body: for HTTP 2xx). Else what
+   rtm_submit returns for an invalid request, or RTM_E_SLACK with response->error, RTM_E_AUTH,
+   RTM_E_RATE_LIMITED with response->retry_after, RTM_E_HTTP, RTM_E_JSON, RTM_E_TOO_BIG,
+   RTM_E_TIMEOUT, RTM_E_STOPPED, RTM_E_CANCELLED (write_body returned false), RTM_E_BUSY (in
+   read_body or write_body), or the failure of the connection. A request that failed after it was
+   sent may have been executed. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_response *response);
 
 #ifdef __GNUC__
@@ -674,73 +797,95 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
 #define RTM_SENTINEL
 #endif
 
-/* rtm_submit of a method with pairs of texts, name and value, ended by NULL: the form's fields. A
-   pair with a NULL value is left out. */
+/* Queues a call of a Web API method (asynchronous): rtm_submit with form fields as arguments.
+   callback   receives the response, with user_data; or NULL: a failure becomes an `error` event
+   method     e.g. "chat.postMessage"
+   ...        strings: name, value, name, value, ..., NULL. A pair with a NULL value is left out
+   Returns the request's id, 1 or more, or an error of rtm_submit. Strings are copied. Not
+   thread-safe; allowed in callbacks. */
 RTM_SENTINEL
 int rtm_call_async(rtm_client *client, rtm_request_callback callback, void *user_data,
                    const char *method, ...);
 
-/* rtm_perform of a method with such pairs. */
+/* Calls a Web API method and blocks until the response: rtm_perform with form fields as arguments.
+   response  receives the response, or NULL; valid until the next rtm_perform or rtm_call
+   method    e.g. "users.info"
+   ...       strings: name, value, name, value, ..., NULL. A pair with a NULL value is left out
+   Returns what rtm_perform returns. The session is not serviced meanwhile. Calls no callback. Not
+   thread-safe; allowed in callbacks. */
 RTM_SENTINEL
 rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *method, ...);
 
 /* JSON ---------------------------------------------------------------------------------------- */
 
-/* Every function takes any value, a missing one too, and never fails: where there is nothing of the
-   kind asked for, the result is the missing value, or the fallback. Of members with the same name
-   the first counts. */
+/* These functions accept any value, including a missing one, and never fail: if the value is absent
+   or has another type they return a missing value or the fallback. With duplicate names, the first
+   member is used. Returned values are valid while their event or response is valid. Not
+   thread-safe: use values on the client's thread (only rtm_json_quote and rtm_escape are
+   thread-safe). Allowed in callbacks. */
 
-/* What is at a path: members by name, array elements by number, as "item.channel",
-   "blocks.0.text". A name with a dot in it cannot be reached. */
+/* Returns the value at a path: members by name, array elements by index, e.g. "item.channel",
+   "blocks.0.text". A name that contains a dot cannot be reached. */
 rtm_json rtm_json_get(rtm_json json, const char *path);
 
-/* Element `index` of an array, or the value of member `index` of an object, in the order sent. Each
-   look-up, at random or in order, takes the logarithm of the number of values in the whole event or
-   response: loops are linear but for that, however they are nested and interleaved. The first
-   look-up of this kind prepares the whole (Memory above). */
+/* Returns element `index` of an array, or the value of member `index` of an object, in the order
+   received; a missing value if the index is too large. Takes O(log n) time, in any order, n being
+   the number of values in the whole event or response, so a loop takes O(n log n). The first
+   rtm_json_at, rtm_json_key or rtm_json_count (or rtm_json_get with an index) tokenizes the whole
+   event or response (see Memory). If memory is insufficient, a missing value is returned; for an
+   event an `error` event with RTM_E_MEMORY follows. */
 rtm_json rtm_json_at(rtm_json json, size_t index);
 
-/* The name of member `index` of an object: a string, as rtm_json_string takes it. */
+/* Returns the name of member `index` of an object, as a JSON string for rtm_json_string and
+   rtm_json_equals; else a missing value. */
 rtm_json rtm_json_key(rtm_json json, size_t index);
 
-/* The number of elements of an array, or of members of an object; else 0. */
+/* Returns the number of elements of an array or of members of an object; 0 for other values. */
 size_t rtm_json_count(rtm_json json);
 
-/* The text of a string, decoded to UTF-8, lone surrogates as U+FFFD. Anything but a string is "".
-   out   receives the text, cut at a whole character to fit, always NUL-terminated; or NULL
-   size  bytes of out; 0 = only the length is asked for
-   Returns the length of the whole text, as snprintf does: it was cut if that is >= size. */
+/* Decodes a JSON string to a C string in UTF-8. A lone surrogate becomes U+FFFD; a value that is
+   not a string becomes "". \u0000 is written as a NUL, which ends the C string early: to compare
+   names and commands safely use rtm_json_equals.
+   out   receives the C string, truncated at a whole character to fit, always NUL-terminated; or
+         NULL
+   size  bytes of out; 0 = return only the length
+   Returns the length of the whole string, as snprintf does: it was truncated if that is >= size. */
 size_t rtm_json_string(rtm_json json, char *out, size_t size);
 
-/* Whether it is a string that says `text`. */
+/* Returns whether the value is a JSON string that equals `text` after decoding. */
 bool rtm_json_equals(rtm_json json, const char *text);
 
-/* An integer; the fallback for anything else, fractions, exponents and what overflows included. */
+/* Returns an integer; the fallback for other values, including numbers with a fraction or exponent
+   and those that overflow a long long. */
 long long rtm_json_int(rtm_json json, long long fallback);
 
-/* true or false; the fallback for anything else. */
+/* Returns true or false; the fallback for other values. */
 bool rtm_json_bool(rtm_json json, bool fallback);
 
-/* The text of the value as sent, not NUL-terminated, its first character telling the kind; NULL for
-   a missing value.   size  receives the number of bytes, or NULL */
+/* Returns the JSON of a value as received, not NUL-terminated; NULL for a missing value. The first
+   character is that of its type: { [ " t f n - or a digit.
+   size  receives the number of bytes, or NULL */
 const char *rtm_json_raw(rtm_json json, size_t *size);
 
-/* Writes a string as a JSON string with its quotes, for payloads made with snprintf.
-   text  NUL-terminated; NULL counts as "". Escaped are the quotation mark, the backslash and
-         control characters; UTF-8 stays; each maximal part that is not UTF-8 becomes U+FFFD
+/* Encodes a C string as a JSON string with its quotes, for payloads made with snprintf.
+   text  NUL-terminated; NULL counts as "". The quotation mark, the backslash and control characters
+         are escaped; UTF-8 stays; each maximal part that is not UTF-8 becomes U+FFFD
    out   receives the JSON string, NUL-terminated; or NULL. If it is too small, the string is
          truncated at a whole character or escape and ends with its quotation mark, so it is valid
          JSON; if size is below 3, out is an empty C string
-   size  bytes of out; 0 = only the length is asked for
+   size  bytes of out; 0 = return only the length
    Returns the length of the whole JSON string, as snprintf does: it was truncated if that is
    >= size. Thread-safe. */
 size_t rtm_json_quote(const char *text, char *out, size_t size);
 
-/* Writes a text so that Slack shows it as it is: "&" as "&amp;", "<" as "&lt;", ">" as "&gt;".
-   out   receives the text, cut to fit but not within what stands for a character, always
+/* Escapes text for Slack's markup, so that Slack shows it unchanged: "&" becomes "&amp;", "<"
+   becomes "&lt;", ">" becomes "&gt;".
+   text  NUL-terminated; NULL counts as ""
+   out   receives the string, truncated at a whole character or escape to fit, always
          NUL-terminated; or NULL
-   size  bytes of out; 0 = only the length is asked for
-   Returns the length of the whole text, as snprintf does: it was cut if that is >= size. */
+   size  bytes of out; 0 = return only the length
+   Returns the length of the whole string, as snprintf does: it was truncated if that is >= size.
+   Thread-safe. */
 size_t rtm_escape(const char *text, char *out, size_t size);
 
 #ifdef __cplusplus

@@ -115,15 +115,15 @@ def refused(client, _):
 
 BOTH, RTM, APP = (False, True), (False,), (True,)
 SITUATIONS = {
-    'comes back when the connection is cut': (after('/drop'), BOTH),
-    'comes back when Slack fails while it connects': (after('/http 503 2', '/drop'), BOTH),
-    'comes back when the WebSocket is refused': (after('/refuse 500 2', '/drop'), BOTH),
-    'waits as `Retry-After` says while it connects': (rate_limit, BOTH),
-    'hears all that is said while Slack replaces its connection, once and in order': (refresh, BOTH),
-    'an event that Slack sends twice is heard once (Socket Mode)': (twice, APP),
-    'goes on after a frame that is not JSON': (after('/raw {"type":'), BOTH),
-    'no storm where each session is cut at once (under 12 in 10 s)': (storm, BOTH),
-    'ends where the token is refused, and says so': (refused, BOTH),
+    'reconnects when the connection is cut': (after('/drop'), BOTH),
+    'reconnects when Slack fails while it connects': (after('/http 503 2', '/drop'), BOTH),
+    'reconnects when the WebSocket is refused': (after('/refuse 500 2', '/drop'), BOTH),
+    'honours `Retry-After` while it connects': (rate_limit, BOTH),
+    'receives every event exactly once and in order while Slack replaces the connection': (refresh, BOTH),
+    'receives an event once if Slack sends it twice (Socket Mode)': (twice, APP),
+    'continues after a frame that is not JSON': (after('/raw {"type":'), BOTH),
+    'no reconnect storm when every session is cut immediately (under 12 attempts in 10 s)': (storm, BOTH),
+    'ends if the token is refused, and says so': (refused, BOTH),
 }
 
 
