@@ -3,7 +3,6 @@
 # The machine is an emulated MIPS board (qemu-system-mipsel: Malta, 24Kf, 64 MB of RAM) with Debian's
 # kernel, busybox and a static echo_bot, built with musl. The sandbox runs on this machine, whose
 # loopback address is 10.0.2.2 there. Exits with 77 if this machine cannot do that.
-# ROUTER_LOG=1 keeps build/router/console and build/router/slack after a success too.
 set -eu
 out=build/router
 packages=$out/packages
@@ -78,11 +77,11 @@ start() {
     echo "[$up] started"
     /echo_bot 2>&1 </dev/null | stamped &
 }
-# The CPU time of the bot's main thread in ns, and what is resident.
+# Prints the CPU time of the bot's main thread in ns, and its resident memory.
 show() {
     pid=$(pidof echo_bot)
     read -r ns _ <"/proc/$pid/schedstat"
-    echo "cpu $1 $ns, $(sed -n 's/^VmRSS:[^0-9]*/resident /p' "/proc/$pid/status")"
+    echo "cpu of $1: $ns ns, resident: $(sed -n 's/^VmRSS:[^0-9]*//p' "/proc/$pid/status")"
 }
 available() { sed -n 's/^MemAvailable:[^0-9]*\([0-9]*\).*/\1/p' /proc/meminfo; }
 export SSL_CERT_FILE=/ca.pem SLACK_API_TOKEN=xoxb-sandbox SLACK_APP_TOKEN=xapp-sandbox
@@ -130,7 +129,7 @@ until_line() { # console|slack PATTERN
     while :; do
         found=$(tail -n +$((seen + 1)) "$out/$1" | tr -d '\r' | grep -n -m 1 -e "$2") && break
         n=$((n + 1))
-        if [ $n -gt 600 ] || ! kill -0 $machine $slack 2>/dev/null; then
+        if [ $n -gt 600 ] || ! kill -0 $machine || ! kill -0 $slack; then
             echo "not seen: $2. The last lines of $1:"
             tail "$out/$1"
             exit 1
@@ -144,6 +143,17 @@ machine() { echo "$1" >&4; }
 slack() { echo "$1" >&3; }
 machine_says() { until_line console "$1"; }
 slack_says() { until_line slack "$1"; }
+# Runs show in the machine and sets $cpu and $resident to what it prints.
+measure() { # NAME
+    machine "show $1"
+    machine_says "^cpu of $1: "
+    cpu=$(echo "$line" | sed 's/.*: \([0-9]*\) ns.*/\1/')
+    resident=${line##*resident: }
+}
+exactly() { # COUNT PATTERN
+    found=$(grep -c -e "$2" $out/slack || :)
+    [ "$found" = "$1" ] || { echo "$found in place of $1 times: $2"; exit 1; }
+}
 # The uptime in a line, and a difference of two.
 at() { echo "$line" | sed 's/.*\[\([0-9.]*\)\].*/\1/'; }
 minus() { awk "BEGIN { printf \"%.2f\", $1 - $2 }"; }
@@ -176,9 +186,11 @@ slack '/slash /echo What a world'
 slack_says 'you said: What a world'
 pass 'a command is answered'
 slack '/refresh'
+slack_says 'bot connected (Socket Mode)'
 slack 'After a refresh'
 slack_says 'you said: After a refresh'
-pass 'Slack refreshes the connection'
+! grep -q 'echo_bot: closed' $out/console || { echo 'a refresh closed the session'; exit 1; }
+pass 'Slack refreshes the connection, and the session continues'
 slack '/drop'
 machine_says 'echo_bot: closed'
 machine_says 'echo_bot: connected, in Socket Mode'
@@ -193,32 +205,39 @@ machine_says '\] started$'
 started=$(at)
 machine_says 'echo_bot: connected, in Socket Mode'
 connected=$(minus "$(at)" "$started")
-machine 'show connected'
-machine_says '^cpu connected'
-first=$(echo "$line" | sed 's/^cpu connected \([0-9]*\).*/\1/')
+measure connected
+to_connect=$cpu idle=$resident
+slack 'Ready' # the first answer opens the connection of the Web API
+slack_says 'you said: Ready'
+measure ready
 
-# Events that the bot receives and ignores, then messages that it answers by chat.postMessage.
-events=500
-awk -v n=$events 'BEGIN { for (i = 1; i <= n; i++)
-    printf "/raw {\"type\":\"events_api\",\"envelope_id\":\"router-%d\",\"payload\":{\"event_id\":" \
-        "\"Ev%d\",\"type\":\"event_callback\",\"team_id\":\"T0SANDBOX\",\"event\":{\"type\":" \
-        "\"message\",\"bot_id\":\"B0OTHER\",\"channel\":\"C0SANDBOX\",\"text\":\"the build of the " \
-        "night is green again but the one before it was not and nobody knows why\",\"ts\":\"%d.1\"" \
-        ",\"blocks\":[{\"type\":\"rich_text\",\"elements\":[]}]}}}\n", i, i, i }' >&3
-slack 'Events done'
-slack_says 'you said: Events done'
-machine 'show events'
-machine_says '^cpu events'
-second=$(echo "$line" | sed 's/^cpu events \([0-9]*\).*/\1/')
-answered=100
-slack "/flood $answered"
-slack 'Messages done'
-slack_says 'you said: Messages done'
-machine 'show answers'
-machine_says '^cpu answers'
-third=$(echo "$line" | sed 's/^cpu answers \([0-9]*\).*/\1/')
-resident=${line##*resident }
-pass "$events events and $answered answered messages"
+# Events that the bot receives and ignores, then messages that it answers by chat.postMessage. The
+# least of five rounds counts: the others contain more of what else runs on this machine.
+less() { if [ "$1" -lt "$2" ]; then echo "$1"; else echo "$2"; fi; }
+event=2000000000 answer=2000000000
+for round in 1 2 3 4 5; do
+    before=$cpu
+    awk -v round=$round 'BEGIN { for (i = 1; i <= 100; i++)
+        printf "/raw {\"type\":\"events_api\",\"envelope_id\":\"router-%d-%d\",\"payload\":{" \
+            "\"event_id\":\"Ev%d-%d\",\"type\":\"event_callback\",\"team_id\":\"T0SANDBOX\"," \
+            "\"event\":{\"type\":\"message\",\"bot_id\":\"B0OTHER\",\"channel\":\"C0SANDBOX\"," \
+            "\"text\":\"the build of the night is green again but the one before it was not and " \
+            "nobody knows why\",\"ts\":\"%d.1\",\"blocks\":[{\"type\":\"rich_text\"," \
+            "\"elements\":[]}]}}}\n", round, i, round, i, i }' >&3
+    slack_says "nobody sent: router-$round-100\$" # how the sandbox reports these acknowledgements
+    exactly $((100 * round)) 'nobody sent: router-'
+    measure events
+    event=$(less $((cpu - before)) $event)
+done
+for round in 1 2 3 4 5; do
+    before=$cpu
+    slack '/flood 20'
+    slack_says 'posted: you said: #20 '
+    exactly $((20 * round)) 'posted: you said: #'
+    measure answers
+    answer=$(less $((cpu - before)) $answer)
+done
+pass '500 events are acknowledged, and 100 messages are answered'
 slack 'stop'
 machine_says 'echo_bot: stopped'
 
@@ -242,11 +261,10 @@ machine_says 'echo_bot: connected, in Socket Mode'
 slack '/slash /echo Little memory'
 slack_says 'you said: Little memory'
 slack '/refresh'
+slack_says 'bot connected (Socket Mode)'
 slack '/flood 100'
-slack 'Still here'
-slack_says 'you said: Still here'
-machine 'show full'
-machine_says '^cpu full'
+slack_says 'posted: you said: #100 '
+exactly 200 'posted: you said: #'
 pass "with $available KiB of memory available, the bot works"
 slack 'stop'
 machine_says 'echo_bot: stopped'
@@ -255,8 +273,9 @@ wait $machine || { echo 'the machine failed'; exit 1; }
 machine=
 
 per() { awk "BEGIN { printf \"%.2f\", ($1) / $2 / 1e6 }"; }
-echo "booted in $booted s; a static bot of $(wc -c <$out/echo_bot) bytes, $resident resident"
-echo "connected in $connected s, with $(per "$first" 1) ms of CPU from the start of the program"
-echo "CPU per event: $(per "$second - $first" $events) ms; with an answer by chat.postMessage:" \
-    "$(per "$third - $second" $answered) ms"
+echo "booted in $booted s; a static bot of $(wc -c <$out/echo_bot) bytes"
+echo "resident: $idle when connected, $resident after 100 answers"
+echo "connected $connected s after the start of the program, with $(per "$to_connect" 1) ms of CPU"
+echo "CPU of an event: $(per "$event" 100) ms, of a message that is answered by" \
+    "chat.postMessage: $(per "$answer" 20) ms"
 echo "a DNS server that does not answer: ${dns#*echo_bot: }"
