@@ -94,7 +94,7 @@ chmod +x $out/files/init
 
 # The two machines ----------------------------------------------------------------------------------
 
-slack= machine=
+slack='' machine=''
 finish() {
     status=$?
     trap '' INT TERM HUP
@@ -122,7 +122,8 @@ timeout 600 qemu-system-mipsel -M malta -cpu 24Kf -m 64M -rtc base=1970-01-01T00
 machine=$!
 
 # Waits for a line that was not matched before and sets $line to it.
-seen_console=0 seen_slack=0
+# shellcheck disable=SC2034,SC2154 # by eval
+seen_console=0 seen_slack=0 seen=0
 until_line() { # console|slack PATTERN
     eval "seen=\$seen_$1"
     n=0
@@ -227,7 +228,7 @@ for round in 1 2 3 4 5; do
     slack_says "nobody sent: router-$round-100\$" # how the sandbox reports these acknowledgements
     exactly $((100 * round)) 'nobody sent: router-'
     measure events
-    event=$(less $((cpu - before)) $event)
+    event=$(less $((cpu - before)) "$event")
 done
 for round in 1 2 3 4 5; do
     before=$cpu
@@ -235,7 +236,7 @@ for round in 1 2 3 4 5; do
     slack_says 'posted: you said: #20 '
     exactly $((20 * round)) 'posted: you said: #'
     measure answers
-    answer=$(less $((cpu - before)) $answer)
+    answer=$(less $((cpu - before)) "$answer")
 done
 pass '500 events are acknowledged, and 100 messages are answered'
 slack 'stop'
@@ -252,7 +253,9 @@ pass 'a DNS server that does not answer is reported, and the bot is connected af
 slack 'stop'
 machine_says 'echo_bot: stopped'
 
+# shellcheck disable=SC2016 # the machine's own variables
 machine 'dd if=/dev/zero of=/tmp/fill bs=1024 count=$(($(available) - 6144)) 2>/dev/null'
+# shellcheck disable=SC2016 # the same
 machine 'echo "available: $(available)"; start'
 machine_says '^available: '
 available=${line#available: }
@@ -270,7 +273,7 @@ slack 'stop'
 machine_says 'echo_bot: stopped'
 machine 'poweroff -f'
 wait $machine || { echo 'the machine failed'; exit 1; }
-machine=
+machine=''
 
 per() { awk "BEGIN { printf \"%.2f\", ($1) / $2 / 1e6 }"; }
 echo "booted in $booted s; a static bot of $(wc -c <$out/echo_bot) bytes"
