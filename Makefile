@@ -38,6 +38,7 @@ help:
 	@echo 'make soak       1,000 sessions of RTM and of Socket Mode, ended by force: nothing is missed'
 	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo against musl'
+	@echo 'make router     a bot on a MIPS machine with 64 MB of RAM, booted as a whole under qemu'
 	@echo 'make bench      time, memory and latency beside other clients and the bare limit'
 	@echo 'make size       what it costs in bytes, by section and feature; a whole static bot'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer'
@@ -57,7 +58,8 @@ deps:
 	@$(INSTALL) $(THINGS)
 	@echo 'all there is'
 
-THINGS = build libuv glib mqtt c++ sandbox test install size interop valgrind strace bench fuzz lint cross
+THINGS = build libuv glib mqtt c++ sandbox test install size interop valgrind strace bench fuzz lint cross \
+	router
 build/.build build/.libuv build/.glib build/.mqtt build/.c++ build/.sandbox build/.test: tests/deps.sh
 	@mkdir -p build
 	@thing=$(@F); CC='$(CC)' sh tests/deps.sh --check $${thing#.}
@@ -250,6 +252,11 @@ cross:
 	@$(FILES) build/sandbox build/certs/ca.pem
 	@sh tests/cross.sh
 
+router:
+	@$(INSTALL) build sandbox router
+	@$(FILES) build/sandbox build/certs/ca.pem
+	@sh tests/router.sh
+
 bench:
 	@$(INSTALL) build sandbox bench
 	@sh tests/bench/run.sh
@@ -315,4 +322,4 @@ dist:
 clean:
 	rm -rf build
 
-.PHONY: all help deps examples demo valgrind test check replay fuzz faults soak cross bench size lint interop dist install uninstall clean
+.PHONY: all help deps examples demo valgrind test check replay fuzz faults soak cross router bench size lint interop dist install uninstall clean

@@ -60,6 +60,9 @@ cross     command s390x-linux-gnu-gcc gcc-s390x-linux-gnu - - - -
 cross     file /usr/s390x-linux-gnu/include/stdio.h libc6-dev-s390x-cross - - - -
 cross     command qemu-arm           qemu-user         qemu-arm    qemu-user         qemu-user  -
 cross     command musl-gcc           musl-tools        musl-dev    musl-gcc          musl       -
+router    command qemu-system-mipsel qemu-system-mips qemu-system-mipsel qemu-system-mips qemu-system-mips qemu
+router    command mipsel-linux-gnu-gcc gcc-mipsel-linux-gnu - - - -
+router    command cpio               cpio              cpio        cpio              cpio       cpio
 END
 }
 go=/usr/share/gocode/src/github.com

@@ -1,6 +1,6 @@
-# For other machines and C libraries, read by cross.sh and size.sh: Debian's packages and sources into
-# folders below build/. As packages of this system they would need a foreign architecture added to
-# it, and one index that cannot be had breaks apt-get for good.
+# For other machines and C libraries, read by cross.sh, size.sh and router.sh: Debian's packages and
+# sources into folders below build/. As packages of this system they would need a foreign architecture
+# added to it, and one index that cannot be had breaks apt-get for good.
 
 private() { # FOLDER ARCHITECTURE deb|deb-src APT-GET-ARGUMENT...
     root=$PWD/$1 machine=$2 kind=$3
