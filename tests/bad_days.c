@@ -3,11 +3,14 @@
    for bytes that are on their way on loopback.
 
    bad_days PORT rtm|socket_mode MAX_MESSAGE_SIZE
-     reads   "now MS": do everything that needs no waiting at this time; "stop": end
+     reads   "now MS PORT:BYTES ...": wait until these bytes have arrived at the socket of this port
+             (BYTES is followed by "f" after a FIN, "r" after a RST), then do everything that needs
+             no waiting at this time
      writes  "event TYPE TEXT" for each event; "error RESULT DETAIL"; "end RESULT DETAIL" when the
-             client has finished; then "wait MS SOCKETS POLLS": the client's timeout, its open
-             sockets, how many times rtm_poll was called */
+             client has finished; then "wait MS POLLS PORT:BYTES ...": the client's timeout, how many
+             times rtm_poll was called, its open sockets and the bytes that each has sent */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,11 +24,39 @@
 static long long server_ms;
 static int same_number(void *buf, size_t size);
 
+/* Counts the bytes of each socket, so that both sides know when everything has arrived. */
+#define SOCKETS 64
+static long long bytes_sent[SOCKETS], bytes_received[SOCKETS];
+
+static int counted_socket(int domain, int type, int protocol) {
+    int fd = socket(domain, type, protocol);
+    if (fd >= 0 && fd < SOCKETS) bytes_sent[fd] = bytes_received[fd] = 0;
+    return fd;
+}
+
+static ssize_t counted_send(int fd, const void *data, size_t size, int flags) {
+    ssize_t n = send(fd, data, size, flags);
+    if (n > 0 && fd < SOCKETS) bytes_sent[fd] += n;
+    return n;
+}
+
+static ssize_t counted_recv(int fd, void *data, size_t size, int flags) {
+    ssize_t n = recv(fd, data, size, flags);
+    if (n > 0 && fd < SOCKETS) bytes_received[fd] += n;
+    return n;
+}
+
 #define RTM_NOW_MS() server_ms
 #define RTM_RANDOM(buf, size) same_number(buf, size)
 #define RTM_NO_THREADS
 #define RTM_IMPLEMENTATION
+#define socket(domain, type, protocol) counted_socket(domain, type, protocol)
+#define send(fd, data, size, flags) counted_send(fd, data, size, flags)
+#define recv(fd, data, size, flags) counted_recv(fd, data, size, flags)
 #include "../rtm.h"
+#undef socket
+#undef send
+#undef recv
 
 /* Every random number is 450, so jitter is 0.45 s, or 0.05 s after a wait of 0: about the mean. */
 static int same_number(void *buf, size_t size) {
@@ -35,22 +66,35 @@ static int same_number(void *buf, size_t size) {
     return 0;
 }
 
-/* Counts the open sockets; sets *busy if the other side has not yet received everything. */
-static int count_sockets(bool *busy) {
-    int count = 0, domain, waiting;
-    *busy = false;
-    for (int fd = 3; fd < 64; fd++) {
-        socklen_t size = sizeof domain;
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) || domain != AF_INET) continue;
-        struct tcp_info info;
-        size = sizeof info;
-        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size)) continue;
-        if (info.tcpi_state == TCP_SYN_SENT) *busy = true;
-        if (info.tcpi_state == TCP_CLOSE) continue; /* refused or reset */
-        if (!ioctl(fd, TIOCOUTQ, &waiting) && waiting) *busy = true;
-        count++;
+/* The state of a TCP socket as in tcp(7), 0 if this is none; its port on this side. */
+static int socket_state(int fd, int *port) {
+    struct sockaddr_in here;
+    struct tcp_info info;
+    socklen_t size = sizeof here;
+    if (getsockname(fd, (struct sockaddr *)&here, &size) || here.sin_family != AF_INET) return 0;
+    size = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size)) return 0;
+    *port = ntohs(here.sin_port);
+    return info.tcpi_state;
+}
+
+/* Whether what the server has sent to this port has arrived: `bytes`, then `end`. */
+static bool has_arrived(int port, long long bytes, char end) {
+    for (int fd = 3, its_port; fd < SOCKETS; fd++) {
+        int state = socket_state(fd, &its_port), waiting = 0;
+        if (!state || state == TCP_CLOSE || its_port != port) continue;
+        struct pollfd hung_up = { fd, POLLRDHUP, 0 };
+        if (end == 'r') return false;
+        ioctl(fd, FIONREAD, &waiting);
+        return bytes_received[fd] + waiting >= bytes && (end != 'f' || poll(&hung_up, 1, 0) == 1);
     }
-    return count;
+    return true; /* it is closed */
+}
+
+static bool is_connecting(void) {
+    for (int fd = 3, port; fd < SOCKETS; fd++)
+        if (socket_state(fd, &port) == TCP_SYN_SENT) return true;
+    return false;
 }
 
 static void on_event(rtm_client *bot, const rtm_event *event, void *user_data) {
@@ -69,22 +113,38 @@ static void on_event(rtm_client *bot, const rtm_event *event, void *user_data) {
 /* Returns false once the client has finished. */
 static bool step(rtm_client *bot) {
     struct pollfd ready = { rtm_fd(bot), POLLIN, 0 };
-    int polls = 0, sockets, result;
-    bool busy;
+    int polls = 0, result, port;
     do {
+        while (is_connecting() && poll(&ready, 1, 1) == 0) continue;
         result = rtm_poll(bot, 0);
         polls++;
-        sockets = count_sockets(&busy);
-    } while (result >= 0 &&
-             (busy || poll(&ready, 1, 0) > 0 || (rtm_timeout_ms(bot) == 0 && polls < 10000)));
+    } while (result >= 0 && polls < 10000 &&
+             (is_connecting() || poll(&ready, 1, 0) > 0 || rtm_timeout_ms(bot) == 0));
     if (result < 0) printf("end %s: %s\n", rtm_strerror(result), rtm_error_detail(bot));
-    printf("wait %d %d %d\n", rtm_timeout_ms(bot), sockets, polls);
+    printf("wait %d %d", rtm_timeout_ms(bot), polls);
+    for (int fd = 3; fd < SOCKETS; fd++) {
+        int state = socket_state(fd, &port);
+        if (state && state != TCP_CLOSE) printf(" %d:%lld", port, bytes_sent[fd]);
+    }
+    printf("\n");
     fflush(stdout);
     return result >= 0;
 }
 
+/* Returns false if the line cannot be read, or if something that it names never arrives. */
+static bool take_line(const char *line) {
+    int read = 0, port, tries = 0;
+    long long bytes;
+    char end;
+    if (sscanf(line, "now %lld%n", &server_ms, &read) != 1) return false;
+    for (line += read; sscanf(line, " %d:%lld%c%n", &port, &bytes, &end, &read) == 3; line += read)
+        while (!has_arrived(port, bytes, end))
+            if (poll(NULL, 0, 1) || ++tries > 20000) return false;
+    return true;
+}
+
 int main(int argc, char **argv) {
-    char url[64], line[64];
+    char url[64], line[4096];
     rtm_client *bot;
     if (argc != 4) return 2;
     snprintf(url, sizeof url, "http://127.0.0.1:%s/api/", argv[1]);
@@ -95,8 +155,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bad_days: %s\n", rtm_error_detail(NULL));
         return 1;
     }
-    while (fgets(line, sizeof line, stdin) && sscanf(line, "now %lld", &server_ms) == 1)
-        if (!step(bot)) break;
+    while (fgets(line, sizeof line, stdin))
+        if (!take_line(line) || !step(bot)) break;
     rtm_destroy(bot);
     return 0;
 }

@@ -21,15 +21,12 @@ import socket
 import struct
 import subprocess
 import sys
-import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
-from fcntl import ioctl
 
 PARITY = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'PARITY.md')
 BEGIN, END = '<!-- bad days: begin -->', '<!-- bad days: end -->'
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
-FIN_WAIT1 = 4  # of tcp(7): the peer has not yet received our FIN
 SECOND = 1000
 TRAFFIC = 20 * SECOND  # events are made for this long from the trouble on, one in 100 ms
 RTM, SOCKET_MODE = 'rtm', 'socket_mode'
@@ -47,7 +44,9 @@ class Conn:
         self.deaf = False  # nothing is read, so PINGs are not answered
         self.reset_at_next_byte = False
         self.close_sent = False
-        self.made_at = sim.now
+        self.port = sock.getpeername()[1]
+        self.bytes_written = self.bytes_read = 0
+        self.end = '.'  # 'f' after our FIN, 'r' after our RST
 
     # What is sent leaves after the latency of the row.
 
@@ -58,9 +57,9 @@ class Conn:
         try:
             if self.sock:
                 self.sock.sendall(data)
+                self.bytes_written += len(data)
         except OSError:
             pass  # the bot has closed it
-        self.sim.wait_until_received(self)
 
     def fin(self):
         self.open = False
@@ -70,9 +69,9 @@ class Conn:
         try:
             if self.sock:
                 self.sock.shutdown(socket.SHUT_WR)
+                self.end = 'f'
         except OSError:
             pass
-        self.sim.wait_until_received(self)
 
     def reset(self):
         self.open = False
@@ -82,7 +81,7 @@ class Conn:
         if self.sock:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
             self.forget()
-            time.sleep(0.002)  # until the RST has arrived: nothing tells
+            self.end = 'r'
 
     def forget(self):
         self.open = False
@@ -228,21 +227,15 @@ class Sim:
         self.listener = None
         self.at(self.row.lasts, self.listen, self.port)
 
-    def wait_until_received(self, conn):
-        """Returns once the bot's kernel has everything that was sent on this connection."""
-        end = time.monotonic() + 20
-        while conn.sock and time.monotonic() < end:
-            try:
-                state = conn.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-                waiting = struct.unpack('i', ioctl(conn.sock, termios.TIOCOUTQ, bytes(4)))[0]
-            except OSError:
-                return
-            if state != FIN_WAIT1 and (not waiting or state == 7):
-                return
-            time.sleep(0)
+    def has_everything(self):
+        """Whether what the bot has sent has been read, and the end of what it has closed."""
+        for conn in self.conns:
+            if conn.sock and conn.bytes_read < self.bot_sockets.get(conn.port, 1 << 60):
+                return False
+        known = {conn.port for conn in self.conns}
+        return all(port in known for port in self.bot_sockets)
 
-    def read_network(self, bot_sockets):
-        """Reads until nothing is left; sees the end of all that the bot has closed."""
+    def read_network(self):
         end = time.monotonic() + 20
         did = False
         while True:
@@ -265,14 +258,15 @@ class Sim:
                 except OSError:
                     data = b''
                 if data:
+                    conn.bytes_read += len(data)
                     self.at(self.row.latency, conn.received, data)
                 else:
                     conn.sock.close()
                     conn.sock = None
                     self.at(self.row.latency, conn.forget)
-            if not ready and (sum(1 for c in self.conns if c.sock) <= bot_sockets):
+            if not ready and self.has_everything():
                 return did
-            assert time.monotonic() < end, 'the bot has fewer sockets than the server'
+            assert time.monotonic() < end, 'what the bot has sent does not arrive'
 
     def run_timers(self):
         did = False
@@ -285,7 +279,7 @@ class Sim:
     def run(self):
         while self.bot_does_what_it_can():
             did = False
-            while self.read_network(self.sockets) | self.run_timers():
+            while self.read_network() | self.run_timers():
                 did = True
             if did:
                 continue
@@ -313,13 +307,16 @@ class Sim:
     def bot_does_what_it_can(self):
         if self.finished:
             return False
-        self.bot.stdin.write(f'now {self.now}\n')
+        state = ''.join(f' {c.port}:{c.bytes_written}{c.end}' for c in self.conns[-10:])
+        self.bot.stdin.write(f'now {self.now}{state}\n')
         self.bot.stdin.flush()
         for line in self.bot.stdout:
             word, _, rest = line.rstrip('\n').partition(' ')
             if word == 'wait':
-                self.wait, self.sockets, polls = map(int, rest.split())
-                self.busiest = max(self.busiest, polls)
+                wait, polls, *sockets = rest.split()
+                self.wait = int(wait)
+                self.bot_sockets = {int(s.split(':')[0]): int(s.split(':')[1]) for s in sockets}
+                self.busiest = max(self.busiest, int(polls))
                 return True
             self.log('  bot: ' + line.rstrip('\n'))
             if word == 'end':
@@ -369,8 +366,8 @@ class Sim:
         self.traffic(0)
 
     def repeat(self):
-        for conn in self.sessions() if self.row.session else []:
-            self.row.session(conn)
+        if self.row.session and self.sessions():
+            self.row.session(self.sessions()[-1])
         if self.row.every and self.now + self.row.every < self.trouble_at + TRAFFIC:
             self.at(self.row.every, self.repeat)
 
@@ -467,7 +464,7 @@ class Row:
 
     def __init__(self, name, limits, session=None, modes=(RTM, SOCKET_MODE), lasts=0, call=None,
                  upgrade=None, accepted=None, every=0, first=2, latency=0, envelope=None,
-                 readable=True, copies=1, max_message_size=0, refused=False):
+                 readable=True, copies=1, max_message_size=0):
         self.name, self.session, self.modes, self.lasts = name, session, modes, lasts * SECOND
         self.limits = limits if isinstance(limits, dict) else {'both': limits}
         self.call, self.upgrade, self.accepted, self.every = call, upgrade, accepted, every * SECOND
@@ -484,14 +481,17 @@ def close_and_leave_open(conn):
 
 
 def silence(conn):
+    conn.frame(PONG, b'')  # the last sign of life
     conn.mute = conn.deaf = True
 
 
 def half_open(conn):
+    conn.frame(PONG, b'')
     conn.mute = conn.reset_at_next_byte = True
 
 
 def zombie(conn):
+    conn.frame(PING, b'')
     conn.mute = True
 
 
@@ -582,54 +582,56 @@ def odd_shape(event, message):
 
 
 PAGE = b'<!DOCTYPE html><title>Down</title>' + b'<p>Please wait.</p>' * 400
-AFTER = ('Retry-After: 2\r\n', 'Retry-After: 0\r\n')
+AFTER = {s: f'Retry-After: {s}\r\n' for s in (0, 2, 15)}
 S, R = SOCKET_MODE, RTM
 MOVED = {'type': 'team_migration_started'}
 EXPIRED = {'type': 'error', 'error': {'code': 1, 'msg': 'Socket URL has expired'}}
 
-# Limits: the wait of the rules and a second of jitter; calls that fit into 20 s with these waits.
+# Limits: the waits of the rules with the longest jitter; the calls that these waits allow.
+BACKOFF = (9, 5, 200)  # 0, 2, 4, 8 s, each with less than a second more
+ASKED = (7, 2, 200)    # Retry-After: 15 after a first call within 0.1 s
 ROWS = [
     Row('FIN', (0.1, 1, 2), fin),
     Row('RST', (0.1, 1, 2), Conn.reset),
     Row('CLOSE 1001', (0.1, 1, 2), close_and_leave_open),
-    Row('FIN every 3 s', {R: (0.1, 6, 120), S: (0.1, 6, 80)}, fin, every=3),
+    Row('FIN every 3 s', {R: (0.1, 4, 165), S: (0.1, 4, 110)}, fin, every=3),
     Row('`goodbye` / `warning`, cut after 10 s', (0.1, 1, 0), refresh('warning', 10)),
     Row('`goodbye` / `refresh_requested`', (0.1, 1, 0), refresh('refresh_requested', 60)),
     Row('the same, cut at once', (0.1, 1, 2), refresh('refresh_requested', 0)),
     Row('the same every 3 s', (0.1, 7, 0), refresh('refresh_requested', 60), every=3),
     Row('the same every 3 s, 50 ms one way', (0.4, 7, 0), refresh('refresh_requested', 60), every=3,
         latency=50),
-    Row('silence', {R: (46.1, 0, 200), S: (21.1, 1, 130)}, silence),
-    Row('half-open: RST in reply to a byte', {R: (31, 0, 200), S: (11, 1, 100)}, half_open),
-    Row('zombie: answers PINGs only', {R: (None, 0, 200), S: (61.1, 0, 200)}, zombie, first=12),
-    Row('no `hello` †', (35, 2, 200), fin, lasts=10, accepted=no_hello),
-    Row('cut after 1 s without `hello` †', (9, 4, 150), fin, lasts=10, accepted=cut_without_hello),
-    Row('HTTP 429, `Retry-After: 2` †', (3, 5, 120), fin, lasts=10,
-        call=respond(429, None, AFTER[0])),
-    Row('the same with a page over the limit †', (3, 5, 120), fin, lasts=10,
-        call=respond(429, PAGE, AFTER[0]), max_message_size=4096),
-    Row('the same, the page is cut short †', (3, 5, 120), fin, lasts=10,
-        call=respond(429, PAGE, AFTER[0], 10000)),
-    Row('HTTP 429, `Retry-After: 0` †', (9, 5, 200), fin, lasts=10,
-        call=respond(429, None, AFTER[1])),
-    Row('HTTP 429 without `Retry-After` †', (22, 1, 200), fin, lasts=10, call=respond(429)),
-    Row('HTTP 503 †', (9, 5, 200), fin, lasts=10, call=respond(503, PAGE)),
-    Row('HTTP 503, `Retry-After: 2` †', (9, 5, 200), fin, lasts=10,
-        call=respond(503, PAGE, AFTER[0])),
-    Row('HTTP 200 with an HTML page †', (9, 5, 200), fin, lasts=10,
+    Row('silence', {R: (45.1, 0, 200), S: (20.1, 0, 150)}, silence),
+    Row('half-open: RST in reply to a byte', {R: (30.1, 0, 200), S: (10.1, 1, 101)}, half_open),
+    Row('zombie: answers PINGs only', {R: (None, 0, 200), S: (60.1, 0, 200)}, zombie, first=12),
+    Row('no `hello` †', (23.2, 2, 200), fin, lasts=10, accepted=no_hello),
+    Row('cut after 1 s without `hello` †', (12, 4, 200), fin, lasts=10, accepted=cut_without_hello),
+    Row('HTTP 429, `Retry-After: 0` †', BACKOFF, fin, lasts=10, call=respond(429, None, AFTER[0])),
+    Row('HTTP 429, `Retry-After: 2` †', BACKOFF, fin, lasts=10, call=respond(429, None, AFTER[2])),
+    Row('HTTP 429, `Retry-After: 15` †', ASKED, fin, lasts=10, call=respond(429, None, AFTER[15])),
+    Row('the same with a page over the limit †', ASKED, fin, lasts=10,
+        call=respond(429, PAGE, AFTER[15]), max_message_size=4096),
+    Row('the same, the page is cut short †', ASKED, fin, lasts=10,
+        call=respond(429, PAGE, AFTER[15], 10000)),
+    Row('HTTP 429 without `Retry-After` †', (21.1, 1, 200), fin, lasts=10, call=respond(429)),
+    Row('HTTP 503 †', BACKOFF, fin, lasts=10, call=respond(503, PAGE)),
+    Row('HTTP 503, `Retry-After: 15` †', ASKED, fin, lasts=10, call=respond(503, PAGE, AFTER[15])),
+    Row('HTTP 200 with an HTML page †', BACKOFF, fin, lasts=10,
         call=respond(200, PAGE, 'Content-Type: text/html\r\n')),
-    Row('HTTP 200 with a body over the limit †', (9, 5, 200), fin, lasts=10,
+    Row('HTTP 200 with a body over the limit †', BACKOFF, fin, lasts=10,
         call=respond(200, PAGE), max_message_size=4096),
-    Row('`internal_error` †', (9, 5, 200), fin, lasts=10,
+    Row('`internal_error` †', BACKOFF, fin, lasts=10,
         call=respond(200, {'ok': False, 'error': 'internal_error'})),
-    Row('connections refused †', (9, 5, 200), refused, lasts=10),
-    Row('upgrade refused, HTTP 409 †', (9, 5, 200), fin, lasts=10, upgrade=respond(409)),
-    Row('upgrade refused, 429, `Retry-After: 0` †', (9, 5, 200), fin, lasts=10,
-        upgrade=respond(429, None, AFTER[1])),
-    Row('closes at once after `hello` †', (9, 5, 200), fin, lasts=10, accepted=hello_and_fin),
+    Row('connections refused †', BACKOFF, refused, lasts=10),
+    Row('upgrade refused, HTTP 409 †', BACKOFF, fin, lasts=10, upgrade=respond(409)),
+    Row('upgrade refused, 429, `Retry-After: 0` †', BACKOFF, fin, lasts=10,
+        upgrade=respond(429, None, AFTER[0])),
+    Row('upgrade refused, 429, `Retry-After: 15` †', ASKED, fin, lasts=10,
+        upgrade=respond(429, None, AFTER[15])),
+    Row('closes at once after `hello` †', BACKOFF, fin, lasts=10, accepted=hello_and_fin),
     Row('`team_migration_started`', (0.1, 1, 2), send_and_fin(MOVED), modes=(R,)),
     Row('`{"type":"error"}`', (0.1, 1, 2), send_only(EXPIRED), modes=(R,)),
-    Row('`too_many_websockets` †', (9, 5, 200), fin, modes=(S,), lasts=10, accepted=too_many),
+    Row('`too_many_websockets` †', BACKOFF, fin, modes=(S,), lasts=10, accepted=too_many),
     Row('`link_disabled`', (301, 0, 200),
         send_only({'type': 'disconnect', 'reason': 'link_disabled'}), modes=(S,)),
     Row('each envelope twice', (None, 0, 0), modes=(S,), copies=2),
@@ -644,7 +646,7 @@ HEAD = '''| what happens | RTM: s | calls | lost | twice | Socket Mode: s | call
 
 def cells(sim):
     if sim is None:
-        return ' | | | '
+        return '| | |'
     wait, calls, lost, twice = sim.result()
     keeps = not sim.row.session
     wait = ('-' if keeps else 'never') if wait is None else f'{wait:.2f}'
