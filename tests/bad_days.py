@@ -250,6 +250,7 @@ class Sim:
                 if fd in listener:
                     sock, _ = self.listener.accept()
                     sock.settimeout(20)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     self.conns.append(Conn(self, sock))
                     continue
                 conn = socks[fd]
