@@ -2,7 +2,7 @@
    rtm.h only. The time in rtm.h is what the server says: nothing here waits for real time, except
    for bytes that are on their way on loopback.
 
-   bad_days PORT rtm|socket_mode MAX_MESSAGE_SIZE
+   bad_days PORT rtm|socket_mode MAX_MESSAGE_SIZE RANDOM_NUMBER
      reads   "now MS PORT:BYTES ...": wait until these bytes have arrived at the socket of this port
              (BYTES is followed by "f" after a FIN, "r" after a RST), then do everything that needs
              no waiting at this time
@@ -58,9 +58,10 @@ static ssize_t counted_recv(int fd, void *data, size_t size, int flags) {
 #undef send
 #undef recv
 
-/* Every random number is 450, so jitter is 0.45 s, or 0.05 s after a wait of 0: about the mean. */
+/* Every random number is this one. 450 makes jitter 0.45 s, or 0.05 s if the wait is 0. */
+static uint32_t number;
+
 static int same_number(void *buf, size_t size) {
-    const uint32_t number = 450;
     for (size_t i = 0; i < size; i++)
         ((unsigned char *)buf)[i] = ((const unsigned char *)&number)[i % sizeof number];
     return 0;
@@ -146,7 +147,8 @@ static bool take_line(const char *line) {
 int main(int argc, char **argv) {
     char url[64], line[4096];
     rtm_client *bot;
-    if (argc != 4) return 2;
+    if (argc != 5) return 2;
+    number = (uint32_t)atol(argv[4]);
     snprintf(url, sizeof url, "http://127.0.0.1:%s/api/", argv[1]);
     rtm_config config = { .token = "xoxb-days", .base_url = url, .proxy = "",
                           .max_message_size = (size_t)atol(argv[3]) };

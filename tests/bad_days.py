@@ -7,8 +7,8 @@
 
 The server shares no code with the other tests. It is also the clock of the bot (bad_days.c): time
 passes only when neither side has anything to do, so every number is the same on every machine.
-Whatever the table says, each row must also keep the limits of its Row, which follow from the rules
-for reconnecting.
+Whatever the table says, each row must keep the limits of its Row with the mean, the shortest and the
+longest jitter. The limits follow from the rules for reconnecting.
 """
 import base64
 import hashlib
@@ -28,7 +28,10 @@ PARITY = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'PARITY.md')
 BEGIN, END = '<!-- bad days: begin -->', '<!-- bad days: end -->'
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 SECOND = 1000
-TRAFFIC = 20 * SECOND  # events are made for this long from the trouble on, one in 100 ms
+TRAFFIC = 20 * SECOND  # in most rows, events are sent for this long from the trouble on
+MEAN, SHORTEST, LONGEST = 450, 0, 999  # random numbers, and the jitter that they make
+STORM = 100  # calls, and there is no need to see more
+ACKNOWLEDGED = 3 * SECOND  # Slack's limit
 RTM, SOCKET_MODE = 'rtm', 'socket_mode'
 
 
@@ -40,10 +43,12 @@ class Conn:
         self.data = bytearray()
         self.websocket = False
         self.open = False  # events may be sent
+        self.gone = False  # its end has been seen, perhaps later than `sock` was closed
         self.mute = False  # no text and no PING of ours is sent
         self.deaf = False  # nothing is read, so PINGs are not answered
         self.reset_at_next_byte = False
         self.close_sent = False
+        self.envelopes, self.unacknowledged = set(), set()
         self.port = sock.getpeername()[1]
         self.bytes_written = self.bytes_read = 0
         self.end = '.'  # 'f' after our FIN, 'r' after our RST
@@ -84,7 +89,7 @@ class Conn:
             self.end = 'r'
 
     def forget(self):
-        self.open = False
+        self.open, self.gone = False, True
         if self.sock:
             self.sock.close()
         self.sock = None
@@ -119,12 +124,12 @@ class Conn:
     # What is received.
 
     def received(self, data):
-        if self.deaf or not self.sock:
+        if self.deaf or self.gone:
             return
         if self.reset_at_next_byte:
             return self._reset()
         self.data += data
-        while self.sock and (self._take_frame() if self.websocket else self._take_request()):
+        while not self.gone and (self._take_frame() if self.websocket else self._take_request()):
             pass
 
     def _take_request(self):
@@ -189,19 +194,20 @@ class Event:
 class Sim:
     """One row in one mode: the server, the clock and the judge of one bot."""
 
-    def __init__(self, row, mode, program, verbose):
+    def __init__(self, row, mode, jitter, program, verbose=False):
         self.row, self.mode, self.verbose = row, mode, verbose
         self.now, self.order = 0, 0
         self.timers = []
         self.conns = []
         self.trouble_at = self.next_session_at = None
         self.calls = []
-        self.events, self.by_envelope = [], {}
+        self.events, self.by_text, self.by_envelope = [], {}, {}
+        self.turn = self.late = self.foreign = 0
         self.finished = ''
         self.busiest = 0
         self.begun = 0
         self.listen()
-        self.bot = subprocess.Popen([program, str(self.port), mode, str(row.max_message_size)],
+        self.bot = subprocess.Popen([program, str(self.port), mode, str(row.max_message_size), str(jitter)],
                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def at(self, delay, function, *args):
@@ -282,11 +288,11 @@ class Sim:
             did = False
             while self.read_network() | self.run_timers():
                 did = True
-            if did:
+            if did and len(self.calls) < STORM:
                 continue
             following = [self.now + max(self.wait, 1)] if self.wait >= 0 else []
             following += [self.timers[0][0]] if self.timers else []
-            if self.is_over() or not following:
+            if self.is_over() or not following or len(self.calls) >= STORM:
                 break
             self.now = min(following)
             self.run_timers()
@@ -303,7 +309,7 @@ class Sim:
         if self.trouble_at is None:
             return self.now > 100 * SECOND
         since = self.now - self.trouble_at
-        return since > 700 * SECOND or since > 60 * SECOND and self.next_session_at is not None
+        return since > 700 * SECOND or since > self.row.traffic + 40 * SECOND and self.next_session_at is not None
 
     def bot_does_what_it_can(self):
         if self.finished:
@@ -323,9 +329,9 @@ class Sim:
             if word == 'end':
                 self.finished = rest
             elif word == 'event':
-                for event in self.events:
-                    if event.text == rest.split(' ')[1]:
-                        event.delivered += 1
+                event = self.by_text.get(rest.split(' ')[1])
+                if event:
+                    event.delivered += 1
         raise AssertionError('the bot ended')
 
     # What the server does.
@@ -369,19 +375,20 @@ class Sim:
     def repeat(self):
         if self.row.session and self.sessions():
             self.row.session(self.sessions()[-1])
-        if self.row.every and self.now + self.row.every < self.trouble_at + TRAFFIC:
+        if self.row.every and self.now + self.row.every < self.trouble_at + self.row.traffic:
             self.at(self.row.every, self.repeat)
 
     def traffic(self, number):
-        if number * 100 >= TRAFFIC:
+        if number * self.row.interval >= self.row.traffic:
             return
         event = Event(number, 'command' if self.mode == SOCKET_MODE and number % 2 == 0 else 'event')
         self.events.append(event)
+        self.by_text[event.text] = event
         self.send_event(event)
         if self.mode == SOCKET_MODE and event.kind == 'event':
             self.at(4 * SECOND, self.send_event, event, 1)
             self.at(15 * SECOND, self.send_event, event, 0)
-        self.at(100, self.traffic, number + 1)
+        self.at(self.row.interval, self.traffic, number + 1)
 
     def send_event(self, event, retry_attempt=None):
         """RTM: on all connections. Socket Mode: on any one, until it is acknowledged."""
@@ -411,13 +418,25 @@ class Sim:
         if self.row.envelope:
             message = self.row.envelope(event, message)
         for _ in range(self.row.copies):
-            self.turn = getattr(self, 'turn', 0) + 1
-            sessions[self.turn % len(sessions)].text(message)
+            self.turn += 1
+            conn = sessions[self.turn % len(sessions)]
+            if not conn.mute:
+                conn.text(message)
+                conn.envelopes.add(envelope)
+                conn.unacknowledged.add(envelope)
+                self.at(ACKNOWLEDGED, self.judge_envelope, conn, envelope)
 
     def message(self, conn, message):
-        event = self.by_envelope.get(message.get('envelope_id'))
-        if event:
-            event.acknowledged = True
+        envelope = message.get('envelope_id')
+        if envelope not in conn.envelopes:
+            self.foreign += 1
+            return
+        conn.unacknowledged.discard(envelope)
+        self.by_envelope[envelope].acknowledged = True
+
+    def judge_envelope(self, conn, envelope):
+        if conn.sock and not conn.close_sent and envelope in conn.unacknowledged:
+            self.late += 1
 
     # The judge.
 
@@ -430,7 +449,7 @@ class Sim:
         """Seconds to the next session, calls in 20 s, lost, delivered twice."""
         begin = self.trouble_at + self.row.lasts
         wait = None if self.next_session_at is None else (self.next_session_at - begin) / 1000
-        calls = sum(self.trouble_at <= at < self.trouble_at + TRAFFIC for at in self.calls)
+        calls = sum(self.trouble_at <= at < self.trouble_at + self.row.traffic for at in self.calls)
         lost = [sum(self.is_lost(e) for e in self.events if e.kind == kind)
                 for kind in (['command', 'event'] if self.mode == SOCKET_MODE else ['event'])]
         return wait, calls, lost, sum(e.delivered > 1 for e in self.events)
@@ -444,11 +463,15 @@ class Sim:
         if limit[0] is not None and (wait is None or wait > limit[0]):
             found.append(f'the next session after {wait} s, not {limit[0]}')
         if calls > limit[1]:
-            found.append(f'{calls} calls in 20 s, not {limit[1]}')
+            found.append(f'{calls} calls, not {limit[1]}')
         if sum(lost) > limit[2]:
             found.append(f'{sum(lost)} lost, not {limit[2]}')
         if twice:
             found.append(f'{twice} delivered twice')
+        if self.late:
+            found.append(f'{self.late} envelopes not acknowledged within 3 s')
+        if self.foreign:
+            found.append(f'{self.foreign} acknowledgements on the wrong connection')
         if self.busiest > 1000:
             found.append(f'{self.busiest} calls of rtm_poll without a pause')
         if any(c - a < SECOND for a, c in zip(self.calls, self.calls[2:])):
@@ -465,12 +488,14 @@ class Row:
 
     def __init__(self, name, limits, session=None, modes=(RTM, SOCKET_MODE), lasts=0, call=None,
                  upgrade=None, accepted=None, every=0, first=2, latency=0, envelope=None,
-                 readable=True, copies=1, max_message_size=0):
+                 readable=True, copies=1, interval=100,
+                 traffic=TRAFFIC, max_message_size=0):
         self.name, self.session, self.modes, self.lasts = name, session, modes, lasts * SECOND
         self.limits = limits if isinstance(limits, dict) else {'both': limits}
         self.call, self.upgrade, self.accepted, self.every = call, upgrade, accepted, every * SECOND
         self.first, self.latency, self.envelope = first * SECOND, latency, envelope
-        self.readable, self.copies, self.max_message_size = readable, copies, max_message_size
+        self.readable, self.copies, self.interval = readable, copies, interval
+        self.traffic, self.max_message_size = traffic, max_message_size
 
 
 def fin(conn):
@@ -600,8 +625,8 @@ ROWS = [
     Row('`goodbye` / `refresh_requested`', (0.1, 1, 0), refresh('refresh_requested', 60)),
     Row('the same, cut at once', (0.1, 1, 2), refresh('refresh_requested', 0)),
     Row('the same every 3 s', (0.1, 7, 0), refresh('refresh_requested', 60), every=3),
-    Row('the same every 3 s, 50 ms one way', (0.4, 7, 0), refresh('refresh_requested', 60), every=3,
-        latency=50),
+    Row('the same every 31 s, cut after 2 s; 50 ms one way', (0.4, 6, 0),
+        refresh('refresh_requested', 2), every=31, latency=50, interval=25, traffic=186 * SECOND),
     Row('silence', {R: (45.1, 0, 200), S: (20.1, 0, 150)}, silence),
     Row('half-open: RST in reply to a byte', {R: (30.1, 0, 200), S: (10.1, 1, 101)}, half_open),
     Row('zombie: answers PINGs only', {R: (None, 0, 200), S: (60.1, 0, 200)}, zombie, first=12),
@@ -658,23 +683,25 @@ def main():
     program, options = sys.argv[1], sys.argv[2:]
     verbose = options[:1] == ['--row']
     rows = [r for r in ROWS if options[1] in r.name] if verbose else ROWS
-    jobs = [(row, mode) for row in rows for mode in row.modes]
+    jobs = [(row, mode, jitter) for row in rows for mode in row.modes
+            for jitter in ((MEAN,) if verbose else (MEAN, SHORTEST, LONGEST))]
     with ThreadPoolExecutor(1 if verbose else 6) as pool:
         def run(job):
             if verbose:
-                print(*job[1:], job[0].name)
+                print(job[1], job[0].name)
             try:
                 return Sim(*job, program, verbose).run()
             except Exception as problem:
                 raise RuntimeError(f'{job[1]}, {job[0].name}: {problem!r}') from problem
         sims = dict(zip(jobs, pool.map(run, jobs)))
     table = HEAD + ''.join(
-        f'| {row.name} | {cells(sims.get((row, RTM)))} | {cells(sims.get((row, SOCKET_MODE)))} |\n'
+        f'| {row.name} | {cells(sims.get((row, RTM, MEAN)))} | '
+        f'{cells(sims.get((row, SOCKET_MODE, MEAN)))} |\n'
         for row in rows)
     failed = False
-    for (row, mode), sim in sims.items():
+    for (row, mode, jitter), sim in sims.items():
         for fault in sim.faults():
-            print(f'FAIL bad days: {mode}, {row.name}: {fault}')
+            print(f'FAIL bad days: {mode}, {row.name}: {fault} (random number {jitter})')
             failed = True
     if verbose:
         print(table)
@@ -690,7 +717,7 @@ def main():
         print('FAIL bad days: tests/PARITY.md has another table; --write writes this one:\n' + table)
         failed = True
     if not failed:
-        print(f'PASS bad days: {len(jobs)} rows, as in PARITY.md')
+        print(f'PASS bad days: {len(rows)} rows, {len(jobs)} days, as in PARITY.md')
     return failed
 
 
