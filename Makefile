@@ -140,7 +140,7 @@ FUZZ = http ws json walk tame url config pem session
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
-		build/ws_echo
+		build/test/bad_days build/ws_echo
 	@rm -f build/test/sentences
 	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
 		build/test/lives
@@ -149,6 +149,7 @@ test:
 	@python3 tests/json_peer.py build/test/json_peer 1
 	@python3 tests/json_peer.py build/test/json_peer 7
 	@python3 tests/ws_peer.py build/ws_echo
+	@python3 tests/bad_days.py build/test/bad_days
 	@python3 tests/sandbox.py build
 	@sh tests/terminal.sh build
 	@CC='$(CC)' sh tests/compile/run.sh
@@ -172,12 +173,13 @@ TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
 # tests/requests.c counts the basic blocks that are run.
-$(TESTS) build/test/json_peer: $(HEADERS) rtm.h build/.test
+$(TESTS) build/test/json_peer build/test/bad_days: $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
+build/test/bad_days: tests/bad_days.c
 build/test/http: tests/http.c
 build/test/ws: tests/ws.c
 build/test/random: tests/random.c
