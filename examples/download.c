@@ -3,10 +3,10 @@
  * Build:  cc examples/download.c -o download -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./download DIRECTORY
  *
- * The app needs the scopes channels:history and files:read. A file is written as it arrives, so that
- * its size does not matter; one that cannot be received as a whole is removed. Existing files are
- * never overwritten. The token is only sent to FILES_URL, which is https://files.slack.com/ unless it
- * is set: people can share files of other servers, too. Ctrl-C ends the bot.
+ * The app needs the scopes channels:history and files:read. A file is written as it arrives, so
+ * that its size does not matter; one that cannot be received as a whole is removed. Existing files
+ * are never overwritten. The token is only sent to FILES_URL, which is https://files.slack.com/
+ * unless it is set: people can share files of other servers, too. Ctrl-C ends the bot.
  */
 #define _POSIX_C_SOURCE 200809L
 #define RTM_IMPLEMENTATION
@@ -46,8 +46,8 @@ static bool copy_string(rtm_json data, const char *path, char *out, size_t size)
     return length > 0 && length < size && strlen(out) == length;
 }
 
-/* Makes a name from the server's: letters, digits, "-", "_" and "." stay, and it begins with no dot,
-   so that it is neither hidden nor the name of a directory. */
+/* Makes a name from the server's: letters, digits, "-", "_" and "." stay, and it begins with no
+   dot, so that it is neither hidden nor the name of a directory. */
 static void make_safe(char *name) {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     if (*name == '\0') strcpy(name, "file");
@@ -101,11 +101,12 @@ static bool is_html(const char *type) {
 
 /* What is wrong with the file, or NULL. */
 static const char *find_fault(const download *it, const rtm_response *response) {
+    bool is_success = response->status >= 200 && response->status <= 299;
     if (it->error != 0) return strerror(it->error);
+    if (is_success && is_html(response->content_type) && !is_html(it->type))
+        return "Slack sent its login page: the token needs the scope files:read";
     if (response->result == RTM_E_CANCELLED) return "it is larger than announced";
     if (response->result != RTM_OK) return response->detail;
-    if (is_html(response->content_type) && !is_html(it->type))
-        return "Slack sent its login page: the token needs the scope files:read";
     if (it->received != it->announced) return "its size is not the one that Slack has announced";
     return NULL;
 }

@@ -103,8 +103,8 @@ static size_t write_option(rtm_json channel, const char *typed, bool is_first, c
     return (size_t)size;
 }
 
-/* Replies to the suggestion with the channels whose name contains what is typed; with no channels if
-   the call has failed. */
+/* Replies to the suggestion with the channels whose name contains what is typed; with no channels
+   if the call has failed. */
 static void on_channels(rtm_client *bot, const rtm_response *response, void *user_data) {
     suggestion *it = user_data;
     char reply[16384] = "{\"options\":[";
@@ -127,8 +127,8 @@ static void on_channels(rtm_client *bot, const rtm_response *response, void *use
     it->id = 0;
 }
 
-/* The user types into the select. The reply needs a call of the Web API, so it is deferred: no callback
-   waits, and other events are handled meanwhile. */
+/* The user types into the select. The reply needs a call of the Web API, so it is deferred: no
+   callback waits, and other events are handled meanwhile. */
 static void on_suggestion(rtm_client *bot, const rtm_event *event, void *user_data) {
     suggestion *it = NULL;
     (void)user_data;
@@ -161,8 +161,8 @@ static void refuse(rtm_client *bot, const rtm_event *event, const char *block, c
     check(bot, "no reply", rtm_reply(bot, event, reply));
 }
 
-/* Checks what the user has entered. An error message keeps the form open; the empty acknowledgement,
-   which rtm.h sends by itself, closes it. */
+/* Checks what the user has entered. An error message keeps the form open; the empty
+   acknowledgement, which rtm.h sends by itself, closes it. */
 static void on_submission(rtm_client *bot, const rtm_event *event, void *user_data) {
     static char method[] = "chat.postMessage";
     char text[MAX_TEXT + 1], channel[64], name[256] = "a user";

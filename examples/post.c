@@ -1,4 +1,5 @@
-/* Posts its standard input, or a file, to a Slack channel, and prints the time stamp of each message.
+/* Posts its standard input, or a file, to a Slack channel, and prints the time stamp of each
+ * message.
  *
  * Build:  cc examples/post.c -o post -lbearssl
  * Run:    uptime | SLACK_API_TOKEN=xoxb-... ./post '#ops'
@@ -6,7 +7,8 @@
  *
  * -t TS    into the thread of this message
  * -f FILE  uploads a file, to a channel by its id
- * SLACK_API_URL names another server. A text of more than 4,000 characters becomes several messages.
+ * SLACK_API_URL names another server. A text of more than 4,000 characters becomes several
+ * messages.
  */
 #define _POSIX_C_SOURCE 200809L
 #define RTM_IMPLEMENTATION
@@ -83,7 +85,8 @@ static bool post_message(rtm_client *slack, const target *to, const char *text) 
     if (!copy_string(response.data, "ts", ts, sizeof ts) || strspn(ts, "0123456789.") < strlen(ts))
         return fail("posted, but the response has no time stamp", "");
     printf("%s\n", ts);
-    if (fflush(stdout) != 0) return fail("posted, but the output cannot be written", strerror(errno));
+    if (fflush(stdout) != 0)
+        return fail("posted, but the output cannot be written", strerror(errno));
     return true;
 }
 
@@ -108,7 +111,8 @@ static bool post_input(rtm_client *slack, const target *to) {
     bool good = false;
     ssize_t length = getdelim(&text, &room, '\0', stdin); /* all of it: a text has no NUL */
     if (ferror(stdin)) fail("standard input", strerror(errno));
-    else if (length < 0 || text[strspn(text, " \t\r\n")] == '\0') fail("there is nothing to post", "");
+    else if (length < 0 || text[strspn(text, " \t\r\n")] == '\0')
+        fail("there is nothing to post", "");
     else if (strlen(text) < (size_t)length || getc(stdin) != EOF)
         fail("this is not a text", "-f posts it as a file");
     else good = post_text(slack, to, text);

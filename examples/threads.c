@@ -30,8 +30,8 @@ typedef struct queue {
     job *first, *last;
 } queue;
 
-/* What all threads use. The mutex protects everything but the client, which only the main thread uses,
-   except for rtm_wake. */
+/* What all threads use. The mutex protects everything but the client, which only the main thread
+   uses, except for rtm_wake. */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* a job has been added, or the workers shall end */
@@ -190,8 +190,8 @@ static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
             event->result != RTM_OK ? event->detail : "Slack reports an error");
 }
 
-/* Sends the results. Returns false if the first of them has to wait: there is no session now, or the
-   queue of the client is full. */
+/* Sends the results. Returns false if the first of them has to wait: there is no session now, or
+   the queue of the client is full. */
 static bool send_results(void) {
     while (true) {
         lock();

@@ -61,10 +61,11 @@ shared far 'https://127.0.0.1:1/x' 1 >&3
 prints 'far is not saved: its URL is not one of FILES_URL'
 shared near "${FILES_URL%/files/}.example.com/x" 1 >&3
 prints 'near is not saved: its URL is not one of FILES_URL'
-printf '%s\n' '/scope off' "/share $dir/numbers.txt" >&3
-prints "numbers.txt is not saved: "
-prints "login page: the token needs the scope files:read"
-for left in short long none far near numbers.txt.3; do
+echo x >"$dir/small.txt" # smaller than the page
+printf '%s\n' '/scope off' "/share $dir/numbers.txt" "/share $dir/small.txt" >&3
+prints 'numbers.txt is not saved: Slack sent its login page: the token needs the scope files:read'
+prints 'small.txt is not saved: Slack sent its login page: the token needs the scope files:read'
+for left in short long none far near numbers.txt.3 small.txt; do
     [ ! -e "$dir/saved/$left" ] || fail "download: $left is left"
 done
 leave
