@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_NAME = 100, MAX_PATH = 1024, MAX_SAME_NAME = 1000 };
+enum { MAX_NAME = 100, MAX_PATH = 1024, MAX_SAME_NAME = 1000, MAX_PAGE = 1 << 20 };
 
 typedef struct settings {
     const char *directory, *token, *files_url;
@@ -81,7 +81,9 @@ static bool write_piece(const void *data, size_t size, void *user_data) {
     const char *rest = data;
     if (it->fd < 0 && !create_file(it)) return false;
     it->received += (long long)size;
-    if (it->received > it->announced) return false; /* more than Slack has announced */
+    /* More than Slack has announced is not written. It is read up to MAX_PAGE, because it can be the
+       login page, which on_response recognizes. */
+    if (it->received > it->announced) return it->received - it->announced <= MAX_PAGE;
     while (size > 0) {
         ssize_t written = write(it->fd, rest, size);
         if (written < 0 && errno == EINTR) continue;
@@ -105,9 +107,9 @@ static const char *find_fault(const download *it, const rtm_response *response) 
     if (it->error != 0) return strerror(it->error);
     if (is_success && is_html(response->content_type) && !is_html(it->type))
         return "Slack sent its login page: the token needs the scope files:read";
-    if (response->result == RTM_E_CANCELLED) return "it is larger than announced";
+    if (it->received > it->announced) return "it is larger than announced";
     if (response->result != RTM_OK) return response->detail;
-    if (it->received != it->announced) return "its size is not the one that Slack has announced";
+    if (it->received < it->announced) return "it is smaller than announced";
     return NULL;
 }
 

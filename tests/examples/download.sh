@@ -52,8 +52,10 @@ prints "$dir/saved/__"
 # what is not the file: other sizes, no file, other servers
 shared short "$url" 7 >&3
 prints 'short is not saved: it is larger than announced'
+shared shorter "$url" $((size - 10)) >&3
+prints 'shorter is not saved: it is larger than announced'
 shared long "$url" $((size + 1)) >&3
-prints 'long is not saved: its size is not the one that Slack has announced'
+prints 'long is not saved: it is smaller than announced'
 shared none "${FILES_URL}F0/x" 1 >&3
 prints 'none is not saved: '
 prints 'HTTP 404'
@@ -65,7 +67,7 @@ echo x >"$dir/small.txt" # smaller than the page
 printf '%s\n' '/scope off' "/share $dir/numbers.txt" "/share $dir/small.txt" >&3
 prints 'numbers.txt is not saved: Slack sent its login page: the token needs the scope files:read'
 prints 'small.txt is not saved: Slack sent its login page: the token needs the scope files:read'
-for left in short long none far near numbers.txt.3 small.txt; do
+for left in short shorter long none far near numbers.txt.3 small.txt; do
     [ ! -e "$dir/saved/$left" ] || fail "download: $left is left"
 done
 leave
