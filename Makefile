@@ -14,7 +14,7 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fram
 LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
 BOTS = build/quick_start build/echo_bot build/slash_commands build/post build/history build/follow \
-	build/alert build/tiny build/loops/epoll
+	build/alert build/tiny build/modal build/download build/threads build/loops/epoll
 # These need a library or a compiler more.
 GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
@@ -75,7 +75,8 @@ examples:
 
 $(BOTS): rtm.h build/.build
 	@mkdir -p build/loops
-	$(CC) -std=c99 $(WARN) $(CFLAGS) $(@:build/%=examples/%).c -o $@ $(LIBS)
+	set --; case $(@F) in threads) set -- -pthread ;; esac; \
+	$(CC) -std=c99 $(WARN) $(CFLAGS) $(@:build/%=examples/%).c -o $@ "$$@" $(LIBS)
 build/quick_start: examples/quick_start.c
 build/echo_bot: examples/echo_bot.c
 build/slash_commands: examples/slash_commands.c
@@ -84,6 +85,9 @@ build/history: examples/history.c
 build/follow: examples/follow.c
 build/alert: examples/alert.c
 build/tiny: examples/tiny.c examples/tiny_roots.h
+build/modal: examples/modal.c
+build/download: examples/download.c
+build/threads: examples/threads.c
 build/loops/epoll: examples/loops/epoll.c
 
 build/loops/libuv: examples/loops/libuv.c rtm.h build/.libuv

@@ -1,9 +1,12 @@
-// A bot in C++17 that keeps count of what people think of things: "tea++", "meetings--"; "karma"
-// lists the best. The counts are kept in a file.
+// A bot in C++17 that counts what people think of things: "tea++", "meetings--"; "karma" lists the
+// best ten. The counts are kept in a file, one line each: COUNT THING.
 //
-// Build:  cc -c -x c -DRTM_IMPLEMENTATION rtm.h -o rtm.o    (the implementation is C, apart)
+// Build:  cc -c -x c -DRTM_IMPLEMENTATION rtm.h -o rtm.o    (the implementation is C)
 //         c++ -std=c++17 examples/karma.cc rtm.o -o karma -lbearssl
 // Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./karma karma.txt    (see echo_bot.c)
+//
+// A file that cannot be read as a whole is never written: then the bot does not start. Mentions and
+// links are not counted, because each later reply would notify the people who are mentioned.
 #include "rtm.h"
 #include <cstdlib>
 #include <filesystem>
@@ -15,12 +18,23 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 using Handler = std::function<void(const rtm_event &)>;
 using Counts = std::map<std::string, long>;
 
-// C takes no lambda that captures something: one that captures nothing calls it, by way of `user`.
-// No exception may leave that one, since C would not pass it on.
+static const std::size_t max_thing = 100;  // bytes
+static const long max_count = 1000000000;
+static const int max_lines = 20;           // things that one message can change
+
+// Returns an environment variable, or nullptr if it is unset or empty.
+static const char *setting(const char *name) {
+    const char *value = std::getenv(name);
+    return value && *value ? value : nullptr;
+}
+
+// A C callback cannot capture anything. This one captures nothing, and calls the handler that
+// user_data points at. No exception may leave it: C code cannot pass exceptions on.
 static void on(rtm_client *bot, const char *type, Handler &handler) {
     auto call = [](rtm_client *, const rtm_event *event, void *user_data) {
         try {
@@ -29,17 +43,81 @@ static void on(rtm_client *bot, const char *type, Handler &handler) {
             std::cerr << "karma: " << e.what() << std::endl;
         }
     };
-    if (rtm_on(bot, type, call, &handler) != RTM_OK) throw std::bad_alloc();
+    if (rtm_on(bot, type, call, &handler) != RTM_OK)
+        throw std::runtime_error(rtm_error_detail(bot));
 }
 
 static std::string text_of(rtm_json json, const char *path) {
     const rtm_json value = rtm_json_get(json, path);
-    std::string text(rtm_json_string(value, nullptr, 0), '\0');
-    rtm_json_string(value, text.data(), text.size() + 1); // a std::string ends with a NUL, too
+    const std::size_t size = rtm_json_string(value, nullptr, 0);
+    std::string text(size, '\0');
+    if (rtm_json_string(value, text.data(), size + 1) != size) // a std::string ends with a NUL, too
+        throw std::logic_error("a string has changed");
     return text;
 }
 
-// The old file stays until the new one is whole.
+static void replace_all(std::string &text, const std::string &from, const std::string &to) {
+    std::size_t at = text.find(from);
+    while (at != std::string::npos) {
+        text.replace(at, from.size(), to);
+        at = text.find(from, at + to.size());
+    }
+}
+
+// What the user typed: Slack sends "&", "<" and ">" as "&amp;", "&lt;" and "&gt;".
+static std::string unescape(std::string text) {
+    replace_all(text, "&lt;", "<");
+    replace_all(text, "&gt;", ">");
+    replace_all(text, "&amp;", "&");
+    return text;
+}
+
+static std::string escape(const std::string &text) {
+    const std::size_t size = rtm_escape(text.c_str(), nullptr, 0);
+    std::string escaped(size, '\0');
+    if (rtm_escape(text.c_str(), escaped.data(), size + 1) != size)
+        throw std::logic_error("a string has changed");
+    return escaped;
+}
+
+// Can it be counted, and written to the file as one word of one line?
+static bool is_thing(const std::string &thing) {
+    if (thing.empty() || thing.size() > max_thing) return false;
+    for (const char c : thing) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte <= ' ' || byte == 127) return false;
+    }
+    return true;
+}
+
+// A file that does not exist has no counts. Anything else that is not a file of counts is an error.
+static Counts load(const std::string &path) {
+    Counts counts;
+    if (!std::filesystem::exists(path)) return counts;
+    if (!std::filesystem::is_regular_file(path))
+        throw std::runtime_error(path + " is not a regular file");
+    std::ifstream file(path);
+    if (!file) throw std::runtime_error("cannot read " + path);
+    std::string line;
+    int number = 0;
+    while (std::getline(file, line)) {
+        std::istringstream words(line);
+        std::string thing, rest;
+        long count = 0;
+        number++;
+        const bool has_both = static_cast<bool>(words >> count >> thing);
+        const bool has_more = static_cast<bool>(words >> rest);
+        const bool in_range = count >= -max_count && count <= max_count;
+        if (!has_both || has_more || !in_range || !is_thing(thing) ||
+            !counts.emplace(thing, count).second)
+            throw std::runtime_error(path + ":" + std::to_string(number) +
+                                     ": expected COUNT THING, each thing once");
+    }
+    if (file.bad()) throw std::runtime_error("cannot read " + path);
+    return counts;
+}
+
+// The old file is replaced after the new one has been written completely.
 static void save(const Counts &counts, const std::string &path) {
     std::ofstream file(path + ".new");
     for (const auto &[thing, count] : counts) file << count << ' ' << thing << '\n';
@@ -48,52 +126,74 @@ static void save(const Counts &counts, const std::string &path) {
     std::filesystem::rename(path + ".new", path);
 }
 
-// What there is to say to a message, or nothing.
-static std::string answer(const std::string &text, Counts &counts, const std::string &path) {
+// Counts the words of a message that end with "++" or "--". Returns the new counts, in lines.
+static std::string count_words(const std::string &text, Counts &counts) {
     std::ostringstream lines;
     std::istringstream words(text);
-    std::multimap<long, std::string> best;
-    for (std::string word, end; words >> word;) {
-        if (word.size() < 3) continue;
-        end = word.substr(word.size() - 2);
-        if (end != "++" && end != "--") continue;
-        word.resize(word.size() - 2);
-        lines << word << ": " << (counts[word] += end == "++" ? 1 : -1) << '\n';
+    std::string word;
+    int count_of_lines = 0;
+    while (count_of_lines < max_lines && words >> word) {
+        if (word.size() < 3 || word.find_first_of("<>") != std::string::npos) continue;
+        const std::string end = word.substr(word.size() - 2);
+        const std::string thing = unescape(word.substr(0, word.size() - 2));
+        if ((end != "++" && end != "--") || !is_thing(thing)) continue;
+        long &count = counts[thing];
+        if (end == "++" && count < max_count) count++;
+        if (end == "--" && count > -max_count) count--;
+        lines << escape(thing) << ": " << count << '\n';
+        count_of_lines++;
     }
-    if (lines.tellp() > 0) save(counts, path);
-    if (text != "karma") return lines.str();
-    for (const auto &[thing, count] : counts) best.emplace(-count, thing);
-    if (best.size() > 10) best.erase(std::next(best.begin(), 10), best.end());
-    for (const auto &[count, thing] : best) lines << -count << ' ' << thing << '\n';
-    return lines.str() + (best.empty() ? "nothing yet" : "");
+    return lines.str();
 }
 
-int main(int argc, char **argv) try {
-    if (argc != 2) throw std::invalid_argument("usage: karma FILE");
-    Counts counts;
-    std::ifstream file(argv[1]);
-    std::string thing;
-    for (long count; file >> count >> thing;) counts[thing] = count;
+static std::string best_ten(const Counts &counts) {
+    std::multimap<long, std::string> best;
+    std::ostringstream lines;
+    for (const auto &[thing, count] : counts) {
+        best.emplace(-count, thing);
+        if (best.size() > 10) best.erase(std::prev(best.end()));
+    }
+    for (const auto &[count, thing] : best) lines << -count << ' ' << escape(thing) << '\n';
+    return best.empty() ? "nothing yet" : lines.str();
+}
 
-    rtm_client *bot;
+static void run(const std::string &path) {
+    Counts counts = load(path);
+    rtm_client *bot = nullptr;
     Handler on_message = [&](const rtm_event &event) {
-        if (rtm_json_raw(rtm_json_get(event.data, "bot_id"), nullptr)) return; // another bot, or we
-        const std::string said = answer(text_of(event.data, "text"), counts, argv[1]);
-        if (said.empty()) return;
-        if (rtm_send_message(bot, text_of(event.data, "channel").c_str(), said.c_str()) < 0)
+        if (rtm_json_raw(rtm_json_get(event.data, "bot_id"), nullptr)) return; // from a bot
+        const std::string text = text_of(event.data, "text");
+        const std::string channel = text_of(event.data, "channel");
+        std::string reply = text == "karma" ? best_ten(counts) : count_words(text, counts);
+        if (reply.empty()) return;
+        if (text != "karma") save(counts, path);
+        if (rtm_send_message(bot, channel.c_str(), reply.c_str()) < 0)
             throw std::runtime_error(rtm_error_detail(bot));
     };
-    Handler on_error = [](const rtm_event &event) { throw std::runtime_error(event.detail); };
+    Handler on_error = [](const rtm_event &event) {
+        throw std::runtime_error(event.result != RTM_OK ? event.detail : "Slack reports an error");
+    };
     rtm_config config{};
-    config.token = std::getenv("SLACK_API_TOKEN");
-    config.app_token = std::getenv("SLACK_APP_TOKEN");
-    config.base_url = std::getenv("SLACK_API_URL");
+    config.token = setting("SLACK_API_TOKEN");
+    config.app_token = setting("SLACK_APP_TOKEN");
+    config.base_url = setting("SLACK_API_URL");
     if (rtm_create(&config, &bot) != RTM_OK) throw std::runtime_error(rtm_error_detail(nullptr));
-    std::unique_ptr<rtm_client, void (*)(rtm_client *)> owner(bot, rtm_destroy);
+    const std::unique_ptr<rtm_client, void (*)(rtm_client *)> owner(bot, rtm_destroy);
     on(bot, "message", on_message);
     on(bot, "error", on_error);
     if (rtm_run(bot) != RTM_OK) throw std::runtime_error(rtm_error_detail(bot));
-} catch (const std::exception &e) {
-    std::cerr << "karma: " << e.what() << '\n';
-    return 1;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        std::cerr << "usage: karma FILE\n";
+        return 2;
+    }
+    try {
+        run(argv[1]);
+    } catch (const std::exception &e) {
+        std::cerr << "karma: " << e.what() << '\n';
+        return 1;
+    }
+    return 0;
 }

@@ -18,6 +18,16 @@ sed 1,2d LICENSE | tr -s ' \n' ' ' >"$out/b"
     { echo "FAIL licence: rtm.h and LICENSE differ"; exit 1; }
 echo "PASS the licence is one text"
 
+# What makes a server's text safe for a terminal is the same function in each example that has it.
+function_of() { sed -n '/^static char \*printable(/,/^}/p' "$1"; }
+function_of examples/echo_bot.c >"$out/a"
+[ -s "$out/a" ] || { echo "FAIL printable: examples/echo_bot.c has none"; exit 1; }
+for file in examples/*.c examples/*.cc examples/loops/*.c; do
+    function_of "$file" >"$out/b"
+    [ ! -s "$out/b" ] || cmp "$out/a" "$out/b" || { echo "FAIL printable: $file"; exit 1; }
+done
+echo "PASS printable is one function"
+
 long=$(awk 'length > 100 { print FILENAME ":" FNR }' rtm.h examples/*.c \
     examples/*/*.[ch] tests/*.[ch] tests/*/*.c)
 [ -z "$long" ] || { echo "FAIL lines over 100 columns: $long"; exit 1; }

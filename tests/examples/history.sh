@@ -1,5 +1,5 @@
-# history: three of them, the first at a rate limit, by a token that may not open RTM; nothing in them
-# steers the terminal
+# history: three pages, the first at a rate limit, with a token that may not open RTM; nothing in them
+# controls the terminal
 post=$build/post
 awk 'BEGIN { for (i = 1; i <= 250; i++) printf "message %d %3980s\n", i, "." }' |
     "$post" C7 >"$dir/out" || fail 'post of 250 messages'
@@ -18,3 +18,25 @@ sed -n 's/.*\(sandbox-bot: message [0-9]*\) .*/\1/p' "$dir/out" | cmp -s - "$dir
     fail 'history: all messages, the newest first'
 ends 2 'usage: history' "$build/history"
 ends 1 'channel_not_found' "$build/history" ''
+ends 1 'token is not set' env SLACK_API_TOKEN= "$build/history" C7
+ends 1 'cannot be written' sh -c '"$1" C7 >/dev/full' sh "$build/history"
+
+# history: pages larger than max_message_size are asked for with fewer messages
+awk 'BEGIN { for (i = 1; i <= 100; i++) { s = sprintf("big %d ", i)
+    while (length(s) < 3990) s = s "&"; print s } }' | "$post" C8 >"$dir/out" || fail 'post of 20 KB'
+"$build/history" C8 >"$dir/out" 2>&1 || fail 'history of large pages'
+awk 'BEGIN { for (i = 100; i; i--) print "sandbox-bot: big", i }' >"$dir/wanted"
+sed -n 's/.*\(sandbox-bot: big [0-9]*\) .*/\1/p' "$dir/out" | cmp -s - "$dir/wanted" ||
+    fail 'history: all messages of large pages'
+
+# history: C1 and bidirectional controls in a text
+start
+"$build/echo_bot" >"$dir/bot" 2>&1 &
+bot=$!
+printf '%s\n' /wait "$(printf 'a\302\233b\342\200\256c')" '/expect you said' >&3
+sees '/expect you said: seen'
+kill $bot
+wait $bot || :
+bot=
+"$build/history" C0SANDBOX >"$dir/out" 2>&1 || fail 'history of controls'
+grep -qF 'U0HUMAN: a?b?c' "$dir/out" || fail 'history prints C1 or bidirectional controls'

@@ -1,5 +1,5 @@
-# loops: each answers in its loop, comes back after a drop, and says why where it is refused; a signal
-# is a clean end
+# loops: each replies in its loop, reconnects after a drop, and reports why Slack refuses it; a signal
+# ends it
 for library in libuv glib; do
     case $library in
     libuv) asks=ticks answers='ticks so far' ;;
@@ -15,10 +15,10 @@ for library in libuv glib; do
     wait $bot || fail "$program ends with $?"
     bot=
     ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$program"
-    ends 1 'token is empty' env SLACK_API_TOKEN= "$program"
+    ends 1 'token is not set' env SLACK_API_TOKEN= "$program"
 done
 
-# epoll: two workspaces, one in Socket Mode, one refused at last; the end of the terminal is its end
+# epoll: two workspaces, one in Socket Mode, one refused at last; the end of its input ends it
 start
 mkfifo "$dir/typed"
 acme_API_TOKEN=xoxb-acme acme_API_URL=$SLACK_API_URL club_API_TOKEN=xoxb-club \
@@ -33,7 +33,21 @@ prints 'club C0SANDBOX U0HUMAN: good morning'
 printf '%s\n' 'acme C1 from acme' 'club C1 from club' nonsense 'acme C1' >&4
 sees 'from acme'
 sees 'from club'
-[ "$(grep -c 'CHANNEL TEXT, please' "$dir/out")" = 2 ] || fail 'epoll: what is no line'
+prints 'expected WORKSPACE CHANNEL TEXT' 2
+[ "$(grep -c 'expected WORKSPACE CHANNEL TEXT' "$dir/out")" = 2 ] || fail 'epoll: lines without a text'
+# a part of a line does not stop the loop, a line that is too long is not sent in parts
+printf 'acme C1 a pa' >&4
+printf 'good evening\n' >&3
+prints 'acme C0SANDBOX U0HUMAN: good evening'
+prints 'club C0SANDBOX U0HUMAN: good evening'
+{ printf 'rt <!channel> & \nacme C1 '; repeat 5000 x; printf ' acme C1 the rest\nclub C1 after\n'; } >&4
+sees 'a part &lt;!channel&gt; &amp; '
+prints 'not sent: a line of over 3999 bytes'
+sees 'posted: after'
+grep -q 'the rest\|xxx' "$dir/sandbox" && fail 'epoll: a part of a line that is too long is sent'
+# nothing in a message controls the terminal
+printf 'a\033[31m\302\233b\342\200\256c\n' >&3
+prints 'acme C0SANDBOX U0HUMAN: a?[31m?b?c'
 printf '%s\n' '/fail invalid_auth' '/drop' >&3
 prints ': ended: Slack refused'
 exec 4>&-
@@ -43,3 +57,15 @@ bot=
 [ $code = 1 ] || fail "epoll ends with $code"
 ends 2 'usage: chat' "$build/loops/epoll"
 ends 1 'nobody: token' "$build/loops/epoll" nobody
+ends 1 'nobody: token' env nobody_API_TOKEN= "$build/loops/epoll" nobody
+
+# epoll: a regular file and a pipe as input: each line is sent before the program ends
+start
+printf 'acme C1 one\nclub C1 two\nacme C1 three' >"$dir/typed_file"
+export acme_API_TOKEN=xoxb-acme acme_API_URL="$SLACK_API_URL" club_API_TOKEN=xoxb-club \
+    club_APP_TOKEN=xapp-club club_API_URL="$SLACK_API_URL"
+ends 0 '' "$build/loops/epoll" acme club <"$dir/typed_file"
+for text in one two three; do sees "$text"; done
+printf 'acme C1 four\nclub C1 five\n' | ends 0 '' "$build/loops/epoll" acme club
+for text in four five; do sees "$text"; done
+unset acme_API_TOKEN acme_API_URL club_API_TOKEN club_APP_TOKEN club_API_URL

@@ -1,4 +1,4 @@
-# post: texts, as they are and in pieces, an answer in a thread, a file
+# post: texts as they are and in pieces, a reply in a thread, a file
 post=$build/post
 echo 'up 3 days & <well>' | "$post" '#ops' >"$dir/out" || fail 'post'
 sees 'posted: up 3 days &amp; &lt;well&gt;\n'
@@ -35,3 +35,22 @@ ends 1 '/no/such/file: No such file' "$post" -f /no/such/file C1
 ends 1 'not a regular file' "$post" -f "$dir" C1
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" C1 <"$0"
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$post" -f "$0" C1
+ends 1 'token is not set' env SLACK_API_TOKEN= SLACK_API_URL= "$post" C1 <"$0"
+ends 1 'cannot be written' sh -c 'echo x | "$1" C1 >/dev/full' sh "$post"
+
+# post: a pipe as a file is refused and not waited for; a file that is shorter than its size says so
+rm -f "$dir/pipe"
+mkfifo "$dir/pipe"
+ends 1 'not a regular file' "$post" -f "$dir/pipe" C1
+: >"$dir/empty"
+ends 1 'the file is empty' "$post" -f "$dir/empty" C1
+short=/sys/kernel/mm/transparent_hugepage/enabled # 4,096 bytes by its size, fewer when it is read
+[ ! -f $short ] || ends 1 "$short: the file became shorter while it was read" "$post" -f $short C1
+
+# post: a rate limit of each request for a file is waited for
+start
+printf '%s\n' '/ratelimit files.getUploadURLExternal 1' '/ratelimit files.completeUploadExternal 1' >&3
+sees '/ratelimit: files.completeUploadExternal'
+"$post" -f "$dir/file" C0SANDBOX >"$dir/out" 2>&1 || fail 'post -f at a rate limit'
+sees 'files.getUploadURLExternal: ratelimited for 1 s'
+sees 'shared the file file'

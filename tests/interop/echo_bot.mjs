@@ -32,11 +32,11 @@ async function echo(text) {
     await interact('slash_commands', { command: '/echo', text, channel_id: 'C1' }, { blocks: [
         { type: 'section', text: plain(`you said: ${text}`) },
         { type: 'actions', elements:
-            [{ type: 'button', action_id: 'again', text: plain('Again') }] },
+            [{ type: 'button', action_id: 'repeat', text: plain('Repeat') }] },
     ] });
     asked.add('you clicked it');
     await interact('interactive', { type: 'block_actions', channel: { id: 'C1' },
-        actions: [{ action_id: 'again' }] });
+        actions: [{ action_id: 'repeat' }] });
     await answered();
 }
 
