@@ -40,6 +40,11 @@ said() { # FILE TEXT [COUNT]: it stands in the file, or will within 30 s; on so 
         sleep 0.1
     done
 }
+does() { # COMMAND...: the sandbox has carried them out
+    done=$(grep -cF '/link: Socket Mode is on' "$dir/sandbox" || :)
+    printf '%s\n' "$@" '/link on' >&3
+    said sandbox '/link: Socket Mode is on' $((done + 1))
+}
 sees() { said sandbox "$@"; }   # the sandbox prints it
 prints() { said out "$@"; }     # the example does
 ends() { # CODE TEXT COMMAND...: it exits with CODE and says TEXT
