@@ -11,7 +11,14 @@ trap 'exit 1' INT TERM HUP
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy SLACK_APP_TOKEN
 export SLACK_API_TOKEN=xoxb-sandbox SSL_CERT_FILE="$build/certs/ca.pem"
 
-fail() { echo "FAIL examples: $1" >&2; cut -c1-200 "$dir/sandbox" "$dir/out" >&2; exit 1; }
+fail() { # with the end of what the sandbox and the example have printed
+    echo "FAIL example $name: $1" >&2
+    for file in sandbox out; do
+        echo "--- the last lines of $file:"
+        tail -n 30 "$dir/$file" | cut -c1-200
+    done >&2
+    exit 1
+}
 start() { # a new sandbox, with lines from a pipe: any channel exists, lines are sent verbatim
     stop
     rm -f "$dir/port" "$dir/lines"
