@@ -22,7 +22,8 @@ int __wrap_open(const char *path, int flags, ...) {
 END
 alert=$dir/alert
 ${CC:-cc} -std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I. \
-    -Wl,--wrap=open examples/alert.c "$dir/looks.c" -o "$alert" -lbearssl || fail 'alert is not built'
+    -Wl,--wrap=open examples/alert.c "$dir/looks.c" -o "$alert" -lbearssl ||
+    fail 'alert is not built'
 export LOOKS="$dir/looks"
 : >"$LOOKS"
 certificate=$(cd "$build" && pwd)/certs/ca.pem
@@ -51,7 +52,16 @@ leave() { # a signal ends it with 0
     wait $bot || fail "alert ends with $?"
     bot=
 }
-posts() { grep 'posted' "$dir/sandbox" | sed 's/.*heat: //' >"$dir/posts" || :; }
+posts() { # VALUES: these were posted, in this order
+    grep 'posted' "$dir/sandbox" | sed 's/.*heat: //; s/\\n//g' | tr '\n' ' ' >"$dir/posts"
+    [ "$(cat "$dir/posts")" = "$1 " ] || fail "alert: the order: $(cat "$dir/posts")"
+}
+refuses() { # TEXT [ARGUMENT...]: it exits with 1 and says TEXT
+    text=$1
+    shift
+    [ $# -gt 0 ] || set -- C1 "$dir/heat" 80 75 1
+    (cd "$dir/queue" && SSL_CERT_FILE=$certificate ends 1 "$text" "$alert" "$@")
+}
 heat 70
 watch
 looked
@@ -117,17 +127,15 @@ queued '.12'
 rm "$dir/heat"
 queued '!no number'
 leave
-posts
-[ "$(tr '\n' ' ' <"$dir/posts" | sed 's/\\n//g')" = '99 11 98 ' ] || fail "alert: the order: $(cat "$dir/posts")"
+posts '99 11 98'
 start
 watch
 sees 'heat: no number'
-posts
-[ "$(tr '\n' ' ' <"$dir/posts" | sed 's/\\n//g')" = '12 no number ' ] || fail "alert: the order: $(cat "$dir/posts")"
+posts '12 no number'
 
 # Another file, channel or limit has a queue of its own; the same one is not used twice.
 echo 50 >"$dir/other"
-(cd "$dir/queue" && SSL_CERT_FILE=$certificate ends 1 'is running' "$alert" C1 "$dir/heat" 80 75 1)
+refuses 'is running'
 leave
 watch C1 "$dir/other" 40 30 1
 sees 'other: 50'
@@ -154,7 +162,7 @@ nonsense' 'off
 !<!channel>' 'off
 !1'; do
     printf '%s' "$bad" >"$file"
-    (cd "$dir/queue" && SSL_CERT_FILE=$certificate ends 1 'repair or remove it' "$alert" C1 "$dir/heat" 80 75 1)
+    refuses 'repair or remove it'
     [ "$(cat "$file")" = "$bad" ] || fail 'alert: it overwrites what it cannot read'
 done
 ends 2 'usage: alert' "$alert" C1
@@ -169,10 +177,9 @@ ends 2 'not a regular file' "$alert" C1 "$dir/fifo" 80 75
 
 # Refused: that ends it, and what was not posted is kept.
 printf 'on -\n.1\n' >"$file"
-(cd "$dir/queue" && SSL_CERT_FILE=$certificate SLACK_API_TOKEN=wrong \
-    ends 1 'invalid_auth: check the token' "$alert" C1 "$dir/heat" 80 75 1)
+(export SLACK_API_TOKEN=wrong && refuses 'invalid_auth: check the token')
 [ "$(queue)" = "$(printf 'on -\n.1')" ] || fail 'alert: refused, and what it was to post is gone'
-(cd "$dir/queue" && SLACK_API_TOKEN='' ends 1 'token' "$alert" C1 "$dir/heat" 80 75 1)
+(export SLACK_API_TOKEN='' && refuses 'token is not set')
 does '/fail chat.postMessage channel_not_found 1'
-(cd "$dir/queue" && SSL_CERT_FILE=$certificate ends 1 'channel_not_found' "$alert" C1 "$dir/heat" 80 75 1)
+refuses 'channel_not_found'
 unset LOOKS

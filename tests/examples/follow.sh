@@ -43,7 +43,8 @@ prints internal_error
 echo early >&3
 prints early
 grep -o 'old .\|early' "$dir/out" | tr '\n' ' ' >"$dir/order"
-[ "$(cat "$dir/order")" = 'old 1 old 2 old 3 early ' ] || fail "follow: the order: $(cat "$dir/order")"
+[ "$(cat "$dir/order")" = 'old 1 old 2 old 3 early ' ] ||
+    fail "follow: the order: $(cat "$dir/order")"
 
 # More than a page while it is away, and pages over max_message_size.
 printf '%s\n' '/refuse 503 2' '/drop' >&3
@@ -80,7 +81,9 @@ prints 'by somebody slow'
 message '"username":"hook","text":"still there"'
 prints 'hook: still there'
 leave
-if grep "$(printf '\033\|\007\|\302\233')" "$dir/out"; then fail 'follow: something controls the terminal'; fi
+if grep -q "$(printf '\033\|\007\|\302\233')" "$dir/out"; then
+    fail 'follow: something controls the terminal'
+fi
 
 # Refused, and without what it needs.
 start
@@ -89,4 +92,5 @@ ends 1 'channel_not_found' "$build/follow" C0SANDBOX
 ends 2 'usage: follow' "$build/follow"
 ends 2 'usage: follow' "$build/follow" ''
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/follow" C0SANDBOX
-ends 1 'SLACK_API_TOKEN: not set' env SLACK_API_TOKEN= SLACK_APP_TOKEN=xapp-sandbox "$build/follow" C0SANDBOX
+export SLACK_APP_TOKEN=xapp-sandbox
+ends 1 'SLACK_API_TOKEN: not set' env SLACK_API_TOKEN= "$build/follow" C0SANDBOX
