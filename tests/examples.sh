@@ -4,15 +4,14 @@
 set -eu
 build=$1
 shift
-dir=$(mktemp -d)
-sandbox= bot=
-trap 'for p in $sandbox $bot; do kill "$p" 2>/dev/null || :; done; rm -rf "$dir"' EXIT
+all=$(mktemp -d)
+trap 'rm -rf "$all"' EXIT
 trap 'exit 1' INT TERM HUP
 unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy SLACK_APP_TOKEN
 export SLACK_API_TOKEN=xoxb-sandbox SSL_CERT_FILE="$build/certs/ca.pem"
 
 fail() { # with the end of what the sandbox and the example have printed
-    echo "FAIL example $name: $1" >&2
+    echo "$name: $1" >&2
     for file in sandbox out; do
         echo "--- the last lines of $file:"
         tail -n 30 "$dir/$file" | cut -c1-200
@@ -28,7 +27,11 @@ start() { # a new sandbox, with lines from a pipe: any channel exists, lines are
     sandbox=$!
     exec 3>"$dir/lines"
     n=0
-    while [ ! -s "$dir/port" ] && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done
+    while [ ! -s "$dir/port" ]; do
+        n=$((n + 1))
+        [ $n -lt 300 ] || fail 'the sandbox does not start'
+        sleep 0.1
+    done
     SLACK_API_URL="https://localhost:$(cat "$dir/port")/api/"
     export SLACK_API_URL
 }
@@ -62,15 +65,37 @@ ends() { # CODE TEXT COMMAND...: it exits with CODE and says TEXT
     grep -qF -- "$text" "$dir/out" || fail "$* does not say: $text"
 }
 repeat() { awk -v n="$1" -v c="$2" 'BEGIN { while (n-- > 0) printf "%s", c }'; } # COUNT TEXT
-: >"$dir/out"
 
-[ $# -gt 0 ] || set -- tests/examples/*.sh
-for name; do
-    name=$(basename "$name" .sh)
+one() { # NAME: in a subshell, which ends at the first failure
+    name=$1 dir=$all/$1
+    sandbox='' bot=''
+    trap 'for p in $sandbox $bot; do kill "$p" 2>/dev/null || :; done' EXIT
+    trap 'exit 1' INT TERM HUP
+    mkdir "$dir"
+    : >"$dir/out"
     start
     # shellcheck source=/dev/null
     . "tests/examples/$name.sh"
-    unset SLACK_APP_TOKEN
-    echo "PASS example $name"
+    stop
+}
+
+# The others run too if one fails.
+failed=0
+[ $# -gt 0 ] || set -- tests/examples/*.sh
+for example; do
+    example=$(basename "$example" .sh)
+    set +e
+    (
+        set -e
+        one "$example"
+    )
+    code=$?
+    set -e
+    if [ $code = 0 ]; then
+        echo "PASS example $example"
+    else
+        echo "FAIL example $example"
+        failed=1
+    fi
 done
-stop
+exit $failed
