@@ -60,30 +60,9 @@ static bool posting;       /* a request for the first post is in progress */
 static bool refused;       /* Slack refused the token or the channel */
 static long long retry_at; /* when the next request may begin */
 
-/* Prints text of others: control characters and those that change the direction of text become "?",
-   so that it cannot control the terminal. */
-static void print_safe(FILE *out, const char *text) {
-    const unsigned char *c = (const unsigned char *)text;
-    while (*c) {
-        size_t bad = 0;
-        if (*c < 0x20 || *c == 0x7f) bad = 1;
-        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) bad = 2; /* C1 */
-        if (c[0] == 0xd8 && c[1] == 0x9c) bad = 2;                 /* U+061C */
-        if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0x8e || c[2] == 0x8f)) bad = 3;
-        if (c[0] == 0xe2 && c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) bad = 3;
-        if (c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9) bad = 3;
-        fputc(bad ? '?' : *c, out);
-        c += bad ? bad : 1;
-    }
-}
-
-/* One line on stderr. */
+/* One line on stderr. rtm.h's messages have printable ASCII characters only. */
 static void report(const char *subject, const char *what) {
-    fputs("alert: ", stderr);
-    print_safe(stderr, subject);
-    fputs(": ", stderr);
-    print_safe(stderr, what);
-    fputc('\n', stderr);
+    fprintf(stderr, "alert: %s: %s\n", subject, what);
 }
 
 /* An environment variable; NULL if it is unset or empty. */
@@ -245,7 +224,8 @@ static void on_posted(rtm_client *client, const rtm_response *response, void *us
         "invalid_channel", NULL
     };
     static const char *const thread_errors[] = {
-        "thread_not_found", "cannot_reply_to_message", "message_not_found", "invalid_thread_ts", NULL
+        "thread_not_found", "cannot_reply_to_message", "message_not_found", "invalid_thread_ts",
+        NULL
     };
     (void)user_data;
     posting = false;
@@ -269,7 +249,7 @@ static void on_posted(rtm_client *client, const rtm_response *response, void *us
     save(); /* it has reported a failure: the post may be repeated by the next start */
 }
 
-/* Begins to post the first of the queue. A name that is not UTF-8 becomes UTF-8 in rtm_json_quote. */
+/* Begins to post the first of the queue. What is not UTF-8 in a name becomes U+FFFD. */
 static void post_first(void) {
     char text[NAME + VALUE + 8], escaped[5 * sizeof text], shown[sizeof escaped + 64];
     char channel_json[6 * NAME + 3], text_json[6 * sizeof escaped], shown_json[6 * sizeof shown];

@@ -61,30 +61,33 @@ static bool asking;        /* the history is not complete */
 static bool ask_again;     /* a session has begun since: another history is to follow */
 static time_t ask_at;      /* when it is to be asked for (again), or 0 */
 
-/* Prints text of others: control characters and those that change the direction of text become "?",
-   so that it cannot control the terminal. */
-static void print_safe(FILE *out, const char *text) {
-    const unsigned char *c = (const unsigned char *)text;
-    while (*c) {
-        size_t bad = 0;
-        if (*c < 0x20 || *c == 0x7f) bad = 1;
-        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) bad = 2; /* C1 */
-        if (c[0] == 0xd8 && c[1] == 0x9c) bad = 2;                 /* U+061C */
-        if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0x8e || c[2] == 0x8f)) bad = 3;
-        if (c[0] == 0xe2 && c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) bad = 3;
-        if (c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9) bad = 3;
-        fputc(bad ? '?' : *c, out);
-        c += bad ? bad : 1;
+/* Replaces in a server's text what could control a terminal: control characters (C0, DEL, C1), line
+   and paragraph separators, and the characters that change the direction of text. Returns text. */
+static char *printable(char *text) {
+    const unsigned char *from = (const unsigned char *)text;
+    char *to = text;
+    while (*from) {
+        size_t size = 0; /* bytes to be replaced */
+        if (from[0] < ' ' || from[0] == 127) size = 1;
+        if (from[0] == 0xc2 && from[1] >= 0x80 && from[1] <= 0x9f) size = 2; /* C1 */
+        if (from[0] == 0xd8 && from[1] == 0x9c) size = 2;                    /* U+061C */
+        if (from[0] == 0xe2 && from[1] == 0x80) {
+            if (from[2] == 0x8e || from[2] == 0x8f) size = 3; /* U+200E, U+200F */
+            if (from[2] >= 0xa8 && from[2] <= 0xae) size = 3; /* U+2028 to U+202E */
+        }
+        if (from[0] == 0xe2 && from[1] == 0x81 && from[2] >= 0xa6 && from[2] <= 0xa9) size = 3;
+        if (size == 0) *to = (char)*from;
+        else *to = *from == '\n' || *from == '\t' ? ' ' : '?';
+        from += size ? size : 1;
+        to++;
     }
+    *to = '\0';
+    return text;
 }
 
-/* One line on stderr. */
+/* One line on stderr. rtm.h's messages have printable ASCII characters only. */
 static void report(const char *subject, const char *what) {
-    fputs("follow: ", stderr);
-    print_safe(stderr, subject);
-    fputs(": ", stderr);
-    print_safe(stderr, what);
-    fputc('\n', stderr);
+    fprintf(stderr, "follow: %s: %s\n", subject, what);
 }
 
 /* An environment variable; NULL if it is unset or empty. */
@@ -230,7 +233,7 @@ static person *person_of(const char *id) {
 /* Showing ------------------------------------------------------------------------------------- */
 
 /* Slack's markup as a user would read it, in place: "&lt;" is "<", "<@U1>" is "@U1", "<url|text>"
-   is "text", a new line is a space. */
+   is "text". */
 static void simplify(char *text) {
     char *out = text;
     const char *in = text;
@@ -240,7 +243,6 @@ static void simplify(char *text) {
         char c = *in;
         if (bar && *bar == '|') size = (size_t)(bar - in) + 1;
         if (c == '<' || c == '>') c = '\0';
-        if (c == '\n' || c == '\t') c = ' ';
         if (!strncmp(in, "&lt;", 4)) {
             c = '<';
             size = 4;
@@ -259,7 +261,7 @@ static void simplify(char *text) {
     *out = '\0';
 }
 
-static void show(message *one, const char *name) {
+static void show(message *one, char *name) {
     char when[8] = "--:--";
     time_t seconds = (time_t)strtoll(one->ts, NULL, 10);
     const struct tm *local = *one->ts ? localtime(&seconds) : NULL;
@@ -268,12 +270,11 @@ static void show(message *one, const char *name) {
     if (local && strftime(when, sizeof when, "%H:%M", local) == 0) strcpy(when, "--:--");
     printf("%s ", when);
     if (colours) printf("\033[%um", 31 + sum % 6);
-    print_safe(stdout, name);
-    printf("%s", colours ? "\033[0m " : ": ");
+    printf("%s%s", printable(name), colours ? "\033[0m " : ": ");
     if (one->edited) printf("(edited) ");
     if (one->text) {
         simplify(one->text);
-        print_safe(stdout, one->text);
+        printf("%s", printable(one->text));
     }
     putchar('\n');
     if (fflush(stdout) == 0) return;
@@ -283,14 +284,15 @@ static void show(message *one, const char *name) {
 
 /* Shows messages until one needs a name that Slack has not sent yet. */
 static void show_ready(void) {
+    static char nobody[] = "?";
     while (ready.first && !refused) {
         const message *first = ready.first;
-        const char *name = first->name ? first->name : first->user;
+        char *name = first->name ? first->name : first->user;
         person *who = first->user ? person_of(first->user) : NULL;
         if (who && who->waits) return;
         if (who && who->name) name = who->name;
         message *one = take_first(&ready);
-        show(one, name ? name : "?");
+        show(one, name ? name : nobody);
         free_message(one);
     }
 }
