@@ -4,11 +4,11 @@
  * Build:  cc -Os examples/tiny.c -o tiny -DBUILD_TIME=$(date +%s) -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./tiny     without the first over RTM
  *
- * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library needs to resolve a name does
- * not. At the end the program reports how much was in use at most.
- * Time: if the clock is earlier than the build, the time of the build is used, so that a new machine
- * connects before its clock is set. Until then a certificate that expired after the build is
- * accepted, and one issued after the build is refused and tried again. Slack's certificates are
+ * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library needs to resolve a name
+ * does not. At the end the program reports how much was in use at most.
+ * Time: if the clock is earlier than the build, the time of the build is used, so that a new
+ * machine connects before its clock is set. Until then a certificate that expired after the build
+ * is accepted, and one issued after the build is refused and tried again. Slack's certificates are
  * renewed every few weeks: the machine needs NTP all the same.
  */
 #ifndef POOL
