@@ -7,7 +7,7 @@
  * instead of names. SLACK_API_URL: another server, such as the sandbox.
  *
  * After a loss of the connection it asks for the messages since the last one that it has shown.
- * Each is shown once, in order. Of more than 5,000 it shows the newest 5,000, and says so.
+ * Each is shown once, in order. Of more than 5,000 it shows 5,000, and says so.
  * An edited message is shown again, except one that was edited during such a loss.
  */
 #define RTM_IMPLEMENTATION
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 5000, TS = 18 /* bytes of "1732500000.000100" and its NUL */, RETRY_S = 3 };
+enum { MOST = 5000, TS = 18 /* bytes of "1732500000.000100" and its NUL */, RETRY_MS = 3000 };
 
 typedef struct message {
     struct message *next;
@@ -59,7 +59,7 @@ static char *cursor;       /* its next page, or NULL */
 static int page;           /* the messages in a page */
 static bool asking;        /* the history is not complete */
 static bool ask_again;     /* a session has begun since: another history is to follow */
-static time_t ask_at;      /* when it is to be asked for (again), or 0 */
+static long long ask_at;   /* when it is to be asked for (again), or 0 */
 
 /* Replaces in a server's text what could control a terminal: control characters (C0, DEL, C1), line
    and paragraph separators, and the characters that change the direction of text. Returns text. */
@@ -94,6 +94,13 @@ static void report(const char *subject, const char *what) {
 static const char *environment(const char *name) {
     const char *value = getenv(name);
     return value && *value ? value : NULL;
+}
+
+/* Of a clock that nobody sets. */
+static long long now_ms(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 1;
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1; /* never 0 */
 }
 
 static void on_signal(int number) {
@@ -148,10 +155,17 @@ static void append(list *to, message *one) {
     to->count++;
 }
 
-static void prepend(list *to, message *one) {
-    one->next = to->first;
-    to->first = one;
-    if (!to->last) to->last = one;
+/* Keeps the list in the order of time stamps, whatever the order of Slack's pages is. */
+static void insert(list *to, message *one) {
+    message *before = NULL, *after = to->first;
+    while (after && strcmp(after->ts, one->ts) < 0) {
+        before = after;
+        after = after->next;
+    }
+    one->next = after;
+    if (before) before->next = one;
+    else to->first = one;
+    if (!after) to->last = one;
     to->count++;
 }
 
@@ -334,19 +348,19 @@ static void on_message(rtm_client *client, const rtm_event *event, void *user_da
 
 /* The history --------------------------------------------------------------------------------- */
 
-static void ask_later(void) { ask_at = time(NULL) + RETRY_S; }
+static void ask_later(void) { ask_at = now_ms() + RETRY_MS; }
 
 /* The main loop asks for its first page. */
 static void begin_history(void) {
     strcpy(oldest, shown);
     page = *oldest ? 200 : 10;
     asking = true;
-    ask_at = time(NULL);
+    ask_at = now_ms();
 }
 
 /* All that can be had is here: what was received meanwhile comes after it. */
 static void end_history(bool complete) {
-    if (!complete) printf("--:-- (more than %d messages were missed; here are the newest)\n", MOST);
+    if (!complete) printf("--:-- (more than %d messages were missed: not all are shown)\n", MOST);
     while (history.first) {
         message *one = take_first(&history);
         if (strcmp(one->ts, covered) > 0) strcpy(covered, one->ts);
@@ -372,7 +386,7 @@ static void on_history(rtm_client *client, const rtm_response *response, void *u
     if (response->result == RTM_E_STOPPED || response->result == RTM_E_CANCELLED) return;
     if (response->result == RTM_E_TOO_BIG && page > 1) {
         page /= 2;
-        ask_at = time(NULL);
+        ask_at = now_ms();
         return;
     }
     if (response->result != RTM_OK) {
@@ -384,15 +398,16 @@ static void on_history(rtm_client *client, const rtm_response *response, void *u
         else end();
         return;
     }
-    rtm_json messages = rtm_json_get(response->data, "messages"); /* the newest first */
-    for (size_t i = 0; i < rtm_json_count(messages) && history.count < MOST; i++) {
+    rtm_json messages = rtm_json_get(response->data, "messages");
+    size_t count = rtm_json_count(messages), room = (size_t)(MOST - history.count);
+    for (size_t i = 0; i < count && i < room; i++) {
         message *one = new_message(rtm_json_at(messages, i), false);
-        if (one) prepend(&history, one);
+        if (one) insert(&history, one);
     }
     free(cursor);
     cursor = copy_string(rtm_json_get(response->data, "response_metadata.next_cursor"));
-    if (*oldest && cursor && history.count < MOST) ask_at = time(NULL);
-    else end_history(!*oldest || !cursor);
+    if (*oldest && cursor && history.count < MOST) ask_at = now_ms();
+    else end_history(!*oldest || (!cursor && count <= room));
 }
 
 static void ask_for_history(void) {
@@ -421,7 +436,7 @@ static void on_hello(rtm_client *client, const rtm_event *event, void *user_data
 static void on_error(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)user_data;
-    report("Slack", event->detail);
+    report("Slack", *event->detail ? event->detail : "an error event");
 }
 
 int main(int argc, char **argv) {
@@ -431,7 +446,7 @@ int main(int argc, char **argv) {
     rtm_config config = { .token = environment("SLACK_API_TOKEN"),
                           .app_token = environment("SLACK_APP_TOKEN"),
                           .base_url = environment("SLACK_API_URL"), .handlers = handlers,
-                          .max_message_size = 4 * 1024 * 1024 };
+                          .max_message_size = 2 * 1024 * 1024 };
     struct sigaction action = { .sa_handler = on_signal };
     if (argc != 2 || !*argv[1]) {
         fputs("usage: follow CHANNEL\n", stderr);
@@ -453,7 +468,7 @@ int main(int argc, char **argv) {
         end();
     }
     while (result >= 0) {
-        if (ask_at && time(NULL) >= ask_at) ask_for_history();
+        if (ask_at && now_ms() >= ask_at) ask_for_history();
         result = rtm_poll(bot, ask_at ? 1000 : -1);
     }
     if (result != RTM_E_STOPPED) {
