@@ -21,6 +21,7 @@ fail() { # with the end of what the sandbox and the example have printed
 start() { # a new sandbox, with lines from a pipe: any channel exists, lines are sent verbatim
     stop
     rm -f "$dir/port" "$dir/lines"
+    : >"$dir/out"
     mkfifo "$dir/lines"
     "$build/sandbox" --lenient --port 0 --port-file "$dir/port" --cert "$build/certs/server.pem" \
         --key "$build/certs/server.key" <"$dir/lines" >"$dir/sandbox" 2>&1 &
@@ -34,6 +35,11 @@ start() { # a new sandbox, with lines from a pipe: any channel exists, lines are
     done
     SLACK_API_URL="https://localhost:$(cat "$dir/port")/api/"
     export SLACK_API_URL
+}
+begin() { # COMMAND...: starts it as $bot; `out` has nothing from an earlier one
+    : >"$dir/out"
+    "$@" >"$dir/out" 2>&1 &
+    bot=$!
 }
 stop() {
     [ -n "$sandbox" ] || return 0

@@ -44,8 +44,9 @@ queued() { # TEXT: it is in the queue's file, or will be
 }
 watch() { # [ARGUMENT...]: starts it; its queue is in $dir/queue
     [ $# -gt 0 ] || set -- C1 "$dir/heat" 80 75 1
-    (cd "$dir/queue" && SSL_CERT_FILE=$certificate exec "$alert" "$@") >"$dir/out" 2>&1 &
-    bot=$!
+    # shellcheck disable=SC2016 # the arguments are those of the inner shell
+    begin env SSL_CERT_FILE="$certificate" \
+        sh -c 'cd "$1" && shift && exec "$@"' sh "$dir/queue" "$alert" "$@"
 }
 leave() { # a signal ends it with 0
     kill $bot

@@ -12,8 +12,7 @@ leave() { # a signal ends it with 0
 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo "old $i" | "$post" C0SANDBOX >/dev/null; done
 for app in '' xapp-sandbox; do
     if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
-    "$build/follow" C0SANDBOX >"$dir/out" 2>&1 &
-    bot=$!
+    begin "$build/follow" C0SANDBOX
     prints 'old 12'
     printf '%s\n' /wait 'a &lt;b&gt; &amp; <@U0BOT> <https://a.example|link> &; &c;' >&3
     prints 'human: a <b> & @U0BOT link &; &c;'
@@ -37,8 +36,7 @@ unset SLACK_APP_TOKEN
 start
 for i in 1 2 3; do echo "old $i" | "$post" C0SANDBOX >/dev/null; done
 does '/fail conversations.history internal_error 1'
-"$build/follow" C0SANDBOX >"$dir/out" 2>&1 &
-bot=$!
+begin "$build/follow" C0SANDBOX
 prints internal_error
 echo early >&3
 prints early

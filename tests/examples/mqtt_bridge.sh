@@ -42,8 +42,7 @@ away() { kill "$broker"; wait "$broker" || :; broker=; }
 # shellcheck disable=SC2086
 publish() { mosquitto_pub $tls -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
 bridge() { # [TOPIC]: starts it, and waits until it has subscribed
-    "$build/mqtt_bridge" C0SANDBOX "${1:-alarm/#}" >"$dir/out" 2>&1 &
-    bot=$!
+    begin "$build/mqtt_bridge" C0SANDBOX "${1:-alarm/#}"
     prints 'connected to the broker'
 }
 leave() { # [CODE]: a signal ends it so
@@ -155,13 +154,11 @@ wait $first || fail "mqtt_bridge ends with $?"
 start
 printf '%s\n' 'user user' 'topic write #' >"$dir/acl"
 kill -HUP "$broker"
-MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#' >"$dir/out" 2>&1 &
-bot=$!
+begin env MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#'
 prints 'the broker refuses'
 leave
 away
-"$build/mqtt_bridge" C0SANDBOX 'alarm/#' >"$dir/out" 2>&1 &
-bot=$!
+begin "$build/mqtt_bridge" C0SANDBOX 'alarm/#'
 prints 'no connection to the broker'
 leave
 printf '%s\n' 'user user' 'topic readwrite #' >"$dir/acl"
@@ -175,11 +172,11 @@ while True:
     print("given up", flush=True)
 END
 for ca in '' "$build/certs/ca.pem"; do
+    : >"$dir/cut"
     python3 "$dir/silent.py" "$port" >"$dir/cut" &
     listener=$!
     said cut listening
-    MQTT_CA=$ca "$build/mqtt_bridge" C0SANDBOX 'alarm/#' >"$dir/out" 2>&1 &
-    bot=$!
+    begin env MQTT_CA="$ca" "$build/mqtt_bridge" C0SANDBOX 'alarm/#'
     prints 'no connection to the broker'
     said cut 'given up'
     leave

@@ -70,8 +70,7 @@ ${CC:-cc} -std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I.
 for app in '' xapp-sandbox; do
     start
     if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
-    "$dir/tiny" >"$dir/out" 2>&1 &
-    bot=$!
+    begin "$dir/tiny"
     long=$(repeat 9000 a)
     printf '%s\n' /wait status '/expect bytes in use' "$long" /drop status '/expect bytes in use' \
         /drop status '/expect bytes in use' >&3
@@ -84,8 +83,7 @@ for app in '' xapp-sandbox; do
 done
 for variant in old small; do
     start
-    "$dir/$variant" >"$dir/out" 2>&1 &
-    bot=$!
+    begin "$dir/$variant"
     case $variant in
     old) prints 'certificate expired or not yet valid' ;;
     small) prints 'out of memory' ;;
