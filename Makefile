@@ -100,7 +100,7 @@ build/loops/glib: examples/loops/glib.c rtm.h build/.glib
 		$(LIBS) $$(pkg-config --libs glib-2.0)
 
 build/mqtt_bridge: examples/mqtt_bridge.c rtm.h build/.mqtt
-	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/mqtt_bridge.c -o $@ $(LIBS) -lmosquitto
+	$(CC) -std=c99 $(WARN) $(CFLAGS) examples/mqtt_bridge.c -o $@ $(LIBS) -lmosquitto -lpthread
 
 build/karma: examples/karma.cc rtm.h build/.build build/.c++
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -c -x c -DRTM_IMPLEMENTATION rtm.h -o build/rtm.o
@@ -141,31 +141,35 @@ valgrind:
 
 FUZZ = http ws json walk tame url config pem session
 
+# A part that fails does not keep the others from running; the end names all that did.
+FAILED = echo >>build/test/failed
+
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
 		build/test/bad_days build/ws_echo
-	@rm -f build/test/sentences
+	@rm -f build/test/sentences build/test/failed
 	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
-		build/test/lives
-	@python3 tests/errors.py build/test/sentences
-	@$(FILES) -s replay
-	@python3 tests/json_peer.py build/test/json_peer 1
-	@python3 tests/json_peer.py build/test/json_peer 7
-	@python3 tests/ws_peer.py build/ws_echo
-	@python3 tests/bad_days.py build/test/bad_days
-	@python3 tests/sandbox.py build
-	@sh tests/terminal.sh build
-	@CC='$(CC)' sh tests/compile/run.sh
-	@python3 tests/stack.py $(STACK_CC)
-	@sh tests/parity.sh
-	@sh tests/examples.sh build
-	@sh tests/texts.sh
-	@sh tests/missing.sh
-	@python3 tests/readme.py build
-	@python3 tests/picture.py build
-	@python3 tests/states.py
-	@sh tests/install.sh
+		build/test/lives || $(FAILED) 'the test programs'
+	@python3 tests/errors.py build/test/sentences || $(FAILED) 'tests/errors.py'
+	@$(FILES) -s replay || $(FAILED) 'replay'
+	@python3 tests/json_peer.py build/test/json_peer 1 || $(FAILED) 'tests/json_peer.py 1'
+	@python3 tests/json_peer.py build/test/json_peer 7 || $(FAILED) 'tests/json_peer.py 7'
+	@python3 tests/ws_peer.py build/ws_echo || $(FAILED) 'tests/ws_peer.py'
+	@python3 tests/bad_days.py build/test/bad_days || $(FAILED) 'tests/bad_days.py'
+	@python3 tests/sandbox.py build || $(FAILED) 'tests/sandbox.py'
+	@sh tests/terminal.sh build || $(FAILED) 'tests/terminal.sh'
+	@CC='$(CC)' sh tests/compile/run.sh || $(FAILED) 'tests/compile/run.sh'
+	@python3 tests/stack.py $(STACK_CC) || $(FAILED) 'tests/stack.py'
+	@sh tests/parity.sh || $(FAILED) 'tests/parity.sh'
+	@sh tests/examples.sh build || $(FAILED) 'tests/examples.sh'
+	@sh tests/texts.sh || $(FAILED) 'tests/texts.sh'
+	@sh tests/missing.sh || $(FAILED) 'tests/missing.sh'
+	@python3 tests/readme.py build || $(FAILED) 'tests/readme.py'
+	@python3 tests/picture.py build || $(FAILED) 'tests/picture.py'
+	@python3 tests/states.py || $(FAILED) 'tests/states.py'
+	@sh tests/install.sh || $(FAILED) 'tests/install.sh'
+	@[ ! -e build/test/failed ] || { echo 'FAIL make test:'; cat build/test/failed; exit 1; }
 
 check: test
 

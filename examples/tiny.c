@@ -1,14 +1,15 @@
 /* A bot for the smallest machines: no heap, no file of certificates, a clock that starts in 1970.
- * It answers "status".
+ * It replies to the message "status".
  *
  * Build:  cc -Os examples/tiny.c -o tiny -DBUILD_TIME=$(date +%s) -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./tiny     without the first over RTM
  *
- * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library takes while a name is
- * looked up does not. The end tells how much was in use at most.
- * Time: that of the build where the clock is behind it, so that a new machine connects before its
- * clock is set. Until it is, a certificate that expired after the build is accepted, and one issued
- * after it refused and tried again. Slack's are new every few weeks: NTP is needed all the same.
+ * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library needs to resolve a name
+ * does not. At the end the program reports how much was in use at most.
+ * Time: if the clock is earlier than the build, the time of the build is used, so that a new
+ * machine connects before its clock is set. Until then a certificate that expired after the build
+ * is accepted, and one issued after the build is refused and tried again. Slack's certificates are
+ * renewed every few weeks: the machine needs NTP all the same.
  */
 #ifndef POOL
 #define POOL 98304
@@ -22,58 +23,116 @@
 #define RTM_REALLOC(block, size) pool_realloc(block, size)
 #define RTM_FREE(block) pool_free(block)
 #define RTM_TIME() (time(NULL) > BUILD_TIME ? time(NULL) : BUILD_TIME)
-#define RTM_NO_THREADS /* a lookup may wait: this bot has nothing else to do */
+#define RTM_NO_THREADS /* a lookup may block: this bot has nothing else to do */
+#define RTM_ONE_LANE   /* one connection for all requests */
 #include <stddef.h>
 static void *pool_realloc(void *old, size_t size);
 static void pool_free(void *old);
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 
-/* Stands before each block, and keeps it aligned. Sizes are numbers of these. */
-typedef union head { struct part { size_t size, used; } is; long long strict; } head;
-static head pool[POOL / sizeof(head)], *const pool_end = pool + POOL / sizeof(head);
-static size_t in_use, most;
+/* An environment variable; NULL if it is unset or empty. */
+static const char *environment(const char *name) {
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* The pool ------------------------------------------------------------------------------------ */
+
+/* Is before each block, and keeps it aligned. Sizes are numbers of heads. */
+typedef struct part {
+    size_t size;
+    bool used;
+} part;
+typedef union head {
+    part is;
+    long long aligned;
+    double aligned_too;
+} head;
+enum { HEADS = POOL / sizeof(head) };
+static head pool[HEADS];
+static size_t in_use, most; /* heads */
 
 static void pool_free(void *old) {
     if (!old) return;
     head *block = (head *)old - 1;
-    block->is.used = 0;
+    block->is.used = false;
     in_use -= block->is.size;
 }
 
-/* The first free block that is large enough; free neighbours become one on the way. */
-static void *pool_realloc(void *old, size_t size) {
-    size_t need = size / sizeof(head) + 2, kept = old ? ((head *)old)[-1].is.size : 0;
-    if (!pool->is.size) pool->is.size = (size_t)(pool_end - pool);
-    for (head *block = pool, *next; block < pool_end; block += block->is.size) {
-        if (block->is.used) continue;
-        while ((next = block + block->is.size) < pool_end && !next->is.used)
-            block->is.size += next->is.size;
-        if (block->is.size < need) continue;
-        if (block->is.size > need) block[need].is = (struct part){ block->is.size - need, 0 };
-        block->is = (struct part){ need, 1 };
-        if ((in_use += need) > most) most = in_use;
-        if (old) memcpy(block + 1, old, ((kept < need ? kept : need) - 1) * sizeof(head));
-        pool_free(old);
-        return block + 1;
+/* Joins a free block with the free blocks after it. */
+static void join(size_t at) {
+    size_t next = at + pool[at].is.size;
+    while (next < HEADS && !pool[next].is.used) {
+        pool[at].is.size += pool[next].is.size;
+        next = at + pool[at].is.size;
     }
-    return NULL; /* `old` is as it was */
 }
 
+/* Takes the first `need` heads of a free block; the rest is a free block. */
+static void *take(size_t at, size_t need) {
+    size_t rest = pool[at].is.size - need;
+    if (rest) {
+        pool[at + need].is.size = rest;
+        pool[at + need].is.used = false;
+    }
+    pool[at].is.size = need;
+    pool[at].is.used = true;
+    in_use += need;
+    if (in_use > most) most = in_use;
+    return &pool[at + 1];
+}
+
+/* Takes the first free block that is large enough. NULL: there is none, and `old` is unchanged. */
+static void *pool_realloc(void *old, size_t size) {
+    if (size > POOL) return NULL;
+    size_t need = size / sizeof(head) + 2; /* the head, and the size rounded up */
+    if (pool[0].is.size == 0) pool[0].is.size = HEADS;
+    for (size_t at = 0; at < HEADS; at += pool[at].is.size) {
+        if (pool[at].is.used) continue;
+        join(at);
+        if (pool[at].is.size < need) continue;
+        head *new_block = take(at, need);
+        if (old) {
+            size_t kept = ((head *)old - 1)->is.size;
+            if (kept > need) kept = need;
+            memcpy(new_block, old, (kept - 1) * sizeof(head));
+            pool_free(old);
+        }
+        return new_block;
+    }
+    return NULL;
+}
+
+/* The bot ------------------------------------------------------------------------------------- */
+
 static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
-    char channel[32], answer[160];
+    char channel[32], reply[160];
     struct sysinfo now;
-    (void)user_data, sysinfo(&now);
+    (void)user_data;
     if (!rtm_json_equals(rtm_json_get(event->data, "text"), "status")) return;
-    rtm_json_string(rtm_json_get(event->data, "channel"), channel, sizeof channel);
-    snprintf(answer, sizeof answer, "up %ld minutes, %llu KiB free; pool: %zu of %d bytes in use",
-             (long)now.uptime / 60, (unsigned long long)now.freeram * now.mem_unit / 1024,
-             in_use * sizeof(head), POOL);
-    if (rtm_send_message(bot, channel, answer) < 0)
+    rtm_json id = rtm_json_get(event->data, "channel");
+    if (rtm_json_string(id, channel, sizeof channel) >= sizeof channel) return; /* truncated */
+    if (sysinfo(&now) != 0) {
+        perror("tiny: sysinfo");
+        return;
+    }
+    int length = snprintf(reply, sizeof reply,
+                          "up %ld minutes, %llu KiB free; pool: %zu of %d bytes in use",
+                          (long)now.uptime / 60,
+                          (unsigned long long)now.freeram * now.mem_unit / 1024,
+                          in_use * sizeof(head), POOL);
+    if (length < 0 || (size_t)length >= sizeof reply) return;
+    if (rtm_send_message(bot, channel, reply) < 0)
         fprintf(stderr, "tiny: %s\n", rtm_error_detail(bot));
 }
 
+/* rtm.h's log lines and error messages have printable ASCII characters only. */
 static void on_log(const char *line, void *user_data) {
     (void)user_data;
     fprintf(stderr, "tiny: %s\n", line);
@@ -81,9 +140,11 @@ static void on_log(const char *line, void *user_data) {
 
 int main(void) {
     rtm_client *bot = NULL;
-    rtm_config cfg = { .app_token = getenv("SLACK_APP_TOKEN"), .token = getenv("SLACK_API_TOKEN"),
-                       .base_url = getenv("SLACK_API_URL"), .log = on_log,
-                       .max_message_size = 8192, .max_queue_size = 4096, /* what is longer is skipped */
+    rtm_config cfg = { .app_token = environment("SLACK_APP_TOKEN"),
+                       .token = environment("SLACK_API_TOKEN"),
+                       .base_url = environment("SLACK_API_URL"), .log = on_log,
+                       .max_message_size = 8192, /* longer messages are skipped */
+                       .max_queue_size = 4096,
                        .ca_pem =
 #include ROOTS
     };

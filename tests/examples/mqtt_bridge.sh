@@ -1,5 +1,5 @@
-# mqtt_bridge: both ways, in both worlds, with what must be escaped; nothing goes round in a circle,
-# and nothing is lost while Slack or the broker is away
+# mqtt_bridge: what is published is posted, in order, with what must be escaped; nothing that it has
+# taken is lost while Slack is away, or when it is stopped; a broker that is away is reported
 # Debian's package would start a broker on this machine, for good: where it is not installed, the
 # programs in it are run from a folder.
 if [ ! -x /usr/sbin/mosquitto ] && command -v dpkg >/dev/null; then
@@ -19,16 +19,17 @@ broker='' listener='' tls=''
 trap 'for p in $sandbox $bot $broker $listener; do kill "$p" 2>/dev/null || :; done
     rm -rf "$dir"' EXIT
 port=$(python3 -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
-mkdir "$dir/kept"
-printf '%s\n' "listener $port 127.0.0.1" 'persistence true' "persistence_location $dir/kept/" \
-    'allow_anonymous false' "password_file $dir/passwords" "user $(id -un)" >"$dir/conf"
+printf '%s\n' "listener $port 127.0.0.1" 'max_queued_messages 0' 'allow_anonymous false' \
+    "password_file $dir/passwords" "acl_file $dir/acl" "user $(id -un)" >"$dir/conf"
+printf '%s\n' 'user user' 'topic readwrite #' >"$dir/acl"
 mosquitto_passwd -b -c "$dir/passwords" user secret 2>/dev/null
-chmod 600 "$dir/passwords"
+chmod 600 "$dir/passwords" "$dir/acl"
 listens() { # until the broker takes connections
     n=0
+    # shellcheck disable=SC2086 # $tls is options
     until mosquitto_pub $tls -p "$port" -u user -P secret -t up -m 1 2>/dev/null; do
         n=$((n + 1))
-        [ $n -lt 50 ] || fail "mosquitto: $(tail -n 3 "$dir/broker")"
+        [ $n -lt 300 ] || fail "mosquitto: $(tail -n 3 "$dir/broker")"
         sleep 0.1
     done
 }
@@ -38,118 +39,181 @@ broker() { # starts
     listens
 }
 away() { kill "$broker"; wait "$broker" || :; broker=; }
+# shellcheck disable=SC2086
 publish() { mosquitto_pub $tls -p "$port" -u user -P secret -q 1 "$@" || fail "mosquitto_pub $*"; }
+bridge() { # [TOPIC]: starts it, and waits until it has subscribed
+    begin "$build/mqtt_bridge" C0SANDBOX "${1:-alarm/#}"
+    prints 'connected to the broker'
+}
+leave() { # [CODE]: a signal ends it so
+    kill $bot
+    code=0
+    wait $bot || code=$?
+    [ $code = "${1:-0}" ] || fail "mqtt_bridge ends with $code"
+    bot=
+}
+posts() { # TEXT COUNT: "TEXT 1" to "TEXT COUNT" were posted, in order, each once
+    sees "posted: alarm/many: $1 $2."
+    grep -o "posted: alarm/many: $1 [0-9]*" "$dir/sandbox" | sed 's/.* //' >"$dir/order"
+    seq "$2" | cmp -s - "$dir/order" || fail "mqtt_bridge: the order of $1"
+}
 broker
-# It comes back by itself, as the bridge does, and the broker remembers it.
-mosquitto_sub -p "$port" -u user -P secret -i listener -c -q 1 -t said >>"$dir/said" 2>&1 &
-listener=$!
 export MQTT_HOST=localhost MQTT_PORT="$port" MQTT_USER=user MQTT_PASSWORD=secret
 publish -r -t alarm/old -m retained
-for app in '' xapp-sandbox; do
-    start
-    if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
-    : >"$dir/said"
-    "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
-    bot=$!
-    printf '%s\n' /wait 'first & <b> é' 'a &amp;lt; &lt;b&gt; &amp &quot;' >&3
-    said said 'first & <b> é'
-    said said 'a &lt; <b> &amp &quot;'
-    publish -t alarm/door -m '1 & 2 < 3 é'
-    sees 'posted: alarm/door: 1 &amp; 2 &lt; 3 é'
-    publish -t other -m elsewhere
-    printf '\377' | publish -t alarm/bytes -s
-    publish -t alarm/long -m "$(repeat 4000 x)"
-    prints 'not valid UTF-8'
-    prints 'too long'
-    printf '%s\n' '/ratelimit chat.postMessage 1' >&3 # they wait, in their order
-    sees '/ratelimit: chat.postMessage'
-    seq 100 | sed 's/.*/number &./' | publish -t alarm/many -l
-    sees 'posted: alarm/many: number 100.'
-    grep -o 'number [0-9]*' "$dir/sandbox" >"$dir/order"
-    seq 100 | sed 's/.*/number &/' | cmp -s - "$dir/order" || fail 'mqtt_bridge: the order'
+bridge
+publish -t alarm/door -m '1 & 2 <!channel> "3" é'
+sees 'posted: alarm/door: 1 &amp; 2 &lt;!channel&gt; "3" é'
+publish -t other -m elsewhere
+printf 'a\377b' | publish -t alarm/bytes -s
+sees 'posted: alarm/bytes: a�b'
+printf 'a\000b\033' | publish -t alarm/bytes -s
+sees 'posted: alarm/bytes: a?b'
+publish -t alarm/none -n
+sees 'posted: alarm/none: '
+publish -t alarm/long -m "$(repeat 3998 x)ééé"
+sees 'é ... (truncated)'
+publish -t "alarm/$(repeat 5000 t)" -m topic
+sees 'ttt: topic ... (truncated)'
+does '/ratelimit 1' # the next call is chat.postMessage; they wait, in their order
+seq 100 | sed 's/.*/number &./' | publish -t alarm/many -l
+posts number 100
+sees 'chat.postMessage: ratelimited'
 
-    # the broker is away, and then back
-    away
-    printf 'nobody listens\n' >&3
-    sees 'human   | nobody listens'
-    broker
-    said said 'nobody listens'
-    publish -t alarm/door -m 'after the broker'
-    sees 'posted: alarm/door: after the broker'
+# Slack is away for a while: what was published is posted after it. An error of Slack's own and a
+# page that is not JSON lose nothing.
+does '/fail chat.postMessage internal_error 1'
+publish -t alarm/door -m 'in spite of an error'
+prints 'internal_error'
+sees 'posted: alarm/door: in spite of an error'
+does '/http 200 1'
+publish -t alarm/door -m 'in spite of a page'
+prints 'chat.postMessage: ' 2
+sees 'posted: alarm/door: in spite of a page'
+does '/http 500 1'
+seq 500 | sed 's/.*/away &./' | publish -t alarm/many -l
+prints 'HTTP 500'
+posts away 500
+does '/fail chat.postMessage strange_error 10'
+publish -t alarm/door -m 'refused for ever'
+publish -t alarm/door -m 'not held up'
+sees 'posted: alarm/door: not held up'
+prints 'this message is dropped'
 
-    # Slack is away: the broker keeps what comes
-    printf '%s\n' '/refuse 503 1' /drop >&3
-    prints 'HTTP 503'
-    publish -t alarm/door -m 'after the drop'
-    sleep 2 # until the next attempt
-    sees 'posted: alarm/door: after the drop'
-    awk '/connection cut/ { away = 1 } /bot connected/ { away = 0 } away && /posted/ { exit 1 }' \
-        "$dir/sandbox" || fail 'mqtt_bridge: it is read while Slack is away'
-
-    # the Web API alone fails: once more
-    printf '%s\n' '/http 500' 'it fails' >&3
-    said said 'it fails'
-    publish -t alarm/door -m 'after the failure'
-    prints 'HTTP 500'
-    sleep 2 # the example's pause
-    sees 'posted: alarm/door: after the failure'
-
-    kill $bot
-    wait $bot || fail "mqtt_bridge ends with $?"
-    bot=
-    grep -q 'retained\|elsewhere' "$dir/sandbox" && fail 'mqtt_bridge: what is not for Slack'
-    [ "$(wc -l <"$dir/said")" = 4 ] || fail 'mqtt_bridge: each once, and no circle'
+# More than it keeps: it says so, and what it has kept is posted.
+does '/http 500 1000'
+seq 1200 | sed 's/.*/flood &./' | publish -t alarm/many -l
+prints 'the queue is full'
+does '/http 500 1'
+total=0 n=0
+until [ $total = 1200 ]; do # posted or dropped
+    total=$(sed -n 's/.*posted: alarm.many: flood .*/1/p; s/.*posted: (\([0-9]*\) mess.*/\1/p' \
+        "$dir/sandbox" | awk '{ sum += $1 } END { print sum + 0 }')
+    n=$((n + 1))
+    [ $n -lt 300 ] || fail "mqtt_bridge: $total of 1200 messages are accounted for"
+    sleep 0.1
 done
-publish -t alarm/door -m 'before the start' # it has subscribed: the broker remembers
-start
-unset SLACK_APP_TOKEN
-"$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
-bot=$!
-sees 'posted: alarm/door: before the start'
-kill $bot
-wait $bot || fail "mqtt_bridge ends with $?"
-bot=
-MQTT_HOST='' "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
-bot=$!
-prints 'no broker at MQTT_HOST'
-kill $bot
-wait $bot || fail "mqtt_bridge ends with $?"
-MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
-bot=$!
-prints 'Connection Refused'
-kill $bot
-wait $bot || fail "mqtt_bridge ends with $?"
-bot=
-ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#'
-ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 'alarm/#' alarm/said
-ends 1 'token is empty' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a b
-ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/mqtt_bridge" C1 a b
-kill $listener
-away
+grep -o 'posted: alarm/many: flood [0-9]*' "$dir/sandbox" | sed 's/.* //' >"$dir/order"
+head -n 1000 "$dir/order" >"$dir/first"
+seq 1000 | cmp -s - "$dir/first" || fail 'mqtt_bridge: the order of what it has kept'
 
-# TLS: a handshake that does not come about is given up, and begun anew
+# The broker is away, and then back.
+away
+prints 'the connection to the broker has ended'
+prints 'no connection to the broker'
+broker
+prints 'connected to the broker' 2
+publish -t alarm/door -m 'after the broker'
+sees 'posted: alarm/door: after the broker'
+
+# Stopped: what it has taken is posted before it ends.
+failures=$(grep -c 'HTTP 500' "$dir/out")
+does '/http 500 1'
+publish -t alarm/door -m 'last words'
+prints 'HTTP 500' $((failures + 1))
+leave
+sees 'posted: alarm/door: last words'
+if grep -q 'retained\|elsewhere\|refused for ever' "$dir/sandbox"; then
+    fail 'mqtt_bridge: what is not for Slack'
+fi
+
+# Two run at a time, and a topic that was given up is not posted any more.
 start
-timeout 30 python3 -c 'import socket, sys
+bridge 'alarm/#'
+first=$bot
+bridge 'open/#'
+publish -t open/door -m both
+publish -t alarm/door -m one
+sees 'posted: open/door: both'
+sees 'posted: alarm/door: one'
+leave
+kill $first
+wait $first || fail "mqtt_bridge ends with $?"
+[ "$(grep -c posted "$dir/sandbox")" = 2 ] || fail 'mqtt_bridge: each once'
+
+# What a broker refuses, and one that never answers.
+start
+printf '%s\n' 'user user' 'topic write #' >"$dir/acl"
+kill -HUP "$broker"
+begin env MQTT_PASSWORD=wrong "$build/mqtt_bridge" C0SANDBOX 'alarm/#'
+prints 'the broker refuses'
+leave
+away
+begin "$build/mqtt_bridge" C0SANDBOX 'alarm/#'
+prints 'no connection to the broker'
+leave
+printf '%s\n' 'user user' 'topic readwrite #' >"$dir/acl"
+cat >"$dir/silent.py" <<'END'
+import socket, sys
 s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("listening", flush=True)
-c = s.accept()[0]
-while c.recv(4096): pass' "$port" >"$dir/cut" &
-listener=$!
-said cut listening
-MQTT_CA="$build/certs/ca.pem" "$build/mqtt_bridge" C0SANDBOX 'alarm/#' said >"$dir/out" 2>&1 &
-bot=$!
-wait $listener || fail 'mqtt_bridge: the handshake is not given up'
+while True:
+    c = s.accept()[0]
+    while c.recv(4096): pass
+    print("given up", flush=True)
+END
+for ca in '' "$build/certs/ca.pem"; do
+    : >"$dir/cut"
+    python3 "$dir/silent.py" "$port" >"$dir/cut" &
+    listener=$!
+    said cut listening
+    begin env MQTT_CA="$ca" "$build/mqtt_bridge" C0SANDBOX 'alarm/#'
+    prints 'no connection to the broker'
+    said cut 'given up'
+    leave
+    kill $listener
+    wait $listener || :
+    listener=
+done
+
+# TLS
 cp "$build/certs/server.pem" "$build/certs/server.key" "$dir"
 printf '%s\n' "certfile $dir/server.pem" "keyfile $dir/server.key" >>"$dir/conf"
 tls="--cafile $build/certs/ca.pem -h localhost"
-: >"$dir/broker"
 broker
-said broker 'as C0SANDBOX'
+export MQTT_CA="$build/certs/ca.pem"
+bridge
 publish -t alarm/door -m 'over TLS'
 sees 'posted: alarm/door: over TLS'
-kill $bot
-wait $bot || fail "mqtt_bridge ends with $?"
+leave
+ends 1 'MQTT_CA' env MQTT_CA=/no/such/file "$build/mqtt_bridge" C1 a
+ends 1 'MQTT_HOST: not set' env MQTT_HOST= "$build/mqtt_bridge" C1 a
+ends 1 'MQTT_PORT: not a port' env MQTT_PORT=1x "$build/mqtt_bridge" C1 a
+for topic in '' 'a#' 'a/+b' "$(printf 'a\377')"; do
+    ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1 "$topic"
+done
+ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" C1
+ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" '' a
+ends 2 'usage: mqtt_bridge' "$build/mqtt_bridge" "$(printf '\377')" a
+ends 1 'token' env SLACK_API_TOKEN= "$build/mqtt_bridge" C1 a
+ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/mqtt_bridge" C1 a
+does '/fail chat.postMessage channel_not_found 1'
+bridge
+publish -t alarm/door -m 'to no channel'
+code=0
+wait $bot || code=$?
 bot=
-ends 1 'MQTT_CA?' env MQTT_CA=/no/such/file "$build/mqtt_bridge" C1 a b
+[ $code = 1 ] || fail "mqtt_bridge ends with $code"
+prints 'channel_not_found'
+prints '1 messages were not posted'
 away
-unset LD_LIBRARY_PATH
+unset LD_LIBRARY_PATH MQTT_CA MQTT_HOST MQTT_PORT MQTT_USER MQTT_PASSWORD

@@ -8,8 +8,7 @@ ends 1 "app_token is a bot or user token" env SLACK_APP_TOKEN=xoxb-sandbox "$bui
 for app in '' xapp-sandbox; do
     start
     if [ "$app" ]; then export SLACK_APP_TOKEN=$app; fi
-    "$build/quick_start" >"$dir/out" 2>&1 &
-    bot=$!
+    begin "$build/quick_start"
     printf '%s\n' /wait ping '/expect pong' >&3
     sees '/expect pong: seen'
     kill $bot; bot=
