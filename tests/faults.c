@@ -488,7 +488,9 @@ static void every_allocation_fails(bool ever) {
         if (bot) {
             server.fault = NONE;
             run(bot, ever);
-            assert_int_equal(rtm_call(bot, NULL, "auth.test", NULL), RTM_E_STOPPED);
+            rtm_result result = rtm_call(bot, NULL, "auth.test", NULL);
+            bool no_memory = result == RTM_E_MEMORY && test_allocations >= test_fail_at;
+            assert_true(result == RTM_E_STOPPED || no_memory);
         }
         hit = test_allocations >= test_fail_at;
         test_fail_at = 0;
