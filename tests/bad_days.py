@@ -30,7 +30,7 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 SECOND = 1000
 TRAFFIC = 20 * SECOND  # in most rows, events are sent for this long from the trouble on
 MEAN, SHORTEST, LONGEST = 450, 0, 999  # random numbers, and the jitter that they make
-STORM = 100  # calls, and there is no need to see more
+STORM, BUSIEST = 100, 1000  # so many calls, or calls of rtm_poll at one time, end a row
 ACKNOWLEDGED = 3 * SECOND  # Slack's limit
 RTM, SOCKET_MODE = 'rtm', 'socket_mode'
 
@@ -288,11 +288,12 @@ class Sim:
             did = False
             while self.read_network() | self.run_timers():
                 did = True
-            if did and len(self.calls) < STORM:
+            storm = len(self.calls) >= STORM or self.busiest >= BUSIEST
+            if did and not storm:
                 continue
             following = [self.now + max(self.wait, 1)] if self.wait >= 0 else []
             following += [self.timers[0][0]] if self.timers else []
-            if self.is_over() or not following or len(self.calls) >= STORM:
+            if storm or self.is_over() or not following:
                 break
             self.now = min(following)
             self.run_timers()
@@ -472,7 +473,7 @@ class Sim:
             found.append(f'{self.late} envelopes not acknowledged within 3 s')
         if self.foreign:
             found.append(f'{self.foreign} acknowledgements on the wrong connection')
-        if self.busiest > 1000:
+        if self.busiest >= BUSIEST:
             found.append(f'{self.busiest} calls of rtm_poll without a pause')
         if any(c - a < SECOND for a, c in zip(self.calls, self.calls[2:])):
             found.append('three calls within a second')
