@@ -7,8 +7,8 @@
 
 The server shares no code with the other tests. It is also the clock of the bot (bad_days.c): time
 passes only when neither side has anything to do, so every number is the same on every machine.
-Whatever the table says, each row must keep the limits of its Row with the mean, the shortest and the
-longest jitter. The limits follow from the rules for reconnecting.
+Whatever the table says, each row must keep the limits of its Row with the mean, the shortest and
+the longest jitter. The limits follow from the rules for reconnecting.
 """
 import base64
 import hashlib
@@ -102,7 +102,8 @@ class Conn:
 
     def text(self, message):
         if not self.mute:
-            self.frame(TEXT, message if isinstance(message, bytes) else json.dumps(message).encode())
+            data = message if isinstance(message, bytes) else json.dumps(message).encode()
+            self.frame(TEXT, data)
 
     def close(self, code):
         if not self.close_sent:
@@ -207,8 +208,8 @@ class Sim:
         self.busiest = 0
         self.begun = 0
         self.listen()
-        self.bot = subprocess.Popen([program, str(self.port), mode, str(row.max_message_size), str(jitter)],
-                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [program, str(self.port), mode, str(row.max_message_size), str(jitter)]
+        self.bot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def at(self, delay, function, *args):
         self.order += 1
@@ -382,7 +383,8 @@ class Sim:
     def traffic(self, number):
         if number * self.row.interval >= self.row.traffic:
             return
-        event = Event(number, 'command' if self.mode == SOCKET_MODE and number % 2 == 0 else 'event')
+        is_command = self.mode == SOCKET_MODE and number % 2 == 0
+        event = Event(number, 'command' if is_command else 'event')
         self.events.append(event)
         self.by_text[event.text] = event
         self.send_event(event)
@@ -702,7 +704,7 @@ def main():
     failed = False
     for (row, mode, jitter), sim in sims.items():
         for fault in sim.faults():
-            print(f'FAIL bad days: {mode}, {row.name}: {fault} (random number {jitter})')
+            print(f'FAIL bad days: {mode}, {row.name}: {fault} (random {jitter})')
             failed = True
     if verbose:
         print(table)
@@ -715,7 +717,7 @@ def main():
         with open(PARITY, 'w', encoding='utf-8') as file:
             file.write(before + BEGIN + '\n' + table + END + after)
     elif old != table:
-        print('FAIL bad days: tests/PARITY.md has another table; --write writes this one:\n' + table)
+        print('FAIL bad days: tests/PARITY.md has another table; --write writes it:\n' + table)
         failed = True
     if not failed:
         print(f'PASS bad days: {len(rows)} rows, {len(jobs)} days, as in PARITY.md')
