@@ -209,7 +209,8 @@ class Sim:
         self.begun = 0
         self.listen()
         command = [program, str(self.port), mode, str(row.max_message_size), str(jitter)]
-        self.bot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.bot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    text=True)
 
     def at(self, delay, function, *args):
         self.order += 1
@@ -311,7 +312,8 @@ class Sim:
         if self.trouble_at is None:
             return self.now > 100 * SECOND
         since = self.now - self.trouble_at
-        return since > 700 * SECOND or since > self.row.traffic + 40 * SECOND and self.next_session_at is not None
+        has_next = self.next_session_at is not None
+        return since > 700 * SECOND or since > self.row.traffic + 40 * SECOND and has_next
 
     def bot_does_what_it_can(self):
         if self.finished:
