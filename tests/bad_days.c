@@ -7,8 +7,8 @@
              (BYTES is followed by "f" after a FIN, "r" after a RST), then do everything that needs
              no waiting at this time
      writes  "event TYPE TEXT" for each event; "error RESULT DETAIL"; "end RESULT DETAIL" when the
-             client has finished; then "wait MS POLLS PORT:BYTES ...": the client's timeout, how many
-             times rtm_poll was called, its open sockets and the bytes that each has sent */
+             client has finished; then "wait MS POLLS PORT:BYTES ...": the client's timeout, the
+             number of calls of rtm_poll, its open sockets and the bytes that each has sent */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -7,8 +7,8 @@
 
 The server shares no code with the other tests. It is also the clock of the bot (bad_days.c): time
 passes only when neither side has anything to do, so every number is the same on every machine.
-Whatever the table says, each row must keep the limits of its Row with the mean, the shortest and the
-longest jitter. The limits follow from the rules for reconnecting.
+Whatever the table says, each row must keep the limits of its Row with the mean, the shortest and
+the longest jitter. The limits follow from the rules for reconnecting.
 """
 import base64
 import hashlib
@@ -30,7 +30,7 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 SECOND = 1000
 TRAFFIC = 20 * SECOND  # in most rows, events are sent for this long from the trouble on
 MEAN, SHORTEST, LONGEST = 450, 0, 999  # random numbers, and the jitter that they make
-STORM = 100  # calls, and there is no need to see more
+STORM, BUSIEST = 100, 1000  # so many calls, or calls of rtm_poll at one time, end a row
 ACKNOWLEDGED = 3 * SECOND  # Slack's limit
 RTM, SOCKET_MODE = 'rtm', 'socket_mode'
 
@@ -102,7 +102,8 @@ class Conn:
 
     def text(self, message):
         if not self.mute:
-            self.frame(TEXT, message if isinstance(message, bytes) else json.dumps(message).encode())
+            data = message if isinstance(message, bytes) else json.dumps(message).encode()
+            self.frame(TEXT, data)
 
     def close(self, code):
         if not self.close_sent:
@@ -207,8 +208,9 @@ class Sim:
         self.busiest = 0
         self.begun = 0
         self.listen()
-        self.bot = subprocess.Popen([program, str(self.port), mode, str(row.max_message_size), str(jitter)],
-                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [program, str(self.port), mode, str(row.max_message_size), str(jitter)]
+        self.bot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    text=True)
 
     def at(self, delay, function, *args):
         self.order += 1
@@ -288,11 +290,12 @@ class Sim:
             did = False
             while self.read_network() | self.run_timers():
                 did = True
-            if did and len(self.calls) < STORM:
+            storm = len(self.calls) >= STORM or self.busiest >= BUSIEST
+            if did and not storm:
                 continue
             following = [self.now + max(self.wait, 1)] if self.wait >= 0 else []
             following += [self.timers[0][0]] if self.timers else []
-            if self.is_over() or not following or len(self.calls) >= STORM:
+            if storm or self.is_over() or not following:
                 break
             self.now = min(following)
             self.run_timers()
@@ -309,7 +312,8 @@ class Sim:
         if self.trouble_at is None:
             return self.now > 100 * SECOND
         since = self.now - self.trouble_at
-        return since > 700 * SECOND or since > self.row.traffic + 40 * SECOND and self.next_session_at is not None
+        has_next = self.next_session_at is not None
+        return since > 700 * SECOND or since > self.row.traffic + 40 * SECOND and has_next
 
     def bot_does_what_it_can(self):
         if self.finished:
@@ -381,7 +385,8 @@ class Sim:
     def traffic(self, number):
         if number * self.row.interval >= self.row.traffic:
             return
-        event = Event(number, 'command' if self.mode == SOCKET_MODE and number % 2 == 0 else 'event')
+        is_command = self.mode == SOCKET_MODE and number % 2 == 0
+        event = Event(number, 'command' if is_command else 'event')
         self.events.append(event)
         self.by_text[event.text] = event
         self.send_event(event)
@@ -472,7 +477,7 @@ class Sim:
             found.append(f'{self.late} envelopes not acknowledged within 3 s')
         if self.foreign:
             found.append(f'{self.foreign} acknowledgements on the wrong connection')
-        if self.busiest > 1000:
+        if self.busiest >= BUSIEST:
             found.append(f'{self.busiest} calls of rtm_poll without a pause')
         if any(c - a < SECOND for a, c in zip(self.calls, self.calls[2:])):
             found.append('three calls within a second')
@@ -701,7 +706,7 @@ def main():
     failed = False
     for (row, mode, jitter), sim in sims.items():
         for fault in sim.faults():
-            print(f'FAIL bad days: {mode}, {row.name}: {fault} (random number {jitter})')
+            print(f'FAIL bad days: {mode}, {row.name}: {fault} (random {jitter})')
             failed = True
     if verbose:
         print(table)
@@ -714,7 +719,7 @@ def main():
         with open(PARITY, 'w', encoding='utf-8') as file:
             file.write(before + BEGIN + '\n' + table + END + after)
     elif old != table:
-        print('FAIL bad days: tests/PARITY.md has another table; --write writes this one:\n' + table)
+        print('FAIL bad days: tests/PARITY.md has another table; --write writes it:\n' + table)
         failed = True
     if not failed:
         print(f'PASS bad days: {len(rows)} rows, {len(jobs)} days, as in PARITY.md')
