@@ -3921,9 +3921,11 @@ static bool rtmi_is_final_event(const rtm_event *event) {
 }
 
 /* Calls the handlers of an event in the order registered. One may register, remove or stop. */
-static void rtmi_dispatch(rtm_client *client, const rtm_event *event) {
+static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     size_t length = strlen(event->type), count = client->handler_count;
     bool ran = false;
+    if (!event->reason) event->reason = "";
+    if (!event->detail) event->detail = "";
     for (size_t i = 0; i < count; i++) {
         rtmi_handler handler = client->handlers[i];
         if (!rtmi_handler_matches(&handler, event->type, length)) continue;
@@ -3940,24 +3942,33 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event) {
 
 /* Reports a failure to rtm_error_detail, the log and the callbacks. `error` is not the client's
    own: a callback may fail at something else. */
-static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event event) {
-    event.type = "error";
-    event.reason = "";
-    event.detail = error->text;
+static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event *event) {
+    event->type = "error";
+    event->detail = error->text;
     client->error = *error;
     rtmi_log(client, "error: %s", error->text);
-    rtmi_dispatch(client, &event);
+    rtmi_dispatch(client, event);
+}
+
+/* The same with an error message that is composed here. */
+RTMI_PRINTF(3)
+static void rtmi_report_as(rtm_client *client, rtm_event *event, const char *format, ...) {
+    rtmi_error error;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error.text, sizeof error.text, format, arguments);
+    va_end(arguments);
+    rtmi_report(client, &error, event);
 }
 
 /* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
 static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
-    rtmi_error error;
+    rtm_event event = { .result = session->notice_result };
     char also[32] = "";
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
     session->notices = 0;
     session->notice_at = client->now + RTMI_NOTICE_MS;
-    rtmi_fail(&error, session->notice_result, "%s%s", session->notice, also);
-    rtmi_report(client, &error, (rtm_event){ .result = session->notice_result });
+    rtmi_report_as(client, &event, "%s%s", session->notice, also);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4154,29 +4165,31 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
 
 /* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
    becomes "?": a part of a run may look like a word. */
-static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
-    bool cut = rtm_json_string(json, text, size) >= size;
+static void rtmi_tame_string(const rtm_json *json, const char *path, char *text, size_t size) {
+    bool cut = rtm_json_string(rtm_json_get(*json, path), text, size) >= size;
     char *end = text + strlen(text);
     while (cut && end > text && rtmi_is_alnum(end[-1])) memcpy(--end, "?", 2);
     rtmi_tame(text);
 }
 
+/* A number that a server wrote; 0 if there is none. */
+static long long rtmi_read_number(const rtm_json *json, const char *path) {
+    return rtm_json_int(rtm_json_get(*json, path), 0);
+}
+
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
 static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event, bool typed) {
-    rtmi_error error;
     char text[128];
-    long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
+    long long id = rtmi_read_number(&event->data, "reply_to");
     if (id <= 0 || id > INT_MAX) return false;
     event->id = (int)id;
     bool awaited = rtmi_unanswered_remove(client, event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
-    rtm_json message = rtm_json_get(event->data, "error.msg");
-    rtmi_tame_string(message, text, sizeof text);
-    event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
-                              event->id, text,
-                              rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
-    rtmi_report(client, &error, *event);
+    rtmi_tame_string(&event->data, "error.msg", text, sizeof text);
+    event->result = RTM_E_SLACK;
+    rtmi_report_as(client, event, "Slack refused message %d: %s (code %lld)", event->id, text,
+                   rtmi_read_number(&event->data, "error.code"));
     return true;
 }
 
@@ -4191,12 +4204,15 @@ static rtm_json rtmi_event_type(rtm_json event) {
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
 }
 
-/* Copies the type of an event to client->type; false when it is none that Slack can send. */
-static bool rtmi_take_type(rtm_client *client, rtm_json type) {
-    static const char *const own[] = { "open", "close", "Unknown", NULL };
+/* Copies the type of an event to client->type, and returns that: "Unknown" if it is none that Slack
+   can send. */
+static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
+    static const char *const own[] = { "open", "close", NULL };
+    static const char unknown[] = "Unknown";
     size_t length = rtm_json_string(type, client->type, sizeof client->type);
-    return rtmi_json_is(type, '"') && strlen(client->type) == length &&
-           !rtmi_is_one_of(client->type, own);
+    if (!rtmi_json_is(type, '"') || strlen(client->type) != length ||
+        rtmi_is_one_of(client->type, own)) memcpy(client->type, unknown, sizeof unknown);
+    return client->type;
 }
 
 #define RTMI_HASH UINT64_C(0xcbf29ce484222325)
@@ -4285,7 +4301,7 @@ static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
 }
 
 /* Delivers an event that stands in client->document. */
-static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, const rtm_event *event) {
+static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, rtm_event *event) {
     if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtmi_dispatch(client, event);
     if (client->document.failed) rtmi_notify(client, session, RTM_E_MEMORY, rtmi_no_tokens);
@@ -4307,20 +4323,17 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
                              size_t size) {
     static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
     rtm_json data = { text, size, NULL };
-    bool typed = rtmi_take_type(client, rtmi_event_type(data));
-    bool end = typed && rtmi_is_one_of(client->type, ends);
-    bool reply = !typed || !strcmp(client->type, "pong");
-    bool hello = typed && !strcmp(client->type, "hello");
-    if (!end && !reply && !hello && !rtmi_has_handler(client, client->type, strlen(client->type)))
-        return;
-    if (!rtmi_open_text(client, session, text, size, NULL, &data)) return;
-    rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
-                        .detail = "" };
+    const char *type = rtmi_take_type(client, rtmi_event_type(data));
+    bool typed = strcmp(type, "Unknown") != 0, reply = !typed || !strcmp(type, "pong");
+    bool end = rtmi_is_one_of(type, ends), hello = !strcmp(type, "hello");
+    if (!end && !reply && !hello && !rtmi_has_handler(client, type, strlen(type))) return;
+    rtm_event event = { .type = type };
+    if (!rtmi_open_text(client, session, text, size, NULL, &event.data)) return;
     if (reply && rtmi_reply_was_refused(client, &event, typed)) return;
-    if (end && !strcmp(client->type, "goodbye")) rtmi_expect_end(client, session);
+    if (end && *type == 'g') rtmi_expect_end(client, session);
     else if (end) rtmi_doom(session, RTMI_DROPPING);
     if (hello) rtmi_note_hello(client, session);
-    if (!reply && !hello && !end && rtmi_note_copy(client, session, data)) return;
+    if (!reply && !hello && !end && rtmi_note_copy(client, session, event.data)) return;
     rtmi_dispatch_text(client, session, &event);
 }
 
@@ -4331,7 +4344,7 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
 /* Before each text in the inbox: where in it the parts of its envelope are. */
 typedef struct rtmi_inbox_entry {
     size_t size, id, id_size, type, type_size, data, data_size;
-    bool accepts, late, enveloped;
+    bool accepts, late;
 } rtmi_inbox_entry;
 
 /* Takes a text apart that was not checked. */
@@ -4525,17 +4538,16 @@ static void rtmi_on_link_disabled(rtm_client *client) {
 
 /* `disconnect`: Slack says why it will end the session, or wants it ended. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
-    rtm_json reason = rtm_json_get(root, "reason");
     rtmi_error *error = &session->exchange.conn.error;
-    char text[64];
-    rtmi_tame_string(reason, text, sizeof text);
-    rtmi_log(client, "disconnect: %s", text);
-    if (rtm_json_equals(reason, "link_disabled")) {
+    char reason[64];
+    rtmi_tame_string(&root, "reason", reason, sizeof reason);
+    rtmi_log(client, "disconnect: %s", reason);
+    if (!strcmp(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
         rtmi_on_link_disabled(client);
         rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
                   "at api.slack.com/apps");
-    } else if (rtm_json_equals(reason, "too_many_websockets")) {
+    } else if (!strcmp(reason, "too_many_websockets")) {
         session->said_hello = false; /* so that it counts as a failure, however long it lasted */
         rtmi_fail(error, RTM_E_SLACK, "too_many_websockets: this app already has 10 connections, "
                   "Slack's limit");
@@ -4548,7 +4560,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
 }
 
 static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
-    long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0);
+    long long connections = rtmi_read_number(&root, "num_connections");
     rtmi_note_hello(client, session);
     if (connections > 1 + (client->session[1] != NULL))
         rtmi_log(client, "this app has %lld connections: each event goes to only one of them",
@@ -4575,7 +4587,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     rtm_json root = { text, size, NULL };
     if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* it is sent again elsewhere */
     rtmi_envelope envelope = rtmi_open_envelope(root);
-    const char *type = rtmi_take_type(client, envelope.type) ? client->type : "Unknown";
+    const char *type = rtmi_take_type(client, envelope.type);
     bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
     if (kept && !rtmi_inbox_reserve(client, session, size)) {
         /* It is not acknowledged, so it comes again. */
@@ -4591,8 +4603,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
         if (*type == 'd') return;
     }
     if (!kept) return;
-    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts, .late = envelope.late,
-                               .enveloped = envelope.id.size != 0 };
+    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts, .late = envelope.late };
     rtmi_fold(text, envelope.id, &entry.id, &entry.id_size);
     rtmi_fold(text, envelope.type, &entry.type, &entry.type_size);
     rtmi_fold(text, envelope.data, &entry.data, &entry.data_size);
@@ -4606,8 +4617,7 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
                          const char *text) {
     rtmi_document *document = &client->document;
     rtm_json root, type = { text + entry->type, entry->type_size, NULL };
-    rtm_event event = { .type = rtmi_take_type(client, type) ? client->type : "Unknown",
-                        .reason = "", .detail = "" };
+    rtm_event event = { .type = rtmi_take_type(client, type) };
     client->pending = (rtmi_delivery){
         .serial = client->pending.serial < INT_MAX ? client->pending.serial + 1 : 1,
         .number = session->number, .id = { text + entry->id, entry->id_size, document },
@@ -4619,7 +4629,7 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
         event.data = root;
         if (entry->data_size)
             event.data = (rtm_json){ text + entry->data, entry->data_size, document };
-        if (entry->enveloped) event.envelope = root;
+        if (entry->id_size) event.envelope = root;
         event.delivery = client->pending.serial;
         rtmi_dispatch_text(client, session, &event);
     }
@@ -4651,10 +4661,8 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     rtmi_buf_clear(&session->inbox);
     session->inbox_at = 0;
     if (!lost) return;
-    rtmi_error error;
-    rtmi_fail(&error, RTM_E_STOPPED, "%u acknowledged events were not delivered: the client was "
-              "stopped", lost);
-    rtmi_report(client, &error, (rtm_event){ .result = RTM_E_STOPPED });
+    rtmi_report_as(client, &(rtm_event){ .result = RTM_E_STOPPED }, "%u acknowledged events were "
+                   "not delivered: the client was stopped", lost);
 }
 
 static const rtmi_mode rtmi_mode_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
@@ -4709,8 +4717,8 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const
         advice = ": set connect_method to rtm.connect";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed")) advice = ": check the token";
     char needed[100], message[160];
-    rtmi_tame_string(rtm_json_get(root, "needed"), needed, sizeof needed);
-    rtmi_tame_string(rtm_json_get(root, "response_metadata.messages.0"), message, sizeof message);
+    rtmi_tame_string(&root, "needed", needed, sizeof needed);
+    rtmi_tame_string(&root, "response_metadata.messages.0", message, sizeof message);
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s%s%s%s%s%s",
                      exchange->method, tamed, *needed ? " (needed: " : "", needed,
                      *needed ? ")" : "", *message ? ": " : "", message, advice);
@@ -4739,7 +4747,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
                              : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
     if (!response->ok) {
         rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-        rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
+        rtmi_tame_string(&response->data, "error", tamed, RTMI_CODE);
     }
     if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
@@ -4876,24 +4884,22 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
     if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
         rtmi_report(client, &session->error,
-                    (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
+                    &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
     /* On the other session messages may still be acknowledged. */
     const rtmi_session *other = client->session[first];
     bool kept = !was_open || (other && other->state >= RTM_STATE_UPGRADING &&
                               other->state <= RTM_STATE_CLOSING);
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
-        rtmi_error error;
-        int id = client->unanswered[i];
-        rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
-                  "message %d was not acknowledged before the session ended", id);
-        rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
+        rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = client->unanswered[i] };
+        rtmi_report_as(client, &event, "message %d was not acknowledged before the session ended",
+                       event.id);
     }
     if (!kept) client->unanswered_count = 0;
     if (!was_open || !first || !client->open_reported) return;
     client->open_reported = false;
     client->error = session->error; /* so that rtm_error_detail is about this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
-                        .reason = session->close_reason, .detail = "",
+                        .reason = session->close_reason,
                         .retry_ms = rtmi_is_stopped(client) ? -1 : session->retry_ms };
     rtmi_dispatch(client, &event);
 }
@@ -4937,7 +4943,7 @@ static void rtmi_conclude(rtm_client *client, rtmi_session *session) {
 /* Entering a state ---------------------------------------------------------------------------- */
 
 static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
-    rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
+    rtm_event event = { .type = "open", .data = session->greeting };
     const rtmi_session *other = client->session[session == client->session[0]];
     session->number = ++client->connections;
     if (other && ((other->number ^ session->number) & 1) == 0)
@@ -5362,10 +5368,9 @@ static void rtmi_begin_handover(rtm_client *client) {
     first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(sizeof *client->seen);
     if (!second || !client->seen) { /* the end will come, and the next attempt after it */
-        rtmi_error error;
+        rtm_event event = { .result = RTM_E_MEMORY, .retry_ms = -1 };
         rtmi_session_free(client, second);
-        rtm_result result = rtmi_out_of_memory(&error);
-        rtmi_report(client, &error, (rtm_event){ .result = result, .retry_ms = -1 });
+        rtmi_report_as(client, &event, "out of memory");
         return;
     }
     second->deadline = client->now + rtmi_backoff(client, first);
@@ -5770,10 +5775,10 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
         request->callback(client, response, request->payload.user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
-        rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
+        rtmi_report(client, error, &(rtm_event){ .result = response->result, .id = request->id });
     } else if (request->is_message) {
         rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
-                                            .id = request->id, .reason = "", .detail = "" });
+                                            .id = request->id });
     }
     client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
     rtmi_free(request->failure, 0);
