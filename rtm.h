@@ -1457,6 +1457,11 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
     return rtmi_document_open_at(document, text, size, NULL, root);
 }
 
+static bool rtmi_document_open_utf8(rtmi_document *document, const char *text, size_t size,
+                                    rtm_json *root) {
+    return rtmi_document_open(document, text, size, root) && rtmi_is_utf8(text, size);
+}
+
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
     if (p == end || *p == '}' || *p == ']') return NULL;
@@ -4341,31 +4346,36 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
  * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
  * --------------------------------------------------------------------------------------------- */
 
+/* Where in a text a part of it is; size 0 = it is missing. */
+typedef struct rtmi_span {
+    size_t at, size;
+} rtmi_span;
+
 /* Before each text in the inbox: where in it the parts of its envelope are. */
 typedef struct rtmi_inbox_entry {
-    size_t size, id, id_size, type, type_size, data, data_size;
+    size_t size;
+    rtmi_span id, type, data;
     bool accepts, late;
 } rtmi_inbox_entry;
 
 /* Takes a text apart that was not checked. */
-static rtmi_envelope rtmi_open_envelope(rtm_json root) {
+static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     static const char *const outer[] = { "envelope_id", "type", "payload",
                                          "accepts_response_payload" };
     static const char *const inner[] = { "event", "event_id" };
     rtm_json of[4], in[2];
     rtmi_json_pick(root, outer, of, 4);
-    rtmi_envelope envelope = { .type = of[1] };
-    if (!rtmi_json_is(of[0], '"')) return envelope;
-    envelope.id = of[0];
-    envelope.accepts = envelope.late = rtm_json_bool(of[3], false);
-    envelope.data = of[2];
-    if (!rtm_json_equals(of[1], "events_api")) return envelope; /* else its event is what counts */
+    *envelope = (rtmi_envelope){ .type = of[1] };
+    if (!rtmi_json_is(of[0], '"')) return;
+    envelope->id = of[0];
+    envelope->accepts = envelope->late = rtm_json_bool(of[3], false);
+    envelope->data = of[2];
+    if (!rtm_json_equals(of[1], "events_api")) return; /* else its event is what counts */
     rtmi_json_pick(of[2], inner, in, 2);
-    if (rtmi_json_is(in[0], '{')) envelope.data = in[0];
-    if (rtmi_json_is(in[1], '"')) envelope.event_id = in[1];
-    if (envelope.data.size) envelope.type = rtmi_event_type(envelope.data);
-    if (rtm_json_equals(envelope.type, "function_executed")) envelope.late = true;
-    return envelope;
+    if (rtmi_json_is(in[0], '{')) envelope->data = in[0];
+    if (rtmi_json_is(in[1], '"')) envelope->event_id = in[1];
+    if (envelope->data.size) envelope->type = rtmi_event_type(envelope->data);
+    if (rtm_json_equals(envelope->type, "function_executed")) envelope->late = true;
 }
 
 /* Acknowledges an envelope on one connection, with a payload or without. */
@@ -4574,9 +4584,8 @@ static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, c
     rtmi_acknowledge(client, session, id, rtmi_json_none);
 }
 
-static void rtmi_fold(const char *text, rtm_json part, size_t *at, size_t *size) {
-    *at = part.size ? (size_t)(part.text - text) : 0;
-    *size = part.size;
+static rtmi_span rtmi_span_of(const char *text, const rtm_json *part) {
+    return (rtmi_span){ part->size ? (size_t)(part->text - text) : 0, part->size };
 }
 
 /* Socket Mode: one text message. It is acknowledged before any callback is called, even those of
@@ -4586,7 +4595,8 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
                                      size_t size) {
     rtm_json root = { text, size, NULL };
     if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* it is sent again elsewhere */
-    rtmi_envelope envelope = rtmi_open_envelope(root);
+    rtmi_envelope envelope;
+    rtmi_open_envelope(root, &envelope);
     const char *type = rtmi_take_type(client, envelope.type);
     bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
     if (kept && !rtmi_inbox_reserve(client, session, size)) {
@@ -4603,10 +4613,10 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
         if (*type == 'd') return;
     }
     if (!kept) return;
-    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts, .late = envelope.late };
-    rtmi_fold(text, envelope.id, &entry.id, &entry.id_size);
-    rtmi_fold(text, envelope.type, &entry.type, &entry.type_size);
-    rtmi_fold(text, envelope.data, &entry.data, &entry.data_size);
+    const rtmi_inbox_entry entry = {
+        size, rtmi_span_of(text, &envelope.id), rtmi_span_of(text, &envelope.type),
+        rtmi_span_of(text, &envelope.data), envelope.accepts, envelope.late
+    };
     rtmi_buf_add(&session->inbox, &entry, sizeof entry);
     rtmi_buf_add(&session->inbox, text, size);
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
@@ -4616,20 +4626,19 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
 static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
-    rtm_json root, type = { text + entry->type, entry->type_size, NULL };
+    const rtm_json type = { text + entry->type.at, entry->type.size, NULL };
+    const rtm_json data = { text + entry->data.at, entry->data.size, document };
+    rtm_json root;
     rtm_event event = { .type = rtmi_take_type(client, type) };
     client->pending = (rtmi_delivery){
         .serial = client->pending.serial < INT_MAX ? client->pending.serial + 1 : 1,
-        .number = session->number, .id = { text + entry->id, entry->id_size, document },
+        .number = session->number, .id = { text + entry->id.at, entry->id.size, document },
         .accepts = entry->accepts, .late = entry->late, .unacknowledged = entry->late
     };
     if (rtmi_has_handler(client, event.type, strlen(event.type)) &&
-        rtmi_open_text(client, session, text, entry->size,
-                       entry->data_size ? text + entry->data : NULL, &root)) {
-        event.data = root;
-        if (entry->data_size)
-            event.data = (rtm_json){ text + entry->data, entry->data_size, document };
-        if (entry->id_size) event.envelope = root;
+        rtmi_open_text(client, session, text, entry->size, data.size ? data.text : NULL, &root)) {
+        event.data = data.size ? data : root;
+        if (entry->id.size) event.envelope = root;
         event.delivery = client->pending.serial;
         rtmi_dispatch_text(client, session, &event);
     }
@@ -4735,8 +4744,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
-                 rtmi_is_utf8(body, size);
+    bool valid = rtmi_document_open_utf8(&exchange->document, body, size, &root);
     *response = (rtm_response){
         .status = http->status, .retry_after = http->retry_after > 0 ? http->retry_after : 0,
         .data = valid ? root : rtmi_json_none, .body = body, .body_size = size,
@@ -4949,11 +4957,10 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
     if (other && ((other->number ^ session->number) & 1) == 0)
         session->number = ++client->connections;
     session->hello_by = client->now + client->settings.timeout_ms;
-    session->retry_after = -1;
     client->disabled_until = RTMI_NOW;
     session->cause = RTM_OK;
     session->fate = RTMI_STAYS;
-    session->blamed = session->said_hello = session->pong_due = false;
+    session->pong_due = false;
     session->pings = session->pongs = session->notices = 0;
     session->active_at = session->deadline = session->notice_at = client->now;
     session->ping_gap = 0;
@@ -5338,23 +5345,16 @@ static void rtmi_step(rtm_client *client, rtmi_session *session) {
 /* When the session must be stepped at the latest. */
 static long long rtmi_session_due(const rtm_client *client, const rtmi_session *session) {
     const rtmi_conn *conn = &session->exchange.conn;
-    bool stopped = rtmi_is_stopped(client);
-    switch (session->state) {
-    case RTM_STATE_CONNECTING:
-    case RTM_STATE_UPGRADING: return stopped ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
-    case RTM_STATE_OPEN:
-        if (stopped || rtmi_is_dropped(session)) return RTMI_NOW;
-        if (conn->paused) return session->fate == RTMI_RETIRED ? session->drain_at : LLONG_MAX;
-        if (session->inbox.size) return RTMI_NOW;
-        return rtmi_conn_due(conn, session->deadline);
-    case RTM_STATE_CLOSING:
-        return session->inbox.size && !conn->paused ? RTMI_NOW
-                                                    : rtmi_conn_due(conn, session->deadline);
-    case RTM_STATE_FINISHED: return session->unreported ? RTMI_NOW : LLONG_MAX;
-    default:
-        if (stopped || session->unreported) return RTMI_NOW;
-        return session->fate == RTMI_RETIRED ? LLONG_MAX : session->deadline;
-    }
+    bool open = session->state == RTM_STATE_OPEN, closing = session->state == RTM_STATE_CLOSING;
+    bool retired = session->fate == RTMI_RETIRED, finished = session->state == RTM_STATE_FINISHED;
+    if (session->unreported || (rtmi_is_stopped(client) && !closing && !finished) ||
+        (open && rtmi_is_dropped(session))) return RTMI_NOW;
+    if (session->state == RTM_STATE_CONNECTING || session->state == RTM_STATE_UPGRADING)
+        return rtmi_conn_due(conn, conn->deadline);
+    if (open && conn->paused) return retired ? session->drain_at : LLONG_MAX;
+    if ((open || closing) && session->inbox.size && !conn->paused) return RTMI_NOW;
+    if (open || closing) return rtmi_conn_due(conn, session->deadline);
+    return finished || retired ? LLONG_MAX : session->deadline;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -6082,8 +6082,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     const char *json = given->json;
-    if (json && (!rtmi_document_open(&document, json, strlen(json), &root) ||
-                 !rtmi_is_utf8(json, strlen(json))))
+    if (json && !rtmi_document_open_utf8(&document, json, strlen(json), &root))
         return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
                          rtmi_document_fault(&document));
     rtmi_write_fields(&form, given->fields);
@@ -6327,11 +6326,10 @@ static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *typ
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user_data) {
     if (!client) return RTM_E_ARGUMENT;
     if (!type || !*type || !callback)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on: type is empty, or callback NULL");
+        return rtmi_refuse(client, "rtm_on", "type is empty, or callback NULL");
     const char *colons = strstr(type, "::");
     size_t length = colons ? (size_t)(colons - type) : strlen(type);
-    if (length >= RTMI_TYPE)
-        return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
+    if (length >= RTMI_TYPE) return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user_data)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
@@ -6349,8 +6347,8 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
     if (!client) return RTM_E_ARGUMENT;
     rtmi_handler *handler = NULL;
     if (type && callback) handler = rtmi_find_handler(client, type, callback, user_data);
-    if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT,
-                                   "rtm_off: no handler with this type, callback and user_data");
+    if (!handler)
+        return rtmi_refuse(client, "rtm_off", "no handler with this type, callback and user_data");
     handler->callback = NULL;
     client->handlers_removed = true;
     if (!client->polling) rtmi_sweep_handlers(client);
@@ -6359,13 +6357,13 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
-    if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_send: json is NULL");
+    if (!json) return rtmi_refuse(client, "rtm_send", "json is NULL");
     if (client->mode->socket_mode) return rtmi_rtm_only(client);
     if (!rtm_is_connected(client)) return rtmi_not_connected(client);
     size_t length = strlen(json);
     rtmi_document document = { 0 };
     rtm_json object;
-    bool valid = rtmi_document_open(&document, json, length, &object) && rtmi_is_utf8(json, length);
+    bool valid = rtmi_document_open_utf8(&document, json, length, &object);
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
@@ -6441,8 +6439,8 @@ static rtm_result rtmi_check_payload(rtm_client *client, const char *name, const
     if (!accepts)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: this event accepts no payload "
                          "(accepts_response_payload is false)", name);
-    if (!rtmi_document_open(&document, json, strlen(json), payload) ||
-        !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(*payload, '{'))
+    if (!rtmi_document_open_utf8(&document, json, strlen(json), payload) ||
+        !rtmi_json_is(*payload, '{'))
         return rtmi_fail(&client->error, RTM_E_JSON, "%s: json must be a JSON object", name);
     return RTM_OK;
 }
@@ -6451,8 +6449,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     static const char name[] = "rtm_reply";
     rtm_json payload;
     if (!client) return RTM_E_ARGUMENT;
-    if (!event || !json)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: event or json is NULL", name);
+    if (!event || !json) return rtmi_refuse(client, name, "event or json is NULL");
     rtmi_delivery *pending = &client->pending;
     rtm_result result = rtmi_check_delivery(client, name, event);
     if (result == RTM_OK)
