@@ -3871,6 +3871,9 @@ struct rtm_client {
     char type[RTMI_TYPE]; /* of the event being dispatched */
 };
 
+static long long rtmi_min(long long a, long long b) { return a < b ? a : b; }
+static long long rtmi_max(long long a, long long b) { return a > b ? a : b; }
+
 /* The flag is set by any thread, or in a signal handler, and never taken back. */
 static bool rtmi_is_stopped(const rtm_client *client) {
     return RTMI_LOAD(&client->stop) != 0;
@@ -4541,8 +4544,7 @@ static void rtmi_on_link_disabled(rtm_client *client) {
         rtmi_session *session = client->session[i];
         bool waits = session && (session->state == RTM_STATE_IDLE ||
                                  session->state == RTM_STATE_BACKOFF);
-        if (waits && session->deadline < client->disabled_until)
-            session->deadline = client->disabled_until;
+        if (waits) session->deadline = rtmi_max(session->deadline, client->disabled_until);
     }
 }
 
@@ -4854,8 +4856,8 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     int wait = 0, asked = session->retry_after;
     uint32_t random = 0;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    if (asked >= 0 && session->asked_until < client->now + 1000LL * asked)
-        session->asked_until = client->now + 1000LL * asked;
+    if (asked >= 0)
+        session->asked_until = rtmi_max(session->asked_until, client->now + 1000LL * asked);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
@@ -4921,7 +4923,7 @@ static void rtmi_take_over(rtm_client *client) {
     client->session[1] = old;
     old->fate = RTMI_RETIRED;
     old->drain_at = client->overlap_end = client->now + RTMI_DRAIN_MS;
-    if (old->deadline > old->drain_at) old->deadline = old->drain_at;
+    old->deadline = rtmi_min(old->deadline, old->drain_at);
 }
 
 /* Reports the end of a session once all that it brought has been delivered. If another was to take
@@ -5001,8 +5003,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     }
     if (session->state == RTM_STATE_BACKOFF && !replaced && session->fate != RTMI_RETIRED) {
         int wait = rtmi_backoff(client, session);
-        session->deadline = client->now + wait;
-        if (session->deadline < session->asked_until) session->deadline = session->asked_until;
+        session->deadline = rtmi_max(client->now + wait, session->asked_until);
         rtmi_log(client, "next attempt in %d ms", wait);
     }
     rtmi_deliver_inbox(client, session);
@@ -5098,40 +5099,40 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     return RTM_OK;
 }
 
-static rtm_state rtmi_state_connecting(rtm_client *client, rtmi_session *session) {
+/* Checks the response to the call that opens a session, and begins what is next. */
+static rtm_result rtmi_end_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_exchange *exchange = &session->exchange;
-    rtm_response response = { .error = "" };
-    rtm_result result = rtmi_exchange_step(exchange, client->now);
-    if (result == RTM_OK) {
-        result = rtmi_check_response(client, exchange, &response);
-        if (result != RTM_OK) session->retry_after = exchange->conn.http.retry_after;
-    }
-    if (result == RTM_E_AGAIN) return RTM_STATE_CONNECTING;
-    /* In the call that opens a session there is nothing to mend by asking again. */
-    if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
-        result = RTM_E_AUTH;
-    if (result != RTM_OK) return rtmi_end_session(client, session, result);
+    rtm_response response;
+    rtm_result result = rtmi_check_response(client, exchange, &response);
     session->greeting = response.data;
-    result = rtmi_begin_upgrade(client, session);
-    return result == RTM_OK ? RTM_STATE_UPGRADING : rtmi_end_session(client, session, result);
+    if (result == RTM_OK) return rtmi_begin_upgrade(client, session);
+    session->retry_after = exchange->conn.http.retry_after;
+    /* There is nothing to mend by asking again. */
+    return result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes) ? RTM_E_AUTH
+                                                                                    : result;
 }
 
-static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session) {
+static rtm_result rtmi_end_upgrading(rtmi_session *session) {
     const rtmi_http *http = &session->exchange.conn.http;
-    rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
-    if (result == RTM_E_AGAIN) return RTM_STATE_UPGRADING;
-    if (result != RTM_OK) return rtmi_end_session(client, session, result);
+    rtmi_error *error = &session->exchange.conn.error;
     const char *fault = rtmi_ws_check_upgrade(http, session->key);
-    if (http->status == 101 && !fault) return RTM_STATE_OPEN;
+    if (http->status == 101 && !fault) return RTM_OK;
     session->retry_after = http->retry_after;
     if (http->status == 101)
-        result = rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET,
-                           "invalid WebSocket handshake response: %s", fault);
-    else
-        result = rtmi_fail(&session->exchange.conn.error,
-                           http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
-                           "WebSocket handshake refused: HTTP %d", http->status);
-    return rtmi_end_session(client, session, result);
+        return rtmi_fail(error, RTM_E_WEBSOCKET, "invalid WebSocket handshake response: %s", fault);
+    return rtmi_fail(error, http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
+                     "WebSocket handshake refused: HTTP %d", http->status);
+}
+
+/* CONNECTING and UPGRADING: one exchange each. */
+static rtm_state rtmi_state_exchanging(rtm_client *client, rtmi_session *session) {
+    bool upgrading = session->state == RTM_STATE_UPGRADING;
+    rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
+    if (result == RTM_E_AGAIN) return session->state;
+    if (result == RTM_OK)
+        result = upgrading ? rtmi_end_upgrading(session) : rtmi_end_connecting(client, session);
+    if (result != RTM_OK) return rtmi_end_session(client, session, result);
+    return upgrading ? RTM_STATE_OPEN : RTM_STATE_UPGRADING;
 }
 
 /* A PING of Slack's: PINGs that come by themselves tell a living connection from a zombie. */
@@ -5230,25 +5231,20 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
 static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
     rtmi_conn *conn = &session->exchange.conn;
     long long interval = client->settings.ping_interval_ms;
-    long long rest = interval / 2 > RTMI_REST_MS ? interval / 2 : RTMI_REST_MS;
-    long long quiet = 3 * session->ping_gap > RTMI_ZOMBIE_MS ? 3 * session->ping_gap
-                                                             : RTMI_ZOMBIE_MS;
-    bool zombies = client->mode->socket_mode && session->pings == 2 &&
-                   client->settings.keep_alive;
+    long long rest = rtmi_max(interval / 2, RTMI_REST_MS);
+    long long zombie_at = LLONG_MAX;
+    if (client->mode->socket_mode && session->pings == 2 && client->settings.keep_alive)
+        zombie_at = session->active_at + rtmi_max(3 * session->ping_gap, RTMI_ZOMBIE_MS);
+    long long hello_by = session->said_hello ? LLONG_MAX : session->hello_by;
     if (conn->received) {
         conn->received = false;
         session->pings_sent = 0;
         session->silent_at = client->now + interval;
     }
-    session->deadline = session->silent_at;
-    if (zombies && session->active_at + quiet < session->deadline)
-        session->deadline = session->active_at + quiet;
-    if (!session->said_hello && session->hello_by < session->deadline)
-        session->deadline = session->hello_by;
+    session->deadline = rtmi_min(session->silent_at, rtmi_min(zombie_at, hello_by));
     if (conn->paused || conn->readable || asked < session->deadline) return NULL;
-    if (!session->said_hello && asked >= session->hello_by)
-        return "no \"hello\" from Slack within timeout_ms";
-    if (zombies && asked >= session->active_at + quiet)
+    if (asked >= hello_by) return "no \"hello\" from Slack within timeout_ms";
+    if (asked >= zombie_at)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
     /* The end is due so long after the first PING, however late the second one is. */
     if (session->pings_sent == 2)
@@ -5295,11 +5291,10 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
         return rtmi_end_session(client, session,
                                 rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s", fault));
     rtmi_shrink_buffers(client, session);
-    if (session->fate == RTMI_RETIRED && session->drain_at < session->deadline)
-        session->deadline = session->drain_at;
-    if (!session->notices) return RTM_STATE_OPEN;
-    if (client->now >= session->notice_at) rtmi_report_notices(client, session);
-    else if (session->notice_at < session->deadline) session->deadline = session->notice_at;
+    if (session->fate == RTMI_RETIRED)
+        session->deadline = rtmi_min(session->deadline, session->drain_at);
+    if (session->notices && client->now >= session->notice_at) rtmi_report_notices(client, session);
+    else if (session->notices) session->deadline = rtmi_min(session->deadline, session->notice_at);
     return RTM_STATE_OPEN;
 }
 
@@ -5323,8 +5318,8 @@ static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
             return rtmi_end_session(client, session, RTM_OK);
     }
     switch (state) {
-    case RTM_STATE_CONNECTING: return rtmi_state_connecting(client, session);
-    case RTM_STATE_UPGRADING: return rtmi_state_upgrading(client, session);
+    case RTM_STATE_CONNECTING:
+    case RTM_STATE_UPGRADING: return rtmi_state_exchanging(client, session);
     case RTM_STATE_OPEN: return rtmi_state_open(client, session);
     case RTM_STATE_CLOSING: return rtmi_state_closing(client, session);
     default: return rtmi_state_waiting(client, session);
@@ -5398,10 +5393,7 @@ static void rtmi_cut_drain(rtm_client *client) {
     if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
     rtmi_conn_look(&second->exchange.conn);
     rtm_state next = rtmi_read_frames(client, second);
-    if (next == RTM_STATE_OPEN) {
-        rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);
-        next = rtmi_end_session(client, second, RTM_OK);
-    }
+    if (next == RTM_STATE_OPEN) next = rtmi_close_dropped(client, second);
     rtmi_enter(client, second, next);
 }
 
@@ -5418,8 +5410,7 @@ static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
         client->had_short_session = had_short_session;
     }
     if (session->state != RTM_STATE_BACKOFF) return;
-    session->deadline = session->began_at + 1000;
-    if (session->deadline < session->asked_until) session->deadline = session->asked_until;
+    session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
 }
 
 static void rtmi_step_sessions(rtm_client *client) {
@@ -5454,10 +5445,8 @@ static void rtmi_step_sessions(rtm_client *client) {
 /* When the sessions must be stepped at the latest. */
 static long long rtmi_sessions_due(const rtm_client *client) {
     long long due = client->reconnects ? RTMI_NOW : LLONG_MAX;
-    for (int i = 0; i < 2; i++) {
-        long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
-        if (its < due) due = its;
-    }
+    for (int i = 0; i < 2; i++)
+        if (client->session[i]) due = rtmi_min(due, rtmi_session_due(client, client->session[i]));
     return due;
 }
 
@@ -6221,9 +6210,7 @@ int rtm_fd(const rtm_client *client) {
 
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
-    long long due = rtmi_sessions_due(client);
-    long long queue_due = rtmi_queue_due(client);
-    if (queue_due < due) due = queue_due;
+    long long due = rtmi_min(rtmi_sessions_due(client), rtmi_queue_due(client));
     if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
