@@ -3948,35 +3948,24 @@ static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-/* Reports a failure to rtm_error_detail, the log and the callbacks. `error` is not the client's
-   own: a callback may fail at something else. */
-static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event *event) {
+/* Reports a failure to the log and the callbacks; its error message is the client's. The callbacks
+   receive a copy: one of them may fail at something else. */
+static void rtmi_report(rtm_client *client, rtm_event *event) {
+    const rtmi_error error = client->error;
     event->type = "error";
-    event->detail = error->text;
-    client->error = *error;
-    rtmi_log(client, "error: %s", error->text);
+    event->detail = error.text;
+    rtmi_log(client, "error: %s", error.text);
     rtmi_dispatch(client, event);
-}
-
-/* The same with an error message that is composed here. */
-RTMI_PRINTF(3)
-static void rtmi_report_as(rtm_client *client, rtm_event *event, const char *format, ...) {
-    rtmi_error error;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error.text, sizeof error.text, format, arguments);
-    va_end(arguments);
-    rtmi_report(client, &error, event);
 }
 
 /* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
 static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
-    rtm_event event = { .result = session->notice_result };
     char also[32] = "";
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
     session->notices = 0;
     session->notice_at = client->now + RTMI_NOTICE_MS;
-    rtmi_report_as(client, &event, "%s%s", session->notice, also);
+    rtmi_fail(&client->error, RTM_OK, "%s%s", session->notice, also);
+    rtmi_report(client, &(rtm_event){ .result = session->notice_result });
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4195,9 +4184,10 @@ static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event, bool ty
     bool awaited = rtmi_unanswered_remove(client, event->id);
     if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
     rtmi_tame_string(&event->data, "error.msg", text, sizeof text);
-    event->result = RTM_E_SLACK;
-    rtmi_report_as(client, event, "Slack refused message %d: %s (code %lld)", event->id, text,
-                   rtmi_read_number(&event->data, "error.code"));
+    event->result = rtmi_fail(&client->error, RTM_E_SLACK, "Slack refused message %d: %s (code "
+                              "%lld)", event->id, text,
+                              rtmi_read_number(&event->data, "error.code"));
+    rtmi_report(client, event);
     return true;
 }
 
@@ -4672,8 +4662,9 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     rtmi_buf_clear(&session->inbox);
     session->inbox_at = 0;
     if (!lost) return;
-    rtmi_report_as(client, &(rtm_event){ .result = RTM_E_STOPPED }, "%u acknowledged events were "
-                   "not delivered: the client was stopped", lost);
+    rtm_event event = { .result = rtmi_fail(&client->error, RTM_E_STOPPED, "%u acknowledged events "
+                        "were not delivered: the client was stopped", lost) };
+    rtmi_report(client, &event);
 }
 
 static const rtmi_mode rtmi_mode_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
@@ -4892,17 +4883,19 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (session->notices) rtmi_report_notices(client, session);
     rtm_result cause = session->cause;
     if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
-    if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
-        rtmi_report(client, &session->error,
-                    &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
+    if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first)) {
+        client->error = session->error;
+        rtmi_report(client, &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
+    }
     /* On the other session messages may still be acknowledged. */
     const rtmi_session *other = client->session[first];
     bool kept = !was_open || (other && other->state >= RTM_STATE_UPGRADING &&
                               other->state <= RTM_STATE_CLOSING);
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
         rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = client->unanswered[i] };
-        rtmi_report_as(client, &event, "message %d was not acknowledged before the session ended",
-                       event.id);
+        rtmi_fail(&client->error, event.result,
+                  "message %d was not acknowledged before the session ended", event.id);
+        rtmi_report(client, &event);
     }
     if (!kept) client->unanswered_count = 0;
     if (!was_open || !first || !client->open_reported) return;
@@ -5363,9 +5356,9 @@ static void rtmi_begin_handover(rtm_client *client) {
     first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(sizeof *client->seen);
     if (!second || !client->seen) { /* the end will come, and the next attempt after it */
-        rtm_event event = { .result = RTM_E_MEMORY, .retry_ms = -1 };
+        rtm_event event = { .result = rtmi_out_of_memory(&client->error), .retry_ms = -1 };
         rtmi_session_free(client, second);
-        rtmi_report_as(client, &event, "out of memory");
+        rtmi_report(client, &event);
         return;
     }
     second->deadline = client->now + rtmi_backoff(client, first);
@@ -5764,7 +5757,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
         request->callback(client, response, request->payload.user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
-        rtmi_report(client, error, &(rtm_event){ .result = response->result, .id = request->id });
+        rtmi_report(client, &(rtm_event){ .result = response->result, .id = request->id });
     } else if (request->is_message) {
         rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
                                             .id = request->id });
