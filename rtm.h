@@ -4574,9 +4574,9 @@ static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session,
 }
 
 /* Acknowledges an envelope that cannot be read, or Slack would send it for ever. */
-static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, const char *text,
-                                    size_t size) {
-    rtm_json id = rtmi_json_member((rtm_json){ text, size, NULL }, "envelope_id", 11);
+static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session) {
+    const rtmi_buf *text = &session->ws.buffer;
+    rtm_json id = rtmi_json_member((rtm_json){ text->data, text->size, NULL }, "envelope_id", 11);
     rtmi_acknowledge(client, session, id, rtmi_json_none);
 }
 
@@ -5156,7 +5156,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     }
     if (what == RTMI_WS_SKIPPED) {
         if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
-            rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
+            rtmi_acknowledge_unread(client, session);
         rtmi_notify(client, session, ws->skip, ws->skip == RTM_E_TOO_BIG
                     ? "message skipped: longer than max_message_size"
                     : "message skipped: out of memory");
@@ -5437,14 +5437,6 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (needed || client->now < client->overlap_end) return;
     rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
     client->seen = NULL;
-}
-
-/* When the sessions must be stepped at the latest. */
-static long long rtmi_sessions_due(const rtm_client *client) {
-    long long due = client->reconnects ? RTMI_NOW : LLONG_MAX;
-    for (int i = 0; i < 2; i++)
-        if (client->session[i]) due = rtmi_min(due, rtmi_session_due(client, client->session[i]));
-    return due;
 }
 
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
@@ -6207,7 +6199,9 @@ int rtm_fd(const rtm_client *client) {
 
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
-    long long due = rtmi_min(rtmi_sessions_due(client), rtmi_queue_due(client));
+    long long due = client->reconnects ? RTMI_NOW : rtmi_queue_due(client);
+    for (int i = 0; i < 2; i++)
+        if (client->session[i]) due = rtmi_min(due, rtmi_session_due(client, client->session[i]));
     if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
