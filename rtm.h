@@ -4106,9 +4106,14 @@ RTMI_APART static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
                      "message too large: %zu bytes or more, limit 16384", size);
 }
 
-static rtm_result rtmi_rtm_only(rtm_client *client) {
-    return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_send, rtm_send_typing, rtm_send_ping "
-                     "need RTM; in Socket Mode use rtm_send_message or chat.postMessage");
+/* Begins client->compose, a message to send now; or says why it cannot be sent. */
+static rtm_result rtmi_begin_message(rtm_client *client) {
+    rtmi_buf_clear(&client->compose);
+    if (client->mode->socket_mode)
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_send, rtm_send_typing, "
+                         "rtm_send_ping need RTM; in Socket Mode use rtm_send_message or "
+                         "chat.postMessage");
+    return rtm_is_connected(client) ? RTM_OK : rtmi_not_connected(client);
 }
 
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
@@ -4138,11 +4143,10 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     for (int i = 0; i < fields; i++)
         if (!value[i]) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_send_%s: %s is NULL",
                                         type, key[i]);
-    if (client->mode->socket_mode) return rtmi_rtm_only(client);
-    if (!rtm_is_connected(client)) return rtmi_not_connected(client);
+    rtm_result result = rtmi_begin_message(client);
+    if (result != RTM_OK) return result;
     rtmi_buf *out = &client->compose;
     int id = rtmi_next_id(client);
-    rtmi_buf_clear(out);
     rtmi_buf_text(out, "{\"id\":");
     rtmi_buf_number(out, id);
     rtmi_buf_text(out, ",\"type\":\"", type, "\"");
@@ -6336,8 +6340,8 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
     if (!json) return rtmi_refuse(client, "rtm_send", "json is NULL");
-    if (client->mode->socket_mode) return rtmi_rtm_only(client);
-    if (!rtm_is_connected(client)) return rtmi_not_connected(client);
+    rtm_result result = rtmi_begin_message(client);
+    if (result != RTM_OK) return result;
     size_t length = strlen(json);
     rtmi_document document = { 0 };
     rtm_json object;
@@ -6352,7 +6356,6 @@ int rtm_send(rtm_client *client, const char *json) {
     if (number <= 0 || number > INT_MAX)
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: id is not a positive int");
     rtmi_buf *out = &client->compose;
-    rtmi_buf_clear(out);
     if (!id.size) {
         bool empty = document.values == 1;
         rtmi_buf_text(out, "{\"id\":");
