@@ -3966,7 +3966,7 @@ static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
     session->notices = 0;
     session->notice_at = client->now + RTMI_NOTICE_MS;
-    rtmi_fail(&client->error, RTM_OK, "%s%s", session->notice, also);
+    rtmi_fail(&client->error, session->notice_result, "%s%s", session->notice, also);
     rtmi_report(client, &(rtm_event){ .result = session->notice_result });
 }
 
@@ -4901,7 +4901,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
                               other->state <= RTM_STATE_CLOSING);
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
         rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = client->unanswered[i] };
-        rtmi_fail(&client->error, event.result,
+        rtmi_fail(&client->error, RTM_E_UNACKNOWLEDGED,
                   "message %d was not acknowledged before the session ended", event.id);
         rtmi_report(client, &event);
     }
