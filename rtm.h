@@ -966,6 +966,8 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #pragma GCC diagnostic pop
 
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
+/* What gcc -Os would copy to each caller, although a call takes fewer bytes. */
+#define RTMI_APART __attribute__((noinline))
 #define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
 #define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
 #define RTMI_EXCHANGE(flag, value) __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL)
@@ -1217,7 +1219,7 @@ static void rtmi_buf_number(rtmi_buf *buf, long long number) {
     rtmi_buf_text(buf, text);
 }
 
-static void rtmi_buf_clear(rtmi_buf *buf) {
+RTMI_APART static void rtmi_buf_clear(rtmi_buf *buf) {
     buf->size = 0;
     buf->failed = false;
 }
@@ -1394,7 +1396,7 @@ static rtm_result rtmi_out_of_memory(rtmi_error *error) {
     return rtmi_fail(error, RTM_E_MEMORY, "out of memory");
 }
 
-static rtm_result rtmi_no_random(rtmi_error *error) {
+RTMI_APART static rtm_result rtmi_no_random(rtmi_error *error) {
     return rtmi_fail(error, RTM_E_TLS, "no source of random numbers");
 }
 
@@ -1603,6 +1605,11 @@ static bool rtmi_document_open_at(rtmi_document *document, const char *text, siz
 static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
                                rtm_json *root) {
     return rtmi_document_open_at(document, text, size, NULL, root);
+}
+
+static bool rtmi_document_open_utf8(rtmi_document *document, const char *text, size_t size,
+                                    rtm_json *root) {
+    return rtmi_document_open(document, text, size, root) && rtmi_is_utf8(text, size);
 }
 
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
@@ -4014,6 +4021,9 @@ struct rtm_client {
     char type[RTMI_TYPE]; /* of the event being dispatched */
 };
 
+static long long rtmi_min(long long a, long long b) { return a < b ? a : b; }
+static long long rtmi_max(long long a, long long b) { return a > b ? a : b; }
+
 /* The flag is set by any thread, or in a signal handler, and never taken back. */
 static bool rtmi_is_stopped(const rtm_client *client) {
     return RTMI_LOAD(&client->stop) != 0;
@@ -4069,9 +4079,11 @@ static bool rtmi_is_final_event(const rtm_event *event) {
 }
 
 /* Calls the handlers of an event in the order registered. One may register, remove or stop. */
-static void rtmi_dispatch(rtm_client *client, const rtm_event *event) {
+static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     size_t length = strlen(event->type), count = client->handler_count;
     bool ran = false;
+    if (!event->reason) event->reason = "";
+    if (!event->detail) event->detail = "";
     for (size_t i = 0; i < count; i++) {
         rtmi_handler handler = client->handlers[i];
         if (!rtmi_handler_matches(&handler, event->type, length)) continue;
@@ -4086,26 +4098,24 @@ static void rtmi_dispatch(rtm_client *client, const rtm_event *event) {
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-/* Reports a failure to rtm_error_detail, the log and the callbacks. `error` is not the client's
-   own: a callback may fail at something else. */
-static void rtmi_report(rtm_client *client, const rtmi_error *error, rtm_event event) {
-    event.type = "error";
-    event.reason = "";
-    event.detail = error->text;
-    client->error = *error;
-    rtmi_log(client, "error: %s", error->text);
-    rtmi_dispatch(client, &event);
+/* Reports a failure to the log and the callbacks; its error message is the client's. The callbacks
+   receive a copy: one of them may fail at something else. */
+static void rtmi_report(rtm_client *client, rtm_event *event) {
+    const rtmi_error error = client->error;
+    event->type = "error";
+    event->detail = error.text;
+    rtmi_log(client, "error: %s", error.text);
+    rtmi_dispatch(client, event);
 }
 
 /* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
 static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
-    rtmi_error error;
     char also[32] = "";
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
     session->notices = 0;
     session->notice_at = client->now + RTMI_NOTICE_MS;
-    rtmi_fail(&error, session->notice_result, "%s%s", session->notice, also);
-    rtmi_report(client, &error, (rtm_event){ .result = session->notice_result });
+    rtmi_fail(&client->error, session->notice_result, "%s%s", session->notice, also);
+    rtmi_report(client, &(rtm_event){ .result = session->notice_result });
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -4239,14 +4249,19 @@ static void rtmi_note_id(rtm_client *client, int id) {
     if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
 }
 
-static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
+RTMI_APART static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
     return rtmi_fail(&client->error, RTM_E_TOO_BIG,
                      "message too large: %zu bytes or more, limit 16384", size);
 }
 
-static rtm_result rtmi_rtm_only(rtm_client *client) {
-    return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_send, rtm_send_typing, rtm_send_ping "
-                     "need RTM; in Socket Mode use rtm_send_message or chat.postMessage");
+/* Begins client->compose, a message to send now; or says why it cannot be sent. */
+static rtm_result rtmi_begin_message(rtm_client *client) {
+    rtmi_buf_clear(&client->compose);
+    if (client->mode->socket_mode)
+        return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_send, rtm_send_typing, "
+                         "rtm_send_ping need RTM; in Socket Mode use rtm_send_message or "
+                         "chat.postMessage");
+    return rtm_is_connected(client) ? RTM_OK : rtmi_not_connected(client);
 }
 
 /* Sends client->compose, a message with this id; `answered`: Slack will acknowledge it. */
@@ -4276,11 +4291,10 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
     for (int i = 0; i < fields; i++)
         if (!value[i]) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_send_%s: %s is NULL",
                                         type, key[i]);
-    if (client->mode->socket_mode) return rtmi_rtm_only(client);
-    if (!rtm_is_connected(client)) return rtmi_not_connected(client);
+    rtm_result result = rtmi_begin_message(client);
+    if (result != RTM_OK) return result;
     rtmi_buf *out = &client->compose;
     int id = rtmi_next_id(client);
-    rtmi_buf_clear(out);
     rtmi_buf_text(out, "{\"id\":");
     rtmi_buf_number(out, id);
     rtmi_buf_text(out, ",\"type\":\"", type, "\"");
@@ -4302,29 +4316,33 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
 
 /* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
    becomes "?": a part of a run may look like a word. */
-static void rtmi_tame_string(rtm_json json, char *text, size_t size) {
-    bool cut = rtm_json_string(json, text, size) >= size;
+static void rtmi_tame_string(const rtm_json *json, const char *path, char *text, size_t size) {
+    bool cut = rtm_json_string(rtm_json_get(*json, path), text, size) >= size;
     char *end = text + strlen(text);
     while (cut && end > text && rtmi_is_alnum(end[-1])) memcpy(--end, "?", 2);
     rtmi_tame(text);
 }
 
+/* A number that a server wrote; 0 if there is none. */
+static long long rtmi_read_number(const rtm_json *json, const char *path) {
+    return rtm_json_int(rtm_json_get(*json, path), 0);
+}
+
 /* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
    when Slack refused the message: that is an error, and says which. */
-static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event, bool typed) {
-    rtmi_error error;
+static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event) {
     char text[128];
-    long long id = rtm_json_int(rtm_json_get(event->data, "reply_to"), 0);
+    bool pong = !strcmp(event->type, "pong");
+    long long id = rtmi_read_number(&event->data, "reply_to");
     if (id <= 0 || id > INT_MAX) return false;
     event->id = (int)id;
     bool awaited = rtmi_unanswered_remove(client, event->id);
-    if (typed || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
-    rtm_json message = rtm_json_get(event->data, "error.msg");
-    rtmi_tame_string(message, text, sizeof text);
-    event->result = rtmi_fail(&error, RTM_E_SLACK, "Slack refused message %d: %s (code %lld)",
-                              event->id, text,
-                              rtm_json_int(rtm_json_get(event->data, "error.code"), 0));
-    rtmi_report(client, &error, *event);
+    if (pong || !awaited || rtm_json_bool(rtm_json_get(event->data, "ok"), true)) return false;
+    rtmi_tame_string(&event->data, "error.msg", text, sizeof text);
+    event->result = rtmi_fail(&client->error, RTM_E_SLACK, "Slack refused message %d: %s (code "
+                              "%lld)", event->id, text,
+                              rtmi_read_number(&event->data, "error.code"));
+    rtmi_report(client, event);
     return true;
 }
 
@@ -4339,12 +4357,15 @@ static rtm_json rtmi_event_type(rtm_json event) {
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
 }
 
-/* Copies the type of an event to client->type; false when it is none that Slack can send. */
-static bool rtmi_take_type(rtm_client *client, rtm_json type) {
-    static const char *const own[] = { "open", "close", "Unknown", NULL };
+/* Copies the type of an event to client->type, and returns that: "Unknown" if it is none that Slack
+   can send. */
+static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
+    static const char *const own[] = { "open", "close", NULL };
+    static const char unknown[] = "Unknown";
     size_t length = rtm_json_string(type, client->type, sizeof client->type);
-    return rtmi_json_is(type, '"') && strlen(client->type) == length &&
-           !rtmi_is_one_of(client->type, own);
+    if (!rtmi_json_is(type, '"') || strlen(client->type) != length ||
+        rtmi_is_one_of(client->type, own)) memcpy(client->type, unknown, sizeof unknown);
+    return client->type;
 }
 
 #define RTMI_HASH UINT64_C(0xcbf29ce484222325)
@@ -4405,7 +4426,7 @@ static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_
     return copy != NULL;
 }
 
-static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
+RTMI_APART static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
     if (fate > session->fate) session->fate = fate;
 }
 
@@ -4433,7 +4454,7 @@ static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
 }
 
 /* Delivers an event that stands in client->document. */
-static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, const rtm_event *event) {
+static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, rtm_event *event) {
     if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtmi_dispatch(client, event);
     if (client->document.failed) rtmi_notify(client, session, RTM_E_MEMORY, rtmi_no_tokens);
@@ -4454,21 +4475,19 @@ static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char
 static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const char *text,
                              size_t size) {
     static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
+    static const char *const replies[] = { "pong", "Unknown", NULL };
     rtm_json data = { text, size, NULL };
-    bool typed = rtmi_take_type(client, rtmi_event_type(data));
-    bool end = typed && rtmi_is_one_of(client->type, ends);
-    bool reply = !typed || !strcmp(client->type, "pong");
-    bool hello = typed && !strcmp(client->type, "hello");
-    if (!end && !reply && !hello && !rtmi_has_handler(client, client->type, strlen(client->type)))
-        return;
-    if (!rtmi_open_text(client, session, text, size, NULL, &data)) return;
-    rtm_event event = { .type = typed ? client->type : "Unknown", .data = data, .reason = "",
-                        .detail = "" };
-    if (reply && rtmi_reply_was_refused(client, &event, typed)) return;
-    if (end && !strcmp(client->type, "goodbye")) rtmi_expect_end(client, session);
+    const char *type = rtmi_take_type(client, rtmi_event_type(data));
+    bool reply = rtmi_is_one_of(type, replies), end = rtmi_is_one_of(type, ends);
+    bool hello = !strcmp(type, "hello");
+    if (!end && !reply && !hello && !rtmi_has_handler(client, type, strlen(type))) return;
+    rtm_event event = { .type = type };
+    if (!rtmi_open_text(client, session, text, size, NULL, &event.data)) return;
+    if (reply && rtmi_reply_was_refused(client, &event)) return;
+    if (end && *type == 'g') rtmi_expect_end(client, session);
     else if (end) rtmi_doom(session, RTMI_DROPPING);
     if (hello) rtmi_note_hello(client, session);
-    if (!reply && !hello && !end && rtmi_note_copy(client, session, data)) return;
+    if (!reply && !hello && !end && rtmi_note_copy(client, session, event.data)) return;
     rtmi_dispatch_text(client, session, &event);
 }
 
@@ -4476,31 +4495,36 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
  * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
  * --------------------------------------------------------------------------------------------- */
 
+/* Where in a text a part of it is; size 0 = it is missing. */
+typedef struct rtmi_span {
+    size_t at, size;
+} rtmi_span;
+
 /* Before each text in the inbox: where in it the parts of its envelope are. */
 typedef struct rtmi_inbox_entry {
-    size_t size, id, id_size, type, type_size, data, data_size;
-    bool accepts, late, enveloped;
+    size_t size;
+    rtmi_span id, type, data;
+    bool accepts, late;
 } rtmi_inbox_entry;
 
 /* Takes a text apart that was not checked. */
-static rtmi_envelope rtmi_open_envelope(rtm_json root) {
+static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     static const char *const outer[] = { "envelope_id", "type", "payload",
                                          "accepts_response_payload" };
     static const char *const inner[] = { "event", "event_id" };
     rtm_json of[4], in[2];
     rtmi_json_pick(root, outer, of, 4);
-    rtmi_envelope envelope = { .type = of[1] };
-    if (!rtmi_json_is(of[0], '"')) return envelope;
-    envelope.id = of[0];
-    envelope.accepts = envelope.late = rtm_json_bool(of[3], false);
-    envelope.data = of[2];
-    if (!rtm_json_equals(of[1], "events_api")) return envelope; /* else its event is what counts */
+    *envelope = (rtmi_envelope){ .type = of[1] };
+    if (!rtmi_json_is(of[0], '"')) return;
+    envelope->id = of[0];
+    envelope->accepts = envelope->late = rtm_json_bool(of[3], false);
+    envelope->data = of[2];
+    if (!rtm_json_equals(of[1], "events_api")) return; /* else its event is what counts */
     rtmi_json_pick(of[2], inner, in, 2);
-    if (rtmi_json_is(in[0], '{')) envelope.data = in[0];
-    if (rtmi_json_is(in[1], '"')) envelope.event_id = in[1];
-    if (envelope.data.size) envelope.type = rtmi_event_type(envelope.data);
-    if (rtm_json_equals(envelope.type, "function_executed")) envelope.late = true;
-    return envelope;
+    if (rtmi_json_is(in[0], '{')) envelope->data = in[0];
+    if (rtmi_json_is(in[1], '"')) envelope->event_id = in[1];
+    if (envelope->data.size) envelope->type = rtmi_event_type(envelope->data);
+    if (rtm_json_equals(envelope->type, "function_executed")) envelope->late = true;
 }
 
 /* Acknowledges an envelope on one connection, with a payload or without. */
@@ -4666,24 +4690,22 @@ static void rtmi_on_link_disabled(rtm_client *client) {
         rtmi_session *session = client->session[i];
         bool waits = session && (session->state == RTM_STATE_IDLE ||
                                  session->state == RTM_STATE_BACKOFF);
-        if (waits && session->deadline < client->disabled_until)
-            session->deadline = client->disabled_until;
+        if (waits) session->deadline = rtmi_max(session->deadline, client->disabled_until);
     }
 }
 
 /* `disconnect`: Slack says why it will end the session, or wants it ended. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
-    rtm_json reason = rtm_json_get(root, "reason");
     rtmi_error *error = &session->exchange.conn.error;
-    char text[64];
-    rtmi_tame_string(reason, text, sizeof text);
-    rtmi_log(client, "disconnect: %s", text);
-    if (rtm_json_equals(reason, "link_disabled")) {
+    char reason[64];
+    rtmi_tame_string(&root, "reason", reason, sizeof reason);
+    rtmi_log(client, "disconnect: %s", reason);
+    if (!strcmp(reason, "link_disabled")) {
         session->retry_after = RTMI_LINK_DISABLED_S;
         rtmi_on_link_disabled(client);
         rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
                   "at api.slack.com/apps");
-    } else if (rtm_json_equals(reason, "too_many_websockets")) {
+    } else if (!strcmp(reason, "too_many_websockets")) {
         session->said_hello = false; /* so that it counts as a failure, however long it lasted */
         rtmi_fail(error, RTM_E_SLACK, "too_many_websockets: this app already has 10 connections, "
                   "Slack's limit");
@@ -4696,7 +4718,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
 }
 
 static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
-    long long connections = rtm_json_int(rtm_json_get(root, "num_connections"), 0);
+    long long connections = rtmi_read_number(&root, "num_connections");
     rtmi_note_hello(client, session);
     if (connections > 1 + (client->session[1] != NULL))
         rtmi_log(client, "this app has %lld connections: each event goes to only one of them",
@@ -4704,15 +4726,14 @@ static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session,
 }
 
 /* Acknowledges an envelope that cannot be read, or Slack would send it for ever. */
-static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session, const char *text,
-                                    size_t size) {
-    rtm_json id = rtmi_json_member((rtm_json){ text, size, NULL }, "envelope_id", 11);
+static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session) {
+    const rtmi_buf *text = &session->ws.buffer;
+    rtm_json id = rtmi_json_member((rtm_json){ text->data, text->size, NULL }, "envelope_id", 11);
     rtmi_acknowledge(client, session, id, rtmi_json_none);
 }
 
-static void rtmi_fold(const char *text, rtm_json part, size_t *at, size_t *size) {
-    *at = part.size ? (size_t)(part.text - text) : 0;
-    *size = part.size;
+static rtmi_span rtmi_span_of(const char *text, const rtm_json *part) {
+    return (rtmi_span){ part->size ? (size_t)(part->text - text) : 0, part->size };
 }
 
 /* Socket Mode: one text message. It is acknowledged before any callback is called, even those of
@@ -4722,8 +4743,9 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
                                      size_t size) {
     rtm_json root = { text, size, NULL };
     if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* it is sent again elsewhere */
-    rtmi_envelope envelope = rtmi_open_envelope(root);
-    const char *type = rtmi_take_type(client, envelope.type) ? client->type : "Unknown";
+    rtmi_envelope envelope;
+    rtmi_open_envelope(root, &envelope);
+    const char *type = rtmi_take_type(client, envelope.type);
     bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
     if (kept && !rtmi_inbox_reserve(client, session, size)) {
         /* It is not acknowledged, so it comes again. */
@@ -4739,11 +4761,10 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
         if (*type == 'd') return;
     }
     if (!kept) return;
-    rtmi_inbox_entry entry = { .size = size, .accepts = envelope.accepts, .late = envelope.late,
-                               .enveloped = envelope.id.size != 0 };
-    rtmi_fold(text, envelope.id, &entry.id, &entry.id_size);
-    rtmi_fold(text, envelope.type, &entry.type, &entry.type_size);
-    rtmi_fold(text, envelope.data, &entry.data, &entry.data_size);
+    const rtmi_inbox_entry entry = {
+        size, rtmi_span_of(text, &envelope.id), rtmi_span_of(text, &envelope.type),
+        rtmi_span_of(text, &envelope.data), envelope.accepts, envelope.late
+    };
     rtmi_buf_add(&session->inbox, &entry, sizeof entry);
     rtmi_buf_add(&session->inbox, text, size);
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
@@ -4753,21 +4774,19 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
 static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
-    rtm_json root, type = { text + entry->type, entry->type_size, NULL };
-    rtm_event event = { .type = rtmi_take_type(client, type) ? client->type : "Unknown",
-                        .reason = "", .detail = "" };
+    const rtm_json type = { text + entry->type.at, entry->type.size, NULL };
+    const rtm_json data = { text + entry->data.at, entry->data.size, document };
+    rtm_json root;
+    rtm_event event = { .type = rtmi_take_type(client, type) };
     client->pending = (rtmi_delivery){
         .serial = client->pending.serial < INT_MAX ? client->pending.serial + 1 : 1,
-        .number = session->number, .id = { text + entry->id, entry->id_size, document },
+        .number = session->number, .id = { text + entry->id.at, entry->id.size, document },
         .accepts = entry->accepts, .late = entry->late, .unacknowledged = entry->late
     };
     if (rtmi_has_handler(client, event.type, strlen(event.type)) &&
-        rtmi_open_text(client, session, text, entry->size,
-                       entry->data_size ? text + entry->data : NULL, &root)) {
-        event.data = root;
-        if (entry->data_size)
-            event.data = (rtm_json){ text + entry->data, entry->data_size, document };
-        if (entry->enveloped) event.envelope = root;
+        rtmi_open_text(client, session, text, entry->size, data.size ? data.text : NULL, &root)) {
+        event.data = data.size ? data : root;
+        if (entry->id.size) event.envelope = root;
         event.delivery = client->pending.serial;
         rtmi_dispatch_text(client, session, &event);
     }
@@ -4799,10 +4818,9 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     rtmi_buf_clear(&session->inbox);
     session->inbox_at = 0;
     if (!lost) return;
-    rtmi_error error;
-    rtmi_fail(&error, RTM_E_STOPPED, "%u acknowledged events were not delivered: the client was "
-              "stopped", lost);
-    rtmi_report(client, &error, (rtm_event){ .result = RTM_E_STOPPED });
+    rtm_event event = { .result = rtmi_fail(&client->error, RTM_E_STOPPED, "%u acknowledged events "
+                        "were not delivered: the client was stopped", lost) };
+    rtmi_report(client, &event);
 }
 
 static const rtmi_mode rtmi_mode_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
@@ -4857,8 +4875,8 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const
         advice = ": set connect_method to rtm.connect";
     if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed")) advice = ": check the token";
     char needed[100], message[160];
-    rtmi_tame_string(rtm_json_get(root, "needed"), needed, sizeof needed);
-    rtmi_tame_string(rtm_json_get(root, "response_metadata.messages.0"), message, sizeof message);
+    rtmi_tame_string(&root, "needed", needed, sizeof needed);
+    rtmi_tame_string(&root, "response_metadata.messages.0", message, sizeof message);
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s%s%s%s%s%s",
                      exchange->method, tamed, *needed ? " (needed: " : "", needed,
                      *needed ? ")" : "", *message ? ": " : "", message, advice);
@@ -4875,8 +4893,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
-                 rtmi_is_utf8(body, size);
+    bool valid = rtmi_document_open_utf8(&exchange->document, body, size, &root);
     *response = (rtm_response){
         .status = http->status, .retry_after = http->retry_after > 0 ? http->retry_after : 0,
         .data = valid ? root : rtmi_json_none, .body = body, .body_size = size,
@@ -4887,7 +4904,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
                              : rtm_json_bool(rtm_json_get(response->data, "ok"), false);
     if (!response->ok) {
         rtm_json_string(rtm_json_get(response->data, "error"), code, RTMI_CODE);
-        rtmi_tame_string(rtm_json_get(response->data, "error"), tamed, RTMI_CODE);
+        rtmi_tame_string(&response->data, "error", tamed, RTMI_CODE);
     }
     if (!rtmi_consists_of(code, strlen(code), "_.")) memcpy(code, tamed, RTMI_CODE);
     rtmi_log(client, "%s: HTTP %d %s", method, http->status, tamed);
@@ -4986,8 +5003,8 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     int wait = 0, asked = session->retry_after;
     uint32_t random = 0;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
-    if (asked >= 0 && session->asked_until < client->now + 1000LL * asked)
-        session->asked_until = client->now + 1000LL * asked;
+    if (asked >= 0)
+        session->asked_until = rtmi_max(session->asked_until, client->now + 1000LL * asked);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
@@ -5022,26 +5039,26 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (session->notices) rtmi_report_notices(client, session);
     rtm_result cause = session->cause;
     if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
-    if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first))
-        rtmi_report(client, &session->error,
-                    (rtm_event){ .result = cause, .retry_ms = session->retry_ms });
+    if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first)) {
+        client->error = session->error;
+        rtmi_report(client, &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
+    }
     /* On the other session messages may still be acknowledged. */
     const rtmi_session *other = client->session[first];
     bool kept = !was_open || (other && other->state >= RTM_STATE_UPGRADING &&
                               other->state <= RTM_STATE_CLOSING);
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
-        rtmi_error error;
-        int id = client->unanswered[i];
-        rtmi_fail(&error, RTM_E_UNACKNOWLEDGED,
-                  "message %d was not acknowledged before the session ended", id);
-        rtmi_report(client, &error, (rtm_event){ .result = RTM_E_UNACKNOWLEDGED, .id = id });
+        rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = client->unanswered[i] };
+        rtmi_fail(&client->error, RTM_E_UNACKNOWLEDGED,
+                  "message %d was not acknowledged before the session ended", event.id);
+        rtmi_report(client, &event);
     }
     if (!kept) client->unanswered_count = 0;
     if (!was_open || !first || !client->open_reported) return;
     client->open_reported = false;
     client->error = session->error; /* so that rtm_error_detail is about this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
-                        .reason = session->close_reason, .detail = "",
+                        .reason = session->close_reason,
                         .retry_ms = rtmi_is_stopped(client) ? -1 : session->retry_ms };
     rtmi_dispatch(client, &event);
 }
@@ -5055,7 +5072,7 @@ static void rtmi_take_over(rtm_client *client) {
     client->session[1] = old;
     old->fate = RTMI_RETIRED;
     old->drain_at = client->overlap_end = client->now + RTMI_DRAIN_MS;
-    if (old->deadline > old->drain_at) old->deadline = old->drain_at;
+    old->deadline = rtmi_min(old->deadline, old->drain_at);
 }
 
 /* Reports the end of a session once all that it brought has been delivered. If another was to take
@@ -5085,17 +5102,16 @@ static void rtmi_conclude(rtm_client *client, rtmi_session *session) {
 /* Entering a state ---------------------------------------------------------------------------- */
 
 static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
-    rtm_event event = { .type = "open", .data = session->greeting, .reason = "", .detail = "" };
+    rtm_event event = { .type = "open", .data = session->greeting };
     const rtmi_session *other = client->session[session == client->session[0]];
     session->number = ++client->connections;
     if (other && ((other->number ^ session->number) & 1) == 0)
         session->number = ++client->connections;
     session->hello_by = client->now + client->settings.timeout_ms;
-    session->retry_after = -1;
     client->disabled_until = RTMI_NOW;
     session->cause = RTM_OK;
     session->fate = RTMI_STAYS;
-    session->blamed = session->said_hello = session->pong_due = false;
+    session->pong_due = false;
     session->pings = session->pongs = session->notices = 0;
     session->active_at = session->deadline = session->notice_at = client->now;
     session->ping_gap = 0;
@@ -5136,8 +5152,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     }
     if (session->state == RTM_STATE_BACKOFF && !replaced && session->fate != RTMI_RETIRED) {
         int wait = rtmi_backoff(client, session);
-        session->deadline = client->now + wait;
-        if (session->deadline < session->asked_until) session->deadline = session->asked_until;
+        session->deadline = rtmi_max(client->now + wait, session->asked_until);
         rtmi_log(client, "next attempt in %d ms", wait);
     }
     rtmi_deliver_inbox(client, session);
@@ -5233,40 +5248,40 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     return RTM_OK;
 }
 
-static rtm_state rtmi_state_connecting(rtm_client *client, rtmi_session *session) {
+/* Checks the response to the call that opens a session, and begins what is next. */
+static rtm_result rtmi_end_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_exchange *exchange = &session->exchange;
-    rtm_response response = { .error = "" };
-    rtm_result result = rtmi_exchange_step(exchange, client->now);
-    if (result == RTM_OK) {
-        result = rtmi_check_response(client, exchange, &response);
-        if (result != RTM_OK) session->retry_after = exchange->conn.http.retry_after;
-    }
-    if (result == RTM_E_AGAIN) return RTM_STATE_CONNECTING;
-    /* In the call that opens a session there is nothing to mend by asking again. */
-    if (result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes))
-        result = RTM_E_AUTH;
-    if (result != RTM_OK) return rtmi_end_session(client, session, result);
+    rtm_response response;
+    rtm_result result = rtmi_check_response(client, exchange, &response);
     session->greeting = response.data;
-    result = rtmi_begin_upgrade(client, session);
-    return result == RTM_OK ? RTM_STATE_UPGRADING : rtmi_end_session(client, session, result);
+    if (result == RTM_OK) return rtmi_begin_upgrade(client, session);
+    session->retry_after = exchange->conn.http.retry_after;
+    /* There is nothing to mend by asking again. */
+    return result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes) ? RTM_E_AUTH
+                                                                                    : result;
 }
 
-static rtm_state rtmi_state_upgrading(rtm_client *client, rtmi_session *session) {
+static rtm_result rtmi_end_upgrading(rtmi_session *session) {
     const rtmi_http *http = &session->exchange.conn.http;
-    rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
-    if (result == RTM_E_AGAIN) return RTM_STATE_UPGRADING;
-    if (result != RTM_OK) return rtmi_end_session(client, session, result);
+    rtmi_error *error = &session->exchange.conn.error;
     const char *fault = rtmi_ws_check_upgrade(http, session->key);
-    if (http->status == 101 && !fault) return RTM_STATE_OPEN;
+    if (http->status == 101 && !fault) return RTM_OK;
     session->retry_after = http->retry_after;
     if (http->status == 101)
-        result = rtmi_fail(&session->exchange.conn.error, RTM_E_WEBSOCKET,
-                           "invalid WebSocket handshake response: %s", fault);
-    else
-        result = rtmi_fail(&session->exchange.conn.error,
-                           http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
-                           "WebSocket handshake refused: HTTP %d", http->status);
-    return rtmi_end_session(client, session, result);
+        return rtmi_fail(error, RTM_E_WEBSOCKET, "invalid WebSocket handshake response: %s", fault);
+    return rtmi_fail(error, http->status == 429 ? RTM_E_RATE_LIMITED : RTM_E_WEBSOCKET,
+                     "WebSocket handshake refused: HTTP %d", http->status);
+}
+
+/* CONNECTING and UPGRADING: one exchange each. */
+static rtm_state rtmi_state_exchanging(rtm_client *client, rtmi_session *session) {
+    bool upgrading = session->state == RTM_STATE_UPGRADING;
+    rtm_result result = rtmi_exchange_step(&session->exchange, client->now);
+    if (result == RTM_E_AGAIN) return session->state;
+    if (result == RTM_OK)
+        result = upgrading ? rtmi_end_upgrading(session) : rtmi_end_connecting(client, session);
+    if (result != RTM_OK) return rtmi_end_session(client, session, result);
+    return upgrading ? RTM_STATE_OPEN : RTM_STATE_UPGRADING;
 }
 
 /* A PING of Slack's: PINGs that come by themselves tell a living connection from a zombie. */
@@ -5293,7 +5308,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     }
     if (what == RTMI_WS_SKIPPED) {
         if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
-            rtmi_acknowledge_unread(client, session, ws->buffer.data, ws->buffer.size);
+            rtmi_acknowledge_unread(client, session);
         rtmi_notify(client, session, ws->skip, ws->skip == RTM_E_TOO_BIG
                     ? "message skipped: longer than max_message_size"
                     : "message skipped: out of memory");
@@ -5365,25 +5380,20 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
 static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
     rtmi_conn *conn = &session->exchange.conn;
     long long interval = client->settings.ping_interval_ms;
-    long long rest = interval / 2 > RTMI_REST_MS ? interval / 2 : RTMI_REST_MS;
-    long long quiet = 3 * session->ping_gap > RTMI_ZOMBIE_MS ? 3 * session->ping_gap
-                                                             : RTMI_ZOMBIE_MS;
-    bool zombies = client->mode->socket_mode && session->pings == 2 &&
-                   client->settings.keep_alive;
+    long long rest = rtmi_max(interval / 2, RTMI_REST_MS);
+    long long zombie_at = LLONG_MAX;
+    if (client->mode->socket_mode && session->pings == 2 && client->settings.keep_alive)
+        zombie_at = session->active_at + rtmi_max(3 * session->ping_gap, RTMI_ZOMBIE_MS);
+    long long hello_by = session->said_hello ? LLONG_MAX : session->hello_by;
     if (conn->received) {
         conn->received = false;
         session->pings_sent = 0;
         session->silent_at = client->now + interval;
     }
-    session->deadline = session->silent_at;
-    if (zombies && session->active_at + quiet < session->deadline)
-        session->deadline = session->active_at + quiet;
-    if (!session->said_hello && session->hello_by < session->deadline)
-        session->deadline = session->hello_by;
+    session->deadline = rtmi_min(session->silent_at, rtmi_min(zombie_at, hello_by));
     if (conn->paused || conn->readable || asked < session->deadline) return NULL;
-    if (!session->said_hello && asked >= session->hello_by)
-        return "no \"hello\" from Slack within timeout_ms";
-    if (zombies && asked >= session->active_at + quiet)
+    if (asked >= hello_by) return "no \"hello\" from Slack within timeout_ms";
+    if (asked >= zombie_at)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
     /* The end is due so long after the first PING, however late the second one is. */
     if (session->pings_sent == 2)
@@ -5430,11 +5440,10 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
         return rtmi_end_session(client, session,
                                 rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s", fault));
     rtmi_shrink_buffers(client, session);
-    if (session->fate == RTMI_RETIRED && session->drain_at < session->deadline)
-        session->deadline = session->drain_at;
-    if (!session->notices) return RTM_STATE_OPEN;
-    if (client->now >= session->notice_at) rtmi_report_notices(client, session);
-    else if (session->notice_at < session->deadline) session->deadline = session->notice_at;
+    if (session->fate == RTMI_RETIRED)
+        session->deadline = rtmi_min(session->deadline, session->drain_at);
+    if (session->notices && client->now >= session->notice_at) rtmi_report_notices(client, session);
+    else if (session->notices) session->deadline = rtmi_min(session->deadline, session->notice_at);
     return RTM_STATE_OPEN;
 }
 
@@ -5458,8 +5467,8 @@ static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
             return rtmi_end_session(client, session, RTM_OK);
     }
     switch (state) {
-    case RTM_STATE_CONNECTING: return rtmi_state_connecting(client, session);
-    case RTM_STATE_UPGRADING: return rtmi_state_upgrading(client, session);
+    case RTM_STATE_CONNECTING:
+    case RTM_STATE_UPGRADING: return rtmi_state_exchanging(client, session);
     case RTM_STATE_OPEN: return rtmi_state_open(client, session);
     case RTM_STATE_CLOSING: return rtmi_state_closing(client, session);
     default: return rtmi_state_waiting(client, session);
@@ -5480,23 +5489,16 @@ static void rtmi_step(rtm_client *client, rtmi_session *session) {
 /* When the session must be stepped at the latest. */
 static long long rtmi_session_due(const rtm_client *client, const rtmi_session *session) {
     const rtmi_conn *conn = &session->exchange.conn;
-    bool stopped = rtmi_is_stopped(client);
-    switch (session->state) {
-    case RTM_STATE_CONNECTING:
-    case RTM_STATE_UPGRADING: return stopped ? RTMI_NOW : rtmi_conn_due(conn, conn->deadline);
-    case RTM_STATE_OPEN:
-        if (stopped || rtmi_is_dropped(session)) return RTMI_NOW;
-        if (conn->paused) return session->fate == RTMI_RETIRED ? session->drain_at : LLONG_MAX;
-        if (session->inbox.size) return RTMI_NOW;
-        return rtmi_conn_due(conn, session->deadline);
-    case RTM_STATE_CLOSING:
-        return session->inbox.size && !conn->paused ? RTMI_NOW
-                                                    : rtmi_conn_due(conn, session->deadline);
-    case RTM_STATE_FINISHED: return session->unreported ? RTMI_NOW : LLONG_MAX;
-    default:
-        if (stopped || session->unreported) return RTMI_NOW;
-        return session->fate == RTMI_RETIRED ? LLONG_MAX : session->deadline;
-    }
+    bool open = session->state == RTM_STATE_OPEN, closing = session->state == RTM_STATE_CLOSING;
+    bool retired = session->fate == RTMI_RETIRED, finished = session->state == RTM_STATE_FINISHED;
+    if (session->unreported || (rtmi_is_stopped(client) && !closing && !finished) ||
+        (open && rtmi_is_dropped(session))) return RTMI_NOW;
+    if (session->state == RTM_STATE_CONNECTING || session->state == RTM_STATE_UPGRADING)
+        return rtmi_conn_due(conn, conn->deadline);
+    if (open && conn->paused) return retired ? session->drain_at : LLONG_MAX;
+    if ((open || closing) && session->inbox.size && !conn->paused) return RTMI_NOW;
+    if (open || closing) return rtmi_conn_due(conn, session->deadline);
+    return finished || retired ? LLONG_MAX : session->deadline;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -5510,10 +5512,9 @@ static void rtmi_begin_handover(rtm_client *client) {
     first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(sizeof *client->seen);
     if (!second || !client->seen) { /* the end will come, and the next attempt after it */
-        rtmi_error error;
+        rtm_event event = { .result = rtmi_out_of_memory(&client->error), .retry_ms = -1 };
         rtmi_session_free(client, second);
-        rtm_result result = rtmi_out_of_memory(&error);
-        rtmi_report(client, &error, (rtm_event){ .result = result, .retry_ms = -1 });
+        rtmi_report(client, &event);
         return;
     }
     second->deadline = client->now + rtmi_backoff(client, first);
@@ -5541,10 +5542,7 @@ static void rtmi_cut_drain(rtm_client *client) {
     if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
     rtmi_conn_look(&second->exchange.conn);
     rtm_state next = rtmi_read_frames(client, second);
-    if (next == RTM_STATE_OPEN) {
-        rtmi_send_close(client, second, RTMI_CLOSE_NORMAL);
-        next = rtmi_end_session(client, second, RTM_OK);
-    }
+    if (next == RTM_STATE_OPEN) next = rtmi_close_dropped(client, second);
     rtmi_enter(client, second, next);
 }
 
@@ -5561,8 +5559,7 @@ static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
         client->had_short_session = had_short_session;
     }
     if (session->state != RTM_STATE_BACKOFF) return;
-    session->deadline = session->began_at + 1000;
-    if (session->deadline < session->asked_until) session->deadline = session->asked_until;
+    session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
 }
 
 static void rtmi_step_sessions(rtm_client *client) {
@@ -5592,16 +5589,6 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (needed || client->now < client->overlap_end) return;
     rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
     client->seen = NULL;
-}
-
-/* When the sessions must be stepped at the latest. */
-static long long rtmi_sessions_due(const rtm_client *client) {
-    long long due = client->reconnects ? RTMI_NOW : LLONG_MAX;
-    for (int i = 0; i < 2; i++) {
-        long long its = client->session[i] ? rtmi_session_due(client, client->session[i]) : due;
-        if (its < due) due = its;
-    }
-    return due;
 }
 
 /* Waits for these connections or a wake-up, and notes which are ready. Also ends at a signal. */
@@ -5918,10 +5905,10 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
         request->callback(client, response, request->payload.user_data);
         client->dispatched++;
     } else if (response->result != RTM_OK && response->result != RTM_E_CANCELLED) {
-        rtmi_report(client, error, (rtm_event){ .result = response->result, .id = request->id });
+        rtmi_report(client, &(rtm_event){ .result = response->result, .id = request->id });
     } else if (request->is_message) {
         rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
-                                            .id = request->id, .reason = "", .detail = "" });
+                                            .id = request->id });
     }
     client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
     rtmi_free(request->failure, 0);
@@ -6225,8 +6212,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     const char *json = given->json;
-    if (json && (!rtmi_document_open(&document, json, strlen(json), &root) ||
-                 !rtmi_is_utf8(json, strlen(json))))
+    if (json && !rtmi_document_open_utf8(&document, json, strlen(json), &root))
         return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
                          rtmi_document_fault(&document));
     rtmi_write_fields(&form, given->fields);
@@ -6365,9 +6351,9 @@ int rtm_fd(const rtm_client *client) {
 
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
-    long long due = rtmi_sessions_due(client);
-    long long queue_due = rtmi_queue_due(client);
-    if (queue_due < due) due = queue_due;
+    long long due = client->reconnects ? RTMI_NOW : rtmi_queue_due(client);
+    for (int i = 0; i < 2; i++)
+        if (client->session[i]) due = rtmi_min(due, rtmi_session_due(client, client->session[i]));
     if (due == LLONG_MAX) return -1;
     due -= RTM_NOW_MS();
     return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
@@ -6470,11 +6456,10 @@ static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *typ
 rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, void *user_data) {
     if (!client) return RTM_E_ARGUMENT;
     if (!type || !*type || !callback)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_on: type is empty, or callback NULL");
+        return rtmi_refuse(client, "rtm_on", "type is empty, or callback NULL");
     const char *colons = strstr(type, "::");
     size_t length = colons ? (size_t)(colons - type) : strlen(type);
-    if (length >= RTMI_TYPE)
-        return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
+    if (length >= RTMI_TYPE) return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user_data)) return RTM_OK;
     void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
                             sizeof *client->handlers);
@@ -6492,8 +6477,8 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
     if (!client) return RTM_E_ARGUMENT;
     rtmi_handler *handler = NULL;
     if (type && callback) handler = rtmi_find_handler(client, type, callback, user_data);
-    if (!handler) return rtmi_fail(&client->error, RTM_E_ARGUMENT,
-                                   "rtm_off: no handler with this type, callback and user_data");
+    if (!handler)
+        return rtmi_refuse(client, "rtm_off", "no handler with this type, callback and user_data");
     handler->callback = NULL;
     client->handlers_removed = true;
     if (!client->polling) rtmi_sweep_handlers(client);
@@ -6502,13 +6487,13 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
 
 int rtm_send(rtm_client *client, const char *json) {
     if (!client) return RTM_E_ARGUMENT;
-    if (!json) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "rtm_send: json is NULL");
-    if (client->mode->socket_mode) return rtmi_rtm_only(client);
-    if (!rtm_is_connected(client)) return rtmi_not_connected(client);
+    if (!json) return rtmi_refuse(client, "rtm_send", "json is NULL");
+    rtm_result result = rtmi_begin_message(client);
+    if (result != RTM_OK) return result;
     size_t length = strlen(json);
     rtmi_document document = { 0 };
     rtm_json object;
-    bool valid = rtmi_document_open(&document, json, length, &object) && rtmi_is_utf8(json, length);
+    bool valid = rtmi_document_open_utf8(&document, json, length, &object);
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
@@ -6519,7 +6504,6 @@ int rtm_send(rtm_client *client, const char *json) {
     if (number <= 0 || number > INT_MAX)
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: id is not a positive int");
     rtmi_buf *out = &client->compose;
-    rtmi_buf_clear(out);
     if (!id.size) {
         bool empty = document.values == 1;
         rtmi_buf_text(out, "{\"id\":");
@@ -6584,8 +6568,8 @@ static rtm_result rtmi_check_payload(rtm_client *client, const char *name, const
     if (!accepts)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: this event accepts no payload "
                          "(accepts_response_payload is false)", name);
-    if (!rtmi_document_open(&document, json, strlen(json), payload) ||
-        !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(*payload, '{'))
+    if (!rtmi_document_open_utf8(&document, json, strlen(json), payload) ||
+        !rtmi_json_is(*payload, '{'))
         return rtmi_fail(&client->error, RTM_E_JSON, "%s: json must be a JSON object", name);
     return RTM_OK;
 }
@@ -6594,8 +6578,7 @@ rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *jso
     static const char name[] = "rtm_reply";
     rtm_json payload;
     if (!client) return RTM_E_ARGUMENT;
-    if (!event || !json)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: event or json is NULL", name);
+    if (!event || !json) return rtmi_refuse(client, name, "event or json is NULL");
     rtmi_delivery *pending = &client->pending;
     rtm_result result = rtmi_check_delivery(client, name, event);
     if (result == RTM_OK)
