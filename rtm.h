@@ -3436,7 +3436,7 @@ typedef struct rtmi_payload {
     bool (*write_body)(const void *data, size_t size, void *user_data); /* or NULL */
     void *user_data;
     size_t size;
-    bool streamed; /* one of the two functions is set */
+    bool streamed; /* one of the two functions is set; in an exchange, until rtm_stop */
 } rtmi_payload;
 
 typedef struct rtmi_exchange {
@@ -5804,6 +5804,7 @@ static void rtmi_queue_stop(rtm_client *client) {
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (!lane->current) continue;
         lane->exchange->reserve_ms = 0;
+        lane->exchange->payload.streamed = false; /* else progress would move its deadline */
         if (lane->exchange->conn.deadline > end) lane->exchange->conn.deadline = end;
     }
 }
