@@ -1132,6 +1132,12 @@ static bool rtmi_is_one_of(const char *word, const char *const *list) {
     return false;
 }
 
+/* The length of a text without the blanks at its end. */
+static size_t rtmi_trimmed(const char *text, size_t length, const char *blanks) {
+    while (length && strchr(blanks, text[length - 1])) length--;
+    return length;
+}
+
 static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *in = data;
@@ -1413,10 +1419,9 @@ static bool rtmi_document_check(rtmi_document *document) {
         while (depth) { /* values end here, as many as close */
             if (depth == noted && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
-            if (p == end) return false;
-            if (*p == ',') break;
+            if (p < end && *p == ',') break;
             if (depth == noted) noted = 0;
-            if (*p++ != closer[--depth]) return false;
+            if (p == end || *p++ != closer[--depth]) return false;
         }
         if (!depth) break;
         p = rtmi_json_space(p + 1, end);
@@ -1452,9 +1457,10 @@ static bool rtmi_document_open_at(rtmi_document *document, const char *text, siz
     return rtmi_document_check(document);
 }
 
+/* The same of a text that has not been checked as UTF-8 either. */
 static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
                                rtm_json *root) {
-    return rtmi_document_open_at(document, text, size, NULL, root);
+    return rtmi_document_open_at(document, text, size, NULL, root) && rtmi_is_utf8(text, size);
 }
 
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
@@ -1824,9 +1830,8 @@ static bool rtmi_list_has(const char *list, const char *token) {
     for (;;) {
         list += strspn(list, " \t,");
         if (!*list) return false;
-        size_t length = strcspn(list, ","), trimmed = length;
-        while (trimmed && strchr(" \t", list[trimmed - 1])) trimmed--;
-        if (rtmi_same_word(list, trimmed, token)) return true;
+        size_t length = strcspn(list, ",");
+        if (rtmi_same_word(list, rtmi_trimmed(list, length, " \t"), token)) return true;
         list += length;
     }
 }
@@ -1920,8 +1925,8 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that nobody reads here. */
     if (cut && field < RTMI_CONTENT_ENCODING) return "header line too long";
-    char *value = line + length + 1 + strspn(line + length + 1, " \t"), *end = strchr(value, '\0');
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
+    char *value = line + length + 1 + strspn(line + length + 1, " \t");
+    value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
     return rtmi_http_field(http, field, value);
 }
 
@@ -2336,8 +2341,7 @@ static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
         text += used;
         size -= used;
         const char *kind = br_pem_decoder_name(&trust->pem);
-        size_t length = strlen(kind);
-        while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
+        size_t length = rtmi_trimmed(kind, strlen(kind), "- \t\r"); /* before blanks and CRLF */
         bool known = rtmi_same_word(kind, length, "CERTIFICATE") ||
                      rtmi_same_word(kind, length, "X509 CERTIFICATE");
         int event = br_pem_decoder_event(&trust->pem);
@@ -2537,7 +2541,6 @@ typedef struct rtmi_socket {
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_phase phase;
-    bool via_proxy;
     /* Invariants: `readable` and `ending` are set when poll() reports something
        (rtmi_conn_polled), and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set
        `readable`, so that the next read asks the socket. recv() clears both when the socket is
@@ -2567,6 +2570,7 @@ typedef struct rtmi_conn {
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
     size_t out_at;
     const char *name;           /* of the peer, for sentences */
+    const rtmi_peer *hop; /* where the socket goes: `peer`, or the proxy before it */
     rtmi_error error;           /* why it failed */
     rtmi_socket socket[RTMI_ADDRESSES];
     rtmi_http http;             /* of the response that this connection is at */
@@ -2901,13 +2905,8 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     return false;
 }
 
-/* The host that the socket goes to: the peer, or the proxy before it. */
-static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
-    return conn->via_proxy ? &conn->network->proxy : &conn->peer;
-}
-
 static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
-    return conn->via_proxy ? conn->network->proxy.host : conn->name;
+    return conn->hop == &conn->peer ? conn->name : conn->hop->host;
 }
 
 /* The oldest attempt that is open, or NULL. */
@@ -2958,10 +2957,9 @@ static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long lo
     if (conn->sockets < conn->addresses.count) return RTM_E_AGAIN;
     conn->step_deadline = conn->deadline;
     if (rtmi_conn_oldest_attempt(conn)) return RTM_E_AGAIN;
-    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
     return rtmi_fail(&conn->error, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
-                     conn->via_proxy ? "the proxy " : "", rtmi_conn_hop_name(conn), hop->port,
-                     strerror(conn->connect_error));
+                     conn->hop == &conn->peer ? "" : "the proxy ", rtmi_conn_hop_name(conn),
+                     conn->hop->port, strerror(conn->connect_error));
 }
 
 /* TLS ----------------------------------------------------------------------------------------- */
@@ -3202,7 +3200,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->read_at = conn->read_end = conn->out_at = 0;
     conn->fin_received = conn->unsent_body = conn->paused = false;
     conn->send_error = 0;
-    conn->via_proxy = !rtmi_is_direct(conn->network, peer);
+    conn->hop = rtmi_is_direct(conn->network, peer) ? &conn->peer : &conn->network->proxy;
     conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
     conn->phase = RTMI_CONN_LOOKUP;
 }
@@ -3255,7 +3253,7 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     int running = rtmi_network_lookups(conn->network);
-    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+    rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
     bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
@@ -3307,7 +3305,7 @@ static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned
     conn->socket[won].fd = -1;
     rtmi_conn_close_sockets(conn);
     conn->socket[conn->sockets++] = winner;
-    if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
+    if (conn->hop == &conn->peer) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
     rtmi_write_authority(&conn->out, &conn->peer, true);
@@ -3324,7 +3322,7 @@ static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned
 /* Asks the attempts what has become of them. */
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     struct pollfd fds[RTMI_ADDRESSES];
-    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+    rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
     if (!host) return rtmi_out_of_memory(&conn->error);
     unsigned count = conn->readable ? rtmi_conn_pollfds(conn, fds) : 0;
     conn->readable = conn->ending = false;
@@ -3415,12 +3413,12 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     bool failed = tcp && conn->connect_error;
     /* The address that connected may lead nowhere: the resolver's order counts again. */
     if (conn->phase == RTMI_CONN_PROXY || conn->phase == RTMI_CONN_TLS) {
-        rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+        rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
         if (host) memset(&host->worked, 0, sizeof host->worked);
     }
     return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms%s%s",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
-                     tcp ? " port " : "", tcp ? rtmi_conn_first_hop(conn)->port : "",
+                     tcp ? " port " : "", tcp ? conn->hop->port : "",
                      conn->timeout_ms, failed ? "; another address failed: " : "",
                      failed ? strerror(conn->connect_error) : "");
 }
@@ -3831,7 +3829,6 @@ struct rtm_client {
     rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
                                  from the other: to be opened for that, or retired */
     rtmi_exchange *web; /* that of blocking calls, from the first on */
-    rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     bool performing;    /* within a request, and so perhaps in its `read` */
@@ -3861,6 +3858,7 @@ struct rtm_client {
     bool handlers_removed;
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
     rtmi_document document; /* the event being read or dispatched */
+    rtmi_queue queue;
     rtmi_settings settings;
     rtmi_network network;
     rtmi_error error;     /* the latest failure, for rtm_error_detail */
@@ -4728,8 +4726,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open(&exchange->document, body, size, &root) &&
-                 rtmi_is_utf8(body, size);
+    bool valid = rtmi_document_open(&exchange->document, body, size, &root);
     *response = (rtm_response){
         .status = http->status, .retry_after = http->retry_after > 0 ? http->retry_after : 0,
         .data = valid ? root : rtmi_json_none, .body = body, .body_size = size,
@@ -5509,8 +5506,7 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
     if (!text) return rtmi_refuse(client, "token is not set", "a bot token (xoxb-...) or an "
                                   "app_token (xapp-...) is required");
     text += strspn(text, blanks);
-    size_t length = strlen(text);
-    while (length && strchr(blanks, text[length - 1])) length--;
+    size_t length = rtmi_trimmed(text, strlen(text), blanks);
     char *copy = rtmi_copy(text, length);
     const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
     if (fault || !copy) {
@@ -5841,21 +5837,41 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
     return true;
 }
 
+/* A step of an exchange, during which read_body and write_body may be called. */
+static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange *exchange) {
+    client->performing = true;
+    rtm_result result = rtmi_exchange_step(exchange, RTM_NOW_MS());
+    client->performing = false;
+    return result;
+}
+
+/* An exchange has ended with this result: checks the response, and closes what is of no more use. */
+static rtm_result rtmi_take_response(rtm_client *client, rtmi_exchange *exchange, rtm_result result,
+                                     rtm_response *response) {
+    rtmi_conn *conn = &exchange->conn;
+    if (result != RTM_OK) {
+        rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
+        return result;
+    }
+    result = rtmi_check_response(client, exchange, response);
+    if (!conn->http.keep_alive) rtmi_conn_shutdown(conn);
+    return result;
+}
+
 /* The exchange has come to an end, with a response or without. */
 static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result) {
     rtmi_exchange *exchange = lane->exchange;
     rtmi_conn *conn = &exchange->conn;
     rtmi_request *request = lane->current;
     rtm_response response = rtmi_no_response;
-    bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
+    bool stopped = rtmi_is_stopped(client);
     bool again = rtmi_may_try_again(exchange, request, result);
     bool joined = RTMI_LANES == 1 && (request->by_url || request->payload.streamed);
     int asked = conn->http.retry_after < 0 ? RTMI_RATE_LIMIT_S : conn->http.retry_after;
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
-    if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered) rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
-    else if (!conn->http.keep_alive || joined) rtmi_conn_shutdown(conn);
+    result = rtmi_take_response(client, exchange, result, &response);
+    if (joined) rtmi_conn_shutdown(conn);
     if (stopped && (again || result == RTM_E_TIMEOUT)) return; /* rtmi_queue_begin ends it */
     if (again && rtmi_request_try_again(client, request, result, &conn->error)) return;
     bool limited = result == RTM_E_RATE_LIMITED && !stopped;
@@ -5926,9 +5942,7 @@ static void rtmi_queue_step(rtm_client *client) {
     if (client->now >= queue->look_at) rtmi_queue_begin(client);
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (lane->current && lane->current->result == RTM_OK) {
-            client->performing = true;
-            rtm_result result = rtmi_exchange_step(lane->exchange, RTM_NOW_MS());
-            client->performing = false;
+            rtm_result result = rtmi_perform_step(client, lane->exchange);
             if (result != RTM_E_AGAIN) rtmi_lane_end(client, lane, result);
         } else if (lane->exchange && !lane->current) {
             rtmi_lane_rest(client, lane);
@@ -6079,8 +6093,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     const char *json = given->json;
-    if (json && (!rtmi_document_open(&document, json, strlen(json), &root) ||
-                 !rtmi_is_utf8(json, strlen(json))))
+    if (json && !rtmi_document_open(&document, json, strlen(json), &root))
         return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
                          rtmi_document_fault(&document));
     rtmi_write_fields(&form, given->fields);
@@ -6362,7 +6375,7 @@ int rtm_send(rtm_client *client, const char *json) {
     size_t length = strlen(json);
     rtmi_document document = { 0 };
     rtm_json object;
-    bool valid = rtmi_document_open(&document, json, length, &object) && rtmi_is_utf8(json, length);
+    bool valid = rtmi_document_open(&document, json, length, &object);
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
@@ -6438,8 +6451,7 @@ static rtm_result rtmi_check_payload(rtm_client *client, const char *name, const
     if (!accepts)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: this event accepts no payload "
                          "(accepts_response_payload is false)", name);
-    if (!rtmi_document_open(&document, json, strlen(json), payload) ||
-        !rtmi_is_utf8(json, strlen(json)) || !rtmi_json_is(*payload, '{'))
+    if (!rtmi_document_open(&document, json, strlen(json), payload) || !rtmi_json_is(*payload, '{'))
         return rtmi_fail(&client->error, RTM_E_JSON, "%s: json must be a JSON object", name);
     return RTM_OK;
 }
@@ -6516,9 +6528,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
         conn->budget = RTMI_BUDGET;
-        client->performing = true;
-        rtm_result result = rtmi_exchange_step(exchange, RTM_NOW_MS());
-        client->performing = false;
+        rtm_result result = rtmi_perform_step(client, exchange);
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "%s: stopped", exchange->method);
@@ -6546,11 +6556,8 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_exchange_wait(client, web);
-    bool answered = result == RTM_OK;
-    if (answered) result = rtmi_check_response(client, web, response);
+    result = rtmi_take_response(client, web, result, response);
     if (result != RTM_OK) client->error = web->conn.error;
-    if (!answered) rtmi_conn_close(&web->conn);
-    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
     client->woken = false;
     long long took = RTM_NOW_MS() - began;
