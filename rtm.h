@@ -2034,12 +2034,8 @@ static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
  * --------------------------------------------------------------------------------------------- */
 
 enum { /* opcodes, section 5.2 */
-    RTMI_WS_CONTINUATION = 0x0,
-    RTMI_WS_TEXT = 0x1,
-    RTMI_WS_BINARY = 0x2,
-    RTMI_WS_CLOSE = 0x8,
-    RTMI_WS_PING = 0x9,
-    RTMI_WS_PONG = 0xa
+    RTMI_WS_CONTINUATION = 0x0, RTMI_WS_TEXT = 0x1, RTMI_WS_BINARY = 0x2,
+    RTMI_WS_CLOSE = 0x8, RTMI_WS_PING = 0x9, RTMI_WS_PONG = 0xa
 };
 
 enum { /* close codes, section 7.4 */
@@ -2266,9 +2262,8 @@ static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key)
    loaded when a server's Certificate message begins and freed when it ends, and a resumed session
    never needs it. */
 typedef struct rtmi_trust {
-    br_x509_minimal_context minimal; /* first, as is its vtable in it: BearSSL points there */
-    br_x509_class methods;           /* minimal's, but for the start and the end of a chain */
-    br_ssl_engine_context *engine;   /* has the implementations of RSA and ECDSA */
+    br_x509_class methods; /* minimal's, but for the start and the end of a chain */
+    br_ssl_engine_context *engine; /* has the implementations of RSA and ECDSA */
     const char *host;   /* checked against the certificate */
     const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
     const char *ca_file;
@@ -2280,7 +2275,12 @@ typedef struct rtmi_trust {
     br_pem_decoder_context pem; /* this and the rest: while the bundle is being loaded */
     br_x509_decoder_context x509;
     rtmi_buf name; /* of the certificate's subject */
+    br_x509_minimal_context minimal; /* BearSSL points at its vtable, which is first in it */
 } rtmi_trust;
+
+static rtmi_trust *rtmi_trust_of(const br_x509_class **context) {
+    return (rtmi_trust *)(void *)((char *)context - offsetof(rtmi_trust, minimal));
+}
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
 static const br_hash_class *const rtmi_sha2[] = { &br_sha256_vtable, &br_sha384_vtable,
@@ -2305,8 +2305,8 @@ static void rtmi_trust_certificate(void *context, const void *data, size_t size)
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot be
-   decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
+/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot
+   be decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
     if (!key || trust->name.failed) return !trust->name.failed;
@@ -2394,7 +2394,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
 }
 
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
-    rtmi_trust *trust = (rtmi_trust *)(void *)context;
+    rtmi_trust *trust = rtmi_trust_of(context);
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
     rtmi_trust_load(trust);
@@ -2412,7 +2412,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
 }
 
 static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
-    rtmi_trust *trust = (rtmi_trust *)(void *)context;
+    rtmi_trust *trust = rtmi_trust_of(context);
     unsigned error = br_x509_minimal_vtable.end_chain(context);
     rtmi_trust_free_anchors(trust); /* the server's own key is kept in `minimal` */
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
@@ -5845,7 +5845,7 @@ static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange *exchange)
     return result;
 }
 
-/* An exchange has ended with this result: checks the response, and closes what is of no more use. */
+/* An exchange has ended with this result: checks its response; closes what is of no more use. */
 static rtm_result rtmi_take_response(rtm_client *client, rtmi_exchange *exchange, rtm_result result,
                                      rtm_response *response) {
     rtmi_conn *conn = &exchange->conn;
@@ -6155,10 +6155,15 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     return result;
 }
 
+/* Whether a callback runs, or a blocking call. */
+static bool rtmi_is_busy(const rtm_client *client) {
+    return client->polling || client->performing;
+}
+
 void rtm_destroy(rtm_client *client) {
     if (!client) return;
-    RTM_ASSERT(!client->polling && !client->performing); /* not in a callback */
-    if (client->polling || client->performing) return;
+    RTM_ASSERT(!rtmi_is_busy(client)); /* not in a callback */
+    if (rtmi_is_busy(client)) return;
     for (size_t i = 0; i < client->handler_count; i++) client->handlers[i].callback = NULL;
     rtm_stop(client);
     client->polling = true;
@@ -6193,11 +6198,6 @@ static int rtmi_stepped_conns(const rtm_client *client, rtmi_conn *conns[RTMI_CO
     for (int i = 0; i < RTMI_LANES; i++)
         if (client->queue.lane[i].exchange) conns[count++] = &client->queue.lane[i].exchange->conn;
     return count;
-}
-
-/* Whether a callback runs, or a blocking call. */
-static bool rtmi_is_busy(const rtm_client *client) {
-    return client->polling || client->performing;
 }
 
 int rtm_poll(rtm_client *client, int timeout_ms) {
@@ -6388,10 +6388,9 @@ int rtm_send(rtm_client *client, const char *json) {
     rtmi_buf *out = &client->compose;
     rtmi_buf_clear(out);
     if (!id.size) {
-        bool empty = document.values == 1;
         rtmi_buf_text(out, "{\"id\":");
         rtmi_buf_number(out, number);
-        rtmi_buf_text(out, empty ? "" : ",");
+        if (document.values > 1) rtmi_buf_text(out, ",");
     }
     rtmi_buf_add(out, object.text + !id.size, object.size - !id.size);
     return rtmi_send_composed(client, (int)number, rtm_json_equals(type, "message") ||
