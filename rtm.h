@@ -3179,8 +3179,10 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
     if (conn->tls) rtmi_tls_run(conn, 0);
 }
 
-/* Sends close_notify and FIN as far as the socket takes them, and closes. */
+/* Sends close_notify and FIN as far as the socket takes them, and closes. Why that failed, if it
+   did, is not reported: conn->error stays. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
+    rtmi_error error = conn->error;
     if (conn->phase == RTMI_CONN_READY) {
         rtmi_conn_flush(conn);
         if (conn->tls) {
@@ -3189,6 +3191,7 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
         }
         shutdown(conn->socket[0].fd, SHUT_WR);
     }
+    conn->error = error;
     rtmi_conn_close(conn);
 }
 
