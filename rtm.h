@@ -1384,7 +1384,7 @@ static bool rtmi_document_check(rtmi_document *document) {
     const char *p = document->text, *end = p + document->size;
     const char *name = NULL, *value = NULL; /* of the last member to be noted */
     char closer[RTMI_DEPTH];
-    size_t depth = 0, values = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
+    size_t depth = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
     bool in_object = false; /* so that a name comes before the value */
     for (;;) { /* white space before p is skipped */
         if (in_object) {
@@ -1392,14 +1392,14 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
             if (p) p = rtmi_json_colon(p, end);
             if (!p) return false;
-            values++;
+            document->values++;
             if (depth == noted) {
                 name = quote + 1;
                 value = p;
             }
         }
         if (p == end) return false;
-        values++;
+        document->values++;
         if (*p == '"') {
             p = rtmi_json_string_end(p + 1, end);
         } else if (*p == '{' || *p == '[') {
@@ -1419,15 +1419,15 @@ static bool rtmi_document_check(rtmi_document *document) {
         while (depth) { /* values end here, as many as close */
             if (depth == noted && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
-            if (p < end && *p == ',') break;
+            if (p == end) return false;
+            if (*p == ',') break;
             if (depth == noted) noted = 0;
-            if (p == end || *p++ != closer[--depth]) return false;
+            if (*p++ != closer[--depth]) return false;
         }
         if (!depth) break;
         p = rtmi_json_space(p + 1, end);
         in_object = closer[depth - 1] == '}';
     }
-    document->values = values;
     return p == end;
 }
 
