@@ -1282,6 +1282,12 @@ static bool rtmi_is_one_of(const char *word, const char *const *list) {
     return false;
 }
 
+/* The length of a text without the blanks at its end. */
+static size_t rtmi_trimmed(const char *text, size_t length, const char *blanks) {
+    while (length && strchr(blanks, text[length - 1])) length--;
+    return length;
+}
+
 static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *in = data;
@@ -1528,7 +1534,7 @@ static bool rtmi_document_check(rtmi_document *document) {
     const char *p = document->text, *end = p + document->size;
     const char *name = NULL, *value = NULL; /* of the last member to be noted */
     char closer[RTMI_DEPTH];
-    size_t depth = 0, values = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
+    size_t depth = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
     bool in_object = false; /* so that a name comes before the value */
     for (;;) { /* white space before p is skipped */
         if (in_object) {
@@ -1536,14 +1542,14 @@ static bool rtmi_document_check(rtmi_document *document) {
             p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
             if (p) p = rtmi_json_colon(p, end);
             if (!p) return false;
-            values++;
+            document->values++;
             if (depth == noted) {
                 name = quote + 1;
                 value = p;
             }
         }
         if (p == end) return false;
-        values++;
+        document->values++;
         if (*p == '"') {
             p = rtmi_json_string_end(p + 1, end);
         } else if (*p == '{' || *p == '[') {
@@ -1572,7 +1578,6 @@ static bool rtmi_document_check(rtmi_document *document) {
         p = rtmi_json_space(p + 1, end);
         in_object = closer[depth - 1] == '}';
     }
-    document->values = values;
     return p == end;
 }
 
@@ -1602,14 +1607,10 @@ static bool rtmi_document_open_at(rtmi_document *document, const char *text, siz
     return rtmi_document_check(document);
 }
 
+/* The same of a text that has not been checked as UTF-8 either. */
 static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
                                rtm_json *root) {
-    return rtmi_document_open_at(document, text, size, NULL, root);
-}
-
-static bool rtmi_document_open_utf8(rtmi_document *document, const char *text, size_t size,
-                                    rtm_json *root) {
-    return rtmi_document_open(document, text, size, root) && rtmi_is_utf8(text, size);
+    return rtmi_document_open_at(document, text, size, NULL, root) && rtmi_is_utf8(text, size);
 }
 
 /* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
@@ -1979,9 +1980,8 @@ static bool rtmi_list_has(const char *list, const char *token) {
     for (;;) {
         list += strspn(list, " \t,");
         if (!*list) return false;
-        size_t length = strcspn(list, ","), trimmed = length;
-        while (trimmed && strchr(" \t", list[trimmed - 1])) trimmed--;
-        if (rtmi_same_word(list, trimmed, token)) return true;
+        size_t length = strcspn(list, ",");
+        if (rtmi_same_word(list, rtmi_trimmed(list, length, " \t"), token)) return true;
         list += length;
     }
 }
@@ -2075,8 +2075,8 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that nobody reads here. */
     if (cut && field < RTMI_CONTENT_ENCODING) return "header line too long";
-    char *value = line + length + 1 + strspn(line + length + 1, " \t"), *end = strchr(value, '\0');
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) *--end = '\0';
+    char *value = line + length + 1 + strspn(line + length + 1, " \t");
+    value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
     return rtmi_http_field(http, field, value);
 }
 
@@ -2184,12 +2184,8 @@ static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
  * --------------------------------------------------------------------------------------------- */
 
 enum { /* opcodes, section 5.2 */
-    RTMI_WS_CONTINUATION = 0x0,
-    RTMI_WS_TEXT = 0x1,
-    RTMI_WS_BINARY = 0x2,
-    RTMI_WS_CLOSE = 0x8,
-    RTMI_WS_PING = 0x9,
-    RTMI_WS_PONG = 0xa
+    RTMI_WS_CONTINUATION = 0x0, RTMI_WS_TEXT = 0x1, RTMI_WS_BINARY = 0x2,
+    RTMI_WS_CLOSE = 0x8, RTMI_WS_PING = 0x9, RTMI_WS_PONG = 0xa
 };
 
 enum { /* close codes, section 7.4 */
@@ -2416,9 +2412,8 @@ static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key)
    loaded when a server's Certificate message begins and freed when it ends, and a resumed session
    never needs it. */
 typedef struct rtmi_trust {
-    br_x509_minimal_context minimal; /* first, as is its vtable in it: BearSSL points there */
-    br_x509_class methods;           /* minimal's, but for the start and the end of a chain */
-    br_ssl_engine_context *engine;   /* has the implementations of RSA and ECDSA */
+    br_x509_class methods; /* minimal's, but for the start and the end of a chain */
+    br_ssl_engine_context *engine; /* has the implementations of RSA and ECDSA */
     const char *host;   /* checked against the certificate */
     const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
     const char *ca_file;
@@ -2430,7 +2425,12 @@ typedef struct rtmi_trust {
     br_pem_decoder_context pem; /* this and the rest: while the bundle is being loaded */
     br_x509_decoder_context x509;
     rtmi_buf name; /* of the certificate's subject */
+    br_x509_minimal_context minimal; /* BearSSL points at its vtable, which is first in it */
 } rtmi_trust;
+
+static rtmi_trust *rtmi_trust_of(const br_x509_class **context) {
+    return (rtmi_trust *)(void *)((char *)context - offsetof(rtmi_trust, minimal));
+}
 
 /* BearSSL numbers them so, from br_sha256_ID on. */
 static const br_hash_class *const rtmi_sha2[] = { &br_sha256_vtable, &br_sha384_vtable,
@@ -2455,8 +2455,8 @@ static void rtmi_trust_certificate(void *context, const void *data, size_t size)
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot be
-   decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
+/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot
+   be decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
     if (!key || trust->name.failed) return !trust->name.failed;
@@ -2491,8 +2491,7 @@ static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
         text += used;
         size -= used;
         const char *kind = br_pem_decoder_name(&trust->pem);
-        size_t length = strlen(kind);
-        while (length && strchr("- \t\r", kind[length - 1])) length--; /* before blanks and CRLF */
+        size_t length = rtmi_trimmed(kind, strlen(kind), "- \t\r"); /* before blanks and CRLF */
         bool known = rtmi_same_word(kind, length, "CERTIFICATE") ||
                      rtmi_same_word(kind, length, "X509 CERTIFICATE");
         int event = br_pem_decoder_event(&trust->pem);
@@ -2545,7 +2544,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
 }
 
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
-    rtmi_trust *trust = (rtmi_trust *)(void *)context;
+    rtmi_trust *trust = rtmi_trust_of(context);
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
     rtmi_trust_load(trust);
@@ -2563,7 +2562,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
 }
 
 static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
-    rtmi_trust *trust = (rtmi_trust *)(void *)context;
+    rtmi_trust *trust = rtmi_trust_of(context);
     unsigned error = br_x509_minimal_vtable.end_chain(context);
     rtmi_trust_free_anchors(trust); /* the server's own key is kept in `minimal` */
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
@@ -2688,11 +2687,10 @@ typedef struct rtmi_socket {
     long long begun_at; /* when connect() was called */
 } rtmi_socket;
 
+/* Arrays last: near fields are reached in fewer bytes of code. */
 typedef struct rtmi_conn {
     rtmi_network *network;
-    rtmi_error error; /* why it failed */
     rtmi_phase phase;
-    bool via_proxy;
     /* Invariants: `readable` and `ending` are set when poll() reports something
        (rtmi_conn_polled), and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set
        `readable`, so that the next read asks the socket. recv() clears both when the socket is
@@ -2711,7 +2709,6 @@ typedef struct rtmi_conn {
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
     unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
-    rtmi_socket socket[RTMI_ADDRESSES];
     long long timeout_ms, deadline; /* of the connection and the response together */
     long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
@@ -2722,8 +2719,11 @@ typedef struct rtmi_conn {
     rtmi_trust *trust;          /* during a handshake */
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
     size_t out_at;
-    rtmi_http http;             /* of the response that this connection is at */
     const char *name;           /* of the peer, for sentences */
+    const rtmi_peer *hop; /* where the socket goes: `peer`, or the proxy before it */
+    rtmi_error error;           /* why it failed */
+    rtmi_socket socket[RTMI_ADDRESSES];
+    rtmi_http http;             /* of the response that this connection is at */
     rtmi_peer peer;
     rtmi_addresses addresses;
 } rtmi_conn;
@@ -3055,13 +3055,8 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     return false;
 }
 
-/* The host that the socket goes to: the peer, or the proxy before it. */
-static const rtmi_peer *rtmi_conn_first_hop(const rtmi_conn *conn) {
-    return conn->via_proxy ? &conn->network->proxy : &conn->peer;
-}
-
 static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
-    return conn->via_proxy ? conn->network->proxy.host : conn->name;
+    return conn->hop == &conn->peer ? conn->name : conn->hop->host;
 }
 
 /* The oldest attempt that is open, or NULL. */
@@ -3112,10 +3107,9 @@ static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long lo
     if (conn->sockets < conn->addresses.count) return RTM_E_AGAIN;
     conn->step_deadline = conn->deadline;
     if (rtmi_conn_oldest_attempt(conn)) return RTM_E_AGAIN;
-    const rtmi_peer *hop = rtmi_conn_first_hop(conn);
     return rtmi_fail(&conn->error, RTM_E_CONNECT, "cannot connect to %s%s port %s: %s",
-                     conn->via_proxy ? "the proxy " : "", rtmi_conn_hop_name(conn), hop->port,
-                     strerror(conn->connect_error));
+                     conn->hop == &conn->peer ? "" : "the proxy ", rtmi_conn_hop_name(conn),
+                     conn->hop->port, strerror(conn->connect_error));
 }
 
 /* TLS ----------------------------------------------------------------------------------------- */
@@ -3335,8 +3329,10 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
     if (conn->tls) rtmi_tls_run(conn, 0);
 }
 
-/* Sends close_notify and FIN as far as the socket takes them, and closes. */
+/* Sends close_notify and FIN as far as the socket takes them, and closes. Why that failed, if it
+   did, is not reported: conn->error stays. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
+    rtmi_error error = conn->error;
     if (conn->phase == RTMI_CONN_READY) {
         rtmi_conn_flush(conn);
         if (conn->tls) {
@@ -3345,6 +3341,7 @@ static void rtmi_conn_shutdown(rtmi_conn *conn) {
         }
         shutdown(conn->socket[0].fd, SHUT_WR);
     }
+    conn->error = error;
     rtmi_conn_close(conn);
 }
 
@@ -3356,7 +3353,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->read_at = conn->read_end = conn->out_at = 0;
     conn->fin_received = conn->unsent_body = conn->paused = false;
     conn->send_error = 0;
-    conn->via_proxy = !rtmi_is_direct(conn->network, peer);
+    conn->hop = rtmi_is_direct(conn->network, peer) ? &conn->peer : &conn->network->proxy;
     conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
     conn->phase = RTMI_CONN_LOOKUP;
 }
@@ -3409,7 +3406,7 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
    late; the late answer is kept for the next time. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     int running = rtmi_network_lookups(conn->network);
-    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+    rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
     if (!conn->read_buffer) conn->read_buffer = RTM_REALLOC(NULL, RTMI_READ_BUFFER);
     if (!host || !conn->read_buffer) return rtmi_out_of_memory(&conn->error);
     bool begin = !conn->lookup_begun || (!host->lookup && !host->known.count);
@@ -3461,7 +3458,7 @@ static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned
     conn->socket[won].fd = -1;
     rtmi_conn_close_sockets(conn);
     conn->socket[conn->sockets++] = winner;
-    if (!conn->via_proxy) return rtmi_conn_start_tls(conn);
+    if (conn->hop == &conn->peer) return rtmi_conn_start_tls(conn);
     const char *auth = conn->network->proxy_auth;
     rtmi_buf_text(&conn->out, "CONNECT ");
     rtmi_write_authority(&conn->out, &conn->peer, true);
@@ -3478,7 +3475,7 @@ static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned
 /* Asks the attempts what has become of them. */
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     struct pollfd fds[RTMI_ADDRESSES];
-    rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+    rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
     if (!host) return rtmi_out_of_memory(&conn->error);
     unsigned count = conn->readable ? rtmi_conn_pollfds(conn, fds) : 0;
     conn->readable = conn->ending = false;
@@ -3569,12 +3566,12 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     bool failed = tcp && conn->connect_error;
     /* The address that connected may lead nowhere: the resolver's order counts again. */
     if (conn->phase == RTMI_CONN_PROXY || conn->phase == RTMI_CONN_TLS) {
-        rtmi_host *host = rtmi_network_use_host(conn->network, rtmi_conn_first_hop(conn));
+        rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
         if (host) memset(&host->worked, 0, sizeof host->worked);
     }
     return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms%s%s",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
-                     tcp ? " port " : "", tcp ? rtmi_conn_first_hop(conn)->port : "",
+                     tcp ? " port " : "", tcp ? conn->hop->port : "",
                      conn->timeout_ms, failed ? "; another address failed: " : "",
                      failed ? strerror(conn->connect_error) : "");
 }
@@ -3591,7 +3588,7 @@ typedef struct rtmi_payload {
     bool (*write_body)(const void *data, size_t size, void *user_data); /* or NULL */
     void *user_data;
     size_t size;
-    bool streamed; /* one of the two functions is set */
+    bool streamed; /* one of the two functions is set; in an exchange, until rtm_stop */
 } rtmi_payload;
 
 typedef struct rtmi_exchange {
@@ -3852,10 +3849,9 @@ typedef struct rtmi_session {
     bool was_open;       /* ... of a session, not of an attempt */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
     long long hello_by;  /* when its "hello" is late */
-    /* Written by rtmi_blame: the first cause of its end wins. */
+    /* Written by rtmi_blame, as is `error`: the first cause of its end wins. */
     bool blamed;
     rtm_result cause;    /* RTM_OK = it ended in good order, or has not ended */
-    rtmi_error error;
     /* Written by the functions of the states. */
     long long deadline;  /* when the state runs at the latest; an exchange has its own */
     int retry_after;     /* seconds that the last response asked for; -1 = none */
@@ -3886,6 +3882,7 @@ typedef struct rtmi_session {
     size_t inbox_at;     /* where the first of them is, an rtmi_inbox_entry before it */
     long long drain_at;  /* RTMI_RETIRED: when it is closed */
     rtmi_ws ws;
+    rtmi_error error;
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
     char key[25];           /* Sec-WebSocket-Key */
     char close_reason[126];
@@ -3985,7 +3982,6 @@ struct rtm_client {
     rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
                                  from the other: to be opened for that, or retired */
     rtmi_exchange *web; /* that of blocking calls, from the first on */
-    rtmi_queue queue;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     bool performing;    /* within a request, and so perhaps in its `read` */
@@ -3998,7 +3994,6 @@ struct rtm_client {
     long long disabled_until; /* no attempt before: Slack said link_disabled */
     int last_id;        /* of messages and requests */
     bool ids_repeat;    /* INT_MAX was reached */
-    rtmi_document document; /* the event being read or dispatched */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
     rtmi_deferral *deferrals; /* NULL before the first */
     int last_deferral;
@@ -4015,6 +4010,8 @@ struct rtm_client {
     size_t handler_count, handler_capacity;
     bool handlers_removed;
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
+    rtmi_document document; /* the event being read or dispatched */
+    rtmi_queue queue;
     rtmi_settings settings;
     rtmi_network network;
     rtmi_error error;     /* the latest failure, for rtm_error_detail */
@@ -4893,7 +4890,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     char *code = exchange->code, tamed[RTMI_CODE] = "";
     size_t size = exchange->body.size;
     rtm_json root;
-    bool valid = rtmi_document_open_utf8(&exchange->document, body, size, &root);
+    bool valid = rtmi_document_open(&exchange->document, body, size, &root);
     *response = (rtm_response){
         .status = http->status, .retry_after = http->retry_after > 0 ? http->retry_after : 0,
         .data = valid ? root : rtmi_json_none, .body = body, .body_size = size,
@@ -5643,8 +5640,7 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
     if (!text) return rtmi_refuse(client, "token is not set", "a bot token (xoxb-...) or an "
                                   "app_token (xapp-...) is required");
     text += strspn(text, blanks);
-    size_t length = strlen(text);
-    while (length && strchr(blanks, text[length - 1])) length--;
+    size_t length = rtmi_trimmed(text, strlen(text), blanks);
     char *copy = rtmi_copy(text, length);
     const char *fault = copy ? rtmi_token_fault(copy, app) : NULL;
     if (fault || !copy) {
@@ -5939,6 +5935,7 @@ static void rtmi_queue_stop(rtm_client *client) {
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (!lane->current) continue;
         lane->exchange->reserve_ms = 0;
+        lane->exchange->payload.streamed = false; /* else progress would move its deadline */
         if (lane->exchange->conn.deadline > end) lane->exchange->conn.deadline = end;
     }
 }
@@ -5974,21 +5971,41 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
     return true;
 }
 
+/* A step of an exchange, during which read_body and write_body may be called. */
+static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange *exchange) {
+    client->performing = true;
+    rtm_result result = rtmi_exchange_step(exchange, RTM_NOW_MS());
+    client->performing = false;
+    return result;
+}
+
+/* An exchange has ended with this result: checks its response; closes what is of no more use. */
+static rtm_result rtmi_take_response(rtm_client *client, rtmi_exchange *exchange, rtm_result result,
+                                     rtm_response *response) {
+    rtmi_conn *conn = &exchange->conn;
+    if (result != RTM_OK) {
+        rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
+        return result;
+    }
+    result = rtmi_check_response(client, exchange, response);
+    if (!conn->http.keep_alive) rtmi_conn_shutdown(conn);
+    return result;
+}
+
 /* The exchange has come to an end, with a response or without. */
 static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result) {
     rtmi_exchange *exchange = lane->exchange;
     rtmi_conn *conn = &exchange->conn;
     rtmi_request *request = lane->current;
     rtm_response response = rtmi_no_response;
-    bool answered = result == RTM_OK, stopped = rtmi_is_stopped(client);
+    bool stopped = rtmi_is_stopped(client);
     bool again = rtmi_may_try_again(exchange, request, result);
     bool joined = RTMI_LANES == 1 && (request->by_url || request->payload.streamed);
     int asked = conn->http.retry_after < 0 ? RTMI_RATE_LIMIT_S : conn->http.retry_after;
     lane->current = NULL;
     client->queue.look_at = RTMI_NOW;
-    if (answered) result = rtmi_check_response(client, exchange, &response);
-    if (!answered) rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
-    else if (!conn->http.keep_alive || joined) rtmi_conn_shutdown(conn);
+    result = rtmi_take_response(client, exchange, result, &response);
+    if (joined) rtmi_conn_shutdown(conn);
     if (stopped && (again || result == RTM_E_TIMEOUT)) return; /* rtmi_queue_begin ends it */
     if (again && rtmi_request_try_again(client, request, result, &conn->error)) return;
     bool limited = result == RTM_E_RATE_LIMITED && !stopped;
@@ -6059,9 +6076,7 @@ static void rtmi_queue_step(rtm_client *client) {
     if (client->now >= queue->look_at) rtmi_queue_begin(client);
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (lane->current && lane->current->result == RTM_OK) {
-            client->performing = true;
-            rtm_result result = rtmi_exchange_step(lane->exchange, RTM_NOW_MS());
-            client->performing = false;
+            rtm_result result = rtmi_perform_step(client, lane->exchange);
             if (result != RTM_E_AGAIN) rtmi_lane_end(client, lane, result);
         } else if (lane->exchange && !lane->current) {
             rtmi_lane_rest(client, lane);
@@ -6212,7 +6227,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     const char *json = given->json;
-    if (json && !rtmi_document_open_utf8(&document, json, strlen(json), &root))
+    if (json && !rtmi_document_open(&document, json, strlen(json), &root))
         return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
                          rtmi_document_fault(&document));
     rtmi_write_fields(&form, given->fields);
@@ -6274,10 +6289,15 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     return result;
 }
 
+/* Whether a callback runs, or a blocking call. */
+static bool rtmi_is_busy(const rtm_client *client) {
+    return client->polling || client->performing;
+}
+
 void rtm_destroy(rtm_client *client) {
     if (!client) return;
-    RTM_ASSERT(!client->polling && !client->performing); /* not in a callback */
-    if (client->polling || client->performing) return;
+    RTM_ASSERT(!rtmi_is_busy(client)); /* not in a callback */
+    if (rtmi_is_busy(client)) return;
     for (size_t i = 0; i < client->handler_count; i++) client->handlers[i].callback = NULL;
     rtm_stop(client);
     client->polling = true;
@@ -6312,11 +6332,6 @@ static int rtmi_stepped_conns(const rtm_client *client, rtmi_conn *conns[RTMI_CO
     for (int i = 0; i < RTMI_LANES; i++)
         if (client->queue.lane[i].exchange) conns[count++] = &client->queue.lane[i].exchange->conn;
     return count;
-}
-
-/* Whether a callback runs, or a blocking call. */
-static bool rtmi_is_busy(const rtm_client *client) {
-    return client->polling || client->performing;
 }
 
 int rtm_poll(rtm_client *client, int timeout_ms) {
@@ -6493,7 +6508,7 @@ int rtm_send(rtm_client *client, const char *json) {
     size_t length = strlen(json);
     rtmi_document document = { 0 };
     rtm_json object;
-    bool valid = rtmi_document_open_utf8(&document, json, length, &object);
+    bool valid = rtmi_document_open(&document, json, length, &object);
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
@@ -6505,10 +6520,9 @@ int rtm_send(rtm_client *client, const char *json) {
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: id is not a positive int");
     rtmi_buf *out = &client->compose;
     if (!id.size) {
-        bool empty = document.values == 1;
         rtmi_buf_text(out, "{\"id\":");
         rtmi_buf_number(out, number);
-        rtmi_buf_text(out, empty ? "" : ",");
+        if (document.values > 1) rtmi_buf_text(out, ",");
     }
     rtmi_buf_add(out, object.text + !id.size, object.size - !id.size);
     return rtmi_send_composed(client, (int)number, rtm_json_equals(type, "message") ||
@@ -6568,8 +6582,7 @@ static rtm_result rtmi_check_payload(rtm_client *client, const char *name, const
     if (!accepts)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "%s: this event accepts no payload "
                          "(accepts_response_payload is false)", name);
-    if (!rtmi_document_open_utf8(&document, json, strlen(json), payload) ||
-        !rtmi_json_is(*payload, '{'))
+    if (!rtmi_document_open(&document, json, strlen(json), payload) || !rtmi_json_is(*payload, '{'))
         return rtmi_fail(&client->error, RTM_E_JSON, "%s: json must be a JSON object", name);
     return RTM_OK;
 }
@@ -6645,9 +6658,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
         conn->budget = RTMI_BUDGET;
-        client->performing = true;
-        rtm_result result = rtmi_exchange_step(exchange, RTM_NOW_MS());
-        client->performing = false;
+        rtm_result result = rtmi_perform_step(client, exchange);
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "%s: stopped", exchange->method);
@@ -6675,11 +6686,8 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     rtmi_acknowledge_pending(client);
     rtmi_begin_request(client, web, request, began);
     rtm_result result = rtmi_exchange_wait(client, web);
-    bool answered = result == RTM_OK;
-    if (answered) result = rtmi_check_response(client, web, response);
+    result = rtmi_take_response(client, web, result, response);
     if (result != RTM_OK) client->error = web->conn.error;
-    if (!answered) rtmi_conn_close(&web->conn);
-    else if (!web->conn.http.keep_alive) rtmi_conn_shutdown(&web->conn);
     if (client->woken) rtmi_wake_up(client->network.wake[1]); /* it was for rtm_poll */
     client->woken = false;
     long long took = RTM_NOW_MS() - began;

@@ -18,7 +18,7 @@ static rtmi_document checked;
 
 static bool is_json(const char *data, size_t size) {
     rtm_json root;
-    return rtmi_document_open(&checked, at_guard(data, size), size, &root);
+    return rtmi_document_open_at(&checked, at_guard(data, size), size, NULL, &root);
 }
 
 static rtmi_document document;
@@ -27,7 +27,7 @@ static rtmi_document document;
 static rtm_json open_bytes(const char *data, size_t size) {
     char *copy = at_guard(data, size);
     rtm_json root;
-    assert_true(rtmi_document_open(&document, copy, size, &root));
+    assert_true(rtmi_document_open_at(&document, copy, size, NULL, &root));
     return root;
 }
 

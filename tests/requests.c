@@ -2141,6 +2141,29 @@ static void the_time_of_what_is_streamed_is_that_without_progress(void **state) 
     }
 }
 
+/* rtm_stop promises an end within a second, whatever goes on. */
+static void what_is_streamed_has_a_second_after_stop(void **state) {
+    (void)state;
+    start_open();
+    begin_write();
+    PLAY({ NULL, KEEP });
+    int id = put((rtm_request){ .url = other_url("x"), .write_body = write_pattern });
+    WAIT_FOR(asked_count == 1);
+    server *s = &last_asked()->from->s;
+    server_send(s, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n");
+    rtm_stop(bot);
+    for (int i = 0; i < 4; i++) {
+        char c = pattern((size_t)i);
+        test_now_ms += i ? 333 : 0;
+        server_send_bytes(s, &c, 1);
+        WAIT_FOR(taken_size == i + 1);
+    }
+    assert_int_equal(done[id].runs, 0);
+    test_now_ms++;
+    WAIT_FOR(done[id].runs);
+    has_result(id, RTM_E_STOPPED, 0);
+}
+
 static void a_slow_upload_is_not_cut(void **state) {
     enum { SIZE = 8 << 20 };
     rtm_config config = big_config();
@@ -2795,6 +2818,7 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_large_download_takes_constant_memory),
     REQUEST(a_download_ends_as_its_status_and_write_body_say),
     REQUEST(the_time_of_what_is_streamed_is_that_without_progress),
+    REQUEST(what_is_streamed_has_a_second_after_stop),
     REQUEST(a_slow_upload_is_not_cut),
     REQUEST(a_token_goes_to_the_url_that_it_was_given_with),
     REQUEST(an_empty_queue_accepts_one_large_request),

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rtmi_document document = { 0 };
     char *text = fuzz_block(data, size);
     fuzz_begin(1);
-    if (rtmi_document_open(&document, text, size, &root)) {
+    if (rtmi_document_open_at(&document, text, size, NULL, &root)) {
         strcpy(path, "$");
         walk(root, 1);
         interleave(root);
