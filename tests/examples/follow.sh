@@ -69,6 +69,12 @@ prints '?: no name'
 message '"user":"\u0000","text":"a\u0000b","ts":7'
 prints '?: a?b'
 message '"user":{},"text":null,"ts":"-1"'
+# None of their time stamps is where the next history begins.
+echo /drop >&3
+sees 'connection cut' 2
+echo 'after absurd times' | "$post" C0SANDBOX >/dev/null
+prints 'after absurd times'
+echo /wait >&3
 message '"username":"\u001b]0;x\u0007\u009b31m\u202e","text":"a title","ts":"9999999999.999999"'
 prints '?]0;x??31m?: a title'
 message '"user":"U\u001b[2J","text":"nobody","ts":"1732500000.000001"'
