@@ -81,8 +81,8 @@ static bool write_piece(const void *data, size_t size, void *user_data) {
     const char *rest = data;
     if (it->fd < 0 && !create_file(it)) return false;
     it->received += (long long)size;
-    /* More than Slack has announced is not written. It is read up to MAX_PAGE, because it can be the
-       login page, which on_response recognizes. */
+    /* More than Slack has announced is not written. It is read up to MAX_PAGE, because it can be
+       the login page, which on_response recognizes. */
     if (it->received > it->announced) return it->received - it->announced <= MAX_PAGE;
     while (size > 0) {
         ssize_t written = write(it->fd, rest, size);

@@ -16,7 +16,9 @@ for app in '' xapp-sandbox; do
     sees '6 = 2 * 3'
     printf '%s\n' 'factor 1000000016000000063' 'factor 10x' 'factor 1' >&3
     sees 'Please write: factor NUMBER' 3
-    printf '%s\n' 'factor 9999999999999937' '/http 500 2' /drop /wait 'factor 14' >&3
+    echo 'factor 9999999999999937' >&3
+    [ "$app" ] || echo '/http 500 2' >&3 # in Socket Mode it would refuse the results, too
+    printf '%s\n' /drop /wait 'factor 14' >&3
     sees '9999999999999937 = 9999999999999937'
     sees '14 = 2 * 7'
     kill $bot
