@@ -2787,7 +2787,8 @@ static bool rtmi_is_address(const char *host) {
 /* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    if (rtmi_is_address(lookup->peer.host)) hints.ai_flags = AI_NUMERICHOST; /* asks no name server */
+    /* An address asks no name server. */
+    if (rtmi_is_address(lookup->peer.host)) hints.ai_flags = AI_NUMERICHOST;
     lookup->error = RTM_GETADDRINFO(lookup->peer.host, lookup->peer.port, &hints, &found);
     if (lookup->error) return;
     rtmi_addresses *to = &lookup->found;
@@ -5612,7 +5613,8 @@ static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char 
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
 }
 
-/* The first of these variables that is not empty: its value, and its name. Each name in the list ends
+/* The first of these variables that is not empty: its value, and its name. Each name in the list
+   ends
    with a NUL, and the list with an empty name. */
 static const char *rtmi_first_env(const char *names, const char **name) {
     for (*name = names; **name; *name += strlen(*name) + 1) {
@@ -5724,7 +5726,7 @@ static bool rtmi_copy_option(char **to, const char *text) {
     return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
-/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from`: where they stand. */
+/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from`: where it is. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
     rtmi_buf credentials = { 0 }, value = { 0 };

@@ -71,9 +71,11 @@ def picture(columns):
 
 
 def words(columns):
-    """What the lines say. How often the sandbox waits for a bot is chance."""
+    """What the lines say. How often the sandbox waits for a bot, and how many acknowledgements arrive
+    before it ends, is chance."""
+    chance = ('no bot is connected', '| acknowledged message')
     plain = [re.sub(r'\033\[\d*m', '', line).rstrip() for lines in columns for line in lines]
-    return sorted(line for line in plain if 'no bot is connected' not in line)
+    return sorted(line for line in plain if not any(text in line for text in chance))
 
 
 columns = run(sys.argv[1])
