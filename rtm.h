@@ -1,4 +1,4 @@
-/* rtm.h 0.2.0 - Slack client library for C: Socket Mode, RTM, Web API             SPDX: MIT
+/* rtm.h 0.3.0 - Slack client library for C: Socket Mode, RTM, Web API             SPDX: MIT
 
    A single-header, non-blocking C99 library for Linux and other POSIX systems. It runs in your own
    event loop. TLS comes from BearSSL, JSON tokens from jsmn; it needs no other library.
@@ -357,7 +357,7 @@ extern "C" {
  * >>api
  * --------------------------------------------------------------------------------------------- */
 
-#define RTM_VERSION "0.2.0"
+#define RTM_VERSION "0.3.0"
 
 /* Results: name, number, and the string from rtm_strerror. See ERRORS. */
 #define RTM_RESULTS(X)                                                            \
@@ -6930,8 +6930,13 @@ const char *rtm_version(void) {
 
 /* ------------------------------------------------------------------------------------------------
  * HISTORY
- *   0.2.0  Socket Mode; sessions that take over from each other; Web API requests that do not wait;
- *          one descriptor for foreign loops; names looked up in a thread
+ *   0.3.0  real networks: addresses are raced, suspend counts, zombie connections are replaced;
+ *          handovers that lose no acknowledgement; requests that never left are sent again;
+ *          downloads, deferred replies, rtm_json_quote, rtm_reconnect in every state; the names
+ *          rtm_reconnect, max_message_size, max_queue_size, user_data, read_body, rtm_json_count,
+ *          rtm_json_key, RTM_STATE_CONNECTING and RTM_STATE_BACKOFF instead of older ones
+ *   0.2.0  Socket Mode; handover; asynchronous Web API requests; one descriptor for an external
+ *          event loop; DNS in a thread
  *   0.1.0  first version: RTM sessions over TLS, Web API calls, sandbox
  *
  * LICENSE (MIT)
