@@ -7,7 +7,8 @@ are run as they are, with the sandbox instead of Slack.
 
 Fails also if one of these files has a block that is not known here, names a make target, a file or
 a heading that does not exist, or a function that rtm.h does not have; if the API overview of
-README.md does not list every public function once; and if README.md is too long.
+README.md does not list every public function once; if its table of messages has one that rtm.h does
+not print; and if README.md is too long.
 """
 import ast
 import json
@@ -245,7 +246,8 @@ def python(block):
 
 
 def from_python(block):
-    path = program('from_python', block.replace('.handlers', '.base_url = getenv("SLACK_API_URL"), .handlers'))
+    path = program('from_python', block.replace(
+        '.handlers', '.base_url = getenv("SLACK_API_URL"), .handlers'))
     box = sandbox()
     bot = Program(path)
     box.type('/wait', 'Hello there', '/expect Hi <@U0HUMAN>!')
@@ -332,6 +334,17 @@ def overview(text):
     check(f'version {version};' in text, f'the status line does not say {version}')
 
 
+def troubleshooting(text):
+    """rtm.h prints each message of the table; "..." is what it inserts."""
+    printed = re.sub(r'"\s+"', '', source)
+    section = text[text.index('\n## Troubleshooting\n'):text.index('\n## Testing')]
+    messages = re.findall(r'^\| `([^`]*)`', section, re.M)
+    check(len(messages) > 5, f'troubleshooting: {len(messages)} messages')
+    for message in messages:
+        for part in re.split(r' \.\.\. |^rtm\.connect: ', message):
+            check(part in printed, f'troubleshooting: rtm.h does not print: {part}')
+
+
 FILES = {
     'README.md': [
         ('sh', 'make demo', same_commands), ('json', 'display_information', manifest),
@@ -344,7 +357,8 @@ FILES = {
         ('sh', 'bearssl-0.6', from_source), ('sh', 's_client', certificates)],
     'tests/bench/README.md': [],
 }
-header = open('rtm.h', encoding='utf-8').read().split('#endif /* RTM_H */')[0]
+source = open('rtm.h', encoding='utf-8').read()
+header = source.split('#endif /* RTM_H */')[0]
 counts = []
 for file, known in FILES.items():
     text = open(file, encoding='utf-8').read()
@@ -353,6 +367,7 @@ for file, known in FILES.items():
     check(len(blocks) == len(known), f'{len(blocks)} blocks, {len(known)} known')
     if file == 'README.md':
         overview(text)
+        troubleshooting(text)
         lines = text.count('\n')
         check(lines <= 260, f'{lines} lines')
     with tempfile.TemporaryDirectory() as where:
