@@ -126,7 +126,7 @@ if [ "$check" ] || [ $manager != apt-get ]; then
         printf 'Missing: %s. This installs it:\n    %s\n' "$missing" "$sudo${sudo:+ }$command" >&2 ;;
     esac
     [ -z "$unknown" ] || printf 'Missing, and not among the packages of %s:%s\n%s\n' $manager \
-        "$unknown" 'bearssl.h and jsmn.h: README.md, "Small machines", has them from their sources' >&2
+        "$unknown" 'bearssl.h and jsmn.h: examples/README.md, "Small machines", has them from their sources' >&2
     exit 1
 fi
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Every code block and every command of README.md at work: programs and parts of programs are built
-and talk to the sandbox, commands are run as they stand there, with the sandbox in Slack's place.
+"""Runs every code block and every command of README.md, examples/README.md and
+tests/bench/README.md: programs and parts of programs are built and connect to the sandbox, commands
+are run as they are, with the sandbox instead of Slack.
 
     python3 tests/readme.py BUILD
 
-A block that is not known here fails, and so does a make target, a file or a test that README.md
-names and that is not there.
+Fails also if one of these files has a block that is not known here, names a make target, a file or
+a heading that does not exist, or a function that rtm.h does not have; if the API overview of
+README.md does not list every public function once; if its table of messages has one that rtm.h does
+not print; and if README.md is too long.
 """
 import ast
 import json
@@ -21,7 +24,7 @@ import time
 
 build = os.path.abspath(sys.argv[1])
 here = os.getcwd()
-text = open('README.md', encoding='utf-8').read()
+file = 'README.md'
 for name in ('HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy',
              'SLACK_APP_TOKEN', 'SLACK_API_URL'):
     os.environ.pop(name, None)
@@ -31,7 +34,7 @@ os.environ['SLACK_API_TOKEN'] = 'xoxb-readme'
 
 def check(good, why):
     if not good:
-        sys.exit(f'FAIL README.md: {why}')
+        sys.exit(f'FAIL {file}: {why}')
 
 
 class Program:
@@ -70,16 +73,17 @@ class Program:
 
 
 def sandbox():
-    """A Slack of one's own for a block; what the block runs finds it by SLACK_API_URL."""
-    file = f'{where}/port'
-    if os.path.exists(file):
-        os.unlink(file)
-    box = Program([f'{build}/sandbox', '--port', '0', '--port-file', file, '--cert',
+    """A local Slack for one block; what the block runs finds it with SLACK_API_URL."""
+    port_file = f'{where}/port'
+    if os.path.exists(port_file):
+        os.unlink(port_file)
+    box = Program([f'{build}/sandbox', '--port', '0', '--port-file', port_file, '--cert',
                    f'{build}/certs/server.pem', '--key', f'{build}/certs/server.key'])
     end = time.monotonic() + 20
-    while not (os.path.exists(file) and open(file).read().strip()) and time.monotonic() < end:
+    while (not (os.path.exists(port_file) and open(port_file).read().strip())
+           and time.monotonic() < end):
         time.sleep(0.02)
-    box.port = open(file).read().strip()
+    box.port = open(port_file).read().strip()
     os.environ['SLACK_API_URL'] = f'https://localhost:{box.port}/api/'
     return box
 
@@ -110,6 +114,8 @@ int main(void) {
     return 0;
 }
 '''
+APP_MAIN = (MAIN % '%s\nwhile (rtm_poll(bot, 1000) >= 0) {}').replace(
+    '.token', '.app_token = getenv("SLACK_APP_TOKEN"), .token')
 
 
 def same_commands(block):
@@ -124,11 +130,13 @@ def quick_start(block):
 
 
 def build_it(block):
-    install, run = block.splitlines()
+    install, compile_it, run = block.splitlines()
     packages = install.split('#')[0].split()[2:]
     if shutil.which('apt-get'):
         done = subprocess.run(['apt-get', 'install', '-s', *packages], capture_output=True)
         check(done.returncode == 0, install)
+    done = subprocess.run(compile_it, shell=True, cwd=where, capture_output=True, text=True)
+    check(done.returncode == 0 and not done.stderr, f'{compile_it}:\n{done.stderr}')
     box = sandbox()
     bot = Program(run)
     box.type('/wait', 'ping', '/expect pong')
@@ -149,13 +157,20 @@ def manifest(block):
         check(name in open('examples/echo_bot.c').read(), f'echo_bot does not know {name}')
 
 
-def echo_bot(block):
+def replies(block):
+    """The reply is the user's name, or Slack's error code."""
+    path = program('replies', WHOLE + block + APP_MAIN %
+                   'rtm_on(bot, "slash_commands::/whoami", on_whoami, NULL);')
+    os.environ['SLACK_APP_TOKEN'] = 'xapp-readme'
     box = sandbox()
-    bot = Program(block)
-    box.type('/wait')
-    bot.shows('connected')
+    bot = Program(path)
+    box.type('/wait', '/slash /whoami')
+    box.shows('answers /whoami (for you alone): Ada Human')
+    box.type('/fail users.info user_not_found', '/slash /whoami')
+    box.shows('answers /whoami (for you alone): user_not_found')
     bot.stop()
     box.stop()
+    del os.environ['SLACK_APP_TOKEN']
 
 
 def own_loop(block):
@@ -175,28 +190,32 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user) {
     box.stop()
 
 
-def without_waiting(block):
-    path = program('async', WHOLE + block + MAIN % '''char channel[] = "C0SANDBOX";
-    if (say_hello(bot, channel) < 1) return 1;
-    while (rtm_poll(bot, 1000) >= 0) {}''')
+def web_api(block):
+    """The second call fails, and says why."""
+    path = program('call', WHOLE + MAIN % ('const char *user = "U0HUMAN";\nchar name[80];\n' +
+                   'for (int i = 0; i < 2; i++) {\n' + block +
+                   'if (i == 0) printf("%%s\\n", name);\nuser = "";\n}').replace('%%', '%'))
     box = sandbox()
     bot = Program(path)
-    box.shows('posted: hello')
-    box.shows('reacted with :wave:')
-    bot.stop()
+    check(bot.program.wait(30) == 0, f'rtm_call: {bot.told}')
+    bot.shows('user_not_found')
+    bot.shows('Ada Human')
     box.stop()
 
 
-def with_waiting(block):
-    path = program('call', WHOLE + block + MAIN % '''char name[80] = "";
-    if (real_name(bot, "U0HUMAN", name, sizeof name) != RTM_OK) return 1;
-    printf("%s\\n", name);
-    return real_name(bot, "", name, sizeof name) == RTM_OK;''')
+def failures(block):
+    path = program('failures', WHOLE + block + MAIN %
+                   '''if (rtm_on(bot, "error", on_failure, NULL) != RTM_OK) return 1;
+    if (rtm_on(bot, "close", on_failure, NULL) != RTM_OK) return 1;
+    while (rtm_poll(bot, 1000) >= 0) {}''')
     box = sandbox()
     bot = Program(path)
-    check(bot.program.wait(30) == 0, f'real_name: {bot.told}')
-    bot.shows('user_not_found')
-    check(len(bot.told.splitlines()[0]) > 1, 'no name')
+    box.type('/wait', '/http 500', '/drop')
+    bot.shows('close: ')
+    bot.shows('error: ')
+    bot.shows('HTTP 500')
+    check(re.search(r'^close: .*; next attempt: \d+ ms$', bot.told, re.M), bot.told)
+    bot.stop()
     box.stop()
 
 
@@ -227,7 +246,8 @@ def python(block):
 
 
 def from_python(block):
-    path = program('from_python', block.replace('.handlers', '.base_url = getenv("SLACK_API_URL"), .handlers'))
+    path = program('from_python', block.replace(
+        '.handlers', '.base_url = getenv("SLACK_API_URL"), .handlers'))
     box = sandbox()
     bot = Program(path)
     box.type('/wait', 'Hello there', '/expect Hi <@U0HUMAN>!')
@@ -239,10 +259,22 @@ def from_python(block):
 
 
 def from_source(block):
-    """`make cross` and `make size` do this, by foreign.sh."""
+    """`make cross` builds BearSSL in the same way, with foreign.sh. If it has fetched the source, the
+    block itself is run too: `bot` is then a static program for ARM."""
     does = open('tests/foreign.sh').read()
-    for words in ('source --download-only bearssl', 'tar xf', '/bearssl-0.6 lib CC=', 'AR='):
+    for words in ('/bearssl-0.6 lib CC=', 'AR=', "CFLAGS='-Os -ffunction-sections -fdata-sections'"):
         check(words in does and words.lstrip('/') in block, f'not what foreign.sh does: {words}')
+    source = 'build/bearssl/bearssl-0.6'
+    if not os.path.exists(source) or not shutil.which('arm-linux-gnueabihf-gcc'):
+        return
+    shutil.copy('rtm.h', where)
+    shutil.copy('examples/quick_start.c', f'{where}/bot.c')
+    shutil.copy('/usr/include/jsmn.h', where)
+    subprocess.run(['tar', 'czf', f'{where}/bearssl-0.6.tar.gz', '-C', 'build/bearssl',
+                    '--exclude=build', 'bearssl-0.6'], check=True)
+    done = subprocess.run(f'set -e\n{block}', shell=True, cwd=where, capture_output=True, text=True)
+    check(done.returncode == 0 and os.path.getsize(f'{where}/bot') > 100000,
+          f'{block}\n{done.stdout[-500:]}{done.stderr}')
 
 
 def by_hand(block):
@@ -261,31 +293,86 @@ def by_hand(block):
     box.stop()
 
 
-KNOWN = [
-    ('sh', 'make demo', same_commands), ('c', 'pong', quick_start), ('sh', 'apt install', build_it),
-    ('json', 'display_information', manifest), ('sh', 'xapp-your-token SLACK', echo_bot),
-    ('c', 'struct pollfd', own_loop), ('c', 'on_posted', without_waiting),
-    ('c', 'users.info', with_waiting), ('sh', 's_client', certificates),
-    ('sh', 'HTTPS_PROXY', through_a_proxy), ('python', 'RTMClient', python),
-    ('c', 'say_hello(rtm_client *client', from_python), ('sh', 'bearssl-0.6', from_source),
-    ('sh', 'build/sandbox', by_hand),
-]
+def headings(markdown):
+    return [re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-')
+            for title in re.findall(r'^#+ (.*)$', re.sub(r'^ *```.*?^ *```$', '', markdown,
+                                                         flags=re.M | re.S), re.M)]
 
-with tempfile.TemporaryDirectory() as where:
-    blocks = re.findall(r'^ *```(\w*)\n(.*?)^ *```$', text, re.M | re.S)
-    done = 0
-    for language, block in blocks:
-        for its, marker, run in KNOWN[done:done + 1]:
+
+def names(text):
+    """What a file refers to: make targets, files, headings, functions."""
+    targets = re.findall(r'^([a-z]+):', open('Makefile').read(), re.M)
+    for target in re.findall(r'`make ([a-z]+)`', text):
+        check(target in targets, f'there is no make {target}')
+    for path in re.findall(r'`((?:tests|examples)/[\w./-]+)`', text):
+        check(os.path.exists(path), f'there is no {path}')
+    for link in re.findall(r'\]\((?!https?:)([^)]*)\)', text):
+        path, _, heading = link.partition('#')
+        path = os.path.normpath(os.path.join(os.path.dirname(file), path)) if path else file
+        check(os.path.exists(path), f'there is no {path}')
+        check(not heading or heading in headings(open(path, encoding='utf-8').read()),
+              f'{path} has no heading #{heading}')
+    for name in re.findall(r'\brtm_\w+', text):
+        check(re.search(rf'\b{name}\b', header), f'rtm.h has no {name}')
+
+
+def overview(text):
+    """The API overview lists each public function of rtm.h once, and nothing else."""
+    public = re.findall(r'^(?:\w+ )+\**(rtm_\w+)\(', header, re.M)
+    check(len(public) > 40, f'only {len(public)} functions are found in rtm.h')
+    section = text[text.index('\n## API overview\n'):text.index('\n## Threads')]
+    listed = []
+    for row in re.findall(r'^\| (`rtm_.*) \|$', section, re.M):
+        cells = [cell.strip() for cell in row.split('|')]
+        for name, what in zip(cells[::2], cells[1::2]):
+            check(bool(name) == bool(what), f'API overview: {name}: {what}')
+            listed += [name.strip('`')] if name else []
+    for name in sorted({*public, *listed}):
+        check(listed.count(name) == public.count(name),
+              f'API overview: {name} {listed.count(name)} times, in rtm.h {public.count(name)}')
+    version = re.search(r'#define RTM_VERSION "(\d+\.\d+)', header)[1]
+    check(f'version {version};' in text, f'the status line does not say {version}')
+
+
+def troubleshooting(text):
+    """rtm.h prints each message of the table; "..." is what it inserts."""
+    printed = re.sub(r'"\s+"', '', source)
+    section = text[text.index('\n## Troubleshooting\n'):text.index('\n## Testing')]
+    messages = re.findall(r'^\| `([^`]*)`', section, re.M)
+    check(len(messages) > 5, f'troubleshooting: {len(messages)} messages')
+    for message in messages:
+        for part in re.split(r' \.\.\. |^rtm\.connect: ', message):
+            check(part in printed, f'troubleshooting: rtm.h does not print: {part}')
+
+
+FILES = {
+    'README.md': [
+        ('sh', 'make demo', same_commands), ('json', 'display_information', manifest),
+        ('c', 'pong', quick_start), ('sh', 'apt install', build_it), ('c', 'rtm_defer', replies),
+        ('c', 'rtm_call(', web_api), ('c', 'struct pollfd', own_loop),
+        ('c', 'on_failure', failures), ('sh', 'HTTPS_PROXY', through_a_proxy),
+        ('sh', 'build/sandbox', by_hand)],
+    'examples/README.md': [
+        ('python', 'RTMClient', python), ('c', 'say_hello(rtm_client *client', from_python),
+        ('sh', 'bearssl-0.6', from_source), ('sh', 's_client', certificates)],
+    'tests/bench/README.md': [],
+}
+source = open('rtm.h', encoding='utf-8').read()
+header = source.split('#endif /* RTM_H */')[0]
+counts = []
+for file, known in FILES.items():
+    text = open(file, encoding='utf-8').read()
+    names(text)
+    blocks = re.findall(r'^( *)```(\w*)\n(.*?)^ *```$', text, re.M | re.S)
+    check(len(blocks) == len(known), f'{len(blocks)} blocks, {len(known)} known')
+    if file == 'README.md':
+        overview(text)
+        troubleshooting(text)
+        lines = text.count('\n')
+        check(lines <= 260, f'{lines} lines')
+    with tempfile.TemporaryDirectory() as where:
+        for (indent, language, block), (its, marker, run) in zip(blocks, known):
             check(its == language and marker in block, f'an unknown block:\n{block}')
-            run(re.sub(r'^   ', '', block, flags=re.M) if block.startswith('   ') else block)
-            done += 1
-    check(done == len(KNOWN) == len(blocks), f'{len(blocks)} blocks, {len(KNOWN)} known')
-
-targets = re.findall(r'^([a-z]+):', open('Makefile').read(), re.M)
-for target in re.findall(r'`make ([a-z]+)`', text):
-    check(target in targets, f'there is no make {target}')
-for path in re.findall(r'[(`]((?:tests|examples)/[\w./-]+)[)`]', text):
-    check(os.path.exists(path), f'there is no {path}')
-lines = text.count('\n')
-check(lines < 400, f'{lines} lines')
-print(f'PASS README.md: {len(blocks)} blocks, {lines} lines')
+            run(re.sub(f'^{indent}', '', block, flags=re.M))
+    counts.append(f'{file}: {len(blocks)} blocks')
+print(f'PASS {", ".join(counts)}; README.md has {lines} lines')

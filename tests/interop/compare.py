@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """rtm.h, Slack's own clients for Node.js and slack-go in the same bad days, as the sandbox makes them.
 
-    python3 tests/interop/compare.py BUILD            compares README.md's table with what happens
-    python3 tests/interop/compare.py BUILD --write    writes it into README.md
+    python3 tests/interop/compare.py BUILD            compares the table in tests/bench/README.md
+    python3 tests/interop/compare.py BUILD --write    writes it into tests/bench/README.md
 
 Each client is used as its README says, with its defaults; the programs are in listen/. All run at
 the same time, against a sandbox each. Real time passes: what is judged is what is heard and how often
@@ -158,11 +158,11 @@ everything = [(key, name, app) for key in SITUATIONS for name in CLIENTS
               for app in SITUATIONS[key][1]]
 marks = {}
 try_all(everything)
-readme = open('README.md', encoding='utf-8').read()
+readme = open('tests/bench/README.md', encoding='utf-8').read()
 before, told, behind = re.fullmatch(f'(.*{BEGIN})(.*)({END}.*)', readme, re.S).groups()
 if sys.argv[2:] == ['--write']:
     whole = before + table() + behind
-    open('README.md', 'w', encoding='utf-8').write(whole)
+    open('tests/bench/README.md', 'w', encoding='utf-8').write(whole)
     sys.exit()
 for _ in range(2):  # a slow machine may spoil a mark
     if table() != told:
@@ -171,5 +171,5 @@ for _ in range(2):  # a slow machine may spoil a mark
                  not in lines])
 print(table())
 if table() != told:
-    sys.exit('interop: FAILED: README.md has another table (--write)')
-print('interop: three clients in the same bad days: the table in README.md holds')
+    sys.exit('interop: FAILED: tests/bench/README.md has another table (--write)')
+print('interop: three clients in the same bad days: the table in tests/bench/README.md holds')

@@ -9,7 +9,7 @@
 #           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
 #   peers   Slack's own libraries (also filesUploadV2) and slack-go against the sandbox: they find
 #           it to be Slack
-#   compare rtm.h beside them in the same bad days: the table in README.md
+#   compare rtm.h beside them in the same bad days: the table in tests/bench/README.md
 set -eu
 here=$(dirname "$0") build=build out=build/interop
 mkdir -p $out
