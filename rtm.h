@@ -5551,7 +5551,8 @@ static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
     bool had_short_session = client->had_short_session;
     client->reconnects = false;
     if (session->state == RTM_STATE_CONNECTING || session->state == RTM_STATE_UPGRADING) {
-        rtmi_fail(&session->exchange.conn.error, RTM_OK, "attempt abandoned by rtm_reconnect");
+        rtmi_fail(&session->exchange.conn.error, RTM_E_CLOSED,
+                  "attempt abandoned by rtm_reconnect");
         rtmi_enter(client, session, rtmi_end_session(client, session, RTM_OK));
         client->failures = failures;
         client->had_short_session = had_short_session;
