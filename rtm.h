@@ -6626,9 +6626,10 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json) {
     rtm_result fault = deferral                                ? deferral->fault
                        : id > 0 && id <= client->last_deferral ? RTM_E_BUSY : RTM_E_ARGUMENT;
     if (fault == RTM_E_ARGUMENT) return rtmi_refuse(client, name, "no deferral has this id");
+    if (fault == RTM_E_BUSY)
+        return rtmi_fail(&client->error, RTM_E_BUSY, "%s: already replied", name);
     if (fault != RTM_OK)
-        return rtmi_fail(&client->error, fault, fault == RTM_E_BUSY
-                         ? "%s: already replied" : "%s: the session has ended", name);
+        return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "%s: the session has ended", name);
     rtm_result result = rtmi_check_payload(client, name, json, deferral->accepts, &payload);
     if (result != RTM_OK) return result;
     const char *envelope_id = deferral->envelope_id;
