@@ -1240,7 +1240,7 @@ static void rtmi_add_piece(rtmi_piecewise *text, const char *piece, size_t size)
     text->length += size;
     if (size > text->room) {
         text->room = 0;
-    } else if (size) {
+    } else if (size && text->at) {
         memcpy(text->at, piece, size);
         text->at += size;
         text->room -= size;
@@ -3034,7 +3034,7 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     const char *host = peer->host;
     size_t length = strlen(host);
     if (!*network->proxy.host) return true;
-    for (const char *p = network->no_proxy; p && *p;) {
+    for (const char *p = network->no_proxy ? network->no_proxy : ""; *p;) {
         p += strspn(p, " ,");
         size_t size = strcspn(p, " ,");
         const char *name = p;
@@ -3043,7 +3043,7 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
         if (size > 1 && *name == '*' && name[1] == '.') name++;
         if (size && *name == '.') name++;
         size = (size_t)(p - name);
-        if (rtmi_parse_authority(name, size, &entry, (unsigned)atoi(peer->port))) {
+        if (rtmi_parse_authority(name, size, &entry, (unsigned)strtoul(peer->port, NULL, 10))) {
             if (strcmp(entry.port, peer->port) != 0) continue;
             name = entry.host;
             size = strlen(name);
@@ -3439,7 +3439,8 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     conn->addresses = host->known;
     rtmi_address *at = conn->addresses.at;
     for (unsigned i = 1; i < conn->addresses.count; i++) {
-        if (memcmp(&at[i], &host->worked, sizeof *at) != 0) continue;
+        /* Their unused bytes are 0. */
+        if (memcmp((char *)&at[i], (char *)&host->worked, sizeof *at) != 0) continue;
         memmove(at + 1, at, i * sizeof *at);
         at[0] = host->worked;
     }
@@ -4669,7 +4670,8 @@ static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *ses
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
     size_t most = client->settings.max_message_size, more = sizeof(rtmi_inbox_entry) + size;
-    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most + 2 * RTMI_BUDGET : (size_t)-1;
+    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most + (size_t)2 * RTMI_BUDGET
+                                  : (size_t)-1;
     if (session->inbox_at > inbox->size / 2 ||
         (session->inbox_at && inbox->size + more > inbox->capacity && inbox->size + more > most)) {
         inbox->size -= session->inbox_at;
@@ -5918,7 +5920,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
 static void rtmi_queue_drop(rtm_client *client, rtmi_request *request) {
     rtmi_lane *lane = request->lane;
     rtm_response response = rtmi_no_response;
-    rtmi_error error;
+    rtmi_error error = { "" };
     if (lane->current == request) {
         lane->current = NULL;
         rtmi_conn_close(&lane->exchange->conn);
@@ -6889,8 +6891,8 @@ size_t rtm_escape(const char *text, char *out, size_t size) {
 
 size_t rtm_json_quote(const char *text, char *out, size_t size) {
     static const char meant[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
-    bool fits = out && size > 2; /* the quotes and the NUL */
-    rtmi_piecewise quoted = { fits ? out + 1 : NULL, fits ? size - 3 : 0, 2 };
+    char *to = out && size > 2 ? out : NULL; /* the quotes and the NUL fit */
+    rtmi_piecewise quoted = { to ? to + 1 : NULL, to ? size - 3 : 0, 2 };
     size_t n;
     for (const char *p = text ? text : ""; *p; p += n) {
         char escape[8] = "\xef\xbf\xbd";
@@ -6903,8 +6905,8 @@ size_t rtm_json_quote(const char *text, char *out, size_t size) {
         rtmi_add_piece(&quoted, plain ? p : escape, plain ? n : strlen(escape));
     }
     if (out && size) *out = '\0';
-    if (fits) {
-        *out = '"';
+    if (to) {
+        *to = '"';
         memcpy(quoted.at, "\"", 2);
     }
     return quoted.length;

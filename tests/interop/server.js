@@ -74,8 +74,8 @@ async function converse(socket) {
     await new Promise(resolve => { socket.once('pong', resolve); socket.ping('alive?'); });
     socket.send(JSON.stringify({ type: 'nobody_listens', filler: 'x'.repeat(70000) }));
     await ask(socket, () => say('after a long one'), 'you said: after a long one');
-    const text = await new Promise(resolve => { posted = resolve; say('post over HTTPS & back'); });
-    if (text !== 'over HTTPS & back') fail(`chat.postMessage of ${text}`);
+    const text = await new Promise(resolve => { posted = resolve; say('post over HTTPS &amp; back'); });
+    if (text !== 'over HTTPS &amp; back') fail(`chat.postMessage of ${text}`);
     if (sessions === 1) return socket.close(1001, 'going away');
     socket.once('close', code => {
         if (code !== 1000) fail(`the bot closed with ${code}`);
