@@ -10,7 +10,7 @@ import { createServer } from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
 import { WebSocketServer } from 'ws';
 
-const WITHIN = 3000, LONGEST_FRAME = 20480;
+const WITHIN = 3000, LONGEST_FRAME = 20479;
 const changes = new EventEmitter().setMaxListeners(0);
 let waits = 'the beginning', bot;
 

@@ -90,8 +90,8 @@ async function envelopes() {
     command('unanswered');
     command('blocked', { call: true, answer: { text: 'late' } }, { results: `0,${BUSY},${BUSY}` });
     // {"envelope_id":"","payload":{"text":""}} and the id are 76 bytes
-    command('longest', { answer: long(20404) }, { answer: long(20404), results: `0,${BUSY}` });
-    command('too long', { answer: long(20405) }, { results: `${TOO_BIG},${TOO_BIG}` });
+    command('longest', { answer: long(20403) }, { answer: long(20403), results: `0,${BUSY}` });
+    command('too long', { answer: long(20404) }, { results: `${TOO_BIG},${TOO_BIG}` });
     say('takes no answer', { answer: {} }, { results: `${UNSUPPORTED},${UNSUPPORTED}` });
     for (const [kind, payload] of [['brand_new', { mark: 'new' }], ['bare', undefined],
         ['nothing', null], ['text', 'payload'], ['number', 1], ['array', [{ mark: 'none' }]]])
