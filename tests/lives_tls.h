@@ -218,6 +218,7 @@ static void net_deliver(net_socket *s, const char *data, size_t size) {
         else if (roll > 95) net_fin(s, 0);
         s->tls->silent = roll > 93;
     }
+    size_t whole = size;
     if (!s->tls) {
         net_append(&s->got, &s->got_size, &s->got_capacity, data, size);
     } else if (s->tls->silent) {
@@ -231,6 +232,8 @@ static void net_deliver(net_socket *s, const char *data, size_t size) {
         if (room > size) room = size;
         memcpy(to, data, room);
         br_ssl_engine_recvrec_ack(engine, room);
+        /* A close_notify is not work: any later rtm_poll may close an idle connection. */
+        if (engine->shutdown_recv) net.work -= whole;
         data += room;
         size -= room;
         tls_take(s);
