@@ -1,8 +1,8 @@
 /* A simulated system for lives.c: sockets, poll, epoll, the resolver, and the clock. Nothing of it
    touches the real network, so the same seed gives the same life. Bytes to the client are in
-   segments, each with the time of its arrival. net_deliver() in lives_tls.h receives what the client
-   sends; the server in lives.c reads it in net_server_input(), and acts in net_server_tick(), which
-   the clock calls. */
+   segments, each with the time of its arrival. net_deliver() in lives_tls.h receives what the
+   client sends; the server in lives.c reads it in net_server_input(), and acts in
+   net_server_tick(), which the clock calls. */
 #ifndef LIVES_NET_H
 #define LIVES_NET_H
 
