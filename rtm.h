@@ -2697,14 +2697,15 @@ typedef struct rtmi_conn {
        empty; while `ending`, a short read does not count as that: the FIN or reset comes after
        the last bytes, and an edge-triggered loop is not woken for it again. `received` is set by
        recv() and cleared by the session's keep-alive. `paused` is set by a session whose output
-       is congested, and cleared when `out` is empty. `unsent_body` belongs to the exchange. All
-       of them are false when an attempt to connect begins. */
+       is congested, and cleared when `out` is empty. `unsent_body` and `late` belong to the
+       exchange. All of them are false when an attempt to connect begins. */
     bool readable;     /* the socket may have bytes, or an error to report */
     bool ending;       /* it is to be read until it is empty: the peer may have closed */
     bool received;     /* bytes have arrived since it was last cleared */
     bool fin_received; /* recv() has returned 0 */
     bool unsent_body;  /* a part of the request's body is not in `out` yet */
     bool paused;       /* nothing is read until `out` has been sent */
+    bool late;         /* the deadline is over: no record of TLS is sent */
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
@@ -3276,7 +3277,7 @@ static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     for (;;) {
         unsigned state = br_ssl_engine_current_state(engine);
         if (state & BR_SSL_CLOSED) return rtmi_conn_tls_result(conn);
-        if (state & BR_SSL_SENDREC) {
+        if ((state & BR_SSL_SENDREC) && !conn->late) {
             size_t size;
             const unsigned char *record = br_ssl_engine_sendrec_buf(engine, &size);
             size_t sent = rtmi_conn_send(conn, record, size);
@@ -3352,7 +3353,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->peer = *peer;
     conn->name = conn->peer.host;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->fin_received = conn->unsent_body = conn->paused = false;
+    conn->fin_received = conn->unsent_body = conn->paused = conn->late = false;
     conn->send_error = 0;
     conn->hop = rtmi_is_direct(conn->network, peer) ? &conn->peer : &conn->network->proxy;
     conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
@@ -3775,7 +3776,8 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     bool late = now >= conn->deadline, streamed = exchange->payload.streamed;
     size_t sent = exchange->payload_at - rtmi_exchange_unsent(exchange);
     conn->received = false;
-    if (!late || streamed) result = rtmi_exchange_send(exchange);
+    conn->late = late && !streamed; /* reading must not send what waits in the engine either */
+    if (!conn->late) result = rtmi_exchange_send(exchange);
     if (result == RTM_OK) result = rtmi_exchange_read(exchange);
     bool progress = conn->received || sent != exchange->payload_at - rtmi_exchange_unsent(exchange);
     if (streamed && progress) conn->deadline = now + conn->timeout_ms;
@@ -3799,6 +3801,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     bool cut = result != RTM_OK && exchange->begun && rtmi_http_is_decided(&conn->http);
     if (result != RTM_OK && !cut) return result;
     if (cut || rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
+    conn->late = false;
     conn->used_at = now;
     rtmi_buf_free(&exchange->head);
     return RTM_OK;
