@@ -5547,6 +5547,11 @@ static void rtmi_cut_drain(rtm_client *client) {
     rtmi_enter(client, second, next);
 }
 
+/* rtm_reconnect ends the wait of a session in BACKOFF. */
+static void rtmi_end_wait(rtmi_session *session) {
+    session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
+}
+
 /* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but
    not one that Slack has asked for, and for one attempt a second at most. */
 static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
@@ -5559,8 +5564,7 @@ static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
         client->failures = failures;
         client->had_short_session = had_short_session;
     }
-    if (session->state != RTM_STATE_BACKOFF) return;
-    session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
+    if (session->state == RTM_STATE_BACKOFF) rtmi_end_wait(session);
 }
 
 static void rtmi_step_sessions(rtm_client *client) {
@@ -6449,6 +6453,7 @@ rtm_result rtm_reconnect(rtm_client *client) {
     rtmi_doom(client->session[0], RTMI_DROPPING);
     if (second) rtmi_doom(second, RTMI_DROPPING); /* a retired one is closed at once */
     if (second) second->drain_at = second->deadline = RTM_NOW_MS();
+    if (second && second->state == RTM_STATE_BACKOFF) rtmi_end_wait(second);
     return RTM_OK;
 }
 
