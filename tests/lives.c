@@ -824,6 +824,8 @@ static size_t take_request(net_socket *s) {
     return head + body;
 }
 
+static bool net_is_hostile(void) { return life.hostile != 0; }
+
 static bool net_is_secure(net_socket *s) {
     return LIVES_TLS && (!life.proxy || conn_of(s)->tunnel);
 }

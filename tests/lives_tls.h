@@ -59,6 +59,7 @@ static struct {
 
 /* Whether TLS is next on this connection, or has begun. */
 static bool net_is_secure(net_socket *s);
+static bool net_is_hostile(void);
 
 static void tls_append(void *context, const void *data, size_t size) {
     (void)context;
@@ -209,39 +210,42 @@ static void tls_take(net_socket *s) {
     }
 }
 
-/* Bytes from the client. A hostile server may never begin the handshake, or end it. */
+/* The client begins the handshake. A hostile server may never answer, or end the connection. */
+static void tls_accept(net_socket *s) {
+    tls_begin(s);
+    unsigned roll = net_is_hostile() ? rnd(100) : 0;
+    if (roll > 97) net_reset(s);
+    else if (roll > 95) net_fin(s, 0);
+    s->tls->silent = roll > 93;
+}
+
+/* The engine's own records: of the handshake, and the answer to a close_notify. */
+static void tls_say_own(net_socket *s) {
+    size_t size;
+    if (!br_ssl_engine_sendrec_buf(&s->tls->server.eng, &size)) return;
+    bool slow = net_is_hostile() && chance(20), split = slow && chance(50);
+    tls_pump(s, slow ? (int)rnd(3000) : (int)rnd(50), split ? 1 + rnd(200) : 0,
+             split ? (int)rnd(100) : 0);
+}
+
+/* Bytes from the client. */
 static void net_deliver(net_socket *s, const char *data, size_t size) {
-    if (!s->tls && net_is_secure(s)) {
-        tls_begin(s);
-        unsigned roll = net_max_connect_ms() > 20 ? rnd(100) : 0;
-        if (roll > 97) net_reset(s);
-        else if (roll > 95) net_fin(s, 0);
-        s->tls->silent = roll > 93;
-    }
-    size_t whole = size;
-    if (!s->tls) {
-        net_append(&s->got, &s->got_size, &s->got_capacity, data, size);
-    } else if (s->tls->silent) {
-        return;
-    }
-    while (s->tls && size) {
+    size_t whole = size, room;
+    if (!s->tls && net_is_secure(s)) tls_accept(s);
+    if (!s->tls) net_append(&s->got, &s->got_size, &s->got_capacity, data, size);
+    while (s->tls && !s->tls->silent && size) {
         br_ssl_engine_context *engine = &s->tls->server.eng;
-        size_t room, wire = s->in_size;
         unsigned char *to = br_ssl_engine_recvrec_buf(engine, &room);
         if (!to) return; /* the client has sent close_notify */
         if (room > size) room = size;
         memcpy(to, data, room);
         br_ssl_engine_recvrec_ack(engine, room);
-        /* A close_notify is not work: any later rtm_poll may close an idle connection. */
-        if (engine->shutdown_recv) net.work -= whole;
         data += room;
         size -= room;
+        /* A close_notify is not work: any later rtm_poll may close an idle connection. */
+        if (engine->shutdown_recv) net.work -= whole;
         tls_take(s);
-        if (!br_ssl_engine_sendrec_buf(engine, &room)) continue;
-        bool slow = net_max_connect_ms() > 20 && chance(20), split = slow && chance(50);
-        tls_pump(s, slow ? (int)rnd(3000) : (int)rnd(50), split ? 1 + rnd(200) : 0,
-                 split ? (int)rnd(100) : 0);
-        if (s->in_size > wire) tls_take(s);
+        tls_say_own(s);
     }
     if (s->got_size) net_server_input(s);
 }
