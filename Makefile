@@ -22,10 +22,11 @@ TESTS = build/test/json build/test/http build/test/ws build/test/random build/te
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
 	build/test/tls build/test/faults build/test/connect build/test/order
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
-# With poll(2) only, as on other systems than Linux; without threads; with one lane of requests.
+# With poll(2) only, as on other systems than Linux; without threads; with one lane of requests;
+# random lives over TLS.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
 	build/test/lookup-nothreads build/test/requests-onelane build/test/order-poll \
-	build/test/lives-poll
+	build/test/lives-poll build/test/lives-tls
 
 all: $(BOTS) build/ws_echo
 
@@ -208,8 +209,8 @@ build/test/order: tests/order.c
 
 # Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
 # LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.
-build/test/lives: tests/lives.c tests/lives_net.h tests/repeat.h tests/counted.h tests/states.h \
-		rtm.h build/.test
+build/test/lives: tests/lives.c tests/lives_net.h tests/lives_tls.h tests/repeat.h tests/counted.h \
+		tests/states.h rtm.h build/.test
 	@mkdir -p build/test
 	$(TEST_CC) $(LIVES) tests/lives.c -o $@ $(LIBS)
 
@@ -220,10 +221,10 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
 $(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/requests.c \
-		tests/order.c tests/lives.c tests/lives_net.h $(HEADERS) rtm.h build/.test
+		tests/order.c tests/lives.c tests/lives_net.h tests/lives_tls.h $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *-nothreads) set -- -DRTM_NO_THREADS ;; \
-	*) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \
+	*-tls) set -- -DLIVES_TLS ;; *) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
 
 # The fuzzing corpora, with any compiler.

@@ -2697,14 +2697,15 @@ typedef struct rtmi_conn {
        empty; while `ending`, a short read does not count as that: the FIN or reset comes after
        the last bytes, and an edge-triggered loop is not woken for it again. `received` is set by
        recv() and cleared by the session's keep-alive. `paused` is set by a session whose output
-       is congested, and cleared when `out` is empty. `unsent_body` belongs to the exchange. All
-       of them are false when an attempt to connect begins. */
+       is congested, and cleared when `out` is empty. `unsent_body` and `late` belong to the
+       exchange. All of them are false when an attempt to connect begins. */
     bool readable;     /* the socket may have bytes, or an error to report */
     bool ending;       /* it is to be read until it is empty: the peer may have closed */
     bool received;     /* bytes have arrived since it was last cleared */
     bool fin_received; /* recv() has returned 0 */
     bool unsent_body;  /* a part of the request's body is not in `out` yet */
     bool paused;       /* nothing is read until `out` has been sent */
+    bool late;         /* the deadline is over: no record of TLS is sent */
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
@@ -3276,7 +3277,7 @@ static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     for (;;) {
         unsigned state = br_ssl_engine_current_state(engine);
         if (state & BR_SSL_CLOSED) return rtmi_conn_tls_result(conn);
-        if (state & BR_SSL_SENDREC) {
+        if ((state & BR_SSL_SENDREC) && !conn->late) {
             size_t size;
             const unsigned char *record = br_ssl_engine_sendrec_buf(engine, &size);
             size_t sent = rtmi_conn_send(conn, record, size);
@@ -3352,7 +3353,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->peer = *peer;
     conn->name = conn->peer.host;
     conn->read_at = conn->read_end = conn->out_at = 0;
-    conn->fin_received = conn->unsent_body = conn->paused = false;
+    conn->fin_received = conn->unsent_body = conn->paused = conn->late = false;
     conn->send_error = 0;
     conn->hop = rtmi_is_direct(conn->network, peer) ? &conn->peer : &conn->network->proxy;
     conn->readable = conn->ending = conn->received = conn->lookup_begun = false;
@@ -3776,7 +3777,8 @@ static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     bool late = now >= conn->deadline, streamed = exchange->payload.streamed;
     size_t sent = exchange->payload_at - rtmi_exchange_unsent(exchange);
     conn->received = false;
-    if (!late || streamed) result = rtmi_exchange_send(exchange);
+    conn->late = late && !streamed; /* reading must not send what waits in the engine either */
+    if (!conn->late) result = rtmi_exchange_send(exchange);
     if (result == RTM_OK) result = rtmi_exchange_read(exchange);
     bool progress = conn->received || sent != exchange->payload_at - rtmi_exchange_unsent(exchange);
     if (streamed && progress) conn->deadline = now + conn->timeout_ms;
@@ -3800,6 +3802,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     bool cut = result != RTM_OK && exchange->begun && rtmi_http_is_decided(&conn->http);
     if (result != RTM_OK && !cut) return result;
     if (cut || rtmi_exchange_unsent(exchange) || conn->unsent_body) conn->http.keep_alive = false;
+    conn->late = false;
     conn->used_at = now;
     rtmi_buf_free(&exchange->head);
     return RTM_OK;
@@ -5546,6 +5549,11 @@ static void rtmi_cut_drain(rtm_client *client) {
     rtmi_enter(client, second, next);
 }
 
+/* rtm_reconnect ends the wait of a session in BACKOFF. */
+static void rtmi_end_wait(rtmi_session *session) {
+    session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
+}
+
 /* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but
    not one that Slack has asked for, and for one attempt a second at most. */
 static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
@@ -5559,8 +5567,7 @@ static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
         client->failures = failures;
         client->had_short_session = had_short_session;
     }
-    if (session->state != RTM_STATE_BACKOFF) return;
-    session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
+    if (session->state == RTM_STATE_BACKOFF) rtmi_end_wait(session);
 }
 
 static void rtmi_step_sessions(rtm_client *client) {
@@ -6449,6 +6456,7 @@ rtm_result rtm_reconnect(rtm_client *client) {
     rtmi_doom(client->session[0], RTMI_DROPPING);
     if (second) rtmi_doom(second, RTMI_DROPPING); /* a retired one is closed at once */
     if (second) second->drain_at = second->deadline = RTM_NOW_MS();
+    if (second && second->state == RTM_STATE_BACKOFF) rtmi_end_wait(second);
     return RTM_OK;
 }
 

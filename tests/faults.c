@@ -5,19 +5,34 @@
    The server is BearSSL's, in this process and on a fake clock, so that each run is the same. */
 #define _GNU_SOURCE
 #include <poll.h>
+#include <sys/socket.h>
 
 static int longest_wait, waited;
 static int counted_poll(struct pollfd *fds, nfds_t count, int timeout);
 #define poll(fds, count, timeout) counted_poll(fds, count, timeout)
+static ssize_t client_send(int fd, const void *data, size_t size, int flags);
+#define send(fd, data, size, flags) client_send(fd, data, size, flags)
 #define RTM_NO_THREADS /* each run is to be the same */
 #include "support.h"
 #undef poll
+#undef send
 #include "sockets.h"
 
 static int counted_poll(struct pollfd *fds, nfds_t count, int timeout) {
     waited += timeout;
     if (timeout > longest_wait || timeout < 0) longest_wait = timeout < 0 ? 1 << 30 : timeout;
     return poll(fds, count, 0); /* on loopback, what can come has come */
+}
+
+/* What the client sends; with `send_blocked` its sockets take nothing. */
+static bool send_blocked;
+static size_t send_refused; /* bytes, at the last refusal */
+
+static ssize_t client_send(int fd, const void *data, size_t size, int flags) {
+    if (!send_blocked) return send(fd, data, size, flags);
+    send_refused = size;
+    errno = EAGAIN;
+    return -1;
 }
 
 /* The server ---------------------------------------------------------------------------------- */
@@ -479,6 +494,51 @@ static void a_submitted_request_disturbed_after_every_byte(void **state) {
     }
 }
 
+static void count_timeout(rtm_client *bot, const rtm_response *response, void *user_data) {
+    (void)bot;
+    ++*(int *)user_data;
+    assert_int_equal(response->result, RTM_E_TIMEOUT);
+}
+
+/* The request is a record in the TLS engine; the socket takes it again when the time is over. */
+static void a_request_in_the_tls_engine_is_not_sent_after_its_deadline(void **state) {
+    (void)state;
+    int timeouts = 0;
+    char url[64];
+    const char *fields[] = { "a", "b", NULL };
+    rtm_client *bot = NULL;
+    rtm_config config = { .token = "xoxb-faults", .base_url = "https://localhost:1/", .proxy = "",
+                          .ca_pem = ca_pem, .log = check_line };
+    assert_int_equal(rtm_create(&config, &bot), RTM_OK);
+    snprintf(url, sizeof url, "https://localhost:%d/hook", server.port);
+    rtm_request request = { .url = url, .fields = fields, .callback = count_timeout,
+                            .user_data = &timeouts, .timeout_ms = 5000 };
+    assert_true(rtm_submit(bot, &request) > 0);
+    const peer *p = &server.peers[0];
+    bool ready = false;
+    server.fault = NONE;
+    requests_read = 0;
+    for (int polls = 0; !ready; polls++) {
+        assert_true(polls < 100 && rtm_poll(bot, 20) >= 0);
+        accept_client();
+        while (server_move()) {}
+        ready = p->fd >= 0 && br_ssl_engine_current_state(&p->tls.eng) & BR_SSL_SENDAPP;
+    }
+    send_blocked = true;
+    for (int polls = 0; send_refused < 100; polls++)
+        assert_true(polls < 100 && rtm_poll(bot, 20) >= 0);
+    send_blocked = false;
+    test_now_ms += 5000;
+    for (int polls = 0; !timeouts; polls++) {
+        assert_true(polls < 100 && rtm_poll(bot, 20) >= 0);
+        while (server_move()) {}
+    }
+    assert_int_equal(timeouts, 1);
+    assert_int_equal(requests_read, 0);
+    rtm_destroy(bot);
+    hang_up_all();
+}
+
 static void every_allocation_fails(bool ever) {
     bool hit = true;
     for (long i = 1; hit; i++) {
@@ -532,6 +592,7 @@ int main(void) {
         cmocka_unit_test(a_handover_disturbed_after_every_byte_of_the_server),
         cmocka_unit_test(a_handover_disturbed_after_every_byte_of_the_client),
         cmocka_unit_test(a_submitted_request_disturbed_after_every_byte),
+        cmocka_unit_test(a_request_in_the_tls_engine_is_not_sent_after_its_deadline),
         cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(every_allocation_fails_from_then_on)
     };

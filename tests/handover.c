@@ -890,6 +890,21 @@ static void rtm_reconnect_during_a_handover_drops_both(void **state) {
     }
 }
 
+static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **state) {
+    (void)state;
+    BOTH_WORLDS {
+        open_first();
+        say_goodbye(&slack);
+        test_now_ms += 1000;
+        fail_429();
+        assert_in_range(next_event("error")->retry_ms, 7000, 7999);
+        assert_int_equal(rtm_reconnect(bot), RTM_OK);
+        server_expect_close(&slack, 1000);
+        assert_int_equal(next_event("close")->retry_ms, 7000);
+        new_world();
+    }
+}
+
 /* Ten thousand events -------------------------------------------------------------------------- */
 
 enum { EVENTS = 10000, EVERY = 100 };
@@ -1289,6 +1304,7 @@ int main(void) {
         TEST(a_stop_in_a_callback_of_either_session_ends_both),
         TEST(disconnect_drops_the_first_at_every_stage),
         TEST(rtm_reconnect_during_a_handover_drops_both),
+        TEST(rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for),
         TEST(ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none),
         TEST(ten_thousand_events_while_the_second_is_refused),
         TEST(ten_thousand_events_while_the_second_is_rate_limited),

@@ -1,17 +1,19 @@
 /* Random lives of a client, on a virtual clock, against a hostile server within this process: the
    judge of the rules that DESIGN calls "Time and order". lives_net.h simulates the system. It uses
-   public functions, config.log and what the server sees, and no private field.
+   public functions, config.log and what the server sees, and no private field. With LIVES_TLS
+   everything is over TLS (lives_tls.h).
 
      lives                  a few hundred lives, one line, 1 on a violation
      lives SEED COUNT       the lives SEED, SEED + 1, ...
      lives SEED COUNT -k    counts the violations of each rule, with the first seed of each
      lives SEED COUNT RULE  prints the first three lives that break this rule
      lives SEED 1 -v        prints the whole trace of a life */
-#include "lives_net.h"
+#include "lives_tls.h"
 
 #include <stdarg.h>
 #include <time.h>
 
+#define RTM_TIME() ((time_t)1800000000)
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
 #include "states.h"
@@ -267,18 +269,18 @@ static conn *conn_of(net_socket *s) {
 
 static size_t conn_read(int number) {
     net_socket *s = socket_of(number);
-    return s ? s->in_read : life.conn[number].final_read;
+    return s ? peer_read(s) : life.conn[number].final_read;
 }
 
 static bool is_received(const item *of) { return conn_read(of->conn) >= of->end; }
 
 static void net_closed(net_socket *s) {
     conn *c = conn_of(s);
-    c->final_read = s->in_read;
-    c->final_arrived = net_arrived(s);
+    c->final_read = peer_read(s);
+    c->final_arrived = peer_arrived(s);
     c->open = false;
     /* A response that was not read asks for nothing: rtm_reconnect gave the attempt up. */
-    if (s->serial == life.asked_by && life.dropping && s->in_read < s->in_size)
+    if (s->serial == life.asked_by && life.dropping && peer_read(s) < s->said)
         life.not_before = LONG_AGO;
     life.last_closed = s->serial;
     life.last_closed_poll = life.polls;
@@ -287,9 +289,12 @@ static void net_closed(net_socket *s) {
 
 static void say(net_socket *s, const char *data, size_t size, int delay) {
     int kind = life.hostile ? (int)rnd(12) : 11;
-    if (kind == 0 && size < 400) net_say(s, data, size, delay, 1, (int)rnd(8));
-    else if (kind == 1) net_say(s, data, size, delay, 1 + rnd((unsigned)size), (int)rnd(300));
-    else net_say(s, data, size, delay, 0, 0);
+    if (kind == 0 && size < 400) peer_say(s, data, size, delay, 1, (int)rnd(8), 0);
+    else if (kind == 1)
+        peer_say(s, data, size, delay, 1 + rnd((unsigned)size), (int)rnd(300), 0);
+    else if (kind == 2 && LIVES_TLS && size < 2000) /* in many records */
+        peer_say(s, data, size, delay, 0, (int)rnd(2) * (int)rnd(50), 1 + rnd((unsigned)size));
+    else peer_say(s, data, size, delay, 0, 0, 0);
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -325,9 +330,9 @@ static void add_frame(net_socket *s, int opcode, const void *data, size_t size) 
 
 static void add_item(net_socket *s, enum kind kind, int n) {
     if (life.items == MOST) return;
-    if (kind != OTHER) conn_of(s)->own_end = s->in_size + s->group_size;
-    if (kind == PING) conn_of(s)->ping_end = s->in_size + s->group_size;
-    life.item[life.items++] = (item){ kind, s->serial, n, s->in_size + s->group_size, false };
+    if (kind != OTHER) conn_of(s)->own_end = s->said + s->group_size;
+    if (kind == PING) conn_of(s)->ping_end = s->said + s->group_size;
+    life.item[life.items++] = (item){ kind, s->serial, n, s->said + s->group_size, false };
     conn_of(s)->last = life.items;
 }
 
@@ -475,7 +480,7 @@ static void add_something(net_socket *s) {
         trace("server %d: RST", s->serial);
     } else if (roll < 87) {
         flush_group(s, 0);
-        net_fin(s, (int)rnd(2) * (int)rnd(500));
+        peer_fin(s, (int)rnd(2) * (int)rnd(500));
         c->ended = true;
         trace("server %d: FIN", s->serial);
     } else if (roll < 90) {
@@ -492,9 +497,12 @@ static void add_something(net_socket *s) {
                  "{\"type\":\"error\",\"error\":{\"code\":1,\"msg\":\"" BOT_TOKEN "\"}}");
         c->ended = true;
     } else if (roll < 94) {
-        add_frame(s, 11, "x", 1); /* an opcode that does not exist */
+        bool forged = s->tls && chance(50);
+        if (forged) flush_group(s, 0);
+        if (forged) tls_say_forged(s);
+        else add_frame(s, 11, "x", 1); /* an opcode that does not exist */
         c->ended = true;
-        trace("server %d: bad opcode", s->serial);
+        trace("server %d: %s", s->serial, forged ? "forged record" : "bad opcode");
     } else if (life.flood) {
         unsigned accepts = chance(50) ? 20 : 90;
         if (life.socket_mode && chance(50)) {
@@ -529,7 +537,7 @@ static void net_server_tick(void) {
     for (int i = 0, things = 1 + (int)rnd(4); i < things && !conn_of(s)->ended; i++)
         add_something(s);
     flush_group(s, 0);
-    if (conn_of(s)->ended && chance(60)) net_fin(s, (int)rnd(300));
+    if (conn_of(s)->ended && chance(60)) peer_fin(s, (int)rnd(300));
 }
 
 /* Requests of the client ----------------------------------------------------------------------- */
@@ -564,7 +572,7 @@ static void judge_request(net_socket *s, request *r) {
 static void respond_api(net_socket *s, request *r) {
     unsigned roll = rnd(life.hostile ? 100 : 60);
     int delay = (int)rnd(chance(15) ? 20000 : 300), number = (int)(r - life.request);
-    size_t before = s->in_size;
+    size_t before = s->said;
     trace("server %d: request %d arrives, roll %u, delay %d", s->serial, number, roll, delay);
     if (roll < 60) {
         respond_json(s, delay, "200 OK", "", "{\"ok\":true,\"ts\":\"1.2\"}");
@@ -573,7 +581,7 @@ static void respond_api(net_socket *s, request *r) {
                                              "Retry-After: 3\r\n" };
         respond_json(s, delay, "429 Too Many", after[rnd(4)],
                      "{\"ok\":false,\"error\":\"ratelimited\"}");
-        r->limited = !r->blocking && s->in_size > before;
+        r->limited = !r->blocking && s->said > before;
         r->limited_at = test_now_ms;
         r->tried_from = LONG_AGO; /* its next attempt counts as the first */
     } else if (roll < 80) {
@@ -582,18 +590,18 @@ static void respond_api(net_socket *s, request *r) {
         respond_json(s, delay, "503 " BOT_TOKEN, "Retry-After: 2\r\n", "oops");
     } else if (roll < 88) {
         respond(s, delay, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"ok\":tr");
-        net_fin(s, 0);
+        peer_fin(s, 0);
     } else if (roll < 91) {
         respond(s, delay, "garbage " BOT_TOKEN "\r\n\r\n");
     } else if (roll < 94) {
-        net_fin(s, delay);
+        peer_fin(s, delay);
     } else if (roll < 97) {
         net_reset(s);
     }
-    if (s->in_size > before && roll < 84) { /* not if the server has closed already */
+    if (s->said > before && roll < 84) { /* not if the server has closed already */
         r->response_at = s->segment[s->segments - 1].at;
-        r->response_end = s->in_size;
-        if (roll < 75 && chance(20)) net_fin(s, (int)rnd(2000));
+        r->response_end = s->said;
+        if (roll < 75 && chance(20)) peer_fin(s, (int)rnd(2000));
     }
 }
 
@@ -617,10 +625,10 @@ static void respond_session(net_socket *s) {
     trace("server %d: attempt %d, roll %u, delay %d", s->serial, life.attempts, roll, delay);
     if (roll < 76) {
         respond_json(s, delay, "200 OK", "",
-                     "{\"ok\":true,\"url\":\"ws:\\/\\/ws.test\\/l?t=" BOT_TOKEN "\"}");
+                     "{\"ok\":true,\"url\":\"ws" TLS_S ":\\/\\/ws.test\\/l?t=" BOT_TOKEN "\"}");
     } else if (roll < 80) {
         respond_json(s, 0, "429 Too Many", "Retry-After: 7\r\n", "{\"ok\":false}");
-        if (s->in_read == 0 && life.hostile < 2 && !is_excused())
+        if (peer_read(s) == 0 && life.hostile < 2 && !is_excused())
             life.not_before = test_now_ms + 7000;
         life.asked_by = s->serial;
     } else if (roll < 83) {
@@ -634,7 +642,7 @@ static void respond_session(net_socket *s) {
     } else if (roll < 93) {
         respond_json(s, delay, "200 OK", "", "{\"ok\":" BOT_TOKEN);
     } else if (roll < 95) {
-        net_fin(s, delay);
+        peer_fin(s, delay);
     } else if (roll < 97) {
         net_reset(s);
     }
@@ -688,7 +696,7 @@ static void respond_upgrade(net_socket *s, const char *head) {
     } else if (roll < 95) {
         respond_json(s, 0, "404 Not Found", "", "x");
     } else if (roll < 97) {
-        net_fin(s, 0);
+        peer_fin(s, 0);
     }
 }
 
@@ -744,7 +752,7 @@ static void client_frame(net_socket *s, int opcode, char *data, size_t size) {
             flush_group(s, (int)rnd(600));
         }
         c->ended = true;
-        if (chance(70)) net_fin(s, (int)rnd(300));
+        if (chance(70)) peer_fin(s, (int)rnd(300));
     } else if (opcode == 9) {
         trace("client %d: PING", s->serial);
         if (c->silent || c->ended) return;
@@ -814,6 +822,12 @@ static size_t take_request(net_socket *s) {
         }
     }
     return head + body;
+}
+
+static bool net_is_hostile(void) { return life.hostile != 0; }
+
+static bool net_is_secure(net_socket *s) {
+    return LIVES_TLS && (!life.proxy || conn_of(s)->tunnel);
 }
 
 static void net_server_input(net_socket *s) {
@@ -1002,7 +1016,7 @@ static void submit(void) {
                      .submitted_at = test_now_ms, .tried_from = LONG_AGO,
                      .timeout_ms = chance(50) ? 1000 + (int)rnd(9000) : 0 };
     rtm_request given = { .method = of->method < METHODS ? method_name[of->method] : NULL,
-                          .url = of->method == METHODS ? "http://hook.test/h" : NULL,
+                          .url = of->method == METHODS ? "http" TLS_S "://hook.test/h" : NULL,
                           .fields = fields, .callback = on_request, .user_data = (void *)(size_t)r,
                           .no_retry = of->no_retry, .timeout_ms = of->timeout_ms };
     if (!of->timeout_ms) of->timeout_ms = life.timeout_ms;
@@ -1372,7 +1386,7 @@ static void note_causes(void) {
     for (int i = 0; i < NET_SOCKETS; i++) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
-        if (c) c->poll_arrived = net_arrived(s);
+        if (c) c->poll_arrived = peer_arrived(s);
         if (!c || !c->websocket || (!c->fatal && !c->too_many)) continue;
         if (net_arrived(s) < s->in_size || websockets != 1 || c->close_seen || !life.open ||
             life.dropping || life.dropped || life.ended) {
@@ -1408,11 +1422,11 @@ static void note_zombies(void) {
         net_socket *s = &net.socket[i];
         conn *c = s->open ? conn_of(s) : NULL;
         if (!c || !c->websocket) continue;
-        if (c->own_read < c->own_end && s->in_read > c->own_read) { /* some of it was read */
+        if (c->own_read < c->own_end && peer_read(s) > c->own_read) { /* some of it was read */
             c->own_at = test_now_ms;
-            c->own_read = s->in_read;
+            c->own_read = peer_read(s);
         }
-        if (c->ping_read < c->ping_end && s->in_read >= c->ping_end) {
+        if (c->ping_read < c->ping_end && peer_read(s) >= c->ping_end) {
             if (c->pings++ && test_now_ms - c->ping_at > c->ping_gap)
                 c->ping_gap = test_now_ms - c->ping_at;
             c->ping_at = test_now_ms;
@@ -1421,7 +1435,7 @@ static void note_zombies(void) {
         long long quiet = 3 * c->ping_gap > 60000 ? 3 * c->ping_gap : 60000;
         if (life.socket_mode && life.ping_ms >= 0 && c->pings >= 2 && !c->ended && c->own_at &&
             net_arrived(s) == s->in_read && !c->was_blocked && !life.stopped && !is_excused() &&
-            !net.trouble && s->in_read >= c->own_end && s->fin_at == NEVER &&
+            !net.trouble && peer_read(s) >= c->own_end && s->fin_at == NEVER &&
             test_now_ms - c->own_at > quiet + 20000 + life.callback_ms)
             violate(ZOMBIE, s->serial);
     }
@@ -1555,12 +1569,14 @@ static void begin_life(unsigned long long seed) {
     net.only_level = life.driver != BY_EDGE;
     net.resolver = life.hostile ? (int)rnd(8) : 0;
     if (chance(15)) life.stop_at_line = 1 + (int)rnd(120);
+    if (LIVES_TLS) tls_begin_life(chance(60));
 }
 
 static void live(unsigned long long seed) {
     begin_life(seed);
     rtm_config config = { .token = BOT_TOKEN, .app_token = life.socket_mode ? APP_TOKEN : NULL,
-        .base_url = "http://api.test/api/", .proxy = life.proxy ? "http://u:" SECRET "@p.test" : "",
+        .base_url = "http" TLS_S "://api.test/api/", .ca_pem = LIVES_TLS ? tls_pem : NULL,
+        .tls_setup = tls_setup, .proxy = life.proxy ? "http://u:" SECRET "@p.test" : "",
         .log = on_log, .timeout_ms = life.timeout_ms, .ping_interval_ms = life.ping_ms,
         .no_auto_reconnect = life.no_reconnect = chance(8), .max_queue_size = chance(20) ? 2048 : 0,
         .max_message_size = chance(20) ? 4096 : 0 };
@@ -1613,7 +1629,7 @@ static void live(unsigned long long seed) {
 }
 
 int main(int argc, char **argv) {
-    unsigned long long seed = 1, count = 300;
+    unsigned long long seed = 1, count = LIVES_TLS ? 100 : 300;
     if (argc > 2) {
         seed = strtoull(argv[1], NULL, 10);
         count = strtoull(argv[2], NULL, 10);

@@ -1,7 +1,8 @@
 /* A simulated system for lives.c: sockets, poll, epoll, the resolver, and the clock. Nothing of it
    touches the real network, so the same seed gives the same life. Bytes to the client are in
-   segments, each with the time of its arrival. The server in lives.c reads what the client sends
-   in net_server_input(), and acts in net_server_tick(), which the clock calls. */
+   segments, each with the time of its arrival. net_deliver() in lives_tls.h receives what the
+   client sends; the server in lives.c reads it in net_server_input(), and acts in
+   net_server_tick(), which the clock calls. */
 #ifndef LIVES_NET_H
 #define LIVES_NET_H
 
@@ -40,6 +41,8 @@ typedef struct net_socket {
     int error;                      /* of connect() */
     char *in;                       /* the stream to the client */
     size_t in_size, in_capacity, in_read;
+    size_t said;                    /* what the server said of it: less than in_size with TLS */
+    struct net_tls *tls;            /* lives_tls.h */
     net_segment *segment;
     int segments, first;            /* first: that has not arrived at the last look */
     char *got;                      /* from the client, not yet understood by the server */
@@ -62,6 +65,8 @@ static struct {
     long long next_tick;
 } net;
 
+static void net_deliver(net_socket *socket, const char *data, size_t size);
+static void tls_free(net_socket *socket);
 static void net_server_input(net_socket *socket);
 static void net_server_tick(void);
 static void net_closed(net_socket *socket);
@@ -295,9 +300,8 @@ static inline ssize_t net_send(int fd, const void *data, size_t size) {
         size = 1 + rnd((unsigned)size);
         net_block(s, 1 + (int)rnd(20));
     }
-    net_append(&s->got, &s->got_size, &s->got_capacity, data, size);
     net.work += size;
-    net_server_input(s);
+    net_deliver(s, data, size);
     return (ssize_t)size;
 }
 
@@ -334,6 +338,7 @@ static inline int net_poll(struct pollfd *fds, nfds_t count, int timeout) {
 }
 
 static inline void net_free(net_socket *s) {
+    tls_free(s);
     (free)(s->in);
     (free)(s->segment);
     (free)(s->got);
