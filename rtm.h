@@ -5046,10 +5046,11 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
         client->error = session->error;
         rtmi_report(client, &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
     }
-    /* On the other session messages may still be acknowledged. */
+    /* On the other session messages may still be acknowledged. If this one did not open, the end
+       of the other may have left them to it. */
     const rtmi_session *other = client->session[first];
-    bool kept = !was_open || (other && other->state >= RTM_STATE_UPGRADING &&
-                              other->state <= RTM_STATE_CLOSING);
+    bool kept = other && ((other->state >= RTM_STATE_UPGRADING &&
+                           other->state <= RTM_STATE_CLOSING) || (!was_open && other->unreported));
     for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
         rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = client->unanswered[i] };
         rtmi_fail(&client->error, RTM_E_UNACKNOWLEDGED,

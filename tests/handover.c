@@ -730,6 +730,25 @@ static void an_envelope_comes_again_on_the_other_session(void **state) {
 
 /* What belongs to a session -------------------------------------------------------------------- */
 
+/* The message is left to the second session, which does not open. */
+static void a_message_is_reported_if_the_second_does_not_open(void **state) {
+    (void)state;
+    app = false;
+    frame sent;
+    reach_stage(UPGRADING);
+    int id = rtm_send_message(bot, "C1", "a");
+    assert_true(id > 0);
+    server_read_frame(&slack, &sent);
+    server_close(&slack);
+    next_error(RTM_E_CLOSED);
+    next_event("close");
+    server_answer(&second, "409 Conflict", "Connection: close\r\n", "");
+    next_error(RTM_E_WEBSOCKET);
+    assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
+    no_event();
+    new_world();
+}
+
 /* If the first session ends without an acknowledgement, the second may still bring it: the message
    is reported once, at the second session's end at the latest. */
 static void a_message_is_acknowledged_on_either_session(void **state) {
@@ -1300,6 +1319,7 @@ int main(void) {
         TEST(an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again),
         TEST(the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped),
         TEST(an_envelope_comes_again_on_the_other_session),
+        TEST(a_message_is_reported_if_the_second_does_not_open),
         TEST(a_message_is_acknowledged_on_either_session),
         TEST(acknowledgements_go_to_the_session_that_brought_the_envelope),
         TEST(stop_and_destroy_end_a_handover_at_every_stage),
