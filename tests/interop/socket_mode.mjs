@@ -78,6 +78,7 @@ async function skip(ms) {
         await heard();
     }
 }
+const freeze = async freeze => { say(`freeze${++sequence}`, { freeze }); await heard(); };
 const last = () => skip(31000); // a session that lasted is followed by another at once
 
 // In this session ---------------------------------------------------------------------------------
@@ -203,15 +204,20 @@ const drains = {
     async closedBySlack(old) { old.socket.close(1000); },
     async cut(old) { old.socket.terminate(); },
     async closedAfter15s(old) {
+        await freeze(true);
         await skip(4000); // with the busy seconds before, less than 15 s
         check(old.socket.readyState === 1, 'the first connection is closed before 15 s');
         await skip(11000);
+        await until(() => old.code, 'the first connection to end after 15 s');
+        await freeze(false);
     },
     async closedByTheNextHandover(old, next) {
+        await freeze(true); // the first ends at once, not after 15 s
         number(6, [old, next]); // delivered, as they arrive before the end
         disconnect(next, 'warning');
         number(5, [next]);
         await until(() => old.code, 'the first connection to end at the next handover');
+        await freeze(false);
         await until(() => current() !== next, 'the third connection');
         number(40, [next, current()]);
         await tells('hello');
