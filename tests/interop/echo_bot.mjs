@@ -49,6 +49,8 @@ for (const reason of ['refresh_requested', 'warning', 'refresh_requested']) {
     ask(20, [old]);
     await until(() => open().length === 2, 'the next connection');
     ask(40, open());
+    await answered();
+    if (reason === 'refresh_requested') old.socket.close(1000); // else the bot does, after 15 s
     await until(() => old.code, 'the first connection to end');
     check(old.code === 1000, `${reason}: the first connection was closed with ${old.code}`);
     ask(20, open());

@@ -5,8 +5,9 @@
  *
  * A post says "TYPE|MARK|ENVELOPE|RESULTS": `mark` is a member of the event's data, as are the
  * orders: `call` (a blocking call of api.test), `answer` (rtm_reply with it, twice), `skip` (so
- * many milliseconds of the clock), `stop`. Of a close the mark is its code, of an error its result;
- * both have the seconds until the next attempt in place of the envelope.
+ * many milliseconds of the clock), `freeze` (true: the clock stands still; false: it continues),
+ * `stop`. Of a close the mark is its code, of an error its result; both have the seconds until the
+ * next attempt in place of the envelope.
  */
 static long long now_ms(void);
 #define RTM_NOW_MS() now_ms()
@@ -17,12 +18,16 @@ static long long now_ms(void);
 #include <string.h>
 #include <time.h>
 
-static long long skipped;
+static long long skipped, frozen_at; /* 0: the clock is not frozen */
 
-static long long now_ms(void) {
+static long long real_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return skipped + now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static long long now_ms(void) {
+    return skipped + (frozen_at ? frozen_at : real_ms());
 }
 
 static void post(rtm_client *bot, const rtm_event *event, const char *mark, const char *envelope,
@@ -61,6 +66,8 @@ static void on_anything(rtm_client *bot, const rtm_event *event, void *user_data
     rtm_json_string(rtm_json_get(event->data, "mark"), mark, sizeof mark);
     rtm_json_string(rtm_json_get(event->envelope, "envelope_id"), envelope, sizeof envelope);
     skipped += rtm_json_int(rtm_json_get(event->data, "skip"), 0);
+    bool freeze = rtm_json_bool(rtm_json_get(event->data, "freeze"), frozen_at != 0);
+    if (freeze != (frozen_at != 0)) frozen_at = freeze ? real_ms() : 0;
     if (rtm_json_bool(rtm_json_get(event->data, "call"), false)) {
         int result = rtm_call(bot, NULL, "api.test", "mark", mark, NULL);
         used += (size_t)snprintf(results, sizeof results, "%d,", result);

@@ -69,7 +69,17 @@ async function tells(...lines) {
     const told = own.splice(0, lines.length);
     check(`${told}` === `${lines}`, `the bot tells of ${told}, not ${lines}`);
 }
-const skip = async ms => { say(`skip${++sequence}`, { skip: ms }); await heard(); };
+
+// After 10 s without a byte the bot sends a PING: each connection receives something before that.
+async function skip(ms) {
+    for (; ms > 0; ms -= 9000) {
+        for (const connection of open()) say(`alive${++sequence}`, {}, { connection });
+        say(`skip${++sequence}`, { skip: Math.min(ms, 9000) });
+        await heard();
+    }
+}
+const freeze = async freeze => { say(`freeze${++sequence}`, { freeze }); await heard(); };
+const last = () => skip(31000); // a session that lasted is followed by another at once
 
 // In this session ---------------------------------------------------------------------------------
 
@@ -189,11 +199,38 @@ async function burst() {
 
 // How sessions end --------------------------------------------------------------------------------
 
-// Another session takes over from the first, which serves meanwhile. Before that so many attempts
-// fail, of which the bot tells these lines.
-async function refresh(reason, failures = []) {
+// How the first session ends after another has taken over. Until then it is read and acknowledges.
+const drains = {
+    async closedBySlack(old) { old.socket.close(1000); },
+    async cut(old) { old.socket.terminate(); },
+    async closedAfter15s(old) {
+        await freeze(true);
+        await skip(4000); // with the busy seconds before, less than 15 s
+        check(old.socket.readyState === 1, 'the first connection is closed before 15 s');
+        await skip(11000);
+        await until(() => old.code, 'the first connection to end after 15 s');
+        await freeze(false);
+    },
+    async closedByTheNextHandover(old, next) {
+        await freeze(true); // the first ends at once, not after 15 s
+        number(6, [old, next]); // delivered, as they arrive before the end
+        disconnect(next, 'warning');
+        number(5, [next]);
+        await until(() => old.code, 'the first connection to end at the next handover');
+        await freeze(false);
+        await until(() => current() !== next, 'the third connection');
+        number(40, [next, current()]);
+        await tells('hello');
+        next.socket.close(1000);
+        await until(() => next.code, 'the second connection to end');
+    },
+};
+
+// Another session takes over from the first, which is read and acknowledges meanwhile. Before that
+// as many attempts fail as there are lines here, which the bot reports.
+async function refresh(reason, drain, failures = []) {
     const old = current(), before = slack.connections.length;
-    await skip(10000); // a session that lasted is followed at once, within a second
+    await last();
     slack.greet = false;
     number(5, [old]);
     disconnect(old, reason);
@@ -208,7 +245,7 @@ async function refresh(reason, failures = []) {
     check(open().length === 2, `${reason}: the first connection ended before the next began`);
     number(5, [old, next]); // some before its hello
     await heard();
-    // what the first has brought is answered before it is closed
+    // the hello arrives while events of the first are in the queue: they are answered on the first
     slack.onCall = () => hello(next);
     together(old, () => {
         say(`busy${++sequence}`, { call: true, skip: 1000 }, { connection: old, results: '0,' });
@@ -221,35 +258,46 @@ async function refresh(reason, failures = []) {
     next.greeted = slack.greet = true;
     number(40, [old, next]);
     await tells('hello');
-    await until(() => old.code, 'the first connection to end');
-    check(old.code === 1000, `${reason}: the first connection was closed with ${old.code}`);
-    number(5, [next]);
     await heard();
+    check(old.socket.readyState === 1, `${reason}: the first connection is closed at once`);
+    number(10, [old, next]);
+    command(`drained${sequence}`, { answer: { text: 'yes' } },
+        { connection: old, answer: { text: 'yes' }, results: `0,${BUSY}` });
+    await heard();
+    await drain(old, next);
+    await until(() => old.code, 'the first connection to end');
+    const code = drain === drains.cut ? 1006 : 1000;
+    check(old.code === code, `${reason}: the first connection was closed with ${old.code}`);
+    number(5, [current()]);
+    await heard();
+    check(!own.length, `${reason}: the bot reports ${own}`);
 }
 
 const limited = seconds => ({ status: 429, headers: { 'Retry-After': seconds },
     body: { ok: false, error: 'ratelimited' } });
 
 async function refreshes() {
-    for (const reason of ['refresh_requested', 'warning', 'some_new_reason']) await refresh(reason);
+    await refresh('refresh_requested', drains.closedBySlack);
+    await refresh('warning', drains.closedAfter15s);
+    await refresh('some_new_reason', drains.closedByTheNextHandover);
     answers.push(limited(3), { status: 500 }, { body: { ok: false, error: 'internal_error' } },
         { body: { ok: true } }, limited(1), undefined);
     refusals.push('409 Conflict');
-    await refresh('refresh_requested', ['error -21 3', 'error -16 2', 'error -19 4', 'error -19 8',
-        'error -21 1', 'error -17 32']);
+    await refresh('refresh_requested', drains.cut, ['error -21 3', 'error -16 2', 'error -19 4',
+        'error -19 8', 'error -21 16', 'error -17 32']);
     answers.push(until(() => false)); // nothing comes
-    const silence = refresh('warning', ['error -11 1']);
+    const silence = refresh('warning', drains.closedBySlack, ['error -11 1']);
     await until(() => !answers.length, 'the attempt that is not answered');
-    say('patience', { skip: 30000 });
+    await skip(30000); // its timeout; the first is still read
     await silence;
 }
 
 async function ends() {
     const goesOn = async (...lines) => {
         await tells(...lines, 'open', 'hello');
-        await skip(10000);
+        await last();
     };
-    await skip(10000);
+    await last();
     current().socket.close(1001, 'going away');
     await goesOn('close 1001 0');
 
@@ -294,7 +342,7 @@ await ends();
 answers.push({ body: { ok: false, error: 'missing_scope' } });
 current().socket.close(1001);
 await exits(20, 'the app-level token needs the scope connections:write');
-check(slack.opens === 23, `${slack.opens} calls of apps.connections.open`);
+check(slack.opens === 24, `${slack.opens} calls of apps.connections.open`);
 console.log(`interop: Socket Mode: ${verify()} acknowledgements, each once, in time, and right; ` +
     `${posts} events heard once each, in ${slack.connections.length} sessions`);
 process.exit(0);
