@@ -503,7 +503,7 @@ static void count_timeout(rtm_client *bot, const rtm_response *response, void *u
 /* The request is a record in the TLS engine; the socket takes it again when the time is over. */
 static void a_request_in_the_tls_engine_is_not_sent_after_its_deadline(void **state) {
     (void)state;
-    int timeouts = 0;
+    static int timeouts;
     char url[64];
     const char *fields[] = { "a", "b", NULL };
     rtm_client *bot = NULL;

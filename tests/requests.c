@@ -37,7 +37,7 @@ static bool answers_close; /* of the session */
    number that was in the request. NULL is no answer; EARLY comes before the body was read. */
 typedef struct reply {
     const char *answer;
-    enum { KEEP, HANG_UP, RESET, EARLY, EARLY_HANG_UP } then;
+    enum after { KEEP, HANG_UP, RESET, EARLY, EARLY_HANG_UP } then;
 } reply;
 static reply script[20];
 static int script_at, script_size;
@@ -200,7 +200,7 @@ static int accepted(void) {
 static peer *session_peer(void) {
     for (peer *p = peers; p < peers + PEERS; p++)
         if (p->s.fd >= 0 && p->websocket) return p;
-    fail_msg("there is no session");
+    fail_msg("%s", "there is no session");
     return NULL;
 }
 
@@ -1004,7 +1004,7 @@ static void what_follows_a_429_that_is_a_result_waits(void **state) {
 static void a_429_counts_whatever_becomes_of_its_body(void **state) {
 #define HEAD(fields) "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n" fields "\r\n"
     static char page[8000];
-    static const struct { const char *answer; int then, wait_ms; } rows[] = {
+    static const struct { const char *answer; enum after then; int wait_ms; } rows[] = {
         { page, KEEP, 0 }, { page, HANG_UP, 0 },
         { HEAD("Content-Length: 100\r\n") "<html>", HANG_UP, 0 },
         { HEAD("Content-Length: 100\r\n") "<html>", RESET, 0 },

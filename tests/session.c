@@ -1507,7 +1507,7 @@ static size_t water_size, water_at;
 static void pour(char call) {
     int before = errno;
     if (call != 'r') return;
-    if (client_taken > 4 << 20) fail_msg("one rtm_poll has taken 4 MiB, and goes on");
+    if (client_taken > 4 << 20) fail_msg("%s", "one rtm_poll has taken 4 MiB, and goes on");
     for (ssize_t n = 0; n >= 0; water_at = (water_at + (size_t)(n > 0 ? n : 0)) % water_size)
         n = send(slack.fd, water + water_at, water_size - water_at, MSG_NOSIGNAL);
     errno = before;

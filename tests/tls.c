@@ -1231,7 +1231,7 @@ static void pour_empty_records(void) {
 static void pour(int fd) {
     int before = errno;
     (void)fd;
-    if (client_taken > 1 << 20) fail_msg("it has taken 1 MiB, and goes on");
+    if (client_taken > 1 << 20) fail_msg("%s", "it has taken 1 MiB, and goes on");
     if (server.fd >= 0) flood.pour();
     skipped_ms += flood.ms;
     if (++flood.reads == flood.stop_at) rtm_stop(flood.stop);
