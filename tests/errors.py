@@ -73,6 +73,9 @@ def examples(format, sentences):
         # One that is cut, foreign or altered is no example, nor one that needs IPv6.
         if not match or not sentence.isascii() or '::' in sentence or '?' in sentence:
             continue
+        # What a real lookup leaves time for differs from run to run.
+        if 'localhost' in sentence and 'timed out' in sentence:
+            continue
         end = match.groups()[-1] if varies and match.groups() else ''
         if format.startswith('%s %s%s'): # by what timed out
             end = re.match(r'the \w+|\w+', sentence).group()
