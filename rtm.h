@@ -976,7 +976,7 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #define MSG_NOSIGNAL 0
 #endif
 
-/* The descriptor for foreign loops; RTMI_EPOLL 0 builds what other systems get. */
+/* The descriptor for external loops; RTMI_EPOLL 0 builds what other systems get. */
 #if !defined(RTMI_EPOLL) && defined(__linux__)
 #define RTMI_EPOLL 1
 #elif !defined(RTMI_EPOLL)
@@ -1039,7 +1039,7 @@ static FILE *rtmi_open_file(const char *path) {
 
 #ifndef RTM_RANDOM
 #define RTM_RANDOM(buf, size) rtmi_random(buf, size)
-/* The kernel's random numbers, never the processor's alone. A machine that has just started may
+/* The kernel's random numbers, never only the processor's. A machine that has just started may
    have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
 #ifdef GRND_NONBLOCK /* so few bytes come whole, and no signal interrupts */
@@ -1072,7 +1072,7 @@ enum {
     RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
     RTMI_ADDRESSES = 8,        /* addresses tried per host */
     RTMI_STAGGER_MS = 250,     /* between the attempts at two of them (RFC 8305) ... */
-    RTMI_CONNECT_MS = 100,     /* ... or so much more than the host's last connect() took */
+    RTMI_CONNECT_MS = 100,     /* ... or this much more than the host's last connect() */
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
@@ -1082,7 +1082,7 @@ enum {
     RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
     RTMI_DEFERRALS = 64,       /* replies that may be put off */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
-    RTMI_OUT_CONTROL = 1024,   /* and so many more for control frames */
+    RTMI_OUT_CONTROL = 1024,   /* in addition, for control frames */
     RTMI_UNANSWERED = 1024,    /* messages that may await their acknowledgement */
     RTMI_READ_BUFFER = 4096,   /* read-ahead in front of the TLS engine */
     RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
@@ -1099,7 +1099,7 @@ enum {
     RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
-    RTMI_INBOX = 4,            /* times max_message_size: so much may be acknowledged and wait */
+    RTMI_INBOX = 4,            /* times max_message_size: limit of what is acknowledged and waits */
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 512,           /* hashes of what was delivered */
@@ -1107,10 +1107,10 @@ enum {
     RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
     RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
     RTMI_NOTICE_MS = 1000,       /* between two reports of skipped messages of one kind */
-    RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are given back ... */
+    RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are freed ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
-    RTMI_KEPT_MS = 60000,      /* ... when that was not needed for so long */
-    RTMI_HOLDS = 64,           /* methods and URLs that a 429 may hold back at a time */
+    RTMI_KEPT_MS = 60000,      /* ... after not being needed for this long */
+    RTMI_HOLDS = 64,           /* methods and URLs that a 429 may delay at a time */
     RTMI_CONNS = 2 + RTMI_LANES, /* that rtm_poll steps: of sessions and of submitted requests */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
     RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
@@ -1119,10 +1119,10 @@ enum {
 typedef struct rtmi_buf {
     char *data;
     size_t size, capacity;
-    bool failed; /* sticky: an append found no memory, and what is here is incomplete */
+    bool failed; /* sticky: an append ran out of memory, the content is incomplete */
 } rtmi_buf;
 
-/* Why the last thing failed: a sentence. What a server wrote stands in it only as rtmi_tame lets
+/* Why the last thing failed: a message. What a server wrote is in it only as rtmi_tame lets
    it, so it can hold no secret. */
 typedef struct rtmi_error {
     char text[256];
@@ -1147,7 +1147,7 @@ static void *rtmi_alloc(size_t size) {
     return block;
 }
 
-/* The array with room for one more item; NULL when there is no memory (the array is as it was). */
+/* The array with room for one more item; NULL if out of memory (the array is as it was). */
 static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_size) {
     if (count < *capacity) return array;
     if (*capacity > (size_t)-1 / 2 / item_size) return NULL;
@@ -1157,7 +1157,7 @@ static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_
     return grown;
 }
 
-/* Copies data to where `at` stands in a block, behind it a NUL, and returns where that is. */
+/* Copies data and a NUL to `at`, which points into a block, and returns where they are. */
 static void *rtmi_pack(char **at, const void *data, size_t size) {
     char *packed = *at;
     if (size) memcpy(packed, data, size);
@@ -1229,7 +1229,7 @@ static void rtmi_buf_free(rtmi_buf *buf) {
     memset(buf, 0, sizeof *buf);
 }
 
-/* A text for a buffer of the user's: where its next piece goes, and how long it is when whole. */
+/* A text for a buffer of the user's: the end of what is written, and the length of the whole. */
 typedef struct rtmi_piecewise {
     char *at;
     size_t room, length;
@@ -1315,7 +1315,7 @@ typedef struct rtmi_utf8 {
     unsigned char need, low, high;
 } rtmi_utf8;
 
-/* Whether so much of a text can be UTF-8; it is complete when `need` is 0 at the end. */
+/* Whether the bytes so far can be UTF-8; it is complete when `need` is 0 at the end. */
 static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     const unsigned char *p = data, *end = p + size;
     while (p < end) {
@@ -1414,12 +1414,12 @@ enum { RTMI_MEMBERS = 24 };
 
 static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
-/* A document: where the members of one object are, as the check came by them (without this, each
-   look-up is a scan); and, once an accessor asks by number,
-   the jsmn tokens of all of it, exactly as many as the check has counted. Behind the tokens stands
-   the table of elements: those of the first array or object, then those of the second, and so on,
-   each by the number of its token (in an object, its name's). `parent` of an array or object is no
-   parent any more then, but the end of its part of the table. */
+/* A document: the members of one object, noted by the check (without them, each look-up is a scan);
+   and, once an accessor asks by number, the jsmn tokens of all of it, exactly as many as the check
+   has counted. After the tokens follows the table of elements: those of the first array or object,
+   then those of the second, and so on, each by the number of its token (in an object, its name's).
+   `parent` of an array or object is no parent any more then, but the end of its part of the
+   table. */
 typedef struct rtmi_document {
     const char *text; /* one value, no white space around it */
     size_t size;
@@ -1430,10 +1430,10 @@ typedef struct rtmi_document {
     size_t capacity;   /* of tokens, and of elements */
     jsmntok_t *token;
     int *element;    /* NULL = not tokenized yet */
-    bool failed;     /* an accessor found no memory for tokens and gave its fallback */
-    rtmi_error *error; /* is told so; or NULL */
+    bool failed;     /* an accessor had no room for tokens and returned its fallback */
+    rtmi_error *error; /* that is reported here; or NULL */
     struct {
-        unsigned name, value, value_size; /* offsets in the text, behind the name's quote */
+        unsigned name, value, value_size; /* offsets in the text, after the name's quote */
     } member[RTMI_MEMBERS];
 } rtmi_document;
 
@@ -1470,7 +1470,7 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
     return p < end ? p : NULL;
 }
 
-/* From behind the opening quote to behind the closing one; NULL when the string is not valid. */
+/* From after the opening quote to after the closing one; NULL if the string is not valid. */
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     while ((p = rtmi_json_plain_end(p, end)) != NULL && *p != '"') {
         if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
@@ -1481,21 +1481,21 @@ static const char *rtmi_json_string_end(const char *p, const char *end) {
     return p ? p + 1 : NULL;
 }
 
-/* Behind one digit or more; NULL when there is none, or no text. */
+/* Skips one digit or more; NULL if there is none, or no text. */
 static const char *rtmi_json_digits(const char *p, const char *end) {
     const char *digits = p;
     while (p && p < end && rtmi_is_digit(*p)) p++;
     return p == digits ? NULL : p;
 }
 
-/* Behind a number (RFC 8259 section 6) or a literal name; NULL when it is neither. */
+/* Skips a number (RFC 8259 section 6) or a literal name; NULL if it is neither. */
 static const char *rtmi_json_scalar_end(const char *p, const char *end) {
     const char *name = p == end ? "" : *p == 't' ? "true" : *p == 'f' ? "false" : "null";
     size_t length = strlen(name), left = (size_t)(end - p);
     if (length && *p == *name)
         return left >= length && !memcmp(p, name, length) ? p + length : NULL;
     if (p < end && *p == '-') p++;
-    p = p < end && *p == '0' ? p + 1 : rtmi_json_digits(p, end); /* "01" ends behind its 0 */
+    p = p < end && *p == '0' ? p + 1 : rtmi_json_digits(p, end); /* "01" ends after its 0 */
     if (p && p < end && *p == '.') p = rtmi_json_digits(p + 1, end);
     if (p && p < end && (*p == 'e' || *p == 'E')) {
         if (++p < end && (*p == '+' || *p == '-')) p++;
@@ -1504,7 +1504,7 @@ static const char *rtmi_json_scalar_end(const char *p, const char *end) {
     return p;
 }
 
-/* From behind a member's name to its value; NULL when no colon stands between them. */
+/* From the end of a member's name to its value; NULL if there is no colon between them. */
 static const char *rtmi_json_colon(const char *p, const char *end) {
     p = rtmi_json_space(p, end);
     return p < end && *p == ':' ? rtmi_json_space(p + 1, end) : NULL;
@@ -1613,7 +1613,7 @@ static bool rtmi_document_open(rtmi_document *document, const char *text, size_t
     return rtmi_document_open_at(document, text, size, NULL, root) && rtmi_is_utf8(text, size);
 }
 
-/* Behind the value that begins at p; NULL when it is cut off. Safe on any text. */
+/* Skips the value that begins at p; NULL if it is cut off. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
     if (p == end || *p == '}' || *p == ']') return NULL;
     if (*p == '"') return rtmi_json_string_end(p + 1, end);
@@ -1645,7 +1645,7 @@ static unsigned long rtmi_json_hex4(const char *p) {
 /* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
 static size_t rtmi_json_escape(const char **at, char out[4]) {
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
-    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 }; /* of so many bytes */
+    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 }; /* by length in bytes */
     const char *p = *at + 1;
     if (*p != 'u') {
         const char *name = strchr(names, *p);
@@ -1670,7 +1670,7 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
     return length;
 }
 
-/* Whether a valid string, from behind its opening quote on, says `text`. Most calls end at the
+/* Whether a valid string, from after its opening quote on, says `text`. Most calls end at the
    first character: they are for the names of members. */
 static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     while (*p != '"') {
@@ -1764,7 +1764,7 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
     return true;
 }
 
-/* The token of an array or object; NULL for other values, and when there is no memory. */
+/* The token of an array or object; NULL for other values, and if out of memory. */
 static const jsmntok_t *rtmi_json_token(rtm_json json) {
     rtmi_document *document = json.document;
     if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
@@ -1799,7 +1799,7 @@ static rtm_json rtmi_json_element(rtm_json json, size_t index, bool value) {
  * >>http   URLs, request parts, the response parser (RFC 9112)
  * --------------------------------------------------------------------------------------------- */
 
-/* Where a connection goes. */
+/* The destination of a connection. */
 typedef struct rtmi_peer {
     char host[RTMI_HOST]; /* name or address, without the brackets of an IPv6 literal */
     char port[6];
@@ -1868,14 +1868,14 @@ static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, 
     return false;
 }
 
-/* The host as it stands in a request: brackets around IPv6, the port where it is not the usual. */
+/* The host as a request has it: brackets around IPv6, the port if it is not the usual one. */
 static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with_port) {
     bool v6 = strchr(peer->host, ':') != NULL;
     rtmi_buf_text(out, v6 ? "[" : "", peer->host, v6 ? "]" : "", with_port ? ":" : "",
                   with_port ? peer->port : "");
 }
 
-/* The value of a header field among lines "Name: value\r\n"; NULL when it is not there. */
+/* The value of a header field among lines "Name: value\r\n"; NULL if it is missing. */
 static const char *rtmi_find_header(const char *lines, const char *name) {
     for (const char *next; lines && *lines; lines = next) {
         size_t length = strcspn(lines, ":");
@@ -1923,9 +1923,9 @@ static void rtmi_write_form(rtmi_buf *out, const char *text) {
 }
 
 typedef enum rtmi_http_what {
-    RTMI_HTTP_MORE, /* all input is used, the response goes on */
+    RTMI_HTTP_MORE, /* all input is used, the response continues */
     RTMI_HTTP_BODY, /* body and body_size point at a piece of the body within the input */
-    RTMI_HTTP_DONE, /* the response is complete; input behind `used` is not part of it */
+    RTMI_HTTP_DONE, /* the response is complete; input after `used` is not part of it */
     RTMI_HTTP_BAD   /* not a response that RFC 9112 allows: see error */
 } rtmi_http_what;
 
@@ -1942,7 +1942,7 @@ typedef enum rtmi_http_part {
     RTMI_HTTP_COMPLETE     /* nothing: further bytes are not part of the response */
 } rtmi_http_part;
 
-/* What a response may do beside being an ordinary one. */
+/* What a response may do in addition to being an ordinary one. */
 typedef enum rtmi_http_kind {
     RTMI_HTTP_ORDINARY,
     RTMI_HTTP_UPGRADE, /* to a WebSocket: 101 is welcome */
@@ -2073,14 +2073,14 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     if (!line[length] || !length) return "header line without a name";
     if (!rtmi_is_field_name(line, length)) return "invalid character in a header name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
-    /* A cut line is harmless in a field that nobody reads here. */
+    /* A cut line is harmless in a field that is not read here. */
     if (cut && field < RTMI_CONTENT_ENCODING) return "header line too long";
     char *value = line + length + 1 + strspn(line + length + 1, " \t");
     value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
     return rtmi_http_field(http, field, value);
 }
 
-/* The empty line behind the fields: what follows (RFC 9112 section 6.3)? */
+/* The empty line after the fields: what follows (RFC 9112 section 6.3)? */
 static const char *rtmi_http_head_end(rtmi_http *http) {
     bool upgraded = http->status == 101;
     if (upgraded && http->kind != RTMI_HTTP_UPGRADE) return "unexpected status 101";
@@ -2172,7 +2172,7 @@ static bool rtmi_http_is_decided(const rtmi_http *http) {
            http->status / 100 != 2;
 }
 
-/* The connection has ended; `clean` when nobody can have cut it short (TLS close_notify). */
+/* The connection has ended; `clean` if it cannot have been truncated (TLS close_notify). */
 static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
     if (http->part == RTMI_HTTP_UNTIL_CLOSE && clean) return RTMI_HTTP_DONE;
     http->error = "connection closed before the end of the response";
@@ -2199,7 +2199,7 @@ enum { /* close codes, section 7.4 */
 typedef enum rtmi_ws_what {
     RTMI_WS_MORE,    /* all input is used, no message is complete */
     RTMI_WS_MESSAGE, /* opcode, data, size: a whole text or binary message, or a control frame */
-    RTMI_WS_SKIPPED, /* a message was left out: `skip` says why; the session goes on */
+    RTMI_WS_SKIPPED, /* a message was left out: `skip` says why; the session continues */
     RTMI_WS_BAD      /* the peer broke the protocol: `code` is what to close with, see error */
 } rtmi_ws_what;
 
@@ -2242,7 +2242,7 @@ static unsigned rtmi_ws_header_size(const rtmi_ws *ws) {
     return length == 127 ? 10 : length == 126 ? 4 : 2;
 }
 
-/* One header byte or more have come: NULL, or what is wrong with them. What can be refused is
+/* One header byte or more has arrived: NULL, or what is wrong with them. What can be refused is
    refused with the byte that shows it. */
 static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     unsigned opcode = ws->header[0] & 0xf;
@@ -2309,7 +2309,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     return RTMI_WS_MESSAGE;
 }
 
-/* `size` bytes of the payload have come, as far as this frame goes. */
+/* `size` bytes of this frame's payload are here. */
 static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     bool whole = ws->left == size;
     ws->left -= size;
@@ -2451,7 +2451,7 @@ static void rtmi_trust_name(void *context, const void *data, size_t size) {
 static void rtmi_trust_certificate(void *context, const void *data, size_t size) {
     br_x509_decoder_context *x509 = &((rtmi_trust *)context)->x509;
     int error = br_x509_decoder_last_error(x509);
-    /* BearSSL 0.6 goes on decoding behind an error, into anything; later versions do not. */
+    /* BearSSL 0.6 continues decoding after an error, into anything; later versions do not. */
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
@@ -2524,7 +2524,7 @@ static void rtmi_trust_load_file(rtmi_trust *trust, FILE *file) {
     fclose(file);
 }
 
-/* Loads the bundle. `error` tells of any failure. */
+/* Loads the bundle. `error` has the cause of any failure. */
 static void rtmi_trust_load(rtmi_trust *trust) {
     br_pem_decoder_init(&trust->pem);
     if (trust->ca_pem) {
@@ -2573,8 +2573,8 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
 static const char *rtmi_tls_error(int error, bool ready) {
 #define RTMI_ALERT(n, name) { BR_ERR_RECV_FATAL_ALERT + (n), "the server sent alert " #n " (" name }
     static const struct { short error; const char *sentence; } known[] = {
-        { BR_ERR_X509_NOT_TRUSTED, "certificate not signed by a trusted CA; behind a "
-          "TLS-inspecting proxy, add its CA to ca_file" },
+        { BR_ERR_X509_NOT_TRUSTED, "certificate not signed by a trusted CA; if a "
+          "proxy inspects TLS, add its CA to ca_file" },
         { BR_ERR_X509_EXPIRED, "certificate expired or not yet valid; check this machine's clock" },
         { BR_ERR_X509_BAD_SERVER_NAME, "certificate is for another host name" },
         { BR_ERR_X509_CRITICAL_EXTENSION,
@@ -2645,7 +2645,7 @@ typedef struct rtmi_lookup {
 typedef struct rtmi_host {
     rtmi_peer peer;
     br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
-    rtmi_lookup *lookup;               /* under way, or its answer not looked at; or NULL */
+    rtmi_lookup *lookup;               /* in progress, or its result not used yet; or NULL */
     rtmi_addresses known;              /* by the last good lookup */
     rtmi_address worked;               /* the address that last connected; all 0: none */
     long long connect_ms;              /* how long that took */
@@ -2662,7 +2662,7 @@ typedef struct rtmi_network {
     void *tls_user_data;
     rtmi_host *hosts; /* most recently used first */
     pid_t owner;      /* the process that has the threads of the lookups */
-    int epoll;        /* watches all sockets and wake[0] for a foreign loop; -1 elsewhere */
+    int epoll;        /* watches all sockets and wake[0] for an external loop; -1 elsewhere */
     int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
 } rtmi_network;
 
@@ -2720,8 +2720,8 @@ typedef struct rtmi_conn {
     rtmi_trust *trust;          /* during a handshake */
     rtmi_buf out;               /* bytes out_at..out.size wait for the engine or the socket */
     size_t out_at;
-    const char *name;           /* of the peer, for sentences */
-    const rtmi_peer *hop; /* where the socket goes: `peer`, or the proxy before it */
+    const char *name;           /* of the peer, for messages */
+    const rtmi_peer *hop; /* the other end of the socket: `peer`, or the proxy before it */
     rtmi_error error;           /* why it failed */
     rtmi_socket socket[RTMI_ADDRESSES];
     rtmi_http http;             /* of the response that this connection is at */
@@ -2744,8 +2744,8 @@ static bool rtmi_network_open(rtmi_network *network) {
            epoll_ctl(network->epoll, EPOLL_CTL_ADD, network->wake[0], &event) == 0;
 }
 
-/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added anew at
-   each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
+/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added again
+   at each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
 static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
     if (socket->fd < 0 || events == socket->watched) return;
@@ -2765,7 +2765,7 @@ static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short
 }
 #endif
 
-/* Safe in signal handlers and threads. Where the pipe or counter is full, it is awake already. */
+/* Safe in signal handlers and threads. If the pipe or counter is full, it is awake already. */
 static void rtmi_wake_up(int fd) {
     int before = errno;
     uint64_t one = 1;
@@ -2987,7 +2987,7 @@ static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
     return rtmi_fail(&conn->error, RTM_E_CLOSED, "%s closed the connection", conn->name);
 }
 
-/* Sends what the socket takes, perhaps nothing. A broken connection must not cost what has come
+/* Sends what the socket takes, perhaps nothing. A broken connection must not cost what was received
    over it: rtmi_conn_receive reports the error once the socket is empty. */
 static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (conn->send_error) return 0;
@@ -3097,7 +3097,7 @@ static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     conn->step_deadline = RTMI_NOW;
 }
 
-/* Begins the next attempt when its time has come; early enough for each address to have an equal
+/* Begins the next attempt when it is due; early enough for each address to have an equal
    share of the time that is left. Earlier attempts stay open, because they may be slow and not
    dead. */
 static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
@@ -3229,7 +3229,7 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
 }
 
 /* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
-   in waking up for what has come: it would stay there. */
+   in waking up for what has arrived: it would stay there. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
@@ -3286,8 +3286,8 @@ static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
         }
         if (state & wanted) return RTM_OK;
         if (!(wanted & BR_SSL_RECVAPP)) return RTM_E_AGAIN;
-        /* close_notify has come, and our own cannot leave. The field is not in BearSSL's manual; by
-           its functions alone this cannot be told from an alert that waits for the socket. */
+        /* close_notify was received, and ours cannot leave. The field is not in BearSSL's manual;
+           its functions do not distinguish this from an alert that waits for the socket. */
         if (engine->shutdown_recv) return rtmi_conn_closed(conn);
         if (!(state & BR_SSL_RECVREC)) /* first the socket must take what the engine has to send */
             return conn->send_error ? rtmi_conn_lost(conn, conn->send_error) : RTM_E_AGAIN;
@@ -3360,7 +3360,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->phase = RTMI_CONN_LOOKUP;
 }
 
-/* Points at the bytes that have come; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
+/* Points at the bytes received; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
     if (conn->tls) {
         rtm_result result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
@@ -3452,7 +3452,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
 }
 
 /* The first attempt that connects is the connection; the others are closed. The socket is added
-   anew to the epoll instance, so that an edge-triggered loop is told what has come already. */
+   again to the epoll instance, so that an edge-triggered loop learns of what is here already. */
 static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
     host->worked = conn->addresses.at[won];
     host->connect_ms = RTM_NOW_MS() - conn->socket[won].begun_at;
@@ -3606,7 +3606,7 @@ typedef struct rtmi_exchange {
     int late_steps;         /* after the deadline, that read what was in the socket by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
-    const char *method;     /* of the Web API, for the sentences */
+    const char *method;     /* of the Web API, for the messages */
     rtmi_document document; /* the body, when it is JSON */
     char code[RTMI_CODE];   /* Slack's error code in it, or "" */
 } rtmi_exchange;
@@ -3635,7 +3635,7 @@ static void rtmi_exchange_delete(rtmi_exchange *exchange) {
     rtmi_free(exchange, sizeof *exchange);
 }
 
-/* Makes room for another response; what a large one took is given back. */
+/* Makes room for another response; what a large one took is freed. */
 static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     if (exchange->body.capacity > RTMI_KEPT) rtmi_buf_free(&exchange->body);
     if (exchange->document.capacity > RTMI_KEPT_TOKENS) rtmi_document_free(&exchange->document);
@@ -3657,7 +3657,7 @@ static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, 
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
-/* Begins the exchange whose request's head stands in exchange->head. What can fail does so in the
+/* Begins the exchange whose request's head is in exchange->head. What can fail does so in the
    steps. */
 static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
                                 long long now, long long timeout_ms) {
@@ -3729,7 +3729,7 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
                      "max_message_size: raise it", conn->name);
 }
 
-/* Reads what has come of the response. */
+/* Reads what is here of the response. */
 static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -3747,7 +3747,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             rtmi_conn_consume(conn, used);
         } else {
             if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
-            /* Nobody cut it short: close_notify within TLS (even if ours could not be sent), else a
+            /* It is not truncated: close_notify within TLS (even if ours could not be sent), else a
                FIN, which anybody could have sent. */
             bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
             what = rtmi_http_end(&conn->http, clean);
@@ -3815,7 +3815,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
 typedef struct rtmi_handler {
     char *type; /* as registered: "*", "type" or "type::subtype" */
     size_t length;       /* of the type in it */
-    const char *subtype; /* behind "::", or NULL */
+    const char *subtype; /* after "::", or NULL */
     rtm_callback callback; /* NULL = removed, swept when no callback runs */
     void *user_data;
 } rtmi_handler;
@@ -3863,7 +3863,7 @@ typedef struct rtmi_session {
     long long began_at;  /* the last attempt; none begins within a second after it ... */
     long long asked_until; /* ... or before this, even if rtm_reconnect is called */
     rtm_json greeting;   /* the response with the URL: it is in the exchange's body, which the
-                            handshake leaves alone, until `open` has been dispatched */
+                            handshake does not use, until `open` has been dispatched */
     long long silent_at; /* when silence so far calls for a PING, or for the end */
     unsigned pings_sent; /* by us, and nothing received since */
     /* Written by what is received. */
@@ -3884,7 +3884,7 @@ typedef struct rtmi_session {
     long long large_at;  /* when a message of more than RTMI_KEPT bytes was last received */
     /* Written by what is received and delivered. */
     rtmi_buf inbox;      /* Socket Mode: events that are acknowledged, and not delivered */
-    size_t inbox_at;     /* where the first of them is, an rtmi_inbox_entry before it */
+    size_t inbox_at;     /* of the first of them, which follows an rtmi_inbox_entry */
     long long drain_at;  /* RTMI_RETIRED: when it is closed */
     rtmi_ws ws;
     rtmi_error error;
@@ -4066,7 +4066,7 @@ static void rtmi_sweep_handlers(rtm_client *client) {
     client->handlers_removed = false;
 }
 
-/* The member that is behind "::" in a handler's type. */
+/* The member that is after "::" in a handler's type. */
 static const char *rtmi_subtype_name(const rtm_event *event) {
     if (event->envelope.size && !strcmp(event->type, "slash_commands")) return "command";
     if (event->envelope.size && !strcmp(event->type, "interactive")) return "type";
@@ -4455,7 +4455,7 @@ static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
     rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPING : RTMI_LEAVING);
 }
 
-/* Delivers an event that stands in client->document. */
+/* Delivers the event in client->document. */
 static void rtmi_dispatch_text(rtm_client *client, rtmi_session *session, rtm_event *event) {
     if (client->document.values > RTMI_KEPT_TOKENS) session->large_at = client->now;
     rtmi_dispatch(client, event);
@@ -4473,7 +4473,7 @@ static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char
     return false;
 }
 
-/* RTM: one text message. What nobody listens to is dropped after a look at its type. */
+/* RTM: one text message. What has no handler is dropped after a look at its type. */
 static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const char *text,
                              size_t size) {
     static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
@@ -4497,12 +4497,12 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
  * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
  * --------------------------------------------------------------------------------------------- */
 
-/* Where in a text a part of it is; size 0 = it is missing. */
+/* The place of a part in a text; size 0 = it is missing. */
 typedef struct rtmi_span {
     size_t at, size;
 } rtmi_span;
 
-/* Before each text in the inbox: where in it the parts of its envelope are. */
+/* Before each text in the inbox: the places of the parts of its envelope. */
 typedef struct rtmi_inbox_entry {
     size_t size;
     rtmi_span id, type, data;
@@ -5370,7 +5370,7 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     return next;
 }
 
-/* Gives back what a large message made the buffers grow to, once that is not needed any more. */
+/* Frees what a large message made the buffers grow to, once that is not needed any more. */
 static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (client->now - session->large_at < RTMI_KEPT_MS || session->ws.message) return;
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
@@ -5399,7 +5399,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
     if (asked >= hello_by) return "no \"hello\" from Slack within timeout_ms";
     if (asked >= zombie_at)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
-    /* The end is due so long after the first PING, however late the second one is. */
+    /* The end is due this long after the first PING, however late the second one is. */
     if (session->pings_sent == 2)
         return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
@@ -5644,8 +5644,8 @@ static const char *rtmi_token_fault(const char *token, bool app) {
     return NULL;
 }
 
-/* Puts a token in place of another, which stays if this one is not good. White space around it is
-   left out. */
+/* Replaces a token; the old one stays if the new one is not valid. White space around the new one
+   is left out. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
     static const char blanks[] = " \t\r\n\v\f";
     bool app = to == &client->settings.app_token;
@@ -5695,7 +5695,7 @@ static const char *const rtmi_own_headers[] = {
     "Sec-WebSocket-Protocol", NULL
 };
 
-/* Whether a line "Name: value" can stand in a request: NULL, or why not. */
+/* Whether a request can have a line "Name: value": NULL, or why not. */
 static const char *rtmi_header_fault(const char *header, size_t name_length) {
     if (!header[name_length] || !name_length) return "not of the form \"Name: value\"";
     if (!rtmi_is_field_name(header, name_length)) return "invalid character in the name";
@@ -5737,7 +5737,7 @@ static bool rtmi_copy_option(char **to, const char *text) {
     return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
-/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from`: where it is. */
+/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from` points at it. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
     rtmi_buf credentials = { 0 }, value = { 0 };
@@ -5857,7 +5857,7 @@ static rtm_result rtmi_config_handlers(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* Checks and copies the configuration; client->error has a sentence on what is wrong. */
+/* Checks and copies the configuration; client->error has a message on what is wrong. */
 static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
     static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
         rtmi_config_tokens, rtmi_config_settings, rtmi_config_base_url, rtmi_config_headers,
@@ -5884,7 +5884,7 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.first;
 }
 
-/* Holds back the requests with this key; false if there is no room or memory for that. A server
+/* Delays the requests with this key; false if there is no room or memory for that. A server
    that asks for no wait at all gets a second: without it there would be a storm. */
 static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     rtmi_queue *queue = &client->queue;
@@ -6005,7 +6005,7 @@ static rtm_result rtmi_take_response(rtm_client *client, rtmi_exchange *exchange
     return result;
 }
 
-/* The exchange has come to an end, with a response or without. */
+/* The exchange has ended, with a response or without. */
 static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result) {
     rtmi_exchange *exchange = lane->exchange;
     rtmi_conn *conn = &exchange->conn;
@@ -6270,7 +6270,7 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_mes
  * >>public  the functions declared above, in their order
  * --------------------------------------------------------------------------------------------- */
 
-/* What a client is made of beside its configuration. */
+/* What a client is made of in addition to its configuration. */
 static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
@@ -6526,7 +6526,7 @@ int rtm_send(rtm_client *client, const char *json) {
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
-    object.size = (size_t)(json + length - object.text); /* white space behind it too: as it came */
+    object.size = (size_t)(json + length - object.text); /* white space after it too: as received */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
@@ -6543,7 +6543,7 @@ int rtm_send(rtm_client *client, const char *json) {
                                                        rtm_json_equals(type, "ping"));
 }
 
-/* What Socket Mode has in place of a message over the WebSocket. */
+/* What Socket Mode has instead of a message over the WebSocket. */
 static int rtmi_post_message(rtm_client *client, const char *channel, const char *text) {
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
@@ -6740,7 +6740,7 @@ static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *give
     response->result = result;
     if (result == RTM_OK) return result;
     response->detail = rtm_strerror(result);
-    if (client && client->web) { /* where the sentence stays until the next call */
+    if (client && client->web) { /* its message is kept until the next call */
         client->web->conn.error = client->error;
         response->detail = client->web->conn.error.text;
     }
