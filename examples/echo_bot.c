@@ -51,7 +51,7 @@ static bool copy_string(rtm_json data, const char *path, char *out, size_t size)
 }
 
 /* Slack sends "&", "<" and ">" that a user typed as "&amp;", "&lt;" and "&gt;": undoes it. What is
-   left, such as "<!channel>", can then be escaped like any other text, so that it pings nobody. */
+   left, such as "<!channel>", can then be escaped like any other text: it notifies no one. */
 static void unescape(char *text) {
     static const struct { const char *escaped; char character; } table[] = {
         { "&amp;", '&' }, { "&lt;", '<' }, { "&gt;", '>' } };

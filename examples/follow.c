@@ -54,7 +54,7 @@ static list live;          /* received while the history was not complete */
 static bool skipped;       /* that messages were too many has been reported */
 static char shown[TS];     /* the latest time stamp that was shown, or is in `ready` */
 static char covered[TS];   /* the history had all up to here */
-static char oldest[TS];    /* where the history begins that is asked for, "" = the last 10 */
+static char oldest[TS];    /* start of the history to fetch, "" = the last 10 */
 static char *cursor;       /* its next page, or NULL */
 static int page;           /* the messages in a page */
 static bool asking;        /* the history is not complete */
@@ -96,7 +96,7 @@ static const char *environment(const char *name) {
     return value && *value ? value : NULL;
 }
 
-/* Of a clock that nobody sets. */
+/* Of the monotonic clock, which is never set. */
 static long long now_ms(void) {
     struct timespec now;
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 1;

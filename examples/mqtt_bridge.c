@@ -14,7 +14,7 @@
  * to the broker, is lost, and so are the messages in memory if it is killed. A post may be seen
  * twice if the network fails before Slack's response. Retained messages, which the broker sends
  * after each subscription, are not posted. A message of more than 4,000 bytes is truncated.
- * Each start is a new MQTT session with an id of its own, so many bridges can run.
+ * Each start is a new MQTT session with an id of its own: several bridges can run.
  *
  * libmosquitto runs in a thread of its own: on_broker, on_subscribed, on_published and on_lost are
  * called there. The main thread uses the Slack client. They share the queue. No Slack session is

@@ -148,7 +148,7 @@ static void send_text(rtm_client *bot, const char *channel, const char *text) {
         fprintf(stderr, "threads: not sent: %s\n", rtm_error_detail(bot));
 }
 
-/* Queues a job. Returns false if there are too many, or there is no memory. */
+/* Queues a job. Returns false if there are too many, or if out of memory. */
 static bool add_job(const char *channel, unsigned long long number) {
     job *it = calloc(1, sizeof *it);
     if (!it) return false;

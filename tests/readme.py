@@ -165,9 +165,9 @@ def replies(block):
     box = sandbox()
     bot = Program(path)
     box.type('/wait', '/slash /whoami')
-    box.shows('answers /whoami (for you alone): Ada Human')
+    box.shows('answers /whoami (only for you): Ada Human')
     box.type('/fail users.info user_not_found', '/slash /whoami')
-    box.shows('answers /whoami (for you alone): user_not_found')
+    box.shows('answers /whoami (only for you): user_not_found')
     bot.stop()
     box.stop()
     del os.environ['SLACK_APP_TOKEN']

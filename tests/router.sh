@@ -229,10 +229,11 @@ for round in 1 2 3 4 5; do
             "\"event_id\":\"Ev%d-%d\",\"type\":\"event_callback\",\"team_id\":\"T0SANDBOX\"," \
             "\"event\":{\"type\":\"message\",\"bot_id\":\"B0OTHER\",\"channel\":\"C0SANDBOX\"," \
             "\"text\":\"the build of the night is green again but the one before it was not and " \
-            "nobody knows why\",\"ts\":\"%d.1\",\"blocks\":[{\"type\":\"rich_text\"," \
+            "no one knows why\",\"ts\":\"%d.1\",\"blocks\":[{\"type\":\"rich_text\"," \
             "\"elements\":[]}]}}}\n", round, i, round, i, i }' >&3
-    slack_says "nobody sent: router-$round-100\$" # how the sandbox reports these acknowledgements
-    exactly $((100 * round)) 'nobody sent: router-'
+    # How the sandbox reports these acknowledgements:
+    slack_says "unknown envelope: router-$round-100\$"
+    exactly $((100 * round)) 'unknown envelope: router-'
     measure events
     event=$(less $((cpu - before)) "$event")
 done

@@ -354,7 +354,7 @@ def what_was_said_is_kept_and_read_by_pages():
           and thread[2]['ts'] == reply, f'the thread: {thread}')
     check([u['id'] for u in api('users.list', limit=1)['members']] == ['U0BOT'], 'users.list')
     check(api('chat.postEphemeral', **C, user='U0HUMAN', text='psst')['message_ts'], 'ephemeral')
-    box.shows('posted, for U0HUMAN alone: psst')
+    box.shows('posted, only for U0HUMAN: psst')
     channel = api('conversations.open', users='U0HUMAN')['channel']['id']
     check(api('conversations.history', channel=channel)['messages'] == [], 'a new conversation')
     session.leave()
@@ -565,7 +565,7 @@ def an_envelope_comes_again_until_it_is_acknowledged():
         heard.append(app.hears_json())
         app.send(10, b'so that it is not cut')
         app.send_json({'envelope_id': f'no such {seconds}'})
-        box.shows(f'nobody sent: no such {seconds}')
+        box.shows(f'unknown envelope: no such {seconds}')
     check([(e['retry_attempt'], e.get('retry_reason')) for e in heard]
           == [(0, None), (1, 'timeout'), (0, None), (2, 'timeout'), (3, 'timeout')],
           f'retries: {heard}')
@@ -577,7 +577,7 @@ def an_envelope_comes_again_until_it_is_acknowledged():
     app.acknowledge(first)
     box.shows('again')
     app.acknowledge({'envelope_id': 'x-000000000001'})
-    box.shows('nobody sent: x-000000000001')
+    box.shows('unknown envelope: x-000000000001')
     # Nobody connected: nothing is lost, and it comes when somebody is.
     box.type('while away')
     app.hears_json()
@@ -604,7 +604,7 @@ def commands_are_answered_in_time_and_by_their_url():
           == ('slash_commands', '/weather', 'Berlin', True, False), f'a command: {command}')
     app.acknowledge(command, {'text': 'it "rains"\n'})
     box.type('/expect it "rains"')
-    box.shows('answers /weather (for you alone): it "rains"')
+    box.shows('answers /weather (only for you): it "rains"')
     box.shows('seen')
     path = path_of(payload['response_url'])
     kind = {'Content-Type': 'application/json'}
@@ -615,7 +615,7 @@ def commands_are_answered_in_time_and_by_their_url():
         response, text = request(path, body, headers)
         check(response.status == status, f'response_url: HTTP {response.status}')
     check(json.loads(text) == {'ok': False, 'error': 'expired_url'}, f'a used one: {text}')
-    box.shows('answers /weather (for you alone): later')
+    box.shows('answers /weather (only for you): later')
     opened = api('views.open', trigger_id='1', view=MODAL)
     check(opened['ok'], f'views.open: {opened}')
     asked = api('chat.postMessage', channel='C0SANDBOX', text='Shall I?', blocks=[
@@ -799,7 +799,7 @@ def a_session_ends_as_slack_ends_it():
         pass
     check(lively.hears()[0] == 9, 'no second PING')
     lively.send(1, b'{"envelope_id":"x"' + b' ' * 20000 + b'}')
-    box.shows('nobody sent: x')
+    box.shows('unknown envelope: x')
     lively.send(1, b' ' * 20481)
     check(struct.unpack('>H', lively.hears()[1][:2])[0] == 1009, 'a frame of 20,481 bytes')
 

@@ -184,7 +184,7 @@ static cJSON *parse_arguments(struct conn *conn, const char *type) {
     return args;
 }
 
-/* A line of --log: what was asked for, by whom and in which form; names of arguments alone. A URL
+/* A line of --log: what was asked for, by whom and in which form; only names of arguments. A URL
    that is not of the Web API is written by its beginning. */
 static void log_call(struct conn *conn, const char *name, const char *type, const cJSON *args) {
     static const char *const kinds[] = { "any", "bot", "app", "none" };

@@ -167,7 +167,7 @@ COMMAND(cmd_raw) {
 /* One event like Slack's own, of about 430 bytes on average. */
 static void flood_one(long i) {
     static const char words[] = "the build of the night is green again but the one before it "
-                                "was not and nobody knows why, so would you look at it please";
+                                "was not and no one knows why, so would you look at it please";
     char event[1024];
     int size = (int)(i * 37 % 121);
     snprintf(event, sizeof event,
@@ -240,7 +240,7 @@ COMMAND(cmd_slash) {
     return interact("slash_commands", name, payload, "");
 }
 
-/* Where an element is: the members of an interaction's payload that say so, to be freed. */
+/* The place of an element: the members of an interaction's payload that say so, to be freed. */
 static char *place_of(const char *action, struct element *found) {
     const char *channel = "C0SANDBOX";
     char *view = view_with(action, found);
@@ -373,7 +373,7 @@ COMMAND(cmd_mute) {
     return DONE;
 }
 
-/* Who has left while nobody looked must not be taken for a bot by the next line; nor will
+/* A client that has left meanwhile must not be taken for a bot by the next line; nor will
    a Web API call that was met with silence be answered now. */
 COMMAND(cmd_unmute) {
     say("slack", "/unmute: back again");
@@ -509,7 +509,7 @@ COMMAND(cmd_help) {
     return DONE;
 }
 
-/* What all commands that begin so have in common behind it. */
+/* What all commands that begin so have in common after it. */
 void complete_command(const char *start, size_t size, char *rest, size_t room) {
     const char *first = NULL;
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++) {
@@ -539,7 +539,7 @@ static enum verdict execute(const char *line) {
     return WRONG;
 }
 /* lws only says that there is input. It is read when there is use for it, not ahead, so that
-   whoever writes it feels back-pressure. */
+   its writer feels back-pressure. */
 int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user,
                     UNUSED void *in, UNUSED size_t size) {
     if (reason == LWS_CALLBACK_RAW_CLOSE_FILE) input.gone = true;
@@ -550,7 +550,7 @@ int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *use
     return 0;
 }
 
-/* As read(): from the file; where a person types, each key, and the line when it is whole. */
+/* As read(): from the file; at a terminal, each key, and the line when it is whole. */
 static ssize_t take(char *to, size_t size) {
     bool end;
     if (!input.by_hand) return read(input.fd, to, size);
@@ -648,7 +648,7 @@ void advance(void) {
             box.done = true;
         }
     }
-    /* Whoever fed us is gone: do not wait for a bot that he would have started. */
+    /* The writer of our input is gone: do not wait for a bot that it would have started. */
     if (input.hangs_up && (input.eof || input.gone) && work.lonely) box.done = true;
 }
 

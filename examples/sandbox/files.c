@@ -307,7 +307,7 @@ static struct answer on_response(struct conn *conn, const char *id) {
     thing->uses--;
     char *text = message_text(message);
     bool all = !strcmp(member(message, "response_type"), "in_channel");
-    say("bot", "answers %s%s: %s", thing->about, all ? "" : " (for you alone)", text);
+    say("bot", "answers %s%s: %s", thing->about, all ? "" : " (only for you)", text);
     note_seen(text);
     free(text);
     cJSON_Delete(message);

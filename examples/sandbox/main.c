@@ -1,7 +1,7 @@
 /*
  * main.c - a local imitation of Slack, to develop a bot without a workspace or a network.
  *
- * It answers the Web API methods that a bot needs, takes uploads and webhooks, and serves the
+ * It answers the Web API methods that a bot needs, takes uploads and webhooks, and has the
  * WebSocket of RTM and of Socket Mode, all on one loopback port. What you type becomes a message
  * from a person, what the bot sends is printed. Lines that begin with "/" are commands that make
  * Slack misbehave; /help lists them.

@@ -127,7 +127,7 @@ METHOD(post_ephemeral) {
     if (!options.lenient && !find_user(ARG("user")))
         return call->error = "user_not_in_channel", NULL;
     char *text = message_text(call->args);
-    say("bot/api", "posted, for %s alone: %s", ARG("user"), text);
+    say("bot/api", "posted, only for %s: %s", ARG("user"), text);
     note_seen(text);
     free(text);
     return json("{'ok':true,'message_ts':'%s'}", new_ts());

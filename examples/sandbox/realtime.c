@@ -174,7 +174,7 @@ static void on_message(struct conn *conn) {
     } else if (conn->is_app && *member(message, "envelope_id")) {
         on_acknowledged(message);
     } else if (conn->is_app) {
-        say("slack", "Socket Mode takes acknowledgements alone: %.60s", conn->in);
+        say("slack", "Socket Mode accepts only acknowledgements: %.60s", conn->in);
     } else if (!strcmp(type, "message")) {
         on_bot_message(conn, need(id), message);
     } else if (!strcmp(type, "ping")) {

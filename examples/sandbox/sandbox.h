@@ -98,7 +98,7 @@ struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
     char *in; /* the request's body, or the WebSocket message, so far */
     size_t in_size;
     struct upload *upload;       /* an upload, whose body is not kept */
-    struct frame *late;          /* a response that /slow holds back */
+    struct frame *late;          /* a response that /slow delays */
     lws_sorted_usec_list_t slow; /* and until when */
 };
 
@@ -157,7 +157,7 @@ void put_line(FILE *to, const char *actor, const char *format, ...);
 void check_output(FILE **file, const char *option);
 void lws_log(int level, const char *line);
 void *need(void *memory);
-char *json(const char *format, ...); /* ' stands for ", %s is escaped, %d is an int, %j is JSON */
+char *json(const char *format, ...); /* ' becomes ", %s is escaped, %d is an int, %j is JSON */
 const char *member(const cJSON *object, const char *name);
 size_t characters(const char *text);
 const char *new_ts(void);

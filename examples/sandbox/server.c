@@ -84,7 +84,7 @@ static bool start_listening(void) {
     return true;
 }
 
-/* Whoever waits for this file finds the whole number in it, and somebody listening. */
+/* When this file appears, the whole number is in it and the port is open. */
 static bool write_port_file(void) {
     char temporary[4096];
     if (!options.port_file) return true;

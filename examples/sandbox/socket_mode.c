@@ -117,7 +117,7 @@ void send_envelope(const char *type, const char *label, const char *payload, boo
     send_once(envelope, envelope->ids[0], 0);
 }
 
-/* What a reply says beside its action: error messages, or the texts of a view. */
+/* What a reply says in addition to its action: error messages, or the texts of a view. */
 static char *reply_details(const cJSON *payload) {
     const cJSON *errors = cJSON_GetObjectItemCaseSensitive(payload, "errors"), *error;
     const cJSON *view = cJSON_GetObjectItemCaseSensitive(payload, "view");
@@ -166,7 +166,7 @@ static void apply(const struct envelope *envelope, const cJSON *payload) {
         free(texts);
     } else if (*text) {
         bool to_all = !strcmp(member(payload, "response_type"), "in_channel");
-        say("bot", "answers %s%s: %s", envelope->label, to_all ? "" : " (for you alone)", text);
+        say("bot", "answers %s%s: %s", envelope->label, to_all ? "" : " (only for you)", text);
     } else {
         say("bot", "answers %s: %s", envelope->label, all);
     }
@@ -201,7 +201,7 @@ void on_acknowledged(const cJSON *acknowledgement) {
             say("bot", "acknowledged %s again", text);
             return;
         }
-    say("slack", "acknowledgement of an envelope that nobody sent: %.60s", text);
+    say("slack", "acknowledgement of an unknown envelope: %.60s", text);
 }
 
 /* Who does not answer a PING before the next is due is cut. */
@@ -223,7 +223,7 @@ static void disconnect(struct conn *conn, const char *reason) {
                      reason));
 }
 
-/* Tells every connection of the app; ends it at once, or later in this way. */
+/* Warns every connection of the app; ends it at once, or later in this way. */
 void disconnect_apps(const char *reason, bool later, enum action how) {
     for EACH_BOT(conn) {
         if (!conn->is_app) continue;

@@ -97,7 +97,7 @@ void show_line(void) {
 static char *get_prompt(UNUSED EditLine *el) { return (char *)(uintptr_t)prompt; }
 
 /* One character. The rest of one, or of a key's escape sequence, follows at once, or was none:
-   whoever presses the escape key alone does not stop the server. */
+   a press of only the escape key does not stop the server. */
 static int get_character(UNUSED EditLine *el, wchar_t *character) {
     mbstate_t state = { 0 };
     for (;;) {
@@ -111,7 +111,7 @@ static int get_character(UNUSED EditLine *el, wchar_t *character) {
     }
 }
 
-/* Tab: the rest of a command's name, as far as there is one way to go on. */
+/* Tab: the rest of a command's name, as far as it is the only one. */
 static unsigned char complete(EditLine *el, UNUSED int key) {
     const LineInfo *line = el_line(el);
     char rest[32] = "";

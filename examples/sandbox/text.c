@@ -20,7 +20,7 @@ static int utf8_size(const unsigned char *s) {
     return size;
 }
 
-/* Foreign text: what is no printable UTF-8, or would end a JSON string, is spelled out. */
+/* Text of others: what is no printable UTF-8, or would end a JSON string, is spelled out. */
 static void put_escaped(FILE *to, const char *text, bool json) {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int size = utf8_size(s);
@@ -80,7 +80,7 @@ void *need(void *memory) {
     exit(1);
 }
 
-/* JSON by format: ' stands for ", %s is escaped, %d is an int, %j is JSON. */
+/* JSON by format: ' becomes ", %s is escaped, %d is an int, %j is JSON. */
 char *json(const char *format, ...) {
     char *text = NULL;
     size_t size;

@@ -229,7 +229,7 @@ static cJSON *option(const cJSON *element, const char *value) {
     return made;
 }
 
-/* Where the value of an element is, by its type. */
+/* The place of the value of an element, by its type. */
 static const struct value_place {
     const char *type, *name;
     enum { IS_TEXT, IS_OPTION, IS_LIST } kind;

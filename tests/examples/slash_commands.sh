@@ -3,10 +3,10 @@ SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS=U1,U0HUMAN "$build/slash_commands" >"
 bot=$!
 printf '%s\n' /wait '/slash /unknown' '/slash /load' '/slash /backup' '/click backup' >&3
 sees 'acknowledged /unknown'
-sees 'answers /load (for you alone): [blocks] load *'
-sees 'answers /backup (for you alone): backing up ...'
-sees 'answers backup (for you alone): a backup is running already'
-sees 'answers /backup (for you alone): backed up'
+sees 'answers /load (only for you): [blocks] load *'
+sees 'answers /backup (only for you): backing up ...'
+sees 'answers backup (only for you): a backup is running already'
+sees 'answers /backup (only for you): backed up'
 kill $bot
 wait $bot || fail "slash_commands ends with $?"
 bot=
@@ -16,8 +16,8 @@ sees '/link: Socket Mode is on'
 SLACK_APP_TOKEN=xapp-sandbox ALLOWED_USERS="U0HUMA U0HUMANS" "$build/slash_commands" >"$dir/out" 2>&1 &
 bot=$!
 printf '%s\n' /wait '/slash /load' '/click backup' >&3
-sees 'answers /load (for you alone): this is not for you'
-sees 'answers backup (for you alone): this is not for you'
+sees 'answers /load (only for you): this is not for you'
+sees 'answers backup (only for you): this is not for you'
 prints 'HTTP 500'
 kill $bot
 wait $bot || fail "slash_commands ends with $?"

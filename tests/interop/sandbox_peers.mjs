@@ -147,7 +147,7 @@ async function socketMode() {
     await hears('hello 0');
     type('/slash /weather Berlin');
     await hears('/weather Berlin');
-    await shows('answers /weather (for you alone): the weather of Berlin');
+    await shows('answers /weather (only for you): the weather of Berlin');
     type('/click approve');
     await hears('approve');
     await shows('acknowledged approve');
@@ -191,7 +191,7 @@ async function bolt() {
     type('/event team_join');
     await hears('team_join');
     type('/slash /weather Berlin');
-    await shows('answers /weather (for you alone): wait', 'sunny in Berlin');
+    await shows('answers /weather (only for you): wait', 'sunny in Berlin');
     type('/click approve 7');
     await shows('acknowledged approve', 'approved 7');
     await app.client.views.open({ trigger_id: '1', view });

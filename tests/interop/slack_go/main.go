@@ -145,7 +145,7 @@ func socketSession(api *slack.Client) {
 	await(heard, "hello")
 	typeLine("/slash /weather Berlin")
 	await(heard, "/weather Berlin")
-	await(shown, "answers /weather (for you alone): sunny in Berlin")
+	await(shown, "answers /weather (only for you): sunny in Berlin")
 	typeLine("/click approve")
 	await(heard, "block_actions")
 	await(shown, "acknowledged approve")
