@@ -209,8 +209,8 @@ build/test/order: tests/order.c
 
 # Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
 # LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.
-build/test/lives: tests/lives.c tests/lives_net.h tests/lives_tls.h tests/repeat.h tests/counted.h \
-		tests/states.h rtm.h build/.test
+build/test/lives: tests/lives.c tests/lives_net.h tests/net_calls.h tests/lives_tls.h \
+		tests/repeat.h tests/counted.h tests/states.h rtm.h build/.test
 	@mkdir -p build/test
 	$(TEST_CC) $(LIVES) tests/lives.c -o $@ $(LIBS)
 
@@ -221,7 +221,8 @@ $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/
 		-o $@ -lcmocka $(LIBS) -luv -lpthread
 
 $(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/requests.c \
-		tests/order.c tests/lives.c tests/lives_net.h tests/lives_tls.h $(HEADERS) rtm.h build/.test
+		tests/order.c tests/lives.c tests/lives_net.h tests/net_calls.h tests/lives_tls.h $(HEADERS) \
+		rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); case $$file in *-poll) set -- -DRTMI_EPOLL=0 ;; *-nothreads) set -- -DRTM_NO_THREADS ;; \
 	*-tls) set -- -DLIVES_TLS ;; *) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \

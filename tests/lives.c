@@ -1,5 +1,5 @@
 /* Random lives of a client, on a virtual clock, against a hostile server within this process: the
-   judge of the rules that DESIGN calls "Time and order". lives_net.h simulates the system. It uses
+   judge of the rules of time and order. lives_net.h simulates the system. It uses
    public functions, config.log and what the server sees, and no private field. With LIVES_TLS
    everything is over TLS (lives_tls.h).
 
