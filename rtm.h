@@ -1147,16 +1147,6 @@ static void *rtmi_alloc(size_t size) {
     return block;
 }
 
-/* The array with room for one more item; NULL if out of memory (the array is as it was). */
-static void *rtmi_grow(void *array, size_t count, size_t *capacity, size_t item_size) {
-    if (count < *capacity) return array;
-    if (*capacity > (size_t)-1 / 2 / item_size) return NULL;
-    size_t doubled = *capacity ? *capacity * 2 : 8;
-    void *grown = RTM_REALLOC(array, doubled * item_size);
-    if (grown) *capacity = doubled;
-    return grown;
-}
-
 /* Copies data and a NUL to `at`, which points into a block, and returns where they are. */
 static void *rtmi_pack(char **at, const void *data, size_t size) {
     char *packed = *at;
@@ -2417,8 +2407,8 @@ typedef struct rtmi_trust {
     const char *host;   /* checked against the certificate */
     const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
     const char *ca_file;
-    br_x509_trust_anchor *anchor;
-    size_t count, capacity;
+    rtmi_buf anchors; /* br_x509_trust_anchor, as many as `count` */
+    size_t count;
     const char *error; /* of the bundle */
     bool first_only;   /* one certificate is enough: only to see whether there is any */
     bool no_memory;    /* to load the bundle */
@@ -2460,14 +2450,14 @@ static void rtmi_trust_certificate(void *context, const void *data, size_t size)
 static bool rtmi_trust_add(rtmi_trust *trust) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
     if (!key || trust->name.failed) return !trust->name.failed;
-    void *grown = rtmi_grow(trust->anchor, trust->count, &trust->capacity, sizeof *trust->anchor);
-    if (!grown) return false;
-    trust->anchor = grown;
+    if (!rtmi_buf_reserve(&trust->anchors, sizeof(br_x509_trust_anchor))) return false;
     bool rsa = key->key_type == BR_KEYTYPE_RSA;
     size_t size = rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
     char *block = RTM_REALLOC(NULL, trust->name.size + size + 3); /* each part with a NUL */
     if (!block) return false;
-    br_x509_trust_anchor *anchor = &trust->anchor[trust->count++];
+    br_x509_trust_anchor *anchor = (void *)(trust->anchors.data + trust->anchors.size);
+    trust->count++;
+    trust->anchors.size += sizeof *anchor;
     anchor->dn.len = trust->name.size;
     anchor->dn.data = rtmi_pack(&block, trust->name.data, trust->name.size);
     anchor->flags = br_x509_decoder_isCA(&trust->x509) ? BR_X509_TA_CA : 0;
@@ -2507,10 +2497,9 @@ static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
 }
 
 static void rtmi_trust_free_anchors(rtmi_trust *trust) {
-    while (trust->count) RTM_FREE(trust->anchor[--trust->count].dn.data); /* head of its block */
-    rtmi_free(trust->anchor, 0);
-    trust->anchor = NULL;
-    trust->capacity = 0;
+    br_x509_trust_anchor *anchor = (void *)trust->anchors.data;
+    while (trust->count) RTM_FREE(anchor[--trust->count].dn.data); /* head of its block */
+    rtmi_buf_free(&trust->anchors);
 }
 
 static void rtmi_trust_load_file(rtmi_trust *trust, FILE *file) {
@@ -2548,7 +2537,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     br_x509_minimal_context *minimal = &trust->minimal;
     (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
     rtmi_trust_load(trust);
-    br_x509_minimal_init(minimal, &br_sha256_vtable, trust->anchor, trust->count);
+    br_x509_minimal_init(minimal, &br_sha256_vtable, (void *)trust->anchors.data, trust->count);
     br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
     br_x509_minimal_set_ecdsa(minimal, br_ssl_engine_get_ec(trust->engine),
                               br_ssl_engine_get_ecdsa(trust->engine));
@@ -3894,13 +3883,6 @@ typedef struct rtmi_session {
     unsigned char pong[125];
 } rtmi_session;
 
-/* RTM or Socket Mode: how sessions are opened, and what their text messages mean. */
-typedef struct rtmi_mode {
-    const char *method;               /* of the Web API; its answer has the URL */
-    bool socket_mode;                 /* with the app-level token; only acknowledgements are sent */
-    void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
-} rtmi_mode;
-
 /* The last events: their hashes, and the highest byte of each. */
 typedef struct rtmi_seen {
     uint64_t hash[RTMI_SEEN];
@@ -3916,16 +3898,7 @@ typedef struct rtmi_envelope {
     bool late;           /* ... is sent after the callbacks */
 } rtmi_envelope;
 
-/* A reply that was put off, in one of RTMI_DEFERRALS places. */
-typedef struct rtmi_deferral {
-    int id;              /* its remainder is the place; 0 = never used */
-    rtm_result fault;    /* RTM_OK: it is open; else what a reply returns */
-    bool accepts;        /* a payload */
-    unsigned number;     /* of the connection that brought the envelope */
-    char *envelope_id;   /* a JSON string */
-} rtmi_deferral;
-
-/* An envelope whose callbacks are being called. */
+/* An envelope whose callbacks are being called, or whose reply was deferred. */
 typedef struct rtmi_delivery {
     int serial;            /* of this delivery, for rtm_reply */
     unsigned number;       /* of the connection that brought it */
@@ -3935,6 +3908,13 @@ typedef struct rtmi_delivery {
     bool unacknowledged;   /* and that has not been done yet */
     int deferral;          /* its id, or 0 */
 } rtmi_delivery;
+
+/* A reply that was deferred, in one of RTMI_DEFERRALS places. */
+typedef struct rtmi_deferral {
+    char *envelope_id;      /* a JSON string; NULL: it has ended */
+    rtm_result fault;       /* what a reply returns once it has ended; RTM_OK: it has not */
+    rtmi_delivery delivery; /* its deferral's remainder is the place; 0 = never used */
+} rtmi_deferral;
 
 /* A request, encoded: what it takes to send it, and to send it again. */
 typedef struct rtmi_request {
@@ -3973,7 +3953,7 @@ typedef struct rtmi_lane {
 
 /* Submitted requests, the oldest first. */
 typedef struct rtmi_queue {
-    rtmi_request *first, *last;
+    rtmi_request *first;
     rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
     rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first */
     size_t size;       /* bytes of all requests */
@@ -3983,7 +3963,9 @@ typedef struct rtmi_queue {
 
 struct rtm_client {
     long long now;      /* read once a step, not once an event */
-    const rtmi_mode *mode;
+    bool socket_mode;   /* with the app-level token; only acknowledgements are sent */
+    const char *method; /* of the Web API: its response has the URL of a session */
+    void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
     rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
                                  from the other: to be opened for that, or retired */
     rtmi_exchange *web; /* that of blocking calls, from the first on */
@@ -3998,21 +3980,19 @@ struct rtm_client {
     bool had_short_session; /* one of them had said hello */
     long long disabled_until; /* no attempt before: Slack said link_disabled */
     int last_id;        /* of messages and requests */
-    bool ids_repeat;    /* INT_MAX was reached */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
     rtmi_deferral *deferrals; /* NULL before the first */
     int last_deferral;
     bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
     long long slice_end;    /* ... and no further one begins after this time */
     bool open_reported;     /* and `close` not yet */
-    int *unanswered;        /* ids of messages, oldest first, whichever session they went out on */
-    size_t unanswered_count, unanswered_capacity;
+    rtmi_buf unanswered;    /* ids of messages, oldest first, whichever session they went out on */
     unsigned connections;   /* the highest number of a session's */
     rtmi_seen *seen;        /* NULL if none are remembered */
     unsigned seen_count;
     long long overlap_end;  /* RTM: until when both sessions' events are compared */
     rtmi_handler *handlers;
-    size_t handler_count, handler_capacity;
+    size_t handler_count;
     bool handlers_removed;
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
     rtmi_document document; /* the event being read or dispatched */
@@ -4124,6 +4104,10 @@ static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
  * >>send  frames and messages to Slack
  * --------------------------------------------------------------------------------------------- */
 
+static rtm_result rtmi_stopped(rtmi_error *error) {
+    return rtmi_fail(error, RTM_E_STOPPED, "the client was stopped");
+}
+
 static rtm_result rtmi_not_connected(rtm_client *client) {
     return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
                      "not connected: wait for the `open` event");
@@ -4202,53 +4186,50 @@ static void rtmi_notify(rtm_client *client, rtmi_session *session, rtm_result re
     if (client->now >= session->notice_at) rtmi_report_notices(client, session);
 }
 
+static size_t rtmi_unanswered_count(const rtm_client *client) {
+    return client->unanswered.size / sizeof(int);
+}
+
 static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
-    if (client->unanswered_count == RTMI_UNANSWERED)
+    if (rtmi_unanswered_count(client) == RTMI_UNANSWERED)
         return rtmi_fail(&client->error, RTM_E_AGAIN, "%d messages are unacknowledged: retry later",
                          RTMI_UNANSWERED);
-    void *grown = rtmi_grow(client->unanswered, client->unanswered_count,
-                            &client->unanswered_capacity, sizeof *client->unanswered);
-    if (!grown) return rtmi_out_of_memory(&client->error);
-    client->unanswered = grown;
-    client->unanswered[client->unanswered_count++] = id;
-    return RTM_OK;
+    rtmi_buf_add(&client->unanswered, &id, sizeof id);
+    if (!client->unanswered.failed) return RTM_OK;
+    client->unanswered.failed = false;
+    return rtmi_out_of_memory(&client->error);
 }
 
 /* Slack answers mostly in order, so the search is short. */
 static int *rtmi_unanswered_find(const rtm_client *client, int id) {
-    for (size_t i = 0; i < client->unanswered_count; i++)
-        if (client->unanswered[i] == id) return &client->unanswered[i];
+    int *ids = (void *)client->unanswered.data;
+    for (size_t i = 0; i < rtmi_unanswered_count(client); i++)
+        if (ids[i] == id) return &ids[i];
     return NULL;
 }
 
 static bool rtmi_unanswered_remove(rtm_client *client, int id) {
+    rtmi_buf *ids = &client->unanswered;
     int *at = rtmi_unanswered_find(client, id);
     if (!at) return false;
-    client->unanswered_count--;
-    size_t behind = client->unanswered_count - (size_t)(at - client->unanswered);
-    memmove(at, at + 1, behind * sizeof *at);
+    ids->size -= sizeof *at;
+    memmove(at, at + 1, (size_t)(ids->data + ids->size - (char *)at));
     return true;
 }
 
-/* Whether a message that awaits an answer has this id, or a request. */
-static bool rtmi_is_id_in_use(const rtm_client *client, int id) {
-    const rtmi_request *request = client->queue.first;
+static rtmi_request *rtmi_find_request(const rtm_client *client, int id) {
+    rtmi_request *request = client->queue.first;
     while (request && request->id != id) request = request->next;
-    return request || rtmi_unanswered_find(client, id);
+    return request;
 }
 
-/* The id of the next message or request. Ids begin again at 1 after INT_MAX; only then can one be
-   in use. */
+/* The id of the next message or request: none that is in use. After INT_MAX they begin again at
+   1. */
 static int rtmi_next_id(const rtm_client *client) {
     int id = client->last_id;
     do id = id < INT_MAX ? id + 1 : 1;
-    while (client->ids_repeat && rtmi_is_id_in_use(client, id));
+    while (rtmi_find_request(client, id) || rtmi_unanswered_find(client, id));
     return id;
-}
-
-static void rtmi_note_id(rtm_client *client, int id) {
-    if (id == INT_MAX) client->ids_repeat = true;
-    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
 }
 
 RTMI_APART static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
@@ -4259,7 +4240,7 @@ RTMI_APART static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
 /* Begins client->compose, a message to send now; or says why it cannot be sent. */
 static rtm_result rtmi_begin_message(rtm_client *client) {
     rtmi_buf_clear(&client->compose);
-    if (client->mode->socket_mode)
+    if (client->socket_mode)
         return rtmi_fail(&client->error, RTM_E_UNSUPPORTED, "rtm_send, rtm_send_typing, "
                          "rtm_send_ping need RTM; in Socket Mode use rtm_send_message or "
                          "chat.postMessage");
@@ -4279,7 +4260,7 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
         if (answered) rtmi_unanswered_remove(client, id);
         return result;
     }
-    rtmi_note_id(client, id);
+    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
     return id;
 }
 
@@ -4380,7 +4361,7 @@ static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
 
 /* The hash of an event. In client->seen its lowest bits, which are free, say more about it. */
 enum { RTMI_SEEN_FIRST = 1, RTMI_SEEN_SECOND = 2, RTMI_SEEN_WAITS = 4, RTMI_SEEN_BITS = 7 };
-static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
+RTMI_APART static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
     uint64_t hash = rtmi_hash(RTMI_HASH, id.text, id.size);
     hash = rtmi_hash(hash, type.text, type.size) & ~(uint64_t)RTMI_SEEN_BITS;
     return hash ? hash : RTMI_SEEN_BITS + 1;
@@ -4403,6 +4384,10 @@ static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash, uint64_
         }
     }
     return NULL;
+}
+
+static uint64_t *rtmi_find_envelope(const rtm_client *client, rtm_json id) {
+    return rtmi_find_seen(client, rtmi_event_hash(id, rtmi_json_none), RTMI_SEEN_BITS);
 }
 
 static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
@@ -4556,8 +4541,7 @@ static bool rtmi_can_acknowledge(const rtmi_session *session) {
    RTM_E_NOT_CONNECTED: neither is open any more. */
 static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
                                             rtm_json payload) {
-    uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(delivery->id, rtmi_json_none),
-                                    RTMI_SEEN_BITS);
+    uint64_t *seen = rtmi_find_envelope(client, delivery->id);
     rtm_result one, result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "reply: the session "
                                        "has ended");
     for (int i = 0; i < 2; i++) {
@@ -4587,7 +4571,7 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
 static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
     if (!client->deferrals || id <= 0) return NULL;
     rtmi_deferral *deferral = &client->deferrals[id % RTMI_DEFERRALS];
-    return deferral->id == id ? deferral : NULL;
+    return deferral->delivery.deferral == id ? deferral : NULL;
 }
 
 static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fault) {
@@ -4601,11 +4585,8 @@ static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fault) {
 static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
     for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++) {
         rtmi_deferral *deferral = &client->deferrals[i];
-        if (deferral->number != number) continue;
-        const char *text = deferral->envelope_id ? deferral->envelope_id : "";
-        rtm_json id = { text, strlen(text), NULL };
-        uint64_t *seen = rtmi_find_seen(client, rtmi_event_hash(id, rtmi_json_none),
-                                        RTMI_SEEN_BITS);
+        if (!deferral->envelope_id || deferral->delivery.number != number) continue;
+        uint64_t *seen = rtmi_find_envelope(client, deferral->delivery.id);
         if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
         rtmi_end_deferral(deferral, RTM_E_NOT_CONNECTED);
     }
@@ -4628,7 +4609,8 @@ static int rtmi_defer(rtm_client *client) {
     char *id = rtmi_copy(pending->id.text, pending->id.size);
     if (!id) return rtmi_out_of_memory(&client->error);
     client->last_deferral = pending->deferral = last + more;
-    *deferral = (rtmi_deferral){ last + more, RTM_OK, pending->accepts, pending->number, id };
+    *deferral = (rtmi_deferral){ id, RTM_OK, *pending };
+    deferral->delivery.id.text = id;
     return last + more;
 }
 
@@ -4728,13 +4710,6 @@ static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session,
                  connections);
 }
 
-/* Acknowledges an envelope that cannot be read, or Slack would send it for ever. */
-static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session) {
-    const rtmi_buf *text = &session->ws.buffer;
-    rtm_json id = rtmi_json_member((rtm_json){ text->data, text->size, NULL }, "envelope_id", 11);
-    rtmi_acknowledge(client, session, id, rtmi_json_none);
-}
-
 static rtmi_span rtmi_span_of(const char *text, const rtm_json *part) {
     return (rtmi_span){ part->size ? (size_t)(part->text - text) : 0, part->size };
 }
@@ -4826,11 +4801,6 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     rtmi_report(client, &event);
 }
 
-static const rtmi_mode rtmi_mode_rtm = { "rtm.connect", false, rtmi_on_rtm_text };
-static const rtmi_mode rtmi_mode_rtm_start = { "rtm.start", false, rtmi_on_rtm_text };
-static const rtmi_mode rtmi_mode_socket_mode = { "apps.connections.open", true,
-                                                 rtmi_on_socket_mode_text };
-
 static void rtmi_on_close(rtmi_session *session) {
     size_t size = session->ws.size > 2 ? session->ws.size - 2 : 0;
     session->close_code = session->ws.code;
@@ -4859,29 +4829,36 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
+/* What to do about an error code: the first entry whose method begins the method that was called. */
+static const char *const rtmi_advice[][3] = {
+    { "invalid_auth", "", ": check the token" },
+    { "not_authed", "", ": check the token" },
+    { "not_allowed_token_type", "apps.connections.open",
+      ": app_token must be an app-level token, xapp-..." },
+    { "not_allowed_token_type", "rtm.",
+      ": a new-style app cannot use RTM; set app_token for Socket Mode" },
+    { "not_allowed_token_type", "", ": this method does not accept this type of token" },
+    { "missing_scope", "apps.connections.open",
+      ": the app-level token needs the scope connections:write" },
+    { "method_deprecated", "rtm.start", ": set connect_method to rtm.connect" },
+    { "legacy_custom_bots_deprecated", "",
+      ": legacy bots are disabled; create an app, and set app_token for Socket Mode" },
+};
+
 /* Slack's error code decides; `tamed` is the same code for the message. */
 static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const char *tamed) {
-    const char *code = exchange->code, *advice = "";
+    const char *code = exchange->code, *method = exchange->method, *advice = "";
     rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
     if (!strcmp(code, "ratelimited") || !strcmp(code, "rate_limited")) result = RTM_E_RATE_LIMITED;
-    if (!strcmp(code, "legacy_custom_bots_deprecated"))
-        advice = ": legacy bots are disabled; create an app, and set app_token for Socket Mode";
-    bool socket_mode = exchange->method == rtmi_mode_socket_mode.method;
-    bool rtm = !strncmp(exchange->method, "rtm.", 4);
-    if (!strcmp(code, "not_allowed_token_type"))
-        advice = socket_mode ? ": app_token must be an app-level token, xapp-..."
-                 : rtm       ? ": a new-style app cannot use RTM; set app_token for Socket Mode"
-                             : ": this method does not accept this type of token";
-    if (!strcmp(code, "missing_scope") && socket_mode)
-        advice = ": the app-level token needs the scope connections:write";
-    if (!strcmp(code, "method_deprecated") && exchange->method == rtmi_mode_rtm_start.method)
-        advice = ": set connect_method to rtm.connect";
-    if (!strcmp(code, "invalid_auth") || !strcmp(code, "not_authed")) advice = ": check the token";
+    for (size_t i = 0; !*advice && i < sizeof rtmi_advice / sizeof *rtmi_advice; i++)
+        if (!strcmp(code, rtmi_advice[i][0]) &&
+            !strncmp(method, rtmi_advice[i][1], strlen(rtmi_advice[i][1])))
+            advice = rtmi_advice[i][2];
     char needed[100], message[160];
     rtmi_tame_string(&root, "needed", needed, sizeof needed);
     rtmi_tame_string(&root, "response_metadata.messages.0", message, sizeof message);
     return rtmi_fail(&exchange->conn.error, result, "Slack refused %s: %s%s%s%s%s%s%s",
-                     exchange->method, tamed, *needed ? " (needed: " : "", needed,
+                     method, tamed, *needed ? " (needed: " : "", needed,
                      *needed ? ")" : "", *message ? ": " : "", message, advice);
 }
 
@@ -5028,7 +5005,7 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
     rtmi_blame(session, cause);
     if (stopped) { /* however it ends, it was asked for */
         session->cause = RTM_OK;
-        rtmi_fail(&session->error, RTM_E_STOPPED, "the client was stopped");
+        rtmi_stopped(&session->error);
     }
     bool final = stopped || session->fate == RTMI_RETIRED || client->settings.no_auto_reconnect ||
                  session->cause == RTM_E_AUTH;
@@ -5051,13 +5028,14 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     const rtmi_session *other = client->session[first];
     bool kept = other && ((other->state >= RTM_STATE_UPGRADING &&
                            other->state <= RTM_STATE_CLOSING) || (!was_open && other->unreported));
-    for (size_t i = 0; i < client->unanswered_count && !kept; i++) {
-        rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = client->unanswered[i] };
+    for (size_t i = 0; i < rtmi_unanswered_count(client) && !kept; i++) {
+        const int *ids = (void *)client->unanswered.data;
+        rtm_event event = { .result = RTM_E_UNACKNOWLEDGED, .id = ids[i] };
         rtmi_fail(&client->error, RTM_E_UNACKNOWLEDGED,
                   "message %d was not acknowledged before the session ended", event.id);
         rtmi_report(client, &event);
     }
-    if (!kept) client->unanswered_count = 0;
+    if (!kept) client->unanswered.size = 0;
     if (!was_open || !first || !client->open_reported) return;
     client->open_reported = false;
     client->error = session->error; /* so that rtm_error_detail is about this `close` */
@@ -5191,8 +5169,8 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 
 static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     const rtmi_settings *settings = &client->settings;
-    const rtmi_request request = { .target = client->mode->method, .content_type = RTMI_FORM,
-                                   .token = client->mode->socket_mode ? settings->app_token : NULL,
+    const rtmi_request request = { .target = client->method, .content_type = RTMI_FORM,
+                                   .token = client->socket_mode ? settings->app_token : NULL,
                                    .timeout_ms = settings->timeout_ms };
     session->retry_after = -1;
     session->said_hello = session->blamed = false;
@@ -5225,17 +5203,17 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     const char *path;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
     if (length > RTMI_HEAD)
-        return rtmi_fail(error, RTM_E_SLACK, "%s: url too long", client->mode->method);
+        return rtmi_fail(error, RTM_E_SLACK, "%s: url too long", client->method);
     rtmi_buf_clear(&client->compose);
     if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(error);
     char *url = client->compose.data;
     rtm_json_string(value, url, length + 1);
     if (strlen(url) != length || !rtmi_parse_url(url, &peer, &path, &path_length))
         return rtmi_fail(error, RTM_E_SLACK, length ? "%s: response has an invalid url"
-                         : "%s: response has no url", client->mode->method);
+                         : "%s: response has no url", client->method);
     if (settings->api.tls && !peer.tls)
         return rtmi_fail(error, RTM_E_WEBSOCKET, "%s: response has a ws:// url; it must be wss://",
-                         client->mode->method);
+                         client->method);
     if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(error);
     rtmi_base64(&key, nonce, sizeof nonce);
     session->key[24] = '\0';
@@ -5311,8 +5289,11 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
-        if (client->mode->socket_mode && ws->skip == RTM_E_TOO_BIG && ws->buffer.size)
-            rtmi_acknowledge_unread(client, session);
+        /* An envelope that is too large is acknowledged too: Slack would send it for ever. */
+        rtm_json root = { ws->buffer.data, ws->buffer.size, NULL };
+        if (client->socket_mode && ws->skip == RTM_E_TOO_BIG && root.size)
+            rtmi_acknowledge(client, session, rtmi_json_member(root, "envelope_id", 11),
+                             rtmi_json_none);
         rtmi_notify(client, session, ws->skip, ws->skip == RTM_E_TOO_BIG
                     ? "message skipped: longer than max_message_size"
                     : "message skipped: out of memory");
@@ -5320,10 +5301,10 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
     }
     switch (ws->opcode) {
     case RTMI_WS_TEXT:
-        if (!client->mode->socket_mode) rtmi_send_answers(client, session);
+        if (!client->socket_mode) rtmi_send_answers(client, session);
         if (ws->size > RTMI_KEPT) session->large_at = client->now;
         session->active_at = client->now;
-        client->mode->on_text(client, session, ws->data, ws->size);
+        client->on_text(client, session, ws->data, ws->size);
         break;
     case RTMI_WS_PING: rtmi_on_ping(client, session); break;
     case RTMI_WS_BINARY:
@@ -5354,7 +5335,7 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     size_t size, used;
     const char *data;
     while (next == here && rtmi_is_reading(client, session)) {
-        if (client->mode->socket_mode &&
+        if (client->socket_mode &&
             (rtmi_pause_if_congested(conn) || rtmi_inbox_is_full(client, session))) return here;
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) return here;
@@ -5386,7 +5367,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
     long long interval = client->settings.ping_interval_ms;
     long long rest = rtmi_max(interval / 2, RTMI_REST_MS);
     long long zombie_at = LLONG_MAX;
-    if (client->mode->socket_mode && session->pings == 2 && client->settings.keep_alive)
+    if (client->socket_mode && session->pings == 2 && client->settings.keep_alive)
         zombie_at = session->active_at + rtmi_max(3 * session->ping_gap, RTMI_ZOMBIE_MS);
     long long hello_by = session->said_hello ? LLONG_MAX : session->hello_by;
     if (conn->received) {
@@ -5539,15 +5520,10 @@ static void rtmi_end_handover(rtm_client *client) {
     client->session[1] = NULL;
 }
 
-/* Slack will end a session that has just taken over: the one before it is closed at once, after a
-   last look at its socket. */
-static void rtmi_cut_drain(rtm_client *client) {
-    rtmi_session *second = client->session[1];
-    if (second->fate != RTMI_RETIRED || second->state != RTM_STATE_OPEN) return;
-    rtmi_conn_look(&second->exchange.conn);
-    rtm_state next = rtmi_read_frames(client, second);
-    if (next == RTM_STATE_OPEN) next = rtmi_close_dropped(client, second);
-    rtmi_enter(client, second, next);
+/* Closes a retired session before its time. */
+static void rtmi_end_drain(rtmi_session *session, long long now) {
+    if (session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
+        session->drain_at = session->deadline = now;
 }
 
 /* rtm_reconnect ends the wait of a session in BACKOFF. */
@@ -5590,11 +5566,11 @@ static void rtmi_step_sessions(rtm_client *client) {
     first = client->session[0];
     bool leaving = first->fate == RTMI_LEAVING && first->state == RTM_STATE_OPEN &&
                    !rtmi_is_stopped(client);
-    if (leaving && client->session[1]) rtmi_cut_drain(client);
+    if (leaving && client->session[1]) rtmi_end_drain(client->session[1], client->now);
     if (client->session[1]) rtmi_end_handover(client);
     leaving = leaving && first->fate == RTMI_LEAVING; /* not if another was refused permanently */
     if (leaving && !client->session[1]) rtmi_begin_handover(client);
-    bool needed = client->mode->socket_mode || client->session[1];
+    bool needed = client->socket_mode || client->session[1];
     if (needed || client->now < client->overlap_end) return;
     rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
     client->seen = NULL;
@@ -5618,7 +5594,7 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
  * --------------------------------------------------------------------------------------------- */
 
 /* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
-static __thread char rtmi_create_error[sizeof ((rtmi_error *)0)->text];
+static __thread rtmi_error rtmi_create_error;
 
 static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char *fault) {
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
@@ -5797,8 +5773,10 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     size_t method = 0, max_size = config->max_message_size;
     while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
         method++;
-    client->mode = settings->app_token ? &rtmi_mode_socket_mode
-                   : method < 2 ? &rtmi_mode_rtm : &rtmi_mode_rtm_start;
+    client->socket_mode = settings->app_token != NULL;
+    client->on_text = client->socket_mode ? rtmi_on_socket_mode_text : rtmi_on_rtm_text;
+    client->method = client->socket_mode ? "apps.connections.open"
+                     : method < 2 ? "rtm.connect" : "rtm.start";
     const char *fault =
         method == 4 ? "connect_method is neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms is negative"
@@ -5807,7 +5785,7 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
         : max_size && max_size < RTMI_MIN_MESSAGE ? "max_message_size is less than 4 KiB"
         : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size is more than 1 GiB" : NULL;
     if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
-    if (!ping_ms) ping_ms = client->mode->socket_mode ? 10000 : 30000;
+    if (!ping_ms) ping_ms = client->socket_mode ? 10000 : 30000;
     settings->keep_alive = ping_ms > 0;
     settings->ping_interval_ms = ping_ms > 0 ? ping_ms : LLONG_MAX / 4; /* never */
     settings->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
@@ -5901,10 +5879,9 @@ static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
 static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_response *response,
                                 const rtmi_error *error) {
     rtmi_queue *queue = &client->queue;
-    rtmi_request **at = &queue->first, *before = NULL;
-    for (; *at != request; at = &before->next) before = *at;
+    rtmi_request **at = &queue->first;
+    while (*at != request) at = &(*at)->next;
     *at = request->next;
-    if (queue->last == request) queue->last = before;
     queue->size -= request->size;
     queue->look_at = RTMI_NOW;
     response->id = request->id;
@@ -6235,8 +6212,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     rtmi_document document = { 0 };
     rtmi_buf form = { 0 };
     rtm_json root;
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    if (rtmi_is_stopped(client)) return rtmi_stopped(&client->error);
     if (fault)
         return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
     const char *json = given->json;
@@ -6256,12 +6232,11 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_mes
     rtm_result result = rtmi_encode(client, given, true, &request);
     if (result != RTM_OK) return result;
     queue->size += request->size;
-    request->id = rtmi_next_id(client);
-    rtmi_note_id(client, request->id);
+    request->id = client->last_id = rtmi_next_id(client);
     request->is_message = is_message;
-    if (queue->first) queue->last->next = request;
-    else queue->first = request;
-    queue->last = request;
+    rtmi_request **end = &queue->first;
+    while (*end) end = &(*end)->next;
+    *end = request;
     queue->look_at = RTMI_NOW;
     return request->id;
 }
@@ -6277,26 +6252,22 @@ static rtm_result rtmi_client_init(rtm_client *client) {
     client->document.error = &client->error;
     client->disabled_until = RTMI_NOW;
     client->session[0] = rtmi_session_new(client);
-    if (client->mode->socket_mode) client->seen = rtmi_alloc(sizeof *client->seen);
-    bool good = client->session[0] && (client->seen || !client->mode->socket_mode);
+    if (client->socket_mode) client->seen = rtmi_alloc(sizeof *client->seen);
+    bool good = client->session[0] && (client->seen || !client->socket_mode);
     return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
 rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
-    rtm_result result = RTM_E_ARGUMENT;
-    const char *wrong = "rtm_create: config or client is NULL";
     if (client) *client = NULL;
-    rtm_client *made = config && client ? rtmi_alloc(sizeof *made) : NULL;
-    if (made) {
-        made->network.epoll = made->network.wake[0] = made->network.wake[1] = -1;
-        result = rtmi_configure(made, config);
-        if (result == RTM_OK) result = rtmi_client_init(made);
-        wrong = made->error.text;
-    } else if (config && client) {
-        result = RTM_E_MEMORY;
-        wrong = "out of memory";
-    }
-    snprintf(rtmi_create_error, sizeof rtmi_create_error, "%s", wrong);
+    if (!config || !client)
+        return rtmi_fail(&rtmi_create_error, RTM_E_ARGUMENT,
+                         "rtm_create: config or client is NULL");
+    rtm_client *made = rtmi_alloc(sizeof *made);
+    if (!made) return rtmi_out_of_memory(&rtmi_create_error);
+    made->network.epoll = made->network.wake[0] = made->network.wake[1] = -1;
+    rtm_result result = rtmi_configure(made, config);
+    if (result == RTM_OK) result = rtmi_client_init(made);
+    rtmi_create_error = made->error;
     if (result == RTM_OK) *client = made;
     else rtm_destroy(made);
     return result;
@@ -6321,7 +6292,7 @@ void rtm_destroy(rtm_client *client) {
     rtmi_buf_free(&client->compose);
     for (size_t i = 0; i < client->handler_count; i++) RTM_FREE(client->handlers[i].type);
     rtmi_free(client->handlers, 0);
-    rtmi_free(client->unanswered, 0);
+    rtmi_buf_free(&client->unanswered);
     rtmi_document_free(&client->document);
     for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++)
         rtmi_free(client->deferrals[i].envelope_id, 0);
@@ -6368,8 +6339,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     if (!rtmi_is_finished(client)) return client->dispatched;
     rtm_result cause = client->session[0]->cause;
     client->error = client->session[0]->error; /* so that rtm_error_detail explains it */
-    if (rtmi_is_stopped(client))
-        return rtmi_fail(&client->error, RTM_E_STOPPED, "the client was stopped");
+    if (rtmi_is_stopped(client)) return rtmi_stopped(&client->error);
     return cause == RTM_OK ? RTM_E_CLOSED : cause;
 }
 
@@ -6490,8 +6460,7 @@ rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, v
     size_t length = colons ? (size_t)(colons - type) : strlen(type);
     if (length >= RTMI_TYPE) return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user_data)) return RTM_OK;
-    void *grown = rtmi_grow(client->handlers, client->handler_count, &client->handler_capacity,
-                            sizeof *client->handlers);
+    rtmi_handler *grown = RTM_REALLOC(client->handlers, (client->handler_count + 1) * sizeof *grown);
     if (grown) client->handlers = grown;
     char *copy = grown ? rtmi_copy(type, strlen(type)) : NULL;
     if (!copy) return rtmi_out_of_memory(&client->error);
@@ -6558,7 +6527,7 @@ static int rtmi_post_message(rtm_client *client, const char *channel, const char
 }
 
 int rtm_send_message(rtm_client *client, const char *channel, const char *text) {
-    if (client && client->mode->socket_mode) return rtmi_post_message(client, channel, text);
+    if (client && client->socket_mode) return rtmi_post_message(client, channel, text);
     return rtmi_send_typed(client, "message", 2, channel, text);
 }
 
@@ -6641,12 +6610,10 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json) {
         return rtmi_fail(&client->error, RTM_E_BUSY, "%s: already replied", name);
     if (fault != RTM_OK)
         return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "%s: the session has ended", name);
-    rtm_result result = rtmi_check_payload(client, name, json, deferral->accepts, &payload);
+    rtm_result result = rtmi_check_payload(client, name, json, deferral->delivery.accepts,
+                                           &payload);
     if (result != RTM_OK) return result;
-    const char *envelope_id = deferral->envelope_id;
-    rtmi_delivery delivery = { .number = deferral->number,
-                               .id = { envelope_id, strlen(envelope_id), NULL } };
-    result = rtmi_acknowledge_delivery(client, &delivery, payload);
+    result = rtmi_acknowledge_delivery(client, &deferral->delivery, payload);
     if (result != RTM_OK) return result;
     if (client->pending.deferral == id) client->pending.unacknowledged = false;
     rtmi_end_deferral(deferral, RTM_E_BUSY);
@@ -6659,8 +6626,7 @@ int rtm_submit(rtm_client *client, const rtm_request *request) {
 
 rtm_result rtm_cancel(rtm_client *client, int id) {
     if (!client) return RTM_E_ARGUMENT;
-    rtmi_request *request = client->queue.first;
-    while (request && request->id != id) request = request->next;
+    rtmi_request *request = rtmi_find_request(client, id);
     if (!request) return rtmi_refuse(client, "rtm_cancel", "no request with this id");
     request->result = RTM_E_CANCELLED;
     client->queue.look_at = RTMI_NOW;
@@ -6932,7 +6898,7 @@ const char *rtm_strerror(rtm_result result) {
 }
 
 const char *rtm_error_detail(const rtm_client *client) {
-    return client ? client->error.text : rtmi_create_error;
+    return client ? client->error.text : rtmi_create_error.text;
 }
 
 const char *rtm_version(void) {

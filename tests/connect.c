@@ -311,7 +311,7 @@ static void empty_settings_count_as_not_set(void **state) {
     config.app_token = config.base_url = "";
     config.ca_pem = CA_PEM;
     make_bot(&config);
-    assert_false(bot->mode->socket_mode);
+    assert_false(bot->socket_mode);
     assert_string_equal(bot->settings.api.host, "slack.com");
     end_bot();
     config.token = NULL;

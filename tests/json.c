@@ -890,19 +890,6 @@ static void without_memory_the_detail_says_so_at_once(void **state) {
     document.error = NULL;
 }
 
-/* 2^(bits - 4) items of 8 bytes are there; twice as many would be 2^bits bytes, which is none. */
-static void an_array_that_cannot_be_counted_in_bytes_does_not_grow(void **state) {
-    size_t capacity = (size_t)1 << (8 * sizeof capacity - 4), before = capacity;
-    (void)state;
-    test_allocations = 0;
-    assert_null(rtmi_grow(NULL, capacity, &capacity, 8));
-    assert_int_equal(test_allocations, 0);
-    assert_int_equal(capacity, before);
-    capacity = before = ((size_t)-1 >> 1) + 1; /* doubled it would be none */
-    assert_null(rtmi_grow(NULL, capacity, &capacity, 1));
-    assert_int_equal(capacity, before);
-}
-
 /* Quoting and UTF-8 --------------------------------------------------------------------------- */
 
 static void what_is_quoted_reads_back(void **state) {
@@ -1156,7 +1143,6 @@ int main(void) {
         cmocka_unit_test(a_second_document_of_the_same_size_costs_no_allocation),
         cmocka_unit_test(a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value),
         cmocka_unit_test(without_memory_the_detail_says_so_at_once),
-        cmocka_unit_test(an_array_that_cannot_be_counted_in_bytes_does_not_grow),
         cmocka_unit_test(what_is_quoted_reads_back),
         cmocka_unit_test(what_is_escaped_and_what_is_not),
         cmocka_unit_test(each_maximal_part_that_is_not_utf8_becomes_one_replacement),

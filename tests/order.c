@@ -1215,6 +1215,7 @@ static void a_further_refresh_closes_the_draining_session(void **state) {
         assert_false(server_try_frame(&slack, &sent));
         send_refresh(&second);
         server_expect_close(&slack, 1000);
+        server_send_close(&slack, 1000, "");
         server_ends(&slack);
         server_close(&slack);
         WAIT_FOR((test_now_ms += 10, server_pending(&slack)));

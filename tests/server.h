@@ -579,7 +579,7 @@ static inline void make_bot(const rtm_config *config) {
 static inline void take_call_on(server *s, request *got) {
     server_accept(s);
     server_read_request(s, got);
-    expect_line(got, bot->mode->socket_mode ? "POST /api/apps.connections.open HTTP/1.1"
+    expect_line(got, bot->socket_mode ? "POST /api/apps.connections.open HTTP/1.1"
                                             : "POST /api/rtm.connect HTTP/1.1");
 }
 

@@ -133,7 +133,7 @@ static rtm_result converse(echo_client *echo) {
 
 /* Through a session --------------------------------------------------------------------------- */
 
-static echo_client *in_session; /* the functions of rtmi_mode have no pointer of the program's */
+static echo_client *in_session; /* on_text has no pointer of the program's */
 
 /* Sends a message back. Slack's limits for messages are not those of the suite, so the frame does
    not go the way of rtm_send. */
@@ -207,7 +207,6 @@ static int listen_on_loopback(int *port) {
 
 /* One client: it opens one session, echoes until that ends, and opens no other. */
 static bool visit_in_session(echo_client *echo, const char *path) {
-    static const rtmi_mode mode = { "rtm.connect", false, on_text };
     char base_url[64];
     bool opened = false;
     int port, listener = listen_on_loopback(&port), fd = -1, result;
@@ -221,7 +220,7 @@ static bool visit_in_session(echo_client *echo, const char *path) {
     in_session = echo;
     snprintf(base_url, sizeof base_url, "http://127.0.0.1:%d/api/", port);
     result = rtm_create(&config, &client);
-    if (result == RTM_OK) client->mode = &mode;
+    if (result == RTM_OK) client->on_text = on_text;
     while (result >= 0) {
         if (!opened) serve_api(listener, &fd, echo->url, path);
         client->session[0]->notice_at = LLONG_MIN;

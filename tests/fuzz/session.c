@@ -36,7 +36,7 @@ static void send_message(rtm_client *client) {
     int id = rtm_send_message(client, "C1", "hello");
     CHECK(id < 0 || !stopped);
     if (id > 0) owed[id % 1024] = true;
-    submitted += id > 0 && client->mode->socket_mode;
+    submitted += id > 0 && client->socket_mode;
 }
 
 static void on_event(rtm_client *client, const rtm_event *event, void *user_data) {
