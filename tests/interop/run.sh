@@ -3,8 +3,12 @@
 #   bot     echo_bot against server.js: Node's https and the npm package ws; TLS 1.2, with an ECDSA
 #           and with an RSA certificate
 #   bodies  bodies.c against bodies.js: every form of an HTTP answer, a body of 100 MB
-#   calls   calls.c and calls.js (@slack/web-api 7 and 8) make the calls of calls.txt to the sandbox:
-#           all hear the same, and the sandbox's log says the same of all. Headers may differ: listed
+#   calls   calls.c and calls.js (@slack/web-api 7 and 8) make the calls of calls.txt to the
+#           sandbox: all hear the same, and the sandbox's log says the same of all. Headers may
+#           differ: listed
+#   downloads  downloads.c, Node's https and fetch, and examples/download.c save what the sandbox
+#           shares: no byte, one, up to 20 MB. All copies are the file; without the right token
+#           comes a login page, and all tell it from the file
 #   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
 #           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
 #   peers   Slack's own libraries (also filesUploadV2, of web-api 7 and 8) and slack-go against the
@@ -122,8 +126,9 @@ compare_calls() {
     done
     [ "$(grep -c '^[^ ]* ok$' "$dir/node")" -ge 20 ] || fail "fewer than twenty calls were good"
     grep -q 'chat.update: ratelimited' "$dir/node.told" || fail "no call met the rate limit"
-    echo "interop: $(grep -c '^[a-z$].* [a-z_]*$' "$dir/node") calls: Node${newer:+ (web-api 7, 8)}," \
-        "rtm_submit and rtm_perform hear the same, and the sandbox says the same of them"
+    echo "interop: $(grep -c '^[a-z$].* [a-z_]*$' "$dir/node") calls:" \
+        "Node${newer:+ (web-api 7, 8)}, rtm_submit and rtm_perform hear the same," \
+        "and the sandbox says the same of them"
 }
 
 list_headers() {
@@ -153,6 +158,9 @@ pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
 {
     node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
     node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
+    mkdir "$dir/files"
+    node $out/downloads.mjs $pair $build/sandbox $out/downloads $build/download "$dir/files" ||
+        fail "downloads"
     node $out/sandbox_peers.mjs $pair $build/sandbox @slack/web-api $web_api_8 ||
         fail "the sandbox and Slack's libraries"
     $out/slack_go.go $pair $build/sandbox || fail "the sandbox and slack-go"
