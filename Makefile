@@ -285,12 +285,13 @@ lint:
 
 interop:
 	@$(INSTALL) build sandbox interop
-	@$(FILES) $(BOTS) build/interop/bodies build/interop/calls build/interop/socket_mode \
-		build/sandbox build/certs/ca.pem
+	@$(FILES) $(BOTS) build/interop/bodies build/interop/calls build/interop/downloads \
+		build/interop/socket_mode build/sandbox build/certs/ca.pem
 	@sh tests/interop/run.sh
 
-build/interop/bodies build/interop/calls build/interop/socket_mode: tests/interop/bodies.c \
-		tests/interop/calls.c tests/interop/socket_mode.c rtm.h build/.build
+build/interop/bodies build/interop/calls build/interop/downloads build/interop/socket_mode: \
+		tests/interop/bodies.c tests/interop/calls.c tests/interop/downloads.c \
+		tests/interop/socket_mode.c rtm.h build/.build
 	@mkdir -p build/interop
 	$(CC) -std=c99 $(WARN) $(CFLAGS) -I. tests/interop/$(@F).c -o $@ $(LIBS)
 

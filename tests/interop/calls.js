@@ -1,14 +1,15 @@
 // The calls of calls.txt by @slack/web-api; those to a URL by Node's own https.
 //
-//   node calls.js calls.txt API_URL TOKEN
+//   node calls.js calls.txt API_URL TOKEN WEB_API
 //
-// Prints for each call its name, what became of it, and the members that the file asks for.
+// WEB_API is a module with some version of @slack/web-api. Prints for each call its name, what
+// became of it, and the members that the file asks for.
 'use strict';
 const fs = require('fs');
 const https = require('https');
-const { WebClient, LogLevel } = require('@slack/web-api');
 
-const [file, slackApiUrl, token] = process.argv.slice(2);
+const [file, slackApiUrl, token, webApi] = process.argv.slice(2);
+const { WebClient, LogLevel } = require(webApi);
 const client = new WebClient(token, { slackApiUrl, logLevel: LogLevel.ERROR });
 const variables = { server: slackApiUrl.replace(/\/api\/$/, '') };
 const fill = text => text.replace(/\$(\w+)/g, (_, name) => variables[name]);

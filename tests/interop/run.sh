@@ -3,12 +3,16 @@
 #   bot     echo_bot against server.js: Node's https and the npm package ws; TLS 1.2, with an ECDSA
 #           and with an RSA certificate
 #   bodies  bodies.c against bodies.js: every form of an HTTP answer, a body of 100 MB
-#   calls   calls.c and calls.js (@slack/web-api) make the calls of calls.txt to the sandbox: both
-#           hear the same, and the sandbox's log says the same of both. Headers may differ: listed
+#   calls   calls.c and calls.js (@slack/web-api 7 and 8) make the calls of calls.txt to the
+#           sandbox: all hear the same, and the sandbox's log says the same of all. Headers may
+#           differ: listed
+#   downloads  downloads.c, Node's https and fetch, and examples/download.c save what the sandbox
+#           shares: no byte, one, up to 20 MB. All copies are the file; without the right token
+#           comes a login page, and all tell it from the file
 #   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
 #           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
-#   peers   Slack's own libraries (also filesUploadV2) and slack-go against the sandbox: they find
-#           it to be Slack
+#   peers   Slack's own libraries (also filesUploadV2, of web-api 7 and 8) and slack-go against the
+#           sandbox: they find it to be Slack
 #   compare rtm.h beside them in the same bad days: the table in tests/bench/README.md
 set -eu
 here=$(dirname "$0") build=build out=build/interop
@@ -17,9 +21,17 @@ cp "$here"/*.js "$here"/*.mjs "$here"/listen/*.mjs "$here/calls.txt" $out/
 # What is current of Slack's libraries wants Node 20.
 if [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; then mode=3 bolt=5
 else mode=2 bolt=4; fi
-[ -d $out/node_modules/@slack/bolt ] && [ -d $out/node_modules/@slack/rtm-api ] ||
+ls $out/node_modules/@slack/bolt $out/node_modules/@slack/rtm-api \
+    $out/node_modules/web-api-8 >/dev/null 2>&1 ||
     (cd $out && npm install --silent --no-save --no-audit --no-fund --prefix . ws@8 \
-        @slack/web-api@7 @slack/rtm-api@7 @slack/socket-mode@$mode @slack/bolt@$bolt)
+        @slack/web-api@7 web-api-8@npm:@slack/web-api@8 @slack/rtm-api@7 \
+        @slack/socket-mode@$mode @slack/bolt@$bolt)
+# web-api 8 wants Node 20, too, but only needs fetch.
+if [ "$(node -p 'typeof fetch')" = function ]; then newer=node_8 web_api_8=web-api-8
+else
+    newer='' web_api_8=''
+    echo "interop: @slack/web-api 8: skipped: it needs fetch, Node $(node --version) has none"
+fi
 for program in slack_go listen; do
     (cd "$here/$program" && GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode \
         GOCACHE="$OLDPWD/$out/gocache" go build -o "$OLDPWD/$out/$program.go" main.go)
@@ -78,13 +90,16 @@ talk_to_bot() { # CERTIFICATE
 
 call() { # CLIENT FILE
     case $1 in
-    node) node $out/calls.js "$2" "https://localhost:$port/api/" $SLACK_API_TOKEN ;;
+    node*)
+        web_api=@slack/web-api
+        [ "$1" = node ] || web_api=$web_api_8
+        node $out/calls.js "$2" "https://localhost:$port/api/" $SLACK_API_TOKEN "$web_api" ;;
     *) SLACK_API_URL="https://localhost:$port/api/" $out/calls "$2" "$1" ;;
     esac
 }
 
 same() { # WHAT CLIENT FILE FILE
-    diff "$3" "$4" || fail "$1: Node (<) and $2 of rtm.h (>) differ"
+    diff "$3" "$4" || fail "$1: Node (<) and $2 (>) differ"
 }
 
 # What the sandbox printed and logged, less what is of each run its own: times, and the session that
@@ -97,22 +112,23 @@ told() { # CLIENT
 compare_calls() {
     # Long enough for a Node that starts slowly; the calls wait for as long as is left of it.
     echo '/ratelimit chat.update 4' >"$dir/script"
-    for client in node submit perform; do
-        start $client.said $build/sandbox --port 0 --port-file "$dir/port" \
+    for client in node $newer submit perform; do
+        start "$client.said" $build/sandbox --port 0 --port-file "$dir/port" \
             --cert $build/certs/server.pem --key $build/certs/server.key \
             --script "$dir/script" --log "$dir/$client.log"
-        call $client $out/calls.txt >"$dir/$client" || fail "calls by $client"
+        call "$client" $out/calls.txt >"$dir/$client" || fail "calls by $client"
         stop
-        told $client >"$dir/$client.told"
+        told "$client" >"$dir/$client.told"
     done
-    for client in submit perform; do
-        same "the answers" rtm_$client "$dir/node" "$dir/$client"
-        same "what the sandbox says" rtm_$client "$dir/node.told" "$dir/$client.told"
+    for client in $newer submit perform; do
+        same "the answers" "$client" "$dir/node" "$dir/$client"
+        same "what the sandbox says" "$client" "$dir/node.told" "$dir/$client.told"
     done
     [ "$(grep -c '^[^ ]* ok$' "$dir/node")" -ge 20 ] || fail "fewer than twenty calls were good"
     grep -q 'chat.update: ratelimited' "$dir/node.told" || fail "no call met the rate limit"
-    echo "interop: $(grep -c '^[a-z$].* [a-z_]*$' "$dir/node") calls: Node, rtm_submit and" \
-        "rtm_perform hear the same, and the sandbox says the same of them"
+    echo "interop: $(grep -c '^[a-z$].* [a-z_]*$' "$dir/node") calls:" \
+        "Node${newer:+ (web-api 7, 8)}, rtm_submit and rtm_perform hear the same," \
+        "and the sandbox says the same of them"
 }
 
 list_headers() {
@@ -142,7 +158,11 @@ pair="$build/certs/server-rsa.pem $build/certs/server-rsa.key"
 {
     node $out/socket_mode.mjs $pair $out/socket_mode || fail "Socket Mode"
     node $out/echo_bot.mjs $pair $build/echo_bot || fail "Socket Mode of echo_bot"
-    node $out/sandbox_peers.mjs $pair $build/sandbox || fail "the sandbox and Slack's libraries"
+    mkdir "$dir/files"
+    node $out/downloads.mjs $pair $build/sandbox $out/downloads $build/download "$dir/files" ||
+        fail "downloads"
+    node $out/sandbox_peers.mjs $pair $build/sandbox @slack/web-api $web_api_8 ||
+        fail "the sandbox and Slack's libraries"
     $out/slack_go.go $pair $build/sandbox || fail "the sandbox and slack-go"
     python3 "$here/compare.py" $build || fail "rtm.h beside other clients"
 }

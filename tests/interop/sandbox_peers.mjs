@@ -1,62 +1,19 @@
 // Slack's own libraries for Node against the sandbox: they must find it to be Slack.
 //
-//   node sandbox_peers.mjs CERT KEY SANDBOX
-import { spawn } from 'node:child_process';
+//   node sandbox_peers.mjs CERT KEY SANDBOX WEB_API...
+//
+// Each WEB_API is a module with some version of @slack/web-api.
 import { createHash } from 'node:crypto';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
+import { check, count, fail, hear, heard, hears, quiet, quit, shows, slackApiUrl, type }
+    from './sandbox.mjs';
 
 const require = createRequire(import.meta.url);
 const { App } = require('@slack/bolt');
 const { LogLevel, RTMClient } = require('@slack/rtm-api');
 const { SocketModeClient } = require('@slack/socket-mode');
 const { WebClient } = require('@slack/web-api');
-
-const changes = new EventEmitter().setMaxListeners(0);
-let told = '', shown = '', waits = 'the beginning', checks = 0;
-
-function fail(why) {
-    console.log(`${told}interop: FAILED: ${why}`);
-    sandbox?.kill();
-    process.exit(1);
-}
-function check(good, why) { if (!good) fail(why); checks++; }
-async function until(condition, what) {
-    waits = what;
-    while (!condition()) await once(changes, 'change');
-    checks++;
-}
-setTimeout(() => fail(`waited too long for ${waits}`), 60000).unref();
-for (const what of ['unhandledRejection', 'uncaughtException'])
-    process.on(what, error => fail(error.stack));
-
-const [cert, key, program] = process.argv.slice(2);
-const sandbox = spawn(program, ['--port', '0', '--seed', '1', '--cert', cert, '--key', key], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-});
-sandbox.on('exit', code => fail(`the sandbox exits with ${code}`));
-sandbox.stdout.on('data', data => { told += data; shown += data; changes.emit('change'); });
-const address = /https:\/\/\S+/;
-await until(() => address.test(shown), 'the sandbox to listen');
-const [slackApiUrl] = shown.match(address);
-
-const type = line => sandbox.stdin.write(`${line}\n`);
-// The sandbox shows these, in any order, after what it was last found to show.
-async function shows(...texts) {
-    for (const text of texts)
-        await until(() => shown.includes(text), `the sandbox to show "${text}"`);
-    shown = shown.slice(Math.max(...texts.map(text => shown.indexOf(text) + text.length)));
-}
-// What a client has heard, each once, in order.
-const heard = [];
-const hear = thing => { heard.push(thing); changes.emit('change'); };
-async function hears(wanted) {
-    await until(() => heard.length, `the client to hear "${wanted}"`);
-    const thing = heard.shift();
-    check(thing === wanted, `the client heard "${thing}", not "${wanted}"`);
-}
-const quiet = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {}, setName() {},
-    getLevel: () => LogLevel.ERROR };
 
 async function rtm() {
     const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
@@ -100,7 +57,7 @@ async function rtm() {
     await shows('bot disconnected');
 }
 
-async function upload() {
+async function upload({ WebClient }) {
     const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
     const file = Buffer.alloc(300000, 'data of a file\r\n\r\n--');
     const hash = createHash('sha256').update(file).digest('hex');
@@ -203,14 +160,14 @@ async function bolt() {
     await shows('bot disconnected');
 }
 
-for (const [name, part] of Object.entries({ 'rtm-api and web-api': rtm,
-    'web-api: filesUploadV2': upload, 'socket-mode': socketMode, bolt })) {
-    checks = 0;
+const uploads = process.argv.slice(5).map(name => [
+    `web-api ${require(`${name}/package.json`).version}: filesUploadV2`,
+    () => upload(require(name))]);
+for (const [name, part] of [['rtm-api and web-api', rtm], ...uploads,
+    ['socket-mode', socketMode], ['bolt', bolt]]) {
+    count.checks = 0;
     await part();
     check(!heard.length, `${name} heard more: ${heard}`);
-    console.log(`interop: @slack/${name}: ${checks} checks against the sandbox`);
+    console.log(`interop: @slack/${name}: ${count.checks} checks against the sandbox`);
 }
-sandbox.removeAllListeners('exit');
-type('/quit');
-await once(sandbox, 'exit');
-process.exit(0);
+await quit();
