@@ -4632,10 +4632,8 @@ static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
     uint64_t *first = rtmi_find_seen(client, hash, RTMI_SEEN_BITS), *waiting = first;
     bool repeated = first != NULL;
     if (hash != own && (waits || repeated)) waiting = rtmi_find_seen(client, own, RTMI_SEEN_BITS);
-    if (repeated && waiting && *waiting & RTMI_SEEN_WAITS)
-        *waiting |= rtmi_seen_bit(session);
-    else if (repeated || !waits)
-        rtmi_acknowledge(client, session, envelope->id, rtmi_json_none);
+    if (repeated && waiting && *waiting & RTMI_SEEN_WAITS) *waiting |= rtmi_seen_bit(session);
+    else if (repeated || !waits) rtmi_acknowledge(client, session, envelope->id, rtmi_json_none);
     if (repeated) return true;
     rtmi_add_seen(client, hash | (waits && hash == own ? RTMI_SEEN_WAITS : 0));
     if (waits && hash != own) rtmi_add_seen(client, own | RTMI_SEEN_WAITS);
@@ -4655,8 +4653,7 @@ static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *ses
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
     size_t most = client->settings.max_message_size, more = sizeof(rtmi_inbox_entry) + size;
-    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most + (size_t)2 * RTMI_BUDGET
-                                  : (size_t)-1;
+    most = most < (size_t)-1 / 8 ? (RTMI_INBOX + 1) * most + (size_t)2 * RTMI_BUDGET : (size_t)-1;
     if (session->inbox_at > inbox->size / 2 ||
         (session->inbox_at && inbox->size + more > inbox->capacity && inbox->size + more > most)) {
         inbox->size -= session->inbox_at;
@@ -5200,20 +5197,19 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     rtmi_error *error = &session->exchange.conn.error;
     unsigned char nonce[16];
     rtmi_peer peer;
-    const char *path;
+    const char *path, *method = client->method;
     size_t length = rtm_json_string(value, NULL, 0), path_length;
-    if (length > RTMI_HEAD)
-        return rtmi_fail(error, RTM_E_SLACK, "%s: url too long", client->method);
+    if (length > RTMI_HEAD) return rtmi_fail(error, RTM_E_SLACK, "%s: url too long", method);
     rtmi_buf_clear(&client->compose);
     if (!rtmi_buf_reserve(&client->compose, length + 1)) return rtmi_out_of_memory(error);
     char *url = client->compose.data;
     rtm_json_string(value, url, length + 1);
     if (strlen(url) != length || !rtmi_parse_url(url, &peer, &path, &path_length))
         return rtmi_fail(error, RTM_E_SLACK, length ? "%s: response has an invalid url"
-                         : "%s: response has no url", client->method);
+                         : "%s: response has no url", method);
     if (settings->api.tls && !peer.tls)
         return rtmi_fail(error, RTM_E_WEBSOCKET, "%s: response has a ws:// url; it must be wss://",
-                         client->method);
+                         method);
     if (RTM_RANDOM(nonce, sizeof nonce)) return rtmi_no_random(error);
     rtmi_base64(&key, nonce, sizeof nonce);
     session->key[24] = '\0';
@@ -5733,8 +5729,7 @@ static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, 
     value.failed = value.failed || credentials.failed;
     rtmi_buf_free(&credentials);
     rtm_result result = rtmi_keep_text(client, &client->network.proxy_auth, &value);
-    return good ? result
-                : rtmi_refuse(client, from, "bad percent-encoding or control character");
+    return good ? result : rtmi_refuse(client, from, "bad percent-encoding or control character");
 }
 
 /* http://[user[:password]@]host[:port][/] */
@@ -6208,13 +6203,12 @@ static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given
 /* Checks and copies a request, unless the client was stopped. */
 static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool queued,
                               rtmi_request **made) {
-    const char *fault = given ? rtmi_request_fault(client, given) : "request is NULL";
+    const char *fault = given ? rtmi_request_fault(client, given) : "the pointer is NULL";
     rtmi_document document = { 0 };
     rtmi_buf form = { 0 };
     rtm_json root;
     if (rtmi_is_stopped(client)) return rtmi_stopped(&client->error);
-    if (fault)
-        return rtmi_fail(&client->error, RTM_E_ARGUMENT, given ? "request: %s" : "%s", fault);
+    if (fault) return rtmi_refuse(client, "request", fault);
     const char *json = given->json;
     if (json && !rtmi_document_open(&document, json, strlen(json), &root))
         return rtmi_fail(&client->error, RTM_E_JSON, "request: json is %s",
@@ -6605,11 +6599,10 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json) {
     rtmi_deferral *deferral = rtmi_find_deferral(client, id);
     rtm_result fault = deferral                                ? deferral->fault
                        : id > 0 && id <= client->last_deferral ? RTM_E_BUSY : RTM_E_ARGUMENT;
-    if (fault == RTM_E_ARGUMENT) return rtmi_refuse(client, name, "no deferral has this id");
-    if (fault == RTM_E_BUSY)
-        return rtmi_fail(&client->error, RTM_E_BUSY, "%s: already replied", name);
     if (fault != RTM_OK)
-        return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "%s: the session has ended", name);
+        return rtmi_fail(&client->error, fault, "%s: %s", name,
+                         fault == RTM_E_ARGUMENT ? "no deferral has this id"
+                         : fault == RTM_E_BUSY   ? "already replied" : "the session has ended");
     rtm_result result = rtmi_check_payload(client, name, json, deferral->delivery.accepts,
                                            &payload);
     if (result != RTM_OK) return result;
