@@ -73,6 +73,8 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user_data)
     size_t size = rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     if (size == 0 || !copy_string(event->data, "channel", channel, sizeof channel)) return;
     if (!copy_string(event->data, "user", from, sizeof from)) strcpy(from, "?");
+    for (size_t i = 0; i < size && i + 1 < sizeof text; i++)
+        if (text[i] == '\0') text[i] = '?'; /* a NUL would end the text */
     printf("%s %s %s: %s%s\n", w->name, printable(channel), printable(from), printable(text),
            size >= sizeof text ? " [...]" : "");
 }
