@@ -23,6 +23,11 @@ printf 'posted: %s\n' "$(repeat 1999 a)\\n$(repeat 1999 b)" "$(repeat 1999 c)" "
     "$(repeat 4000 x)" x >"$dir/wanted"
 grep -o 'posted: .*' "$dir/sandbox" | cmp -s - "$dir/wanted" || fail 'a long text in messages'
 
+# post: white space at the end of a long text is no message of its own, Slack would refuse it
+start
+{ repeat 4000 x; printf '\n  \t\r\n'; } | "$post" '#blank' >"$dir/out" || fail 'post with blank lines'
+[ "$(wc -l <"$dir/out")" = 1 ] || fail 'a blank message is posted'
+
 # post: what it refuses, and what Slack refuses
 ends 2 'usage: post' "$post"
 ends 2 'usage: post' "$post" -x C1
