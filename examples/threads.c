@@ -267,6 +267,7 @@ int main(void) {
     if (result < 0 && !good) fprintf(stderr, "threads: %s\n", rtm_error_detail(shared.bot));
     end_workers(workers, count);
     rtm_destroy(shared.bot); /* after the last rtm_wake */
+    if (shared.jobs > 0) fprintf(stderr, "threads: %d results were not sent\n", shared.jobs);
     free_jobs(&shared.waiting);
     free_jobs(&shared.done);
     return good ? 0 : 1;
