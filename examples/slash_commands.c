@@ -181,6 +181,7 @@ int main(void) {
     }
     bool good = events == RTM_E_STOPPED;
     if (!good) fprintf(stderr, "slash_commands: %s\n", rtm_error_detail(bot));
+    if (backup.is_running) fprintf(stderr, "slash_commands: the backup was interrupted\n");
     rtm_destroy(bot);
     return good ? 0 : 1;
 }
