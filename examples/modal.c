@@ -182,8 +182,10 @@ static void on_submission(rtm_client *bot, const rtm_event *event, void *user_da
     int size = snprintf(report, sizeof report, "Report of %s: %s", name, text);
     if (size < 0 || (size_t)size >= sizeof report) return;
     if (rtm_escape(report, escaped, sizeof escaped) >= sizeof escaped) return;
-    check(bot, method, rtm_call_async(bot, on_done, method, method, "channel", channel,
-                                      "text", escaped, NULL));
+    int request = rtm_call_async(bot, on_done, method, method, "channel", channel,
+                                 "text", escaped, NULL);
+    check(bot, method, request);
+    if (request < 0) refuse(bot, event, "what", "It cannot be posted now. Please try again later.");
 }
 
 static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
