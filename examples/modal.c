@@ -74,7 +74,8 @@ static void on_command(rtm_client *bot, const rtm_event *event, void *user_data)
     char view[sizeof quoted + sizeof view_format];
     (void)user_data;
     if (!copy_string(event->data, "trigger_id", trigger, sizeof trigger)) return;
-    if (!copy_string(event->data, "text", text, sizeof text)) text[0] = '\0';
+    /* a longer text is cut: the user sees what is left of it, and can change it */
+    rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     if (rtm_json_quote(text, quoted, sizeof quoted) >= sizeof quoted) return;
     int size = snprintf(view, sizeof view, view_format, quoted);
     if (size < 0 || (size_t)size >= sizeof view) return;
