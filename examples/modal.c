@@ -79,8 +79,11 @@ static void on_command(rtm_client *bot, const rtm_event *event, void *user_data)
     if (rtm_json_quote(text, quoted, sizeof quoted) >= sizeof quoted) return;
     int size = snprintf(view, sizeof view, view_format, quoted);
     if (size < 0 || (size_t)size >= sizeof view) return;
-    check(bot, method, rtm_call_async(bot, on_done, method, method, "trigger_id", trigger,
-                                      "view", view, NULL));
+    int request = rtm_call_async(bot, on_done, method, method, "trigger_id", trigger,
+                                 "view", view, NULL);
+    check(bot, method, request);
+    if (request < 0)
+        check(bot, "no reply", rtm_reply(bot, event, "{\"text\":\"Please try again later.\"}"));
 }
 
 /* ---- The options of the select ---- */

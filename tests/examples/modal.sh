@@ -44,6 +44,8 @@ done >&3
 prints 'modal: chat.postMessage: '
 echo '/submit report where.channel=C0SANDBOX what.text="'"$(repeat 900 '&')"'"' >&3
 sees 'answers report: errors, what: It cannot be posted now. Please try again later.'
+echo "/slash /report $(repeat 1000 '"')" >&3
+sees 'answers /report (only for you): Please try again later.'
 kill $bot
 wait $bot || fail "modal ends with $?"
 bot=
