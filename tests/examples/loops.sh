@@ -71,4 +71,5 @@ ends 0 '' "$build/loops/epoll" acme club <"$dir/typed_file"
 for text in one two three; do sees "$text"; done
 printf 'acme C1 four\nclub C1 five\n' | ends 0 '' "$build/loops/epoll" acme club
 for text in four five; do sees "$text"; done
+ends 1 'standard input: ' "$build/loops/epoll" acme <"$dir"
 unset acme_API_TOKEN acme_API_URL club_API_TOKEN club_APP_TOKEN club_API_URL
