@@ -50,6 +50,7 @@ static bool fail(const char *what, const char *why) {
 static bool wait_for_limit(rtm_result result, const rtm_response *response) {
     if (result != RTM_E_RATE_LIMITED) return false;
     unsigned left = response->retry_after > 0 ? (unsigned)response->retry_after : 30;
+    fprintf(stderr, "post: rate limited: the next attempt is in %u s\n", left);
     while (left > 0) left = sleep(left);
     return true;
 }

@@ -8,6 +8,7 @@ does '/ratelimit 1' # the next call, which is chat.postMessage
 echo later | "$post" '#ops' >"$dir/out" 2>&1 || fail 'post at a rate limit'
 sees 'chat.postMessage: ratelimited for 1 s'
 sees 'posted: later\n'
+prints 'rate limited: the next attempt is in 1 s'
 seq 400000 >"$dir/file"
 "$post" -t 1.2 -f "$dir/file" C0SANDBOX >"$dir/out" 2>&1 || fail 'post -f'
 sees "uploaded file: $(wc -c <"$dir/file") bytes, SHA-256 $(sha256sum "$dir/file" | cut -c1-8)"
