@@ -160,6 +160,13 @@ static bool catch_signals(rtm_client *bot) {
            sigaction(SIGTERM, &action, NULL) == 0;
 }
 
+/* Called before rtm_destroy: on_signal must not use a client that is freed. A second signal ends the
+   program at once then. */
+static void restore_signals(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 int main(void) {
     static char command[] = "command", action[] = "actions.0.action_id";
     static const rtm_handler handlers[] = { { "slash_commands", on_command, command },
@@ -171,6 +178,7 @@ int main(void) {
     rtm_result result = rtm_create(&config, &bot);
     if (result == RTM_OK && !catch_signals(bot)) {
         fprintf(stderr, "slash_commands: cannot catch signals\n");
+        restore_signals();
         rtm_destroy(bot);
         return 1;
     }
@@ -182,6 +190,7 @@ int main(void) {
     bool good = events == RTM_E_STOPPED;
     if (!good) fprintf(stderr, "slash_commands: %s\n", rtm_error_detail(bot));
     if (backup.is_running) fprintf(stderr, "slash_commands: the backup was interrupted\n");
+    restore_signals();
     rtm_destroy(bot);
     return good ? 0 : 1;
 }
