@@ -11,8 +11,8 @@
  * The file is also read while Slack does not respond. What was not posted yet is kept in a file in
  * the current directory, alert-HASH.queue, where HASH represents the first four arguments. It
  * is posted later, also by the next start with the same arguments. It may be posted twice if the
- * connection or the power fails between Slack's response and the change of that file. 100 posts are
- * kept at most; while there are 100, the file is not read.
+ * connection or the power fails, or the program is ended, before Slack's response has arrived and
+ * that file is changed. 100 posts are kept at most; while there are 100, the file is not read.
  *
  * The program ends with 1 if Slack refuses the token or the channel. Any other failure is reported
  * on stderr, and the post is repeated. The program needs no Slack session: it opens one only if the
@@ -114,6 +114,7 @@ static bool parse_line(const char *line, int number) {
 /* False if the file exists but cannot be used: it is not overwritten then. */
 static bool load(void) {
     char line[128];
+    int number = 0;
     bool good = true;
     FILE *in = fopen(watch.queue_file, "r");
     if (!in && errno == ENOENT) return true;
@@ -121,8 +122,9 @@ static bool load(void) {
         report(watch.queue_file, strerror(errno));
         return false;
     }
-    for (int number = 1; good && fgets(line, sizeof line, in); number++) {
+    while (good && fgets(line, sizeof line, in)) {
         size_t length = strcspn(line, "\n");
+        number++;
         good = line[length] == '\n';
         line[length] = '\0';
         good = good && parse_line(line, number);

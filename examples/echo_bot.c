@@ -108,6 +108,8 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user_data)
         send_text(bot, channel, "that is too long to repeat");
         return;
     }
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\0') text[i] = '?'; /* a NUL would end the text */
     if (!strcmp(text, "stop")) {
         rtm_stop(bot);
         return;

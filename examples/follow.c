@@ -327,12 +327,24 @@ static void add_live(message *one) {
     else make_ready(one);
 }
 
+/* Slack also reports a message as changed when it has added the preview of a link, for example. */
+static bool has_new_text(rtm_json event) {
+    char *before = copy_string(rtm_json_get(event, "previous_message.text"));
+    char *after = copy_string(rtm_json_get(event, "message.text"));
+    bool is_same = !before && !after;
+    if (before && after) is_same = !strcmp(before, after);
+    free(before);
+    free(after);
+    return !is_same;
+}
+
 static void on_message(rtm_client *client, const rtm_event *event, void *user_data) {
     rtm_json edited = rtm_json_get(event->data, "message");
     bool is_edited = rtm_json_raw(edited, NULL) != NULL;
     (void)client;
     (void)user_data;
     if (!rtm_json_equals(rtm_json_get(event->data, "channel"), channel)) return;
+    if (is_edited && !has_new_text(event->data)) return;
     if (!is_edited && rtm_json_bool(rtm_json_get(event->data, "hidden"), false)) return;
     if ((asking ? live.count : ready.count) >= MOST) {
         if (!skipped) report("message", "too many at once: some are skipped");

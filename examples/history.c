@@ -80,8 +80,10 @@ static void copy_for_screen(rtm_json data, const char *path, char *out, size_t s
     for (size_t i = 0; i < length && i + 1 < size; i++)
         if (out[i] == '\0') out[i] = '?'; /* a NUL in the string */
     if (length >= size) {
-        out[size - sizeof mark] = '\0';
-        strcat(out, mark);
+        size_t end = strlen(out);
+        if (end > size - sizeof mark) end = size - sizeof mark;
+        while (end > 0 && (out[end] & 0xc0) == 0x80) end--; /* between two characters */
+        strcpy(out + end, mark);
     }
     printable(out);
 }

@@ -74,12 +74,16 @@ static void on_command(rtm_client *bot, const rtm_event *event, void *user_data)
     char view[sizeof quoted + sizeof view_format];
     (void)user_data;
     if (!copy_string(event->data, "trigger_id", trigger, sizeof trigger)) return;
-    if (!copy_string(event->data, "text", text, sizeof text)) text[0] = '\0';
+    /* a longer text is cut: the user sees what is left of it, and can change it */
+    rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     if (rtm_json_quote(text, quoted, sizeof quoted) >= sizeof quoted) return;
     int size = snprintf(view, sizeof view, view_format, quoted);
     if (size < 0 || (size_t)size >= sizeof view) return;
-    check(bot, method, rtm_call_async(bot, on_done, method, method, "trigger_id", trigger,
-                                      "view", view, NULL));
+    int request = rtm_call_async(bot, on_done, method, method, "trigger_id", trigger,
+                                 "view", view, NULL);
+    check(bot, method, request);
+    if (request < 0)
+        check(bot, "no reply", rtm_reply(bot, event, "{\"text\":\"Please try again later.\"}"));
 }
 
 /* ---- The options of the select ---- */
@@ -182,8 +186,10 @@ static void on_submission(rtm_client *bot, const rtm_event *event, void *user_da
     int size = snprintf(report, sizeof report, "Report of %s: %s", name, text);
     if (size < 0 || (size_t)size >= sizeof report) return;
     if (rtm_escape(report, escaped, sizeof escaped) >= sizeof escaped) return;
-    check(bot, method, rtm_call_async(bot, on_done, method, method, "channel", channel,
-                                      "text", escaped, NULL));
+    int request = rtm_call_async(bot, on_done, method, method, "channel", channel,
+                                 "text", escaped, NULL);
+    check(bot, method, request);
+    if (request < 0) refuse(bot, event, "what", "It cannot be posted now. Please try again later.");
 }
 
 static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {

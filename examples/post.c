@@ -50,6 +50,7 @@ static bool fail(const char *what, const char *why) {
 static bool wait_for_limit(rtm_result result, const rtm_response *response) {
     if (result != RTM_E_RATE_LIMITED) return false;
     unsigned left = response->retry_after > 0 ? (unsigned)response->retry_after : 30;
+    fprintf(stderr, "post: rate limited: the next attempt is in %u s\n", left);
     while (left > 0) left = sleep(left);
     return true;
 }
@@ -90,6 +91,10 @@ static bool post_message(rtm_client *slack, const target *to, const char *text) 
     return true;
 }
 
+static bool is_blank(const char *text) {
+    return text[strspn(text, " \t\r\n")] == '\0';
+}
+
 static bool post_text(rtm_client *slack, const target *to, char *text) {
     char *rest = text + strspn(text, "\n");
     bool good = true;
@@ -97,7 +102,7 @@ static bool post_text(rtm_client *slack, const target *to, char *text) {
         size_t size = first_message(rest);
         char next = rest[size];
         rest[size] = '\0';
-        good = post_message(slack, to, rest);
+        if (!is_blank(rest)) good = post_message(slack, to, rest); /* Slack refuses a blank one */
         rest[size] = next;
         rest += size;
         rest += strspn(rest, "\n");
@@ -111,7 +116,7 @@ static bool post_input(rtm_client *slack, const target *to) {
     bool good = false;
     ssize_t length = getdelim(&text, &room, '\0', stdin); /* all of it: a text has no NUL */
     if (ferror(stdin)) fail("standard input", strerror(errno));
-    else if (length < 0 || text[strspn(text, " \t\r\n")] == '\0')
+    else if (length < 0 || is_blank(text))
         fail("there is nothing to post", "");
     else if (strlen(text) < (size_t)length || getc(stdin) != EOF)
         fail("this is not a text", "-f posts it as a file");

@@ -16,12 +16,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { BACKUP_SECONDS = 2 };
+enum { BACKUP_MS = 2000 };
 
 static struct {
     bool is_running;
     char response_url[2048]; /* for the result */
-    time_t end;
+    long long end_ms;
 } backup;
 
 static rtm_client *stopped_by_signal;
@@ -36,6 +36,13 @@ static const char *setting(const char *name) {
 static bool copy_string(rtm_json data, const char *path, char *out, size_t size) {
     size_t length = rtm_json_string(rtm_json_get(data, path), out, size);
     return length > 0 && length < size && strlen(out) == length;
+}
+
+/* The time of the monotonic clock, which is never set. */
+static long long now_ms(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 0;
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void on_signal(int number) {
@@ -96,7 +103,7 @@ static void begin_backup(rtm_client *bot, const rtm_event *event) {
     }
     reply(bot, event, "{\"text\":\"backing up ...\"}");
     backup.is_running = true;
-    backup.end = time(NULL) + BACKUP_SECONDS;
+    backup.end_ms = now_ms() + BACKUP_MS;
 }
 
 static const struct command {
@@ -153,6 +160,13 @@ static bool catch_signals(rtm_client *bot) {
            sigaction(SIGTERM, &action, NULL) == 0;
 }
 
+/* Called before rtm_destroy: on_signal must not use a client that is freed. A second signal ends the
+   program at once then. */
+static void restore_signals(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 int main(void) {
     static char command[] = "command", action[] = "actions.0.action_id";
     static const rtm_handler handlers[] = { { "slash_commands", on_command, command },
@@ -164,16 +178,19 @@ int main(void) {
     rtm_result result = rtm_create(&config, &bot);
     if (result == RTM_OK && !catch_signals(bot)) {
         fprintf(stderr, "slash_commands: cannot catch signals\n");
+        restore_signals();
         rtm_destroy(bot);
         return 1;
     }
     int events = result;
     while (events >= 0) {
         events = rtm_poll(bot, 1000);
-        if (backup.is_running && time(NULL) >= backup.end) end_backup(bot);
+        if (backup.is_running && now_ms() >= backup.end_ms) end_backup(bot);
     }
     bool good = events == RTM_E_STOPPED;
     if (!good) fprintf(stderr, "slash_commands: %s\n", rtm_error_detail(bot));
+    if (backup.is_running) fprintf(stderr, "slash_commands: the backup was interrupted\n");
+    restore_signals();
     rtm_destroy(bot);
     return good ? 0 : 1;
 }

@@ -221,6 +221,13 @@ static bool catch_signals(void) {
            sigaction(SIGTERM, &action, NULL) == 0;
 }
 
+/* Called before rtm_destroy: on_signal must not use a client that is freed. A second signal ends the
+   program at once then. */
+static void restore_signals(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 static int start_workers(pthread_t *workers) {
     int count = 0;
     int error = 0;
@@ -266,7 +273,9 @@ int main(void) {
     bool good = result == RTM_E_STOPPED;
     if (result < 0 && !good) fprintf(stderr, "threads: %s\n", rtm_error_detail(shared.bot));
     end_workers(workers, count);
+    restore_signals();
     rtm_destroy(shared.bot); /* after the last rtm_wake */
+    if (shared.jobs > 0) fprintf(stderr, "threads: %d results were not sent\n", shared.jobs);
     free_jobs(&shared.waiting);
     free_jobs(&shared.done);
     return good ? 0 : 1;

@@ -33,7 +33,7 @@ static struct {
     char data[MAX_LINE + 1]; /* ends with a NUL */
     size_t size;
     bool is_regular; /* a regular file: it can always be read, and epoll does not accept it */
-    bool is_watched, is_ready, is_long, ended;
+    bool is_watched, is_ready, is_long, ended, failed;
 } input;
 
 /* Replaces in a server's text what could control a terminal: control characters (C0, DEL, C1), line
@@ -73,6 +73,8 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user_data)
     size_t size = rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     if (size == 0 || !copy_string(event->data, "channel", channel, sizeof channel)) return;
     if (!copy_string(event->data, "user", from, sizeof from)) strcpy(from, "?");
+    for (size_t i = 0; i < size && i + 1 < sizeof text; i++)
+        if (text[i] == '\0') text[i] = '?'; /* a NUL would end the text */
     printf("%s %s %s: %s%s\n", w->name, printable(channel), printable(from), printable(text),
            size >= sizeof text ? " [...]" : "");
 }
@@ -204,7 +206,10 @@ static void read_input(void) {
     ssize_t size = read(STDIN_FILENO, input.data + input.size, MAX_LINE - input.size);
     input.is_ready = false;
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    if (size < 0) fprintf(stderr, "standard input: %s\n", strerror(errno));
+    if (size < 0) {
+        fprintf(stderr, "standard input: %s\n", strerror(errno));
+        input.failed = true;
+    }
     if (size <= 0) input.ended = true;
     else input.size += (size_t)size;
     input.data[input.size] = '\0';
@@ -281,7 +286,7 @@ static bool run(int epoll) {
         if (!start(&all.list[i], epoll)) return false;
         all.alive++;
     }
-    return watch_input(epoll, true) && loop(epoll) && all.alive == all.count;
+    return watch_input(epoll, true) && loop(epoll) && all.alive == all.count && !input.failed;
 }
 
 int main(int argc, char **argv) {

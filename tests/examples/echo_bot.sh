@@ -13,6 +13,13 @@ for app in '' xapp-sandbox; do
     sees 'you said: &lt;!channel&gt; a &amp; b'
     sees 'that is too long to repeat'
     sees 'posted: &lt;@U1&gt; &amp; c'
+    # a NUL in a text does not hide what follows it
+    message='{"type":"message","channel":"C1","user":"U1","text":"stop\u0000after"}'
+    if [ "$app" ]; then
+        message='{"type":"events_api","envelope_id":"E1","payload":{"event":'$message'}}'
+    fi
+    printf '/raw %s\n' "$message" >&3
+    sees 'you said: stop?after'
     if [ "$app" ]; then
         printf '%s\n' "/slash /echo $(repeat 3000 '\\')" '/slash /echo "a" \b' >&3
         sees 'Enter /echo and a text'

@@ -80,6 +80,12 @@ prints '?]0;x??31m?: a title'
 message '"user":"U\u001b[2J","text":"nobody","ts":"1732500000.000001"'
 message '"message":{"user":"U0HUMAN","text":"edited & <x"},"hidden":true'
 prints '(edited) edited & x'
+message '"message":{"text":"a preview"},"previous_message":{"text":"a preview"}'
+message '"message":{"text":"changed"},"previous_message":{"text":"a preview"}'
+prints '(edited) changed'
+if grep -q '(edited) a preview' "$dir/out"; then
+    fail 'follow: a message whose text has not changed is shown again'
+fi
 
 # A name that does not arrive delays nothing for ever, and is asked for without waiting.
 does '/slow 60000'

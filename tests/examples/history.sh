@@ -34,8 +34,14 @@ start
 bot=$!
 printf '%s\n' /wait "$(printf 'a\302\233b\342\200\256c')" '/expect you said' >&3
 sees '/expect you said: seen'
+for size in 1 2 3; do echo "$(repeat $size x)$(repeat 70000 €)" >&3; done
+sees '€€' 3
 kill $bot
 wait $bot || :
 bot=
 "$build/history" C0SANDBOX >"$dir/out" 2>&1 || fail 'history of controls'
 grep -qF 'U0HUMAN: a?b?c' "$dir/out" || fail 'history prints C1 or bidirectional controls'
+
+# history: a text that is too long is cut between two characters
+[ "$(grep -c '€ \[\.\.\.\]$' "$dir/out")" = 3 ] || fail 'history marks no text that is cut'
+iconv -f UTF-8 -t UTF-8 "$dir/out" >"$dir/valid" || fail 'history cuts a character'

@@ -48,6 +48,9 @@ grep -q 'the rest\|xxx' "$dir/sandbox" && fail 'epoll: a part of a line that is 
 # nothing in a message controls the terminal
 printf 'a\033[31m\302\233b\342\200\256c\n' >&3
 prints 'acme C0SANDBOX U0HUMAN: a?[31m?b?c'
+# a NUL in a text does not hide what follows it
+echo '/raw {"type":"message","channel":"C1","user":"U1","text":"before\u0000after"}' >&3
+prints 'acme C1 U1: before?after'
 printf '%s\n' '/fail invalid_auth' '/drop' >&3
 prints ': ended: Slack refused'
 exec 4>&-
@@ -68,4 +71,5 @@ ends 0 '' "$build/loops/epoll" acme club <"$dir/typed_file"
 for text in one two three; do sees "$text"; done
 printf 'acme C1 four\nclub C1 five\n' | ends 0 '' "$build/loops/epoll" acme club
 for text in four five; do sees "$text"; done
+ends 1 'standard input: ' "$build/loops/epoll" acme <"$dir"
 unset acme_API_TOKEN acme_API_URL club_API_TOKEN club_APP_TOKEN club_API_URL

@@ -27,6 +27,25 @@ prints 'modal: conversations.list: '
 sees 'acknowledged channel' 13
 printf '%s\n' '/fail views.open invalid_arguments' '/slash /report' >&3
 prints 'modal: views.open: '
+
+# modal: of a text that is too long for the form, the beginning is in it
+echo "/slash /report $(repeat 1001 z)" >&3
+sees "\"initial_value\":\"$(repeat 1000 z)\""
+
+# modal: the form stays open if the report cannot be queued, here because many wait at a rate limit
+does '/ratelimit chat.postMessage 60' '/slash /report'
+sees 'opened a view: ' 4
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+    printf '/raw {"envelope_id":"E%s","type":"interactive","accepts_response_payload":true,' $n
+    printf '"payload":{"type":"view_submission","view":{"callback_id":"report","state":{"values":{'
+    printf '"where":{"channel":{"selected_option":{"value":"C0SANDBOX"}}},'
+    printf '"what":{"text":{"value":"%s"}}}}}}}\n' "$(repeat 1000 '&')"
+done >&3
+prints 'modal: chat.postMessage: '
+echo '/submit report where.channel=C0SANDBOX what.text="'"$(repeat 900 '&')"'"' >&3
+sees 'answers report: errors, what: It cannot be posted now. Please try again later.'
+echo "/slash /report $(repeat 1000 '"')" >&3
+sees 'answers /report (only for you): Please try again later.'
 kill $bot
 wait $bot || fail "modal ends with $?"
 bot=

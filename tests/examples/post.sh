@@ -8,6 +8,7 @@ does '/ratelimit 1' # the next call, which is chat.postMessage
 echo later | "$post" '#ops' >"$dir/out" 2>&1 || fail 'post at a rate limit'
 sees 'chat.postMessage: ratelimited for 1 s'
 sees 'posted: later\n'
+prints 'rate limited: the next attempt is in 1 s'
 seq 400000 >"$dir/file"
 "$post" -t 1.2 -f "$dir/file" C0SANDBOX >"$dir/out" 2>&1 || fail 'post -f'
 sees "uploaded file: $(wc -c <"$dir/file") bytes, SHA-256 $(sha256sum "$dir/file" | cut -c1-8)"
@@ -22,6 +23,11 @@ repeat 4001 x | "$post" '#line' >>"$dir/out"
 printf 'posted: %s\n' "$(repeat 1999 a)\\n$(repeat 1999 b)" "$(repeat 1999 c)" "$(repeat 4000 é)" \
     "$(repeat 4000 x)" x >"$dir/wanted"
 grep -o 'posted: .*' "$dir/sandbox" | cmp -s - "$dir/wanted" || fail 'a long text in messages'
+
+# post: white space at the end of a long text is no message of its own, Slack would refuse it
+start
+{ repeat 4000 x; printf '\n  \t\r\n'; } | "$post" '#blank' >"$dir/out" || fail 'post with blank lines'
+[ "$(wc -l <"$dir/out")" = 1 ] || fail 'a blank message is posted'
 
 # post: what it refuses, and what Slack refuses
 ends 2 'usage: post' "$post"

@@ -7,9 +7,14 @@ sees 'answers /load (only for you): [blocks] load *'
 sees 'answers /backup (only for you): backing up ...'
 sees 'answers backup (only for you): a backup is running already'
 sees 'answers /backup (only for you): backed up'
+# a backup whose result was not posted is reported, if the signal arrives before its end
+echo '/slash /backup' >&3
+sees 'answers /backup (only for you): backing up ...' 2
 kill $bot
 wait $bot || fail "slash_commands ends with $?"
 bot=
+grep -q 'the backup was interrupted\|the result is not posted' "$dir/out" ||
+    sees 'answers /backup (only for you): backed up' 2
 start
 printf '%s\n' '/http 500' '/link on' >&3
 sees '/link: Socket Mode is on'

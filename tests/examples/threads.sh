@@ -27,7 +27,7 @@ for app in '' xapp-sandbox; do
 done
 unset SLACK_APP_TOKEN
 
-# more jobs than the queue has room for: each takes many seconds
+# more jobs than the queue has room for: each takes many seconds; those that are lost are reported
 start
 "$build/threads" >"$dir/out" 2>&1 &
 bot=$!
@@ -37,5 +37,6 @@ sees 'There is too much to do already'
 kill $bot
 wait $bot || fail "threads ends with $?"
 bot=
+prints '100 results were not sent'
 ends 1 'token is not set' env SLACK_API_TOKEN= "$build/threads"
 ends 1 'invalid_auth: check the token' env SLACK_API_TOKEN=wrong "$build/threads"
