@@ -1955,7 +1955,6 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
-    bool gzip;        /* Content-Encoding, although no request asks for it */
     uint64_t left;    /* of the body, or of this chunk; a body that ends with the connection has
                          more than can arrive */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
@@ -2013,13 +2012,12 @@ static const char *rtmi_http_content_length(rtmi_http *http, const char *value) 
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
     RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL,
-    RTMI_CONTENT_ENCODING, RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
+    RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
     RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
-    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol",
-    "Content-Encoding", "Content-Type"
+    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Content-Type"
 };
 
 static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
@@ -2052,9 +2050,6 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         break;
     case RTMI_WS_EXTENSIONS:
     case RTMI_WS_PROTOCOL: http->extension = true; break;
-    case RTMI_CONTENT_ENCODING:
-        http->gzip = rtmi_list_has(value, "gzip") || rtmi_list_has(value, "x-gzip");
-        break;
     case RTMI_CONTENT_TYPE:
         snprintf(http->content_type, sizeof http->content_type, "%.127s", value);
         break;
@@ -2074,7 +2069,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     if (!rtmi_is_field_name(line, length)) return "invalid character in a header name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that is not read here. */
-    if (cut && field < RTMI_CONTENT_ENCODING) return "header line too long";
+    if (cut && field < RTMI_CONTENT_TYPE) return "header line too long";
     char *value = line + length + 1 + strspn(line + length + 1, " \t");
     value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
     return rtmi_http_field(http, field, value);
@@ -4921,7 +4916,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s: HTTP %d from %s%s", method, http->status, host,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
-    if (!valid && (http->gzip || (size > 1 && !memcmp(body, "\x1f\x8b", 2))))
+    if (!valid && size > 1 && !memcmp(body, "\x1f\x8b", 2))
         return rtmi_fail(error, RTM_E_JSON, "gzip body from %s for %s, although the request does "
                          "not accept gzip", host, method);
     if (!valid)
