@@ -2201,7 +2201,6 @@ typedef enum rtmi_ws_what {
 typedef struct rtmi_ws {
     unsigned char header[10];
     unsigned have;           /* bytes of the header so far */
-    unsigned char frame;     /* opcode of this frame */
     unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
     uint64_t left;           /* bytes of payload to come, once the header is complete */
     rtmi_utf8 utf8;
@@ -2209,7 +2208,7 @@ typedef struct rtmi_ws {
     size_t limit;            /* bytes of one message */
     bool close_sent;         /* after it we send nothing (section 5.5.1) */
     rtm_result skip;         /* why the rest of this message is not kept; RTM_OK = it is */
-    unsigned char opcode;    /* of what was found, with data and size */
+    unsigned char opcode;    /* of this frame; at its end, of what was found, with data and size */
     const char *data;        /* in the input, in `buffer` or in `control`: until the next call */
     size_t size;
     int code;
@@ -2258,7 +2257,7 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
 
 /* The header is complete: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
-    ws->frame = ws->header[0] & 0xf;
+    ws->opcode = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
     if (ws->have > 2) {
         ws->left = 0;
@@ -2267,9 +2266,9 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
             return "frame length not in its shortest form";
     }
     ws->size = 0;
-    if (ws->frame & 8) return NULL;
-    if (ws->frame != RTMI_WS_CONTINUATION) {
-        ws->message = ws->frame;
+    if (ws->opcode & 8) return NULL;
+    if (ws->opcode != RTMI_WS_CONTINUATION) {
+        ws->message = ws->opcode;
         ws->skip = RTM_OK;
         memset(&ws->utf8, 0, sizeof ws->utf8);
         rtmi_buf_clear(&ws->buffer);
@@ -2281,8 +2280,7 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
 /* The frame is complete, its payload in data and size. */
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->have = 0;
-    ws->opcode = ws->frame;
-    if (ws->frame == RTMI_WS_CLOSE) {
+    if (ws->opcode == RTMI_WS_CLOSE) {
         bool has_code = ws->size >= 2;
         int code = has_code ? ws->control[0] << 8 | ws->control[1] : RTMI_CLOSE_NO_STATUS;
         if (ws->size == 1)
@@ -2294,7 +2292,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
         ws->code = code;
     }
-    if (ws->frame & 8) return RTMI_WS_MESSAGE;
+    if (ws->opcode & 8) return RTMI_WS_MESSAGE;
     if (!(ws->header[0] & 0x80)) return RTMI_WS_MORE;
     ws->opcode = ws->message;
     ws->message = 0;
@@ -2308,7 +2306,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
 static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     bool whole = ws->left == size;
     ws->left -= size;
-    if (ws->frame & 8) {
+    if (ws->opcode & 8) {
         memcpy(ws->control + ws->size, in, size);
         ws->data = (const char *)ws->control;
         ws->size += size;
@@ -2334,7 +2332,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
 
 /* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
    called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
-static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
+RTMI_APART static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
     bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
