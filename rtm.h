@@ -2281,16 +2281,15 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->have = 0;
     if (ws->opcode == RTMI_WS_CLOSE) {
-        bool has_code = ws->size >= 2;
-        int code = has_code ? ws->control[0] << 8 | ws->control[1] : RTMI_CLOSE_NO_STATUS;
+        int code = ws->control[0] << 8 | ws->control[1];
+        ws->code = ws->size ? code : RTMI_CLOSE_NO_STATUS;
         if (ws->size == 1)
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "close frame with a 1-byte payload");
-        if (has_code && (code < 1000 || (code >= 1004 && code <= 1006) ||
+        if (ws->size && (code < 1000 || (code >= 1004 && code <= 1006) ||
                          (code >= 1015 && code < 3000) || code >= 5000))
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
-        if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
+        if (ws->size && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
-        ws->code = code;
     }
     if (ws->opcode & 8) return RTMI_WS_MESSAGE;
     if (!(ws->header[0] & 0x80)) return RTMI_WS_MORE;
