@@ -1167,11 +1167,8 @@ static void *rtmi_pack(char **at, const void *data, size_t size) {
 }
 
 static char *rtmi_copy(const char *text, size_t length) {
-    char *copy = RTM_REALLOC(NULL, length + 1);
-    if (!copy) return NULL;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    return copy;
+    char *copy = RTM_REALLOC(NULL, length + 1), *end = copy;
+    return copy ? rtmi_pack(&end, text, length) : NULL;
 }
 
 /* Makes room for `more` bytes, with some to spare if that stays within `most`. The old block is
@@ -1705,9 +1702,7 @@ static bool rtmi_json_next(const char **at, const char *end, const char **name,
 
 /* Finds a member of an object: the first where a name stands twice. */
 static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
-    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    const char *name, *value;
-    if (p == end || *p != '{') return rtmi_json_none;
+    const char *p = object.text, *end = p + object.size, *name, *value;
     while (rtmi_json_next(&p, end, &name, &value))
         if (rtmi_json_says(name, key, length))
             return (rtm_json){ value, (size_t)(p - value), object.document };
