@@ -1507,7 +1507,7 @@ static const char *rtmi_json_colon(const char *p, const char *end) {
     return p < end && *p == ':' ? rtmi_json_space(p + 1, end) : NULL;
 }
 
-static void rtmi_document_clear(rtmi_document *document) {
+RTMI_APART static void rtmi_document_clear(rtmi_document *document) {
     document->text = NULL;
     document->element = NULL;
     document->too_deep = document->failed = false;
@@ -1579,7 +1579,7 @@ static bool rtmi_document_check(rtmi_document *document) {
 }
 
 /* What a text is that was refused. */
-static const char *rtmi_document_fault(const rtmi_document *document) {
+RTMI_APART static const char *rtmi_document_fault(const rtmi_document *document) {
     return document->too_deep ? "nested deeper than 128 levels" : "not valid JSON";
 }
 
@@ -1994,13 +1994,8 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
     return NULL;
 }
 
-static const char *rtmi_http_content_length(rtmi_http *http, const char *value) {
-    if (http->has_length) return "duplicate Content-Length";
-    http->left = strtoull(value, NULL, 10);
-    if (!*value || value[strspn(value, "0123456789")] || http->left > INT64_MAX)
-        return "Content-Length is not a number, or too large";
-    http->has_length = true;
-    return NULL;
+static bool rtmi_is_digits(const char *text) {
+    return *text && !text[strspn(text, "0123456789")];
 }
 
 /* The header fields that matter here; all others are skipped. */
@@ -2018,11 +2013,16 @@ static const char *const rtmi_field_names[RTMI_OTHER] = {
 static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
     bool tunnel = http->kind == RTMI_HTTP_CONNECT && http->status / 100 == 2;
     unsigned long seconds;
+    if (tunnel && field <= RTMI_TRANSFER_ENCODING) return NULL; /* no body (RFC 9110 9.3.6) */
     switch (field) {
-    case RTMI_CONTENT_LENGTH: /* a tunnel has no body, whatever these say (RFC 9110 9.3.6) */
-        return tunnel ? NULL : rtmi_http_content_length(http, value);
+    case RTMI_CONTENT_LENGTH:
+        if (http->has_length) return "duplicate Content-Length";
+        http->has_length = true;
+        http->left = strtoull(value, NULL, 10);
+        if (!rtmi_is_digits(value) || http->left > INT64_MAX)
+            return "Content-Length is not a number, or too large";
+        break;
     case RTMI_TRANSFER_ENCODING:
-        if (tunnel) break;
         if (http->chunked || !rtmi_same_word(value, strlen(value), "chunked"))
             return "unsupported Transfer-Encoding";
         http->chunked = true;
@@ -2035,7 +2035,7 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         http->upgrade_websocket = rtmi_same_word(value, strlen(value), "websocket");
         break;
     case RTMI_RETRY_AFTER: /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock */
-        if (!*value || value[strspn(value, "0123456789")]) break;
+        if (!rtmi_is_digits(value)) break;
         seconds = strtoul(value, NULL, 10);
         http->retry_after = seconds < RTMI_RETRY_AFTER_S ? (int)seconds : RTMI_RETRY_AFTER_S;
         break;
@@ -2108,7 +2108,7 @@ static const char *rtmi_http_chunk_size(rtmi_http *http) {
 }
 
 /* A line is complete, without its line end. */
-static const char *rtmi_http_line(rtmi_http *http) {
+RTMI_APART static const char *rtmi_http_line(rtmi_http *http) {
     size_t size = http->line_size < RTMI_LINE ? http->line_size : RTMI_LINE - 1;
     if (size && size == http->line_size && http->line[size - 1] == '\r') http->line_size = --size;
     http->line[size] = '\0';
