@@ -2326,7 +2326,8 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
 
 /* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
    called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
-RTMI_APART static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
+RTMI_APART
+static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
     bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
@@ -2965,7 +2966,7 @@ static bool rtmi_is_transient(int error) {
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
+RTMI_APART static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
     return rtmi_fail(&conn->error, RTM_E_CLOSED, "connection to %s lost: %s", conn->name,
                      strerror(error));
 }
@@ -3044,7 +3045,7 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     return false;
 }
 
-static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
+RTMI_APART static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
     return conn->hop == &conn->peer ? conn->name : conn->hop->host;
 }
 
@@ -3078,7 +3079,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 
 /* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
    as a missing route for IPv6: the host was reached. */
-static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
+RTMI_APART static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     rtmi_network_close_socket(conn->network, &conn->socket[i]);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = RTMI_NOW;
@@ -3183,12 +3184,12 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     if (x509 && conn->trust && conn->trust->error)
         return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->name,
                          conn->trust->error, file ? ": " : "", file ? file : "");
+    const char *sentence = rtmi_tls_error(error, conn->phase == RTMI_CONN_READY);
     if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
-        return rtmi_fail(&conn->error, result, "TLS with %s: certificate is for another host name; "
-                         "BearSSL does not check IP addresses in certificates: use the host's name",
-                         conn->name);
+        sentence = "certificate is for another host name; BearSSL does not check IP addresses in "
+                   "certificates: use the host's name";
     return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->name,
-                     rtmi_tls_error(error, conn->phase == RTMI_CONN_READY), error);
+                     sentence, error);
 }
 
 /* Gives what was read ahead, or what the socket has, to the engine. */
@@ -3541,7 +3542,7 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
         case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
         case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
         case RTMI_CONN_READY: return RTM_OK;
-        default: return rtmi_fail(&conn->error, RTM_E_CLOSED, "the connection is closed");
+        default: return rtmi_conn_closed(conn); /* for a state that no session comes to */
         }
         /* When it is late, nothing more is begun. */
     } while (result == RTM_E_AGAIN && phase != conn->phase && now < conn->deadline);
