@@ -1760,15 +1760,15 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
 }
 
 /* The token of an array or object; NULL for other values, and if out of memory. */
-static const jsmntok_t *rtmi_json_token(rtm_json json) {
-    rtmi_document *document = json.document;
-    if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
+static const jsmntok_t *rtmi_json_token(const rtm_json *json) {
+    rtmi_document *document = json->document;
+    if (!document || !json->size || (*json->text != '[' && *json->text != '{')) return NULL;
     if (!document->element && !rtmi_document_tokenize(document)) {
         if (document->error)
             rtmi_fail(document->error, RTM_E_MEMORY, "out of memory parsing an array or object");
         return NULL;
     }
-    int start = (int)(json.text - document->text);
+    int start = (int)(json->text - document->text);
     size_t low = 0, high = document->values - 1;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -1779,15 +1779,15 @@ static const jsmntok_t *rtmi_json_token(rtm_json json) {
 }
 
 /* Element `index` of an array; of an object, its member's name, or its value (the next token). */
-static rtm_json rtmi_json_element(rtm_json json, size_t index, bool value) {
-    const rtmi_document *document = json.document;
+static rtm_json rtmi_json_element(const rtm_json *json, size_t index, bool value) {
+    const rtmi_document *document = json->document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
     int first = token->parent - token->size; /* tokenizing has left the elements' end in `parent` */
     token = &document->token[document->element[first + (int)index] + value];
     int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
     return (rtm_json){ document->text + token->start - quote,
-                       (size_t)(token->end - token->start + 2 * quote), json.document };
+                       (size_t)(token->end - token->start + 2 * quote), json->document };
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -6809,15 +6809,15 @@ rtm_json rtm_json_get(rtm_json json, const char *path) {
 }
 
 rtm_json rtm_json_at(rtm_json json, size_t index) {
-    return rtmi_json_element(json, index, rtmi_json_is(json, '{'));
+    return rtmi_json_element(&json, index, rtmi_json_is(json, '{'));
 }
 
 rtm_json rtm_json_key(rtm_json json, size_t index) {
-    return rtmi_json_is(json, '{') ? rtmi_json_element(json, index, false) : rtmi_json_none;
+    return rtmi_json_is(json, '{') ? rtmi_json_element(&json, index, false) : rtmi_json_none;
 }
 
 size_t rtm_json_count(rtm_json json) {
-    const jsmntok_t *token = rtmi_json_token(json);
+    const jsmntok_t *token = rtmi_json_token(&json);
     return token ? (size_t)token->size : 0;
 }
 
