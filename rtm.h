@@ -1701,11 +1701,11 @@ static bool rtmi_json_next(const char **at, const char *end, const char **name,
 }
 
 /* Finds a member of an object: the first where a name stands twice. */
-static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
-    const char *p = object.text, *end = p + object.size, *name, *value;
+static rtm_json rtmi_json_member(const rtm_json *object, const char *key, size_t length) {
+    const char *p = object->text, *end = p + object->size, *name, *value;
     while (rtmi_json_next(&p, end, &name, &value))
         if (rtmi_json_says(name, key, length))
-            return (rtm_json){ value, (size_t)(p - value), object.document };
+            return (rtm_json){ value, (size_t)(p - value), object->document };
     return rtmi_json_none;
 }
 
@@ -4342,7 +4342,7 @@ static rtm_json rtmi_event_type(rtm_json event) {
     static const char usual[] = "{\"type\":\"";
     size_t start = sizeof usual - 1;
     if (event.size < start || memcmp(event.text, usual, start) != 0)
-        return rtmi_json_member(event, "type", 4);
+        return rtmi_json_member(&event, "type", 4);
     const char *value = event.text + start - 1;
     const char *end = rtmi_json_string_end(value + 1, event.text + event.size);
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
@@ -4720,7 +4720,8 @@ static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session,
 /* Acknowledges an envelope that cannot be read, or Slack would send it for ever. */
 static void rtmi_acknowledge_unread(rtm_client *client, rtmi_session *session) {
     const rtmi_buf *text = &session->ws.buffer;
-    rtm_json id = rtmi_json_member((rtm_json){ text->data, text->size, NULL }, "envelope_id", 11);
+    rtm_json envelope = { text->data, text->size, NULL };
+    rtm_json id = rtmi_json_member(&envelope, "envelope_id", 11);
     rtmi_acknowledge(client, session, id, rtmi_json_none);
 }
 
@@ -6793,7 +6794,7 @@ static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
         }
         if (document->members < RTMI_MEMBERS) return rtmi_json_none;
     }
-    return rtmi_json_member(json, key, length);
+    return rtmi_json_member(&json, key, length);
 }
 
 rtm_json rtm_json_get(rtm_json json, const char *path) {

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *wanted = fuzz_text(data, wanted_size), *text = fuzz_block(data + skip, size - skip);
     fuzz_begin(1);
     quote(wanted);
-    rtm_json raw = { text, size - skip, NULL }, value = rtmi_json_member(raw, wanted, wanted_size);
+    rtm_json raw = { text, size - skip, NULL }, value = rtmi_json_member(&raw, wanted, wanted_size);
     if (value.text) {
         CHECK(value.text >= text && value.text + value.size <= text + size - skip);
         if (value.size && *value.text == '"') look(value);
