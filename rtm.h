@@ -3340,7 +3340,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->name = conn->peer.host;
-    conn->read_at = conn->read_end = conn->out_at = 0;
+    conn->read_at = conn->read_end = 0;
     conn->fin_received = conn->unsent_body = conn->paused = conn->late = false;
     conn->send_error = 0;
     conn->hop = rtmi_is_direct(conn->network, peer) ? &conn->peer : &conn->network->proxy;
