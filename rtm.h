@@ -1744,8 +1744,8 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
         document->capacity = values;
     }
     jsmn_init(&parser);
+    /* It finds as many as the check has counted (tests/fuzz/json.c). */
     int n = jsmn_parse(&parser, document->text, document->size, document->token, (unsigned)values);
-    RTM_ASSERT(n >= 0 && (size_t)n == values);
     document->element = (int *)(void *)(document->token + values);
     for (int i = 0; i < n; i++) {
         jsmntok_t *token = &document->token[i];
@@ -2331,7 +2331,6 @@ static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
     bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
-    RTM_ASSERT(!ws->error);
     while (what == RTMI_WS_MORE && (at < size || (whole && !ws->left))) {
         if (!whole) {
             while (!whole && at < size) {
