@@ -2697,7 +2697,8 @@ typedef struct rtmi_conn {
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
     unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
-    long long timeout_ms, deadline; /* of the connection and the response together */
+    int timeout_ms;             /* of the connection and the response together */
+    long long deadline;         /* of both */
     long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
     size_t budget;              /* bytes that may be taken from the socket in this step */
@@ -3559,7 +3560,7 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
         rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
         if (host) memset(&host->worked, 0, sizeof host->worked);
     }
-    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms%s%s",
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %d ms%s%s",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
                      tcp ? " port " : "", tcp ? conn->hop->port : "",
                      conn->timeout_ms, failed ? "; another address failed: " : "",
@@ -3589,7 +3590,7 @@ typedef struct rtmi_exchange {
     rtmi_buf head;          /* of the request, until it has been answered */
     rtmi_payload payload;   /* of the request */
     size_t payload_at;      /* bytes of it that have been given to the connection */
-    long long reserve_ms;   /* added to the deadline when the request is sent */
+    int reserve_ms;         /* added to the deadline when the request is sent */
     int late_steps;         /* after the deadline, that read what was in the socket by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
@@ -3647,7 +3648,7 @@ static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, 
 /* Begins the exchange whose request's head is in exchange->head. What can fail does so in the
    steps. */
 static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
-                                long long now, long long timeout_ms) {
+                                long long now, int timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
     exchange->begun = false;
@@ -3809,7 +3810,8 @@ typedef struct rtmi_handler {
 
 /* What the configuration said; constant after rtm_create. */
 typedef struct rtmi_settings {
-    long long timeout_ms, ping_interval_ms;
+    int timeout_ms;
+    long long ping_interval_ms;
     size_t max_message_size, max_queue_size;
     bool no_auto_reconnect, no_signals, keep_alive;
     char *token, *app_token; /* either may be NULL, not both */
@@ -3932,7 +3934,7 @@ typedef struct rtmi_request {
     rtmi_payload payload;
     struct rtmi_lane *lane;   /* that it is for */
     uint64_t key;             /* of its holds: a hash of target and token */
-    long long timeout_ms;
+    int timeout_ms;
     long long again_at;       /* no attempt before this time ... */
     long long until;          /* ... and none from this time on */
     rtm_result cause;         /* why the last attempt failed, or RTM_OK ... */
@@ -4959,7 +4961,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->limit = settings->max_message_size;
     exchange->conn.budget = RTMI_BUDGET;
     /* An attempt to connect that may be followed by another gets a third of the time. */
-    long long connect_ms = connects_apart ? (request->timeout_ms + 2) / 3 : request->timeout_ms;
+    int connect_ms = connects_apart ? (int)((request->timeout_ms + 2LL) / 3) : request->timeout_ms;
     exchange->reserve_ms = request->timeout_ms - connect_ms;
     rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, connect_ms);
 }
