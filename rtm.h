@@ -2326,8 +2326,8 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
 
 /* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
    called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
-RTMI_APART
-static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
+RTMI_APART static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size,
+                                             size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
     bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
@@ -3647,8 +3647,8 @@ static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, 
 
 /* Begins the exchange whose request's head is in exchange->head. What can fail does so in the
    steps. */
-static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
-                                long long now, int timeout_ms) {
+RTMI_APART static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind,
+                                           const rtmi_peer *peer, long long now, int timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
     exchange->begun = false;
@@ -3749,7 +3749,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
 
 /* Connects, sends and reads as far as that is possible now. After the deadline, nothing more is
    sent except what is streamed: its deadline moves with its progress. */
-static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
+RTMI_APART static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     rtm_result result = rtmi_conn_step(conn, now);
     if (result != RTM_OK) return result;
