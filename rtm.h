@@ -1444,11 +1444,8 @@ static const char *rtmi_json_space(const char *p, const char *end) {
 }
 
 static bool rtmi_json_is_escape(char c) {
-    switch (c) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': case 'u':
-        return true;
-    default: return false;
-    }
+    return c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f' || c == 'n' || c == 'r' ||
+           c == 't' || c == 'u';
 }
 
 /* The next quote, backslash or control character in a string; NULL if there is none. It is found a
@@ -1847,20 +1844,16 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
 /* scheme://authority[/path][?query]: http and https, ws and wss. User info is refused, a fragment
    is not part of a request. *path is the rest of `url`, and may be empty or begin with '?'. */
 static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_size) {
-    static const struct { const char *scheme; bool tls; } known[] = {
-        { "http://", false }, { "https://", true }, { "ws://", false }, { "wss://", true } };
-    if (!rtmi_is_visible(url)) return false;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        size_t length = strlen(known[i].scheme);
-        if (strlen(url) < length || !rtmi_same_word(url, length, known[i].scheme)) continue;
-        const char *authority = url + length;
-        size_t size = strcspn(authority, "/?#");
-        peer->tls = known[i].tls;
-        *path = authority + size;
-        *path_size = strcspn(*path, "#");
-        return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
-    }
-    return false;
+    static const char *const schemes[] = { "http", "ws", "https", "wss" }; /* two without TLS */
+    size_t i = 0, length = strcspn(url, ":");
+    while (i < 4 && !rtmi_same_word(url, length, schemes[i])) i++;
+    if (i == 4 || strncmp(url + length, "://", 3) || !rtmi_is_visible(url)) return false;
+    const char *authority = url + length + 3;
+    size_t size = strcspn(authority, "/?#");
+    peer->tls = i >= 2;
+    *path = authority + size;
+    *path_size = strcspn(*path, "#");
+    return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
 }
 
 /* The host as a request has it: brackets around IPv6, the port if it is not the usual one. */
@@ -1872,11 +1865,9 @@ static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with
 
 /* The value of a header field among lines "Name: value\r\n"; NULL if it is missing. */
 static const char *rtmi_find_header(const char *lines, const char *name) {
-    for (const char *next; lines && *lines; lines = next) {
+    for (; lines && *lines; lines = strchr(lines, '\n') + 1) {
         size_t length = strcspn(lines, ":");
         if (rtmi_same_word(lines, length, name)) return lines + length + 1;
-        next = strchr(lines, '\n');
-        if (!next++) break;
     }
     return NULL;
 }
@@ -2149,10 +2140,6 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
         if (http->error) return RTMI_HTTP_BAD;
     }
     return http->part == RTMI_HTTP_COMPLETE ? RTMI_HTTP_DONE : RTMI_HTTP_MORE;
-}
-
-static bool rtmi_http_has_begun(const rtmi_http *http) {
-    return http->head || http->part != RTMI_HTTP_STATUS_LINE;
 }
 
 /* Whether the head is complete and says all that matters: what becomes of the body of a status
@@ -3734,7 +3721,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             }
             rtmi_conn_consume(conn, used);
         } else {
-            if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
+            bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
+            if (result != RTM_E_CLOSED || !begun) return result;
             /* It is not truncated: close_notify within TLS (even if ours could not be sent), else a
                FIN, which anybody could have sent. */
             bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
