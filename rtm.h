@@ -2049,10 +2049,9 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     size_t length = strcspn(line, ":");
     bool cut = http->line_size == RTMI_LINE;
     int field = 0;
-    if (*line == ' ' || *line == '\t') return "folded header line";
-    if (!line[length] && cut) return "header name too long";
-    if (!line[length] || !length) return "header line without a name";
-    if (!rtmi_is_field_name(line, length)) return "invalid character in a header name";
+    /* Nor may a line continue the one before it (section 5.2). */
+    if (!line[length] || !rtmi_is_field_name(line, length))
+        return "header line without a valid name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that is not read here. */
     if (cut && field < RTMI_CONTENT_TYPE) return "header line too long";
@@ -2087,11 +2086,9 @@ static const char *rtmi_http_head_end(rtmi_http *http) {
 static const char *rtmi_http_chunk_size(rtmi_http *http) {
     size_t digits = strspn(http->line, "0123456789abcdefABCDEF");
     uint64_t size = strtoull(http->line, NULL, 16);
-    if (!digits) return "chunk without a size";
-    if (size > INT64_MAX) return "chunk too large";
     const char *p = http->line + digits + strspn(http->line + digits, " \t");
-    if (*p ? *p != ';' : http->line_size == RTMI_LINE) /* an extension may be cut, a size not */
-        return "invalid chunk size";
+    if (!digits || size > INT64_MAX || (*p ? *p != ';' : http->line_size == RTMI_LINE))
+        return "invalid chunk size"; /* an extension may be cut, a size not */
     http->left = size;
     http->head = 0; /* the limit is for each chunk's line, and for the trailers */
     http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
@@ -2265,9 +2262,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     if (ws->opcode == RTMI_WS_CLOSE) {
         int code = ws->control[0] << 8 | ws->control[1];
         ws->code = ws->size ? code : RTMI_CLOSE_NO_STATUS;
-        if (ws->size == 1)
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "close frame with a 1-byte payload");
-        if (ws->size && (code < 1000 || (code >= 1004 && code <= 1006) ||
+        if (ws->size && (ws->size == 1 || code < 1000 || (code >= 1004 && code <= 1006) ||
                          (code >= 1015 && code < 3000) || code >= 5000))
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
         if (ws->size && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
