@@ -3958,19 +3958,19 @@ struct rtm_client {
     const rtmi_mode *mode;
     rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
                                  from the other: to be opened for that, or retired */
-    rtmi_exchange *web; /* that of blocking calls, from the first on */
-    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
     bool reconnects;    /* rtm_reconnect was called: the next rtm_poll does the rest */
+    bool open_reported; /* and `close` not yet */
+    bool handlers_removed;
+    bool ids_repeat;    /* INT_MAX was reached */
+    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
+    rtmi_exchange *web; /* that of blocking calls, from the first on */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
-    bool open_reported; /* and `close` not yet */
-    bool handlers_removed;
-    bool ids_repeat;    /* INT_MAX was reached */
     int last_id;        /* of messages and requests */
     rtmi_seen *seen;    /* NULL if none are remembered */
     rtmi_deferral *deferrals; /* NULL before the first */
