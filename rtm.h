@@ -1195,7 +1195,7 @@ static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
 }
 
 static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
-    if (!size || !rtmi_buf_reserve(buf, size) || !buf->data) return;
+    if (!size || !rtmi_buf_reserve(buf, size)) return;
     memcpy(buf->data + buf->size, data, size);
     buf->size += size;
 }
