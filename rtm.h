@@ -1157,11 +1157,8 @@ static void *rtmi_pack(char **at, const void *data, size_t size) {
 }
 
 static char *rtmi_copy(const char *text, size_t length) {
-    char *copy = RTM_REALLOC(NULL, length + 1);
-    if (!copy) return NULL;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    return copy;
+    char *copy = RTM_REALLOC(NULL, length + 1), *end = copy;
+    return copy ? rtmi_pack(&end, text, length) : NULL;
 }
 
 /* Makes room for `more` bytes, with some to spare if that stays within `most`. The old block is
@@ -1188,7 +1185,7 @@ static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
 }
 
 static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
-    if (!size || !rtmi_buf_reserve(buf, size) || !buf->data) return;
+    if (!size || !rtmi_buf_reserve(buf, size)) return;
     memcpy(buf->data + buf->size, data, size);
     buf->size += size;
 }
@@ -1437,11 +1434,8 @@ static const char *rtmi_json_space(const char *p, const char *end) {
 }
 
 static bool rtmi_json_is_escape(char c) {
-    switch (c) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': case 'u':
-        return true;
-    default: return false;
-    }
+    return c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f' || c == 'n' || c == 'r' ||
+           c == 't' || c == 'u';
 }
 
 /* The next quote, backslash or control character in a string; NULL if there is none. It is found a
@@ -1500,7 +1494,7 @@ static const char *rtmi_json_colon(const char *p, const char *end) {
     return p < end && *p == ':' ? rtmi_json_space(p + 1, end) : NULL;
 }
 
-static void rtmi_document_clear(rtmi_document *document) {
+RTMI_APART static void rtmi_document_clear(rtmi_document *document) {
     document->text = NULL;
     document->element = NULL;
     document->too_deep = document->failed = false;
@@ -1572,7 +1566,7 @@ static bool rtmi_document_check(rtmi_document *document) {
 }
 
 /* What a text is that was refused. */
-static const char *rtmi_document_fault(const rtmi_document *document) {
+RTMI_APART static const char *rtmi_document_fault(const rtmi_document *document) {
     return document->too_deep ? "nested deeper than 128 levels" : "not valid JSON";
 }
 
@@ -1694,13 +1688,11 @@ static bool rtmi_json_next(const char **at, const char *end, const char **name,
 }
 
 /* Finds a member of an object: the first where a name stands twice. */
-static rtm_json rtmi_json_member(rtm_json object, const char *key, size_t length) {
-    const char *end = object.text + object.size, *p = rtmi_json_space(object.text, end);
-    const char *name, *value;
-    if (p == end || *p != '{') return rtmi_json_none;
+static rtm_json rtmi_json_member(const rtm_json *object, const char *key, size_t length) {
+    const char *p = object->text, *end = p + object->size, *name, *value;
     while (rtmi_json_next(&p, end, &name, &value))
         if (rtmi_json_says(name, key, length))
-            return (rtm_json){ value, (size_t)(p - value), object.document };
+            return (rtm_json){ value, (size_t)(p - value), object->document };
     return rtmi_json_none;
 }
 
@@ -1739,8 +1731,8 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
         document->capacity = values;
     }
     jsmn_init(&parser);
+    /* It finds as many as the check has counted (tests/fuzz/json.c). */
     int n = jsmn_parse(&parser, document->text, document->size, document->token, (unsigned)values);
-    RTM_ASSERT(n >= 0 && (size_t)n == values);
     document->element = (int *)(void *)(document->token + values);
     for (int i = 0; i < n; i++) {
         jsmntok_t *token = &document->token[i];
@@ -1755,15 +1747,15 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
 }
 
 /* The token of an array or object; NULL for other values, and if out of memory. */
-static const jsmntok_t *rtmi_json_token(rtm_json json) {
-    rtmi_document *document = json.document;
-    if (!document || !json.size || (*json.text != '[' && *json.text != '{')) return NULL;
+static const jsmntok_t *rtmi_json_token(const rtm_json *json) {
+    rtmi_document *document = json->document;
+    if (!document || !json->size || (*json->text != '[' && *json->text != '{')) return NULL;
     if (!document->element && !rtmi_document_tokenize(document)) {
         if (document->error)
             rtmi_fail(document->error, RTM_E_MEMORY, "out of memory parsing an array or object");
         return NULL;
     }
-    int start = (int)(json.text - document->text);
+    int start = (int)(json->text - document->text);
     size_t low = 0, high = document->values - 1;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -1774,15 +1766,15 @@ static const jsmntok_t *rtmi_json_token(rtm_json json) {
 }
 
 /* Element `index` of an array; of an object, its member's name, or its value (the next token). */
-static rtm_json rtmi_json_element(rtm_json json, size_t index, bool value) {
-    const rtmi_document *document = json.document;
+static rtm_json rtmi_json_element(const rtm_json *json, size_t index, bool value) {
+    const rtmi_document *document = json->document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
     int first = token->parent - token->size; /* tokenizing has left the elements' end in `parent` */
     token = &document->token[document->element[first + (int)index] + value];
     int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
     return (rtm_json){ document->text + token->start - quote,
-                       (size_t)(token->end - token->start + 2 * quote), json.document };
+                       (size_t)(token->end - token->start + 2 * quote), json->document };
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -1842,20 +1834,16 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
 /* scheme://authority[/path][?query]: http and https, ws and wss. User info is refused, a fragment
    is not part of a request. *path is the rest of `url`, and may be empty or begin with '?'. */
 static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_size) {
-    static const struct { const char *scheme; bool tls; } known[] = {
-        { "http://", false }, { "https://", true }, { "ws://", false }, { "wss://", true } };
-    if (!rtmi_is_visible(url)) return false;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        size_t length = strlen(known[i].scheme);
-        if (strlen(url) < length || !rtmi_same_word(url, length, known[i].scheme)) continue;
-        const char *authority = url + length;
-        size_t size = strcspn(authority, "/?#");
-        peer->tls = known[i].tls;
-        *path = authority + size;
-        *path_size = strcspn(*path, "#");
-        return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
-    }
-    return false;
+    static const char *const schemes[] = { "http", "ws", "https", "wss" }; /* two without TLS */
+    size_t i = 0, length = strcspn(url, ":");
+    while (i < 4 && !rtmi_same_word(url, length, schemes[i])) i++;
+    if (i == 4 || strncmp(url + length, "://", 3) || !rtmi_is_visible(url)) return false;
+    const char *authority = url + length + 3;
+    size_t size = strcspn(authority, "/?#");
+    peer->tls = i >= 2;
+    *path = authority + size;
+    *path_size = strcspn(*path, "#");
+    return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
 }
 
 /* The host as a request has it: brackets around IPv6, the port if it is not the usual one. */
@@ -1867,11 +1855,9 @@ static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with
 
 /* The value of a header field among lines "Name: value\r\n"; NULL if it is missing. */
 static const char *rtmi_find_header(const char *lines, const char *name) {
-    for (const char *next; lines && *lines; lines = next) {
+    for (; lines && *lines; lines = strchr(lines, '\n') + 1) {
         size_t length = strcspn(lines, ":");
         if (rtmi_same_word(lines, length, name)) return lines + length + 1;
-        next = strchr(lines, '\n');
-        if (!next++) break;
     }
     return NULL;
 }
@@ -1945,7 +1931,6 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
-    bool gzip;        /* Content-Encoding, although no request asks for it */
     uint64_t left;    /* of the body, or of this chunk; a body that ends with the connection has
                          more than can arrive */
     size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
@@ -1990,36 +1975,35 @@ static const char *rtmi_http_status_line(rtmi_http *http) {
     return NULL;
 }
 
-static const char *rtmi_http_content_length(rtmi_http *http, const char *value) {
-    if (http->has_length) return "duplicate Content-Length";
-    http->left = strtoull(value, NULL, 10);
-    if (!*value || value[strspn(value, "0123456789")] || http->left > INT64_MAX)
-        return "Content-Length is not a number, or too large";
-    http->has_length = true;
-    return NULL;
+static bool rtmi_is_digits(const char *text) {
+    return *text && !text[strspn(text, "0123456789")];
 }
 
 /* The header fields that matter here; all others are skipped. */
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
     RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL,
-    RTMI_CONTENT_ENCODING, RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
+    RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
     RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Retry-After",
-    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol",
-    "Content-Encoding", "Content-Type"
+    "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Content-Type"
 };
 
 static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
     bool tunnel = http->kind == RTMI_HTTP_CONNECT && http->status / 100 == 2;
     unsigned long seconds;
+    if (tunnel && field <= RTMI_TRANSFER_ENCODING) return NULL; /* no body (RFC 9110 9.3.6) */
     switch (field) {
-    case RTMI_CONTENT_LENGTH: /* a tunnel has no body, whatever these say (RFC 9110 9.3.6) */
-        return tunnel ? NULL : rtmi_http_content_length(http, value);
+    case RTMI_CONTENT_LENGTH:
+        if (http->has_length) return "duplicate Content-Length";
+        http->has_length = true;
+        http->left = strtoull(value, NULL, 10);
+        if (!rtmi_is_digits(value) || http->left > INT64_MAX)
+            return "Content-Length is not a number, or too large";
+        break;
     case RTMI_TRANSFER_ENCODING:
-        if (tunnel) break;
         if (http->chunked || !rtmi_same_word(value, strlen(value), "chunked"))
             return "unsupported Transfer-Encoding";
         http->chunked = true;
@@ -2032,7 +2016,7 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         http->upgrade_websocket = rtmi_same_word(value, strlen(value), "websocket");
         break;
     case RTMI_RETRY_AFTER: /* Slack sends seconds; a date (RFC 9110 10.2.3) would need a clock */
-        if (!*value || value[strspn(value, "0123456789")]) break;
+        if (!rtmi_is_digits(value)) break;
         seconds = strtoul(value, NULL, 10);
         http->retry_after = seconds < RTMI_RETRY_AFTER_S ? (int)seconds : RTMI_RETRY_AFTER_S;
         break;
@@ -2042,9 +2026,6 @@ static const char *rtmi_http_field(rtmi_http *http, int field, char *value) {
         break;
     case RTMI_WS_EXTENSIONS:
     case RTMI_WS_PROTOCOL: http->extension = true; break;
-    case RTMI_CONTENT_ENCODING:
-        http->gzip = rtmi_list_has(value, "gzip") || rtmi_list_has(value, "x-gzip");
-        break;
     case RTMI_CONTENT_TYPE:
         snprintf(http->content_type, sizeof http->content_type, "%.127s", value);
         break;
@@ -2058,13 +2039,12 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     size_t length = strcspn(line, ":");
     bool cut = http->line_size == RTMI_LINE;
     int field = 0;
-    if (*line == ' ' || *line == '\t') return "folded header line";
-    if (!line[length] && cut) return "header name too long";
-    if (!line[length] || !length) return "header line without a name";
-    if (!rtmi_is_field_name(line, length)) return "invalid character in a header name";
+    /* Nor may a line continue the one before it (section 5.2). */
+    if (!line[length] || !rtmi_is_field_name(line, length))
+        return "header line without a valid name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
     /* A cut line is harmless in a field that is not read here. */
-    if (cut && field < RTMI_CONTENT_ENCODING) return "header line too long";
+    if (cut && field < RTMI_CONTENT_TYPE) return "header line too long";
     char *value = line + length + 1 + strspn(line + length + 1, " \t");
     value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
     return rtmi_http_field(http, field, value);
@@ -2096,11 +2076,9 @@ static const char *rtmi_http_head_end(rtmi_http *http) {
 static const char *rtmi_http_chunk_size(rtmi_http *http) {
     size_t digits = strspn(http->line, "0123456789abcdefABCDEF");
     uint64_t size = strtoull(http->line, NULL, 16);
-    if (!digits) return "chunk without a size";
-    if (size > INT64_MAX) return "chunk too large";
     const char *p = http->line + digits + strspn(http->line + digits, " \t");
-    if (*p ? *p != ';' : http->line_size == RTMI_LINE) /* an extension may be cut, a size not */
-        return "invalid chunk size";
+    if (!digits || size > INT64_MAX || (*p ? *p != ';' : http->line_size == RTMI_LINE))
+        return "invalid chunk size"; /* an extension may be cut, a size not */
     http->left = size;
     http->head = 0; /* the limit is for each chunk's line, and for the trailers */
     http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
@@ -2108,7 +2086,7 @@ static const char *rtmi_http_chunk_size(rtmi_http *http) {
 }
 
 /* A line is complete, without its line end. */
-static const char *rtmi_http_line(rtmi_http *http) {
+RTMI_APART static const char *rtmi_http_line(rtmi_http *http) {
     size_t size = http->line_size < RTMI_LINE ? http->line_size : RTMI_LINE - 1;
     if (size && size == http->line_size && http->line[size - 1] == '\r') http->line_size = --size;
     http->line[size] = '\0';
@@ -2149,10 +2127,6 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
         if (http->error) return RTMI_HTTP_BAD;
     }
     return http->part == RTMI_HTTP_COMPLETE ? RTMI_HTTP_DONE : RTMI_HTTP_MORE;
-}
-
-static bool rtmi_http_has_begun(const rtmi_http *http) {
-    return http->head || http->part != RTMI_HTTP_STATUS_LINE;
 }
 
 /* Whether the head is complete and says all that matters: what becomes of the body of a status
@@ -2196,7 +2170,6 @@ typedef enum rtmi_ws_what {
 typedef struct rtmi_ws {
     unsigned char header[10];
     unsigned have;           /* bytes of the header so far */
-    unsigned char frame;     /* opcode of this frame */
     unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
     uint64_t left;           /* bytes of payload to come, once the header is complete */
     rtmi_utf8 utf8;
@@ -2204,7 +2177,7 @@ typedef struct rtmi_ws {
     size_t limit;            /* bytes of one message */
     bool close_sent;         /* after it we send nothing (section 5.5.1) */
     rtm_result skip;         /* why the rest of this message is not kept; RTM_OK = it is */
-    unsigned char opcode;    /* of what was found, with data and size */
+    unsigned char opcode;    /* of this frame; at its end, of what was found, with data and size */
     const char *data;        /* in the input, in `buffer` or in `control`: until the next call */
     size_t size;
     int code;
@@ -2253,7 +2226,7 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
 
 /* The header is complete: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
-    ws->frame = ws->header[0] & 0xf;
+    ws->opcode = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
     if (ws->have > 2) {
         ws->left = 0;
@@ -2262,9 +2235,9 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
             return "frame length not in its shortest form";
     }
     ws->size = 0;
-    if (ws->frame & 8) return NULL;
-    if (ws->frame != RTMI_WS_CONTINUATION) {
-        ws->message = ws->frame;
+    if (ws->opcode & 8) return NULL;
+    if (ws->opcode != RTMI_WS_CONTINUATION) {
+        ws->message = ws->opcode;
         ws->skip = RTM_OK;
         memset(&ws->utf8, 0, sizeof ws->utf8);
         rtmi_buf_clear(&ws->buffer);
@@ -2276,20 +2249,16 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
 /* The frame is complete, its payload in data and size. */
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->have = 0;
-    ws->opcode = ws->frame;
-    if (ws->frame == RTMI_WS_CLOSE) {
-        bool has_code = ws->size >= 2;
-        int code = has_code ? ws->control[0] << 8 | ws->control[1] : RTMI_CLOSE_NO_STATUS;
-        if (ws->size == 1)
-            return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "close frame with a 1-byte payload");
-        if (has_code && (code < 1000 || (code >= 1004 && code <= 1006) ||
+    if (ws->opcode == RTMI_WS_CLOSE) {
+        int code = ws->control[0] << 8 | ws->control[1];
+        ws->code = ws->size ? code : RTMI_CLOSE_NO_STATUS;
+        if (ws->size && (ws->size == 1 || code < 1000 || (code >= 1004 && code <= 1006) ||
                          (code >= 1015 && code < 3000) || code >= 5000))
             return rtmi_ws_bad(ws, RTMI_CLOSE_PROTOCOL_ERROR, "invalid close code");
-        if (ws->size > 2 && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
+        if (ws->size && !rtmi_is_utf8((const char *)ws->control + 2, ws->size - 2))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
-        ws->code = code;
     }
-    if (ws->frame & 8) return RTMI_WS_MESSAGE;
+    if (ws->opcode & 8) return RTMI_WS_MESSAGE;
     if (!(ws->header[0] & 0x80)) return RTMI_WS_MORE;
     ws->opcode = ws->message;
     ws->message = 0;
@@ -2303,7 +2272,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
 static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     bool whole = ws->left == size;
     ws->left -= size;
-    if (ws->frame & 8) {
+    if (ws->opcode & 8) {
         memcpy(ws->control + ws->size, in, size);
         ws->data = (const char *)ws->control;
         ws->size += size;
@@ -2329,11 +2298,11 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
 
 /* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
    called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
-static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size, size_t *used) {
+RTMI_APART static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size,
+                                             size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
     size_t at = 0;
     bool whole = ws->have == rtmi_ws_header_size(ws); /* the header: payload follows */
-    RTM_ASSERT(!ws->error);
     while (what == RTMI_WS_MORE && (at < size || (whole && !ws->left))) {
         if (!whole) {
             while (!whole && at < size) {
@@ -2699,7 +2668,8 @@ typedef struct rtmi_conn {
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
     int connect_error; /* errno of a failed attempt: what is reported if no address connects */
     unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
-    long long timeout_ms, deadline; /* of the connection and the response together */
+    int timeout_ms;             /* of the connection and the response together */
+    long long deadline;         /* of both */
     long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
     long long used_at;          /* when the last response was complete */
     size_t budget;              /* bytes that may be taken from the socket in this step */
@@ -2967,7 +2937,7 @@ static bool rtmi_is_transient(int error) {
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
+RTMI_APART static rtm_result rtmi_conn_lost(rtmi_conn *conn, int error) {
     return rtmi_fail(&conn->error, RTM_E_CLOSED, "connection to %s lost: %s", conn->name,
                      strerror(error));
 }
@@ -3046,7 +3016,7 @@ static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     return false;
 }
 
-static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
+RTMI_APART static const char *rtmi_conn_hop_name(const rtmi_conn *conn) {
     return conn->hop == &conn->peer ? conn->name : conn->hop->host;
 }
 
@@ -3080,7 +3050,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
 
 /* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
    as a missing route for IPv6: the host was reached. */
-static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
+RTMI_APART static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     rtmi_network_close_socket(conn->network, &conn->socket[i]);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = RTMI_NOW;
@@ -3185,12 +3155,12 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     if (x509 && conn->trust && conn->trust->error)
         return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->name,
                          conn->trust->error, file ? ": " : "", file ? file : "");
+    const char *sentence = rtmi_tls_error(error, conn->phase == RTMI_CONN_READY);
     if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
-        return rtmi_fail(&conn->error, result, "TLS with %s: certificate is for another host name; "
-                         "BearSSL does not check IP addresses in certificates: use the host's name",
-                         conn->name);
+        sentence = "certificate is for another host name; BearSSL does not check IP addresses in "
+                   "certificates: use the host's name";
     return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->name,
-                     rtmi_tls_error(error, conn->phase == RTMI_CONN_READY), error);
+                     sentence, error);
 }
 
 /* Gives what was read ahead, or what the socket has, to the engine. */
@@ -3341,7 +3311,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     rtmi_conn_shutdown(conn);
     conn->peer = *peer;
     conn->name = conn->peer.host;
-    conn->read_at = conn->read_end = conn->out_at = 0;
+    conn->read_at = conn->read_end = 0;
     conn->fin_received = conn->unsent_body = conn->paused = conn->late = false;
     conn->send_error = 0;
     conn->hop = rtmi_is_direct(conn->network, peer) ? &conn->peer : &conn->network->proxy;
@@ -3543,7 +3513,7 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
         case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
         case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
         case RTMI_CONN_READY: return RTM_OK;
-        default: return rtmi_fail(&conn->error, RTM_E_CLOSED, "the connection is closed");
+        default: return rtmi_conn_closed(conn); /* for a state that no session comes to */
         }
         /* When it is late, nothing more is begun. */
     } while (result == RTM_E_AGAIN && phase != conn->phase && now < conn->deadline);
@@ -3561,7 +3531,7 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
         rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
         if (host) memset(&host->worked, 0, sizeof host->worked);
     }
-    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %lld ms%s%s",
+    return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "%s %s%s%s timed out after %d ms%s%s",
                      what[conn->phase], first_hop ? rtmi_conn_hop_name(conn) : conn->name,
                      tcp ? " port " : "", tcp ? conn->hop->port : "",
                      conn->timeout_ms, failed ? "; another address failed: " : "",
@@ -3591,7 +3561,7 @@ typedef struct rtmi_exchange {
     rtmi_buf head;          /* of the request, until it has been answered */
     rtmi_payload payload;   /* of the request */
     size_t payload_at;      /* bytes of it that have been given to the connection */
-    long long reserve_ms;   /* added to the deadline when the request is sent */
+    int reserve_ms;         /* added to the deadline when the request is sent */
     int late_steps;         /* after the deadline, that read what was in the socket by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
@@ -3648,8 +3618,8 @@ static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, 
 
 /* Begins the exchange whose request's head is in exchange->head. What can fail does so in the
    steps. */
-static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind, const rtmi_peer *peer,
-                                long long now, long long timeout_ms) {
+RTMI_APART static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind,
+                                           const rtmi_peer *peer, long long now, int timeout_ms) {
     exchange->kind = kind;
     exchange->code[0] = '\0';
     exchange->begun = false;
@@ -3735,7 +3705,8 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
             }
             rtmi_conn_consume(conn, used);
         } else {
-            if (result != RTM_E_CLOSED || !rtmi_http_has_begun(&conn->http)) return result;
+            bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
+            if (result != RTM_E_CLOSED || !begun) return result;
             /* It is not truncated: close_notify within TLS (even if ours could not be sent), else a
                FIN, which anybody could have sent. */
             bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
@@ -3750,7 +3721,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
 
 /* Connects, sends and reads as far as that is possible now. After the deadline, nothing more is
    sent except what is streamed: its deadline moves with its progress. */
-static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
+RTMI_APART static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     rtm_result result = rtmi_conn_step(conn, now);
     if (result != RTM_OK) return result;
@@ -3811,7 +3782,8 @@ typedef struct rtmi_handler {
 
 /* What the configuration said; constant after rtm_create. */
 typedef struct rtmi_settings {
-    long long timeout_ms, ping_interval_ms;
+    int timeout_ms;
+    long long ping_interval_ms;
     size_t max_message_size, max_queue_size;
     bool no_auto_reconnect, no_signals, keep_alive;
     char *token, *app_token; /* either may be NULL, not both */
@@ -3925,7 +3897,7 @@ typedef struct rtmi_request {
     rtmi_payload payload;
     struct rtmi_lane *lane;   /* that it is for */
     uint64_t key;             /* of its holds: a hash of target and token */
-    long long timeout_ms;
+    int timeout_ms;
     long long again_at;       /* no attempt before this time ... */
     long long until;          /* ... and none from this time on */
     rtm_result cause;         /* why the last attempt failed, or RTM_OK ... */
@@ -3963,43 +3935,44 @@ typedef struct rtmi_queue {
 
 struct rtm_client {
     long long now;      /* read once a step, not once an event */
-    bool socket_mode;   /* with the app-level token; only acknowledgements are sent */
     const char *method; /* of the Web API: its response has the URL of a session */
     void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
     rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
                                  from the other: to be opened for that, or retired */
-    rtmi_exchange *web; /* that of blocking calls, from the first on */
-    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
+    bool socket_mode;   /* with the app-level token; only acknowledgements are sent */
     bool polling;       /* within rtm_poll, and so perhaps in a callback */
     bool performing;    /* within a request, and so perhaps in its `read` */
     bool woken;         /* there, by what was meant for rtm_poll */
     bool reconnects;    /* rtm_reconnect was called: the next rtm_poll does the rest */
+    bool open_reported; /* and `close` not yet */
+    bool handlers_removed;
+    int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
+    rtmi_exchange *web; /* that of blocking calls, from the first on */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
     unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
     bool had_short_session; /* one of them had said hello */
-    long long disabled_until; /* no attempt before: Slack said link_disabled */
     int last_id;        /* of messages and requests */
-    rtmi_delivery pending;  /* Socket Mode: what is being delivered */
+    rtmi_seen *seen;    /* NULL if none are remembered */
     rtmi_deferral *deferrals; /* NULL before the first */
+    rtmi_handler *handlers;
+    size_t handler_count;
+    rtmi_error error;   /* the latest failure, for rtm_error_detail; begins where an instruction
+                           reaches it with one byte of offset (200 bytes of code on x86-64) */
+    rtmi_delivery pending;  /* Socket Mode: what is being delivered */
     int last_deferral;
     bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
     long long slice_end;    /* ... and no further one begins after this time */
-    bool open_reported;     /* and `close` not yet */
     rtmi_buf unanswered;    /* ids of messages, oldest first, whichever session they went out on */
     unsigned connections;   /* the highest number of a session's */
-    rtmi_seen *seen;        /* NULL if none are remembered */
     unsigned seen_count;
     long long overlap_end;  /* RTM: until when both sessions' events are compared */
-    rtmi_handler *handlers;
-    size_t handler_count;
-    bool handlers_removed;
+    long long disabled_until; /* no attempt before: Slack said link_disabled */
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_queue queue;
     rtmi_settings settings;
     rtmi_network network;
-    rtmi_error error;     /* the latest failure, for rtm_error_detail */
     char type[RTMI_TYPE]; /* of the event being dispatched */
 };
 
@@ -4334,7 +4307,7 @@ static rtm_json rtmi_event_type(rtm_json event) {
     static const char usual[] = "{\"type\":\"";
     size_t start = sizeof usual - 1;
     if (event.size < start || memcmp(event.text, usual, start) != 0)
-        return rtmi_json_member(event, "type", 4);
+        return rtmi_json_member(&event, "type", 4);
     const char *value = event.text + start - 1;
     const char *end = rtmi_json_string_end(value + 1, event.text + event.size);
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
@@ -4894,7 +4867,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     if (http->status != 200)
         return rtmi_fail(error, RTM_E_HTTP, "%s: HTTP %d from %s%s", method, http->status, host,
                          http->status == 404 && !exchange->by_url ? ": check base_url" : "");
-    if (!valid && (http->gzip || (size > 1 && !memcmp(body, "\x1f\x8b", 2))))
+    if (!valid && size > 1 && !memcmp(body, "\x1f\x8b", 2))
         return rtmi_fail(error, RTM_E_JSON, "gzip body from %s for %s, although the request does "
                          "not accept gzip", host, method);
     if (!valid)
@@ -4944,7 +4917,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->limit = settings->max_message_size;
     exchange->conn.budget = RTMI_BUDGET;
     /* An attempt to connect that may be followed by another gets a third of the time. */
-    long long connect_ms = connects_apart ? (request->timeout_ms + 2) / 3 : request->timeout_ms;
+    int connect_ms = connects_apart ? (int)((request->timeout_ms + 2LL) / 3) : request->timeout_ms;
     exchange->reserve_ms = request->timeout_ms - connect_ms;
     rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, connect_ms);
 }
@@ -5288,7 +5261,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         /* An envelope that is too large is acknowledged too: Slack would send it for ever. */
         rtm_json root = { ws->buffer.data, ws->buffer.size, NULL };
         if (client->socket_mode && ws->skip == RTM_E_TOO_BIG && root.size)
-            rtmi_acknowledge(client, session, rtmi_json_member(root, "envelope_id", 11),
+            rtmi_acknowledge(client, session, rtmi_json_member(&root, "envelope_id", 11),
                              rtmi_json_none);
         rtmi_notify(client, session, ws->skip, ws->skip == RTM_E_TOO_BIG
                     ? "message skipped: longer than max_message_size"
@@ -6763,7 +6736,7 @@ static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
         }
         if (document->members < RTMI_MEMBERS) return rtmi_json_none;
     }
-    return rtmi_json_member(json, key, length);
+    return rtmi_json_member(&json, key, length);
 }
 
 rtm_json rtm_json_get(rtm_json json, const char *path) {
@@ -6779,15 +6752,15 @@ rtm_json rtm_json_get(rtm_json json, const char *path) {
 }
 
 rtm_json rtm_json_at(rtm_json json, size_t index) {
-    return rtmi_json_element(json, index, rtmi_json_is(json, '{'));
+    return rtmi_json_element(&json, index, rtmi_json_is(json, '{'));
 }
 
 rtm_json rtm_json_key(rtm_json json, size_t index) {
-    return rtmi_json_is(json, '{') ? rtmi_json_element(json, index, false) : rtmi_json_none;
+    return rtmi_json_is(json, '{') ? rtmi_json_element(&json, index, false) : rtmi_json_none;
 }
 
 size_t rtm_json_count(rtm_json json) {
-    const jsmntok_t *token = rtmi_json_token(json);
+    const jsmntok_t *token = rtmi_json_token(&json);
     return token ? (size_t)token->size : 0;
 }
 

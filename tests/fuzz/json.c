@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *wanted = fuzz_text(data, wanted_size), *text = fuzz_block(data + skip, size - skip);
     fuzz_begin(1);
     quote(wanted);
-    rtm_json raw = { text, size - skip, NULL }, value = rtmi_json_member(raw, wanted, wanted_size);
+    rtm_json raw = { text, size - skip, NULL }, value = rtmi_json_member(&raw, wanted, wanted_size);
     if (value.text) {
         CHECK(value.text >= text && value.text + value.size <= text + size - skip);
         if (value.size && *value.text == '"') look(value);
@@ -52,6 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (rtmi_document_open_at(&document, text, size - skip, NULL, &root)) {
         CHECK(!strchr("{[\"", *root.text) || !is_json(root.text, root.size - 1));
         rtm_json found = rtm_json_get(root, wanted);
+        jsmn_parser parser;
+        jsmn_init(&parser);
+        CHECK(jsmn_parse(&parser, root.text, root.size, NULL, 0) == (int)document.values);
         look(root);
         if (found.size) look(found);
         CHECK(!found.size || is_json(found.text, found.size));
