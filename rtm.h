@@ -1943,7 +1943,7 @@ typedef struct rtmi_http {
     char line[RTMI_LINE];
 } rtmi_http;
 
-static void rtmi_http_start(rtmi_http *http, rtmi_http_kind kind) {
+RTMI_APART static void rtmi_http_start(rtmi_http *http, rtmi_http_kind kind) {
     memset(http, 0, sizeof *http);
     http->kind = kind;
     http->retry_after = -1;
@@ -2193,7 +2193,7 @@ static void rtmi_ws_start(rtmi_ws *ws, size_t limit) {
     ws->limit = limit;
 }
 
-static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, int code, const char *error) {
+RTMI_APART static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, int code, const char *error) {
     ws->code = code;
     ws->error = error;
     return RTMI_WS_BAD;
@@ -2442,9 +2442,6 @@ static bool rtmi_trust_add(rtmi_trust *trust) {
 
 /* Takes in a piece of PEM text. Damaged objects are skipped. */
 static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
-    size_t byte_order_mark = size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
-    text += byte_order_mark;
-    size -= byte_order_mark;
     while (size && !trust->no_memory && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&trust->pem, text, size);
         text += used;
@@ -2526,15 +2523,15 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-/* The error message for what BearSSL reports: what is wrong, and what to do about it. `ready`: the
-   handshake was completed before. */
-static const char *rtmi_tls_error(int error, bool ready) {
+/* The error message for what BearSSL reports: what is wrong, and what to do about it. */
+static const char *rtmi_tls_error(int error) {
 #define RTMI_ALERT(n, name) { BR_ERR_RECV_FATAL_ALERT + (n), "the server sent alert " #n " (" name }
-    static const struct { short error; const char *sentence; } known[] = {
+    static const struct { short error; const char *message; } known[] = {
         { BR_ERR_X509_NOT_TRUSTED, "certificate not signed by a trusted CA; if a "
           "proxy inspects TLS, add its CA to ca_file" },
         { BR_ERR_X509_EXPIRED, "certificate expired or not yet valid; check this machine's clock" },
-        { BR_ERR_X509_BAD_SERVER_NAME, "certificate is for another host name" },
+        { BR_ERR_X509_BAD_SERVER_NAME,
+          "certificate is for another host name (an IP address is not supported: use a name)" },
         { BR_ERR_X509_CRITICAL_EXTENSION,
           "certificate has a critical extension that BearSSL does not support, such as name "
           "constraints" },
@@ -2549,7 +2546,7 @@ static const char *rtmi_tls_error(int error, bool ready) {
         { BR_ERR_UNSUPPORTED_VERSION, "not TLS, or a version other than TLS 1.2" },
         RTMI_ALERT(70, "protocol_version): it does not support TLS 1.2"),
         RTMI_ALERT(40, "handshake_failure): no cipher suite in common, or it requires a client "
-                       "certificate, TLS 1.3 or the extended master secret"),
+                       "certificate, TLS 1.3, renegotiation or the extended master secret"),
         RTMI_ALERT(10, "unexpected_message)"), RTMI_ALERT(20, "bad_record_mac)"),
         RTMI_ALERT(47, "illegal_parameter)"), RTMI_ALERT(48, "unknown_ca)"),
         RTMI_ALERT(49, "access_denied)"), RTMI_ALERT(50, "decode_error)"),
@@ -2558,11 +2555,8 @@ static const char *rtmi_tls_error(int error, bool ready) {
         { BR_ERR_BAD_MAC, "TLS record failed its integrity check (bad MAC)" },
         { BR_ERR_NO_RANDOM, "no source of random numbers" }
     };
-    if (ready && error == BR_ERR_RECV_FATAL_ALERT + 40)
-        return "the server sent alert 40 (handshake_failure): it requires renegotiation, which "
-               "rtm.h refuses";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].error == error) return known[i].sentence;
+        if (known[i].error == error) return known[i].message;
     return error >= BR_ERR_SEND_FATAL_ALERT   ? "rtm.h sent a fatal alert"
            : error >= BR_ERR_RECV_FATAL_ALERT ? "the server sent a fatal alert"
            : error >= BR_ERR_X509_OK          ? "invalid certificate"
@@ -2968,9 +2962,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     *received = 0;
     if (!conn->readable || !conn->budget) return RTM_E_AGAIN;
     if (size > conn->budget) size = conn->budget;
-    ssize_t n;
-    do n = recv(conn->socket[0].fd, data, size, 0);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = recv(conn->socket[0].fd, data, size, 0);
     conn->ending = conn->ending && n > 0;
     conn->readable = n == (ssize_t)size || conn->ending;
     if (n == 0) {
@@ -3155,12 +3147,8 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     if (x509 && conn->trust && conn->trust->error)
         return rtmi_fail(&conn->error, result, "TLS with %s: %s%s%s", conn->name,
                          conn->trust->error, file ? ": " : "", file ? file : "");
-    const char *sentence = rtmi_tls_error(error, conn->phase == RTMI_CONN_READY);
-    if (error == BR_ERR_X509_BAD_SERVER_NAME && rtmi_is_address(conn->peer.host))
-        sentence = "certificate is for another host name; BearSSL does not check IP addresses in "
-                   "certificates: use the host's name";
     return rtmi_fail(&conn->error, result, "TLS with %s: %s (BearSSL error %d)", conn->name,
-                     sentence, error);
+                     rtmi_tls_error(error), error);
 }
 
 /* Gives what was read ahead, or what the socket has, to the engine. */
@@ -3783,9 +3771,9 @@ typedef struct rtmi_handler {
 /* What the configuration said; constant after rtm_create. */
 typedef struct rtmi_settings {
     int timeout_ms;
-    long long ping_interval_ms;
+    int ping_interval_ms;
     size_t max_message_size, max_queue_size;
-    bool no_auto_reconnect, no_signals, keep_alive;
+    bool no_auto_reconnect, no_signals;
     char *token, *app_token; /* either may be NULL, not both */
     char *headers;         /* lines "Name: value\r\n", or NULL */
     char *url_headers;     /* those that any server may see */
@@ -3977,7 +3965,7 @@ struct rtm_client {
 };
 
 static long long rtmi_min(long long a, long long b) { return a < b ? a : b; }
-static long long rtmi_max(long long a, long long b) { return a > b ? a : b; }
+RTMI_APART static long long rtmi_max(long long a, long long b) { return a > b ? a : b; }
 
 /* The flag is set by any thread, or in a signal handler, and never taken back. */
 static bool rtmi_is_stopped(const rtm_client *client) {
@@ -4077,11 +4065,11 @@ static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
  * >>send  frames and messages to Slack
  * --------------------------------------------------------------------------------------------- */
 
-static rtm_result rtmi_stopped(rtmi_error *error) {
+RTMI_APART static rtm_result rtmi_stopped(rtmi_error *error) {
     return rtmi_fail(error, RTM_E_STOPPED, "the client was stopped");
 }
 
-static rtm_result rtmi_not_connected(rtm_client *client) {
+RTMI_APART static rtm_result rtmi_not_connected(rtm_client *client) {
     return rtmi_fail(&client->error, RTM_E_NOT_CONNECTED,
                      "not connected: wait for the `open` event");
 }
@@ -4326,7 +4314,7 @@ static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
 
 #define RTMI_HASH UINT64_C(0xcbf29ce484222325)
 /* Continues a hash (FNV-1a) with a text. */
-static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
+RTMI_APART static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
     return hash;
@@ -4346,15 +4334,12 @@ static uint64_t rtmi_seen_bit(const rtmi_session *session) {
 }
 
 /* The entry of a hash with these bits, among those that are not ignored; NULL if there is none. The
-   highest byte of each is compared first, eight at a time: the search runs for every event. */
+   highest byte of each is compared first: the search runs for every event. */
 static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash, uint64_t ignored) {
-    for (size_t i = 0; i < RTMI_SEEN; i += 8) {
-        uint64_t word = rtmi_load(client->seen->top + i) ^ RTMI_EACH(hash >> 56);
-        uint64_t found = (word - RTMI_EACH(1)) & ~word & RTMI_EACH(0x80);
-        for (; found; found &= found - 1) {
-            uint64_t *entry = &client->seen->hash[i + (unsigned)__builtin_ctzll(found) / 8];
-            if ((*entry & ~ignored) == hash) return entry;
-        }
+    const unsigned char *at = client->seen->top, *end = at + RTMI_SEEN;
+    while ((at = memchr(at, (int)(hash >> 56), (size_t)(end - at))) != NULL) {
+        uint64_t *entry = &client->seen->hash[at++ - client->seen->top];
+        if ((*entry & ~ignored) == hash) return entry;
     }
     return NULL;
 }
@@ -4396,7 +4381,7 @@ static bool rtmi_is_dropped(const rtmi_session *session) {
 
 /* Records why a session or attempt ends or is to end, with the message in its connection's error.
    The first cause wins: what follows it is its consequence. */
-static void rtmi_blame(rtmi_session *session, rtm_result cause) {
+RTMI_APART static void rtmi_blame(rtmi_session *session, rtm_result cause) {
     if (session->blamed) return;
     session->blamed = true;
     session->cause = cause;
@@ -4547,7 +4532,7 @@ static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
     return deferral->delivery.deferral == id ? deferral : NULL;
 }
 
-static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fault) {
+RTMI_APART static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fault) {
     deferral->fault = fault;
     rtmi_free(deferral->envelope_id, 0);
     deferral->envelope_id = NULL;
@@ -4680,7 +4665,7 @@ static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session,
                  connections);
 }
 
-static rtmi_span rtmi_span_of(const char *text, const rtm_json *part) {
+RTMI_APART static rtmi_span rtmi_span_of(const char *text, const rtm_json *part) {
     return (rtmi_span){ part->size ? (size_t)(part->text - text) : 0, part->size };
 }
 
@@ -4799,7 +4784,7 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-/* What to do about an error code: the first entry whose method begins the method that was called. */
+/* Advice for an error code: the first entry whose method begins that of the call. */
 static const char *const rtmi_advice[][3] = {
     { "invalid_auth", "", ": check the token" },
     { "not_authed", "", ": check the token" },
@@ -5333,16 +5318,16 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
    for the bytes that were read; nothing is judged by a later clock. Sends PINGs. */
 static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
     rtmi_conn *conn = &session->exchange.conn;
-    long long interval = client->settings.ping_interval_ms;
-    long long rest = rtmi_max(interval / 2, RTMI_REST_MS);
+    int interval = client->settings.ping_interval_ms;
+    int rest = interval / 2 > RTMI_REST_MS ? interval / 2 : RTMI_REST_MS;
     long long zombie_at = LLONG_MAX;
-    if (client->socket_mode && session->pings == 2 && client->settings.keep_alive)
+    if (client->socket_mode && session->pings == 2 && interval > 0)
         zombie_at = session->active_at + rtmi_max(3 * session->ping_gap, RTMI_ZOMBIE_MS);
     long long hello_by = session->said_hello ? LLONG_MAX : session->hello_by;
     if (conn->received) {
         conn->received = false;
         session->pings_sent = 0;
-        session->silent_at = client->now + interval;
+        session->silent_at = interval < 0 ? LLONG_MAX / 4 : client->now + interval;
     }
     session->deadline = rtmi_min(session->silent_at, rtmi_min(zombie_at, hello_by));
     if (conn->paused || conn->readable || asked < session->deadline) return NULL;
@@ -5735,27 +5720,26 @@ static rtm_result rtmi_config_proxy(rtm_client *client, const rtm_config *config
 }
 
 static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *config) {
-    static const char *const names[] = { "rtm.connect", "rtm_connect", "rtm.start", "rtm_start" };
     rtmi_settings *settings = &client->settings;
-    long long ping_ms = config->ping_interval_ms;
-    size_t method = 0, max_size = config->max_message_size;
-    while (config->connect_method && method < 4 && strcmp(config->connect_method, names[method]))
-        method++;
+    int ping_ms = config->ping_interval_ms;
+    size_t max_size = config->max_message_size;
+    const char *method = config->connect_method ? config->connect_method : "rtm.connect";
+    bool connect = !strcmp(method, "rtm.connect");
+    bool start = !strcmp(method, "rtm.start") || !strcmp(method, "rtm_start");
     client->socket_mode = settings->app_token != NULL;
     client->on_text = client->socket_mode ? rtmi_on_socket_mode_text : rtmi_on_rtm_text;
     client->method = client->socket_mode ? "apps.connections.open"
-                     : method < 2 ? "rtm.connect" : "rtm.start";
+                     : start ? "rtm.start" : "rtm.connect";
     const char *fault =
-        method == 4 ? "connect_method is neither rtm.connect nor rtm.start"
+        !connect && !start ? "connect_method is neither rtm.connect nor rtm.start"
         : config->timeout_ms < 0 ? "timeout_ms is negative"
         : ping_ms < -1 ? "ping_interval_ms is negative, but not -1"
-        : max_size > RTMI_MAX_MESSAGE ? "max_message_size is more than 1 GiB"
-        : max_size && max_size < RTMI_MIN_MESSAGE ? "max_message_size is less than 4 KiB"
+        : max_size && (max_size < RTMI_MIN_MESSAGE || max_size > RTMI_MAX_MESSAGE)
+            ? "max_message_size is not from 4 KiB to 1 GiB"
         : config->max_queue_size > RTMI_MAX_MESSAGE ? "max_queue_size is more than 1 GiB" : NULL;
     if (fault) return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s", fault);
     if (!ping_ms) ping_ms = client->socket_mode ? 10000 : 30000;
-    settings->keep_alive = ping_ms > 0;
-    settings->ping_interval_ms = ping_ms > 0 ? ping_ms : LLONG_MAX / 4; /* never */
+    settings->ping_interval_ms = ping_ms;
     settings->timeout_ms = config->timeout_ms ? config->timeout_ms : 30000;
     settings->max_message_size = max_size ? max_size : 1048576;
     settings->max_queue_size = config->max_queue_size ? config->max_queue_size : 65536;
@@ -5930,7 +5914,7 @@ static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rt
 }
 
 /* A step of an exchange, during which read_body and write_body may be called. */
-static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange *exchange) {
+RTMI_APART static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange *exchange) {
     client->performing = true;
     rtm_result result = rtmi_exchange_step(exchange, RTM_NOW_MS());
     client->performing = false;
@@ -6095,16 +6079,16 @@ static const char *rtmi_request_fault(const rtm_client *client, const rtm_reques
     if (method && !rtmi_consists_of(method, strlen(method), "._")) return "invalid method name";
     if (url && (rtmi_lower(*url) != 'h' || !rtmi_parse_url(url, &peer, &path, &length)))
         return "url is not of the form https://host/path";
-    if (url && !peer.tls && client->settings.api.tls) return "url is http, but base_url is https";
-    if (url && token && !peer.tls) return "token needs a url that is https";
-    if (verb && !get && strcmp(verb, "POST") != 0) return "http_method is neither POST nor GET";
-    if (get && !url) return "http_method GET needs a url";
+    if (url && !peer.tls && (token || client->settings.api.tls))
+        return "url must be https (it has a token, or base_url is https)";
+    if (verb && (get ? !url : strcmp(verb, "POST") != 0))
+        return "http_method must be POST, or GET with a url";
     if (get && (count || given->body_size || type))
         return "http_method GET excludes fields, json, body, read_body, body_size and content_type";
     if (count > 1) return "only one of fields, json, body and read_body is allowed";
-    if (given->body_size && !own_body) return "body_size without a body";
+    if (given->body_size && (!own_body || given->body_size > (size_t)-1 / 2))
+        return "body_size without a body, or too large";
     if (given->read_body && !given->body_size) return "read_body without body_size";
-    if (given->body_size > (size_t)-1 / 2) return "body_size is too large";
     if (type && !own_body) return "content_type without body or read_body";
     for (const char *p = type; p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f) return "control character in content_type";
@@ -6427,7 +6411,7 @@ rtm_result rtm_on(rtm_client *client, const char *type, rtm_callback callback, v
     size_t length = colons ? (size_t)(colons - type) : strlen(type);
     if (length >= RTMI_TYPE) return rtmi_refuse(client, "rtm_on", "type of 128 bytes or more");
     if (rtmi_find_handler(client, type, callback, user_data)) return RTM_OK;
-    rtmi_handler *grown = RTM_REALLOC(client->handlers, (client->handler_count + 1) * sizeof *grown);
+    void *grown = RTM_REALLOC(client->handlers, (client->handler_count + 1) * sizeof(rtmi_handler));
     if (grown) client->handlers = grown;
     char *copy = grown ? rtmi_copy(type, strlen(type)) : NULL;
     if (!copy) return rtmi_out_of_memory(&client->error);
@@ -6854,13 +6838,13 @@ size_t rtm_json_quote(const char *text, char *out, size_t size) {
 }
 
 const char *rtm_strerror(rtm_result result) {
-    static const char *const sentence[] = {
+    static const char *const meaning[] = {
 #define RTMI_TEXT(name, number, text) [-(number)] = (text),
         RTM_RESULTS(RTMI_TEXT)
 #undef RTMI_TEXT
     };
-    bool known = result <= 0 && (size_t)-(long)result < sizeof sentence / sizeof *sentence;
-    return known ? sentence[-(long)result] : "unknown result";
+    bool known = result <= 0 && (size_t)-(long)result < sizeof meaning / sizeof *meaning;
+    return known ? meaning[-(long)result] : "unknown result";
 }
 
 const char *rtm_error_detail(const rtm_client *client) {

@@ -305,7 +305,6 @@ static void connect_method_chooses_the_path(void **state) {
     static const struct { const char *method, *line; } rows[] = {
         { NULL, "POST /api/rtm.connect HTTP/1.1" },
         { "rtm.connect", "POST /api/rtm.connect HTTP/1.1" },
-        { "rtm_connect", "POST /api/rtm.connect HTTP/1.1" },
         { "rtm.start", "POST /api/rtm.start HTTP/1.1" },
         { "rtm_start", "POST /api/rtm.start HTTP/1.1" },
     };
