@@ -25,10 +25,11 @@ static long load(const char *text, long fail_at) {
     test_fail_at = fail_at;
     trust.ca_pem = text;
     rtmi_trust_load(&trust);
-    CHECK(trust.count <= trust.capacity && (trust.count || trust.error));
+    CHECK(trust.anchors.size == trust.count * sizeof(br_x509_trust_anchor));
+    CHECK(trust.count || trust.error);
     long count = trust.error ? -1 : (long)trust.count;
     for (size_t i = 0; i < trust.count; i++) {
-        const br_x509_trust_anchor *anchor = &trust.anchor[i];
+        const br_x509_trust_anchor *anchor = (br_x509_trust_anchor *)(void *)trust.anchors.data + i;
         const br_x509_pkey *key = &anchor->pkey;
         bool rsa = key->key_type == BR_KEYTYPE_RSA;
         CHECK(rsa || key->key_type == BR_KEYTYPE_EC);
