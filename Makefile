@@ -149,10 +149,10 @@ test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
 		build/test/bad_days build/ws_echo
-	@rm -f build/test/sentences build/test/failed
-	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
+	@rm -f build/test/messages build/test/failed
+	@RTM_MESSAGES=build/test/messages sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
 		build/test/lives || $(FAILED) 'the test programs'
-	@python3 tests/errors.py build/test/sentences || $(FAILED) 'tests/errors.py'
+	@python3 tests/errors.py build/test/messages || $(FAILED) 'tests/errors.py'
 	@$(FILES) -s replay || $(FAILED) 'replay'
 	@python3 tests/json_peer.py build/test/json_peer 1 || $(FAILED) 'tests/json_peer.py 1'
 	@python3 tests/json_peer.py build/test/json_peer 7 || $(FAILED) 'tests/json_peer.py 7'
@@ -176,8 +176,9 @@ check: test
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
-HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
-	tests/sockets.h tests/states.h tests/deaf.h tests/ca.h tests/sentences.h
+HEADERS = tests/support.h tests/fake_clock.h tests/counted_memory.h tests/seen_messages.h \
+	tests/server.h tests/unresponsive_server.h tests/same_thread_server.h tests/sandbox_process.h \
+	tests/sockets.h tests/states.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
@@ -210,7 +211,7 @@ build/test/order: tests/order.c
 # Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
 # LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.
 build/test/lives: tests/lives.c tests/lives_net.h tests/net_calls.h tests/lives_tls.h \
-		tests/repeat.h tests/counted.h tests/states.h rtm.h build/.test
+		tests/fake_clock.h tests/counted_memory.h tests/states.h rtm.h build/.test
 	@mkdir -p build/test
 	$(TEST_CC) $(LIVES) tests/lives.c -o $@ $(LIBS)
 

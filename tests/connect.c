@@ -2,7 +2,7 @@
 /* Connecting to a host with several addresses, of both families: some refuse, some never answer,
    and some answer late. On the fake clock: addresses that never answer are listeners whose queue
    is full. */
-#include "deaf.h"
+#include "unresponsive_server.h"
 
 #include <sys/resource.h>
 
@@ -24,7 +24,7 @@ static void resolve_to(const char *kinds) {
     for (int i = 0; kinds[i]; i++) {
         bool v6 = strchr("6R", kinds[i]) != NULL;
         int port = kinds[i] == '4' ? slack.port : kinds[i] == '6' ? six.port
-                   : kinds[i] == 'd' ? deaf.port : refused_port;
+                   : kinds[i] == 'd' ? unresponsive.port : refused_port;
         if (v6) {
             address[i].v6.sin6_family = AF_INET6;
             address[i].v6.sin6_addr = in6addr_loopback;
@@ -62,12 +62,12 @@ static int begin_connect(void **state) {
     server_open(&closed); /* a port that refuses */
     refused_port = closed.port;
     server_free(&closed);
-    deaf_open();
+    unresponsive_open();
     return result;
 }
 
 static int end_connect(void **state) {
-    deaf_close();
+    unresponsive_close();
     server_free(&six);
     return end_test(state);
 }
@@ -207,8 +207,8 @@ static void a_slow_link_connects_and_is_known_then(void **state) {
     assert_int_equal(open_sockets(), 8);
     test_now_ms += 4200 - 7 * 250;
     while (filler_count) close(fillers[--filler_count]);
-    listen(deaf.listener, 16);
-    while (server_try_accept(&deaf)) continue;
+    listen(unresponsive.listener, 16);
+    while (server_try_accept(&unresponsive)) continue;
     for (int i = 0; session_socket() < 0; i++) { /* a SYN is repeated after 1 s */
         assert_true(i < 20000);
         rtm_poll(bot, 0);
@@ -217,10 +217,10 @@ static void a_slow_link_connects_and_is_known_then(void **state) {
     assert_int_equal(open_sockets(), 1);
     assert_in_range(bot->network.hosts->connect_ms, 4200 - 7 * 250, 4200);
     bot->network.hosts->connect_ms = 4200;
-    while (server_try_accept(&deaf)) continue;
-    deaf_close();
+    while (server_try_accept(&unresponsive)) continue;
+    unresponsive_close();
     next_error(RTM_E_CLOSED);
-    deaf_open();
+    unresponsive_open();
     resolve_to("ddd4");
     client_before = count_sockets;
     test_now_ms += rtm_timeout_ms(bot);

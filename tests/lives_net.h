@@ -7,7 +7,7 @@
 #define LIVES_NET_H
 
 #define RTM_NO_THREADS
-#include "repeat.h"
+#include "fake_clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* One descriptor for foreign loops: a client that is called only when rtm_fd is readable or
    rtm_timeout_ms is 0, by poll(2), by epoll in both ways, and by libuv; and by rtm_poll itself,
    which is all there is with RTMI_EPOLL=0. Built with the address and the thread sanitizer. */
-#include "deaf.h"
+#include "unresponsive_server.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -203,10 +203,10 @@ static void several_attempts_wake_the_loop(void **state) {
     (void)state;
     server_open(&closed);
     server_free(&closed);
-    deaf_open();
+    unresponsive_open();
     memset(list, 0, sizeof list);
     for (int i = 0; i < 4; i++) {
-        address[i] = loopback(i == 3 ? slack.port : i == 1 ? deaf.port : closed.port);
+        address[i] = loopback(i == 3 ? slack.port : i == 1 ? unresponsive.port : closed.port);
         list[i].ai_family = AF_INET;
         list[i].ai_addrlen = sizeof address[i];
         list[i].ai_addr = (struct sockaddr *)&address[i];
@@ -228,7 +228,7 @@ static void several_attempts_wake_the_loop(void **state) {
     }
     open_here();
     expect_idle();
-    deaf_close();
+    unresponsive_close();
 }
 
 static void every_end_of_a_session_wakes_the_loop(void **state) {

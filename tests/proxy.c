@@ -1,7 +1,7 @@
 /* Through a proxy: against tinyproxy with the sandbox behind it, and against a proxy made of exact
-   bytes. That one lives in this thread (pump.h). */
-#include "counted.h"
-#include "pump.h"
+   bytes. That one lives in this thread (same_thread_server.h). */
+#include "counted_memory.h"
+#include "same_thread_server.h"
 #include "ca.h"
 
 /* The credentials of nearly all tests: as they are, in a URL, and on the wire. Nothing that rtm.h

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "sentences.h"
+#include "seen_messages.h"
 
 /* The kernel, by script: negative = fails with that errno, else at most so many bytes of '.' */
 static const int *script;

@@ -1,5 +1,5 @@
 /* The client over TLS against the sandbox, which is libwebsockets and OpenSSL. */
-#include "box.h"
+#include "sandbox_process.h"
 
 /* What the client has told. */
 typedef struct heard {

@@ -1,5 +1,5 @@
 /* The session: life and end of a client, the step, events, sends, keep-alive. */
-#include "deaf.h"
+#include "unresponsive_server.h"
 
 #include <sys/epoll.h>
 
@@ -911,12 +911,12 @@ static void run_returns_what_ended_the_client(void **state) {
 
 /* Addresses and phases ------------------------------------------------------------------------- */
 
-static int end_deaf(void **state) {
-    deaf_close();
+static int end_unresponsive(void **state) {
+    unresponsive_close();
     return end_test(state);
 }
 
-#define DEAF(test) cmocka_unit_test_setup_teardown(test, begin_test, end_deaf)
+#define UNRESPONSIVE(test) cmocka_unit_test_setup_teardown(test, begin_test, end_unresponsive)
 
 /* What the name of every host stands for: servers on this machine. */
 static void resolve_to(const server *const *servers, int count) {
@@ -995,14 +995,14 @@ static void a_slow_lookup_that_fails_is_named(void **state) {
 typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
 
 static void a_timeout_names_the_phase(void **state) {
-    static const server *const dead[] = { &deaf };
+    static const server *const dead[] = { &unresponsive };
     char https[80];
     const char *const words[] = { "connecting to 127.0.0.1 port ",
                                   "the TLS handshake with 127.0.0.1",
                                   "the response from 127.0.0.1", "the response from 127.0.0.1" };
     request got;
     (void)state;
-    deaf_open();
+    unresponsive_open();
     snprintf(https, sizeof https, "https://127.0.0.1:%d/api/", slack.port);
     for (int i = 0; i < 2 * UPGRADE + 1; i++) {
         phase now = (phase)(i / 2);
@@ -2624,7 +2624,7 @@ static const struct CMUnitTest tests[] = {
     TEST(descriptor_0_is_as_good_as_any),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
     TEST(a_slow_lookup_that_fails_is_named),
-    DEAF(a_timeout_names_the_phase),
+    UNRESPONSIVE(a_timeout_names_the_phase),
     TEST(handlers_run_in_the_order_registered),
     TEST(handlers_are_compared_by_type_callback_and_user),
     TEST(bad_handlers_are_refused),

@@ -9,7 +9,7 @@ static void counted_free(void *ptr);
 #define RTM_REALLOC(ptr, size) counted_realloc(ptr, size)
 #define RTM_FREE(ptr) counted_free(ptr)
 
-#include "box.h"
+#include "sandbox_process.h"
 #include "sockets.h"
 
 enum { EVERY = 100, RSS_SLACK_KIB = 256, TOLD = 100000 };

@@ -1,5 +1,6 @@
 /* TLS: which certificates, versions and ends of a connection the client accepts, against OpenSSL.
-   The server lives in this thread (pump.h); the certificates come from tests/tls_certs.sh. */
+   The server runs in the same thread (same_thread_server.h); tests/tls_certs.sh makes the
+   certificates. */
 #define _GNU_SOURCE
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -11,7 +12,7 @@
 
 static ssize_t client_recv(int fd, void *data, size_t size, int flags);
 #define recv(fd, data, size, flags) client_recv(fd, data, size, flags)
-#include "pump.h"
+#include "same_thread_server.h"
 #undef recv
 
 /* What the client takes from its socket; `before_recv` may do something first. */

@@ -1,18 +1,18 @@
-/* An address that never answers: a listener whose queue is full lets the kernel drop each SYN. For
-   session.c, connect.c and loops.c, after server.h. */
-#ifndef DEAF_H
-#define DEAF_H
+/* An address where connect() gets no answer: the queue of its listener is full, so the kernel drops
+   each SYN. For session.c, connect.c and loops.c. */
+#ifndef UNRESPONSIVE_SERVER_H
+#define UNRESPONSIVE_SERVER_H
 
 #include "server.h"
 
-static server deaf = { .listener = -1, .fd = -1 };
+static server unresponsive = { .listener = -1, .fd = -1 };
 static int fillers[8], filler_count;
 
-static inline void deaf_open(void) {
+static inline void unresponsive_open(void) {
     struct pollfd pollfd = { -1, POLLOUT, 0 };
-    server_open(&deaf);
-    assert_int_equal(listen(deaf.listener, 0), 0);
-    struct sockaddr_in address = loopback(deaf.port);
+    server_open(&unresponsive);
+    assert_int_equal(listen(unresponsive.listener, 0), 0);
+    struct sockaddr_in address = loopback(unresponsive.port);
     filler_count = 0;
     do {
         assert_true(filler_count < 8);
@@ -21,9 +21,9 @@ static inline void deaf_open(void) {
     } while (poll(&pollfd, 1, 20) > 0);
 }
 
-static inline void deaf_close(void) {
+static inline void unresponsive_close(void) {
     while (filler_count) close(fillers[--filler_count]);
-    server_free(&deaf);
+    server_free(&unresponsive);
 }
 
 #endif

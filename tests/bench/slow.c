@@ -1,6 +1,6 @@
 /* slow - the latency of events, from a line typed into the sandbox to the callback, without a
    request and with one under way that the sandbox answers 5 s late. */
-#include "../box.h"
+#include "../sandbox_process.h"
 
 #include "bench.h"
 

@@ -1,10 +1,10 @@
-/* What the fuzz targets share: a run that repeats itself (repeat.h), and the input handed out in
+/* Shared by the fuzz targets: the same run each time (fake_clock.h), and the input handed out in
    pieces that end where their block ends, so that a sanitizer sees one byte too far. Brings in
    rtm.h with its implementation. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "../repeat.h"
+#include "../fake_clock.h"
 #include <stdio.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
