@@ -257,7 +257,7 @@ static void without_descriptors_the_oldest_attempt_is_given_up(void **state) {
 }
 
 /* An address that accepts connections and never answers must not stay the first for ever. */
-static void an_address_without_an_answer_loses_its_place(void **state) {
+static void an_address_without_an_answer_is_tried_last(void **state) {
     rtm_config config = usual_config();
     char https[64];
     (void)state;
@@ -337,7 +337,7 @@ static const struct CMUnitTest tests[] = {
     CONNECT(every_address_has_a_turn_in_a_short_time),
     CONNECT(a_slow_link_connects_and_is_known_then),
     CONNECT(without_descriptors_the_oldest_attempt_is_given_up),
-    CONNECT(an_address_without_an_answer_loses_its_place),
+    CONNECT(an_address_without_an_answer_is_tried_last),
     CONNECT(the_way_to_a_proxy_is_the_same),
     CONNECT(empty_settings_count_as_not_set),
     CONNECT(files_are_closed_on_exec),

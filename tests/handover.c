@@ -121,7 +121,7 @@ static void second_serves(int n) {
 
 /* Taking over ---------------------------------------------------------------------------------- */
 
-static void another_session_takes_over_and_nothing_is_told(void **state) {
+static void another_session_takes_over_without_open_or_close(void **state) {
     static const char *const texts[] = {
         "{\"type\":\"goodbye\"}",
         "{\"type\":\"disconnect\",\"reason\":\"warning\",\"debug_info\":{\"host\":\"a\"}}",
@@ -361,7 +361,7 @@ static const struct failure {
     { "link_disabled", fail_link, RTM_E_SLACK, 300000, 300999, true },
 };
 
-static void the_first_serves_while_the_second_cannot_be_opened(void **state) {
+static void the_first_stays_in_use_while_the_second_cannot_be_opened(void **state) {
     (void)state;
     BOTH_WORLDS
         for (size_t i = 0; i < COUNT(failures); i++) {
@@ -451,7 +451,7 @@ static void die_close(void) { server_send_close(&slack, 1001, ""); }
 
 static void (*const deaths[])(void) = { die_fin, die_reset, die_close };
 
-static void a_first_that_dies_beside_an_open_second_is_not_missed(void **state) {
+static void a_first_that_dies_while_the_second_is_open_loses_nothing(void **state) {
     (void)state;
     BOTH_WORLDS
         for (size_t i = 0; i < COUNT(deaths); i++) {
@@ -468,7 +468,7 @@ static void a_first_that_dies_beside_an_open_second_is_not_missed(void **state) 
         }
 }
 
-static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state) {
+static void a_first_that_dies_earlier_is_reported_and_the_second_opens(void **state) {
     (void)state;
     BOTH_WORLDS
         for (size_t i = 0; i < COUNT(deaths); i++)
@@ -598,7 +598,7 @@ static void a_slow_callback_of_the_first_is_no_silence_of_the_second(void **stat
 
 /* Delivered once ------------------------------------------------------------------------------- */
 
-static void what_both_bring_is_delivered_once(void **state) {
+static void an_event_on_both_sessions_is_delivered_once(void **state) {
     static const struct {
         const char *what;
         const char *sent; /* events and who sends them: "1a" is event 1 on the first, "A" second */
@@ -708,7 +708,7 @@ static void the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped(void **stat
     new_world();
 }
 
-static void an_envelope_comes_again_on_the_other_session(void **state) {
+static void an_envelope_is_repeated_on_the_other_session(void **state) {
     (void)state;
     app = true;
     for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++) {
@@ -1121,12 +1121,12 @@ static void ten_thousand_events_while_the_second_is_rate_limited(void **state) {
     BOTH_WORLDS ten_thousand(LIMITED);
 }
 
-static void ten_thousand_events_while_the_second_hears_nothing(void **state) {
+static void ten_thousand_events_while_the_second_receives_nothing(void **state) {
     (void)state;
     BOTH_WORLDS ten_thousand(SILENT);
 }
 
-static void ten_thousand_events_while_each_first_dies_beside_its_second(void **state) {
+static void ten_thousand_events_while_each_first_dies_after_its_second_opens(void **state) {
     (void)state;
     BOTH_WORLDS ten_thousand(DIES_OPEN);
 }
@@ -1138,7 +1138,7 @@ static void ten_thousand_events_while_each_first_dies_before_its_second_opens(vo
 
 /* Memory --------------------------------------------------------------------------------------- */
 
-static void a_handover_takes_a_second_session_and_gives_it_back(void **state) {
+static void a_handover_allocates_a_second_session_and_frees_it(void **state) {
     (void)state;
     BOTH_WORLDS {
         open_first();
@@ -1263,12 +1263,12 @@ static void handover_without_memory(long tries) {
     }
 }
 
-static void no_memory_at_any_allocation_of_a_handover_is_survived(void **state) {
+static void a_failure_of_any_allocation_of_a_handover_is_survived(void **state) {
     (void)state;
     BOTH_WORLDS handover_without_memory(1);
 }
 
-static void no_memory_for_ten_allocations_of_a_handover_is_survived(void **state) {
+static void a_failure_of_ten_allocations_of_a_handover_is_survived(void **state) {
     (void)state;
     BOTH_WORLDS handover_without_memory(10);
 }
@@ -1299,28 +1299,28 @@ static void a_handover_without_memory_is_reported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(another_session_takes_over_and_nothing_is_told),
+        TEST(another_session_takes_over_without_open_or_close),
         TEST(the_first_stays_open_for_15_s_at_most),
         TEST(a_new_handover_closes_the_draining_session_at_once),
         TEST(sessions_take_over_one_after_the_other),
         TEST(a_goodbye_said_twice_begins_one_handover),
         TEST(the_second_attempt_waits_as_after_an_end),
         TEST(without_auto_reconnect_there_is_no_handover),
-        TEST(the_first_serves_while_the_second_cannot_be_opened),
+        TEST(the_first_stays_in_use_while_the_second_cannot_be_opened),
         TEST(failures_of_the_second_are_counted),
         TEST(a_fatal_refusal_of_the_second_lets_the_first_live),
-        TEST(a_first_that_dies_beside_an_open_second_is_not_missed),
-        TEST(a_first_that_dies_earlier_is_told_and_the_second_opens),
+        TEST(a_first_that_dies_while_the_second_is_open_loses_nothing),
+        TEST(a_first_that_dies_earlier_is_reported_and_the_second_opens),
         TEST(a_first_that_dies_when_the_second_is_due_has_no_wait),
         TEST(a_first_that_falls_silent_ends_as_always),
         TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
         TEST(a_slow_callback_of_the_first_is_no_silence_of_the_second),
-        TEST(what_both_bring_is_delivered_once),
+        TEST(an_event_on_both_sessions_is_delivered_once),
         TEST(events_are_compared_until_15_s_after_the_take_over),
         TEST(only_events_with_a_time_stamp_are_compared),
         TEST(an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again),
         TEST(the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped),
-        TEST(an_envelope_comes_again_on_the_other_session),
+        TEST(an_envelope_is_repeated_on_the_other_session),
         TEST(a_message_is_reported_if_the_second_does_not_open),
         TEST(a_message_is_acknowledged_on_either_session),
         TEST(acknowledgements_go_to_the_session_that_brought_the_envelope),
@@ -1332,12 +1332,12 @@ int main(void) {
         TEST(ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none),
         TEST(ten_thousand_events_while_the_second_is_refused),
         TEST(ten_thousand_events_while_the_second_is_rate_limited),
-        TEST(ten_thousand_events_while_the_second_hears_nothing),
-        TEST(ten_thousand_events_while_each_first_dies_beside_its_second),
+        TEST(ten_thousand_events_while_the_second_receives_nothing),
+        TEST(ten_thousand_events_while_each_first_dies_after_its_second_opens),
         TEST(ten_thousand_events_while_each_first_dies_before_its_second_opens),
-        TEST(a_handover_takes_a_second_session_and_gives_it_back),
-        TEST(no_memory_at_any_allocation_of_a_handover_is_survived),
-        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived),
+        TEST(a_handover_allocates_a_second_session_and_frees_it),
+        TEST(a_failure_of_any_allocation_of_a_handover_is_survived),
+        TEST(a_failure_of_ten_allocations_of_a_handover_is_survived),
         TEST(a_handover_without_memory_is_reported)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -340,7 +340,7 @@ static void bodies_may_end_with_a_clean_close_only(void **state) {
     check_vectors(table, COUNT(table));
 }
 
-static void what_is_not_http_is_refused(void **state) {
+static void invalid_http_is_refused(void **state) {
     static vector table[] = {
         { IN("\x15\x03\x01\x00\x02\x02\x0a\n") }, { IN("SSH-2.0-OpenSSH_9.2\r\n") }, { IN("\r\n") },
         { IN("\r\n" OK_LINE "\r\n") }, { IN(" " OK_LINE "\r\n") }, { IN("HTTP/2 200 OK\r\n\r\n") },
@@ -547,7 +547,7 @@ static void long_lines_never_frame_a_body(void **state) {
     }
 }
 
-static void long_lines_that_nobody_reads_are_skipped(void **state) {
+static void long_lines_without_meaning_are_skipped(void **state) {
     static const char *const before[] = { "HTTP/1.1 200 ", OK_LINE "X: ", OK_LINE "Set-Cookie: a:",
                                           OK_LINE "Server: Content-Length: 3" };
     static made m;
@@ -575,7 +575,7 @@ static void long_lines_that_nobody_reads_are_skipped(void **state) {
     check_made(&m, RTMI_HTTP_BAD, NULL, OPEN);
 }
 
-static void large_bodies_come_through(void **state) {
+static void large_bodies_are_transferred(void **state) {
     static made m;
     static char body[70001];
     char line[64];
@@ -609,7 +609,7 @@ static void large_bodies_come_through(void **state) {
 }
 
 /* Once a response is complete, more input is not its own. */
-static void a_complete_response_takes_nothing_more(void **state) {
+static void a_complete_response_consumes_nothing_more(void **state) {
     size_t used = 9;
     outcome out;
     (void)state;
@@ -940,7 +940,7 @@ int main(void) {
         cmocka_unit_test(interim_responses_are_skipped),
         cmocka_unit_test(responses_without_a_body_end_with_their_head),
         cmocka_unit_test(bodies_may_end_with_a_clean_close_only),
-        cmocka_unit_test(what_is_not_http_is_refused),
+        cmocka_unit_test(invalid_http_is_refused),
         cmocka_unit_test(bad_header_lines_are_refused),
         cmocka_unit_test(lengths_beyond_all_memory_are_waited_for_not_believed),
         cmocka_unit_test(retry_after_is_read_in_seconds),
@@ -948,9 +948,9 @@ int main(void) {
         cmocka_unit_test(interim_responses_share_the_limit),
         cmocka_unit_test(endless_lines_are_refused_without_their_end),
         cmocka_unit_test(long_lines_never_frame_a_body),
-        cmocka_unit_test(long_lines_that_nobody_reads_are_skipped),
-        cmocka_unit_test(large_bodies_come_through),
-        cmocka_unit_test(a_complete_response_takes_nothing_more),
+        cmocka_unit_test(long_lines_without_meaning_are_skipped),
+        cmocka_unit_test(large_bodies_are_transferred),
+        cmocka_unit_test(a_complete_response_consumes_nothing_more),
         cmocka_unit_test(urls_are_taken_apart),
         cmocka_unit_test(bad_urls_are_refused),
         cmocka_unit_test(hosts_have_at_most_255_bytes),

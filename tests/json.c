@@ -381,7 +381,7 @@ static void assert_string(rtm_json json, const char *expected, size_t length) {
 }
 
 /* Every accessor on every kind of value, the missing one too. */
-static void every_accessor_takes_every_value(void **state) {
+static void every_accessor_accepts_every_value(void **state) {
     static const struct {
         const char *json, *string;
         size_t size;
@@ -815,7 +815,7 @@ static void read_sample(void) {
     assert_string(rtm_json_get(root, "blocks.0.type"), "section", all ? 7 : 0);
 }
 
-static void without_memory_the_fallback_comes_and_failed_is_set(void **state) {
+static void without_memory_the_fallback_is_returned_and_failed_is_set(void **state) {
     (void)state;
     for (test_fail_ever = 0; test_fail_ever <= 1; test_fail_ever++) {
         bool failed = true;
@@ -1126,7 +1126,7 @@ int main(void) {
         cmocka_unit_test(every_escape_letter_and_hex_digit_is_judged),
         cmocka_unit_test(nesting_is_limited_to_128_levels),
         cmocka_unit_test(a_mebibyte_of_openers_is_refused_at_once),
-        cmocka_unit_test(every_accessor_takes_every_value),
+        cmocka_unit_test(every_accessor_accepts_every_value),
         cmocka_unit_test(paths_lead_to_members_and_elements),
         cmocka_unit_test(names_are_not_confused_with_what_looks_like_them),
         cmocka_unit_test(the_members_of_an_inner_object_are_noted),
@@ -1138,7 +1138,7 @@ int main(void) {
         cmocka_unit_test(elements_and_members_are_right_whatever_order_they_are_asked_for),
         cmocka_unit_test(loops_within_loops_meet_every_element),
         cmocka_unit_test(loops_over_wide_arrays_take_linear_time),
-        cmocka_unit_test(without_memory_the_fallback_comes_and_failed_is_set),
+        cmocka_unit_test(without_memory_the_fallback_is_returned_and_failed_is_set),
         cmocka_unit_test(members_are_found_without_any_memory),
         cmocka_unit_test(a_second_document_of_the_same_size_costs_no_allocation),
         cmocka_unit_test(a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value),

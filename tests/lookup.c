@@ -176,7 +176,7 @@ static void an_answer_wakes_a_waiting_poll(void **state) {
     assert_int_equal(lookups(), 1);
 }
 
-static void an_answer_wakes_a_foreign_loop(void **state) {
+static void an_answer_wakes_an_external_loop(void **state) {
     struct pollfd pollfd = { -1, POLLIN, 0 };
     request got;
     (void)state;
@@ -215,7 +215,7 @@ static void a_stop_does_not_wait_for_a_lookup(void **state) {
 }
 
 /* What is left of it must be freed by its own thread: the sanitizers look. */
-static void an_answer_after_destroy_finds_nobody(void **state) {
+static void an_answer_after_destroy_is_discarded(void **state) {
     static const int errors[] = { 0, EAI_NONAME };
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -229,7 +229,7 @@ static void an_answer_after_destroy_finds_nobody(void **state) {
 }
 
 /* Both may come to an end in the same moment. */
-static void destroy_may_meet_the_answer(void **state) {
+static void destroy_may_race_with_the_answer(void **state) {
     (void)state;
     for (int i = 0; i < 200; i++) {
         hang();
@@ -271,7 +271,7 @@ static void answer_too_late(int error) {
     WAIT_FOR(RTMI_LOAD(&bot->network.hosts->lookup->progress) == RTMI_LOOKUP_DONE);
 }
 
-static void a_late_answer_serves_the_next_attempt(void **state) {
+static void a_late_answer_is_used_by_the_next_attempt(void **state) {
     request got;
     (void)state;
     answer_too_late(0);
@@ -294,7 +294,7 @@ static void a_late_failure_counts_for_nothing(void **state) {
     assert_int_equal(lookups(), 2);
 }
 
-static void addresses_of_before_serve_when_a_lookup_is_late(void **state) {
+static void previous_addresses_are_used_when_a_lookup_is_late(void **state) {
     request got;
     (void)state;
     make_named_bot();
@@ -525,7 +525,7 @@ static void a_failed_lookup_is_named(void **state) {
     assert_int_equal(lookups(), 2);
 }
 
-static void addresses_of_before_serve_when_a_lookup_fails(void **state) {
+static void previous_addresses_are_used_when_a_lookup_fails(void **state) {
     request got;
     (void)state;
     make_named_bot();
@@ -559,15 +559,15 @@ static const struct CMUnitTest tests[] = {
     LOOKUP(poll_returns_while_a_lookup_hangs),
     LOOKUP(the_caller_keeps_its_signal_mask),
     LOOKUP(an_answer_wakes_a_waiting_poll),
-    LOOKUP(an_answer_wakes_a_foreign_loop),
+    LOOKUP(an_answer_wakes_an_external_loop),
     LOOKUP(a_lookup_that_takes_too_long_is_named),
     LOOKUP(a_stop_does_not_wait_for_a_lookup),
-    LOOKUP(an_answer_after_destroy_finds_nobody),
-    LOOKUP(destroy_may_meet_the_answer),
+    LOOKUP(an_answer_after_destroy_is_discarded),
+    LOOKUP(destroy_may_race_with_the_answer),
     LOOKUP(a_dead_name_server_costs_one_thread),
-    LOOKUP(a_late_answer_serves_the_next_attempt),
+    LOOKUP(a_late_answer_is_used_by_the_next_attempt),
     LOOKUP(a_late_failure_counts_for_nothing),
-    LOOKUP(addresses_of_before_serve_when_a_lookup_is_late),
+    LOOKUP(previous_addresses_are_used_when_a_lookup_is_late),
     LOOKUP(two_connections_to_a_host_share_its_lookup),
     LOOKUP(a_lookup_that_fails_for_one_is_done_again_for_the_other),
     LOOKUP(other_hosts_do_not_disturb_a_lookup_in_progress),
@@ -579,7 +579,7 @@ static const struct CMUnitTest tests[] = {
     LOOKUP(a_lookup_runs_in_the_callers_thread),
 #endif
     LOOKUP(a_failed_lookup_is_named),
-    LOOKUP(addresses_of_before_serve_when_a_lookup_fails),
+    LOOKUP(previous_addresses_are_used_when_a_lookup_fails),
     LOOKUP(each_attempt_asks_again),
 };
 

@@ -324,7 +324,7 @@ static void widen(char call) {
     if (call == 'c') setsockopt(client_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 }
 
-static void a_flood_is_heard_once_and_in_order(void **state) {
+static void a_flood_is_delivered_once_and_in_order(void **state) {
     enum { EVENTS = 500, SIZE = 2000 };
     char *flood = malloc(EVENTS * (SIZE + 4)), *end = flood;
     int size = 1400, held = 0;
@@ -629,7 +629,7 @@ static const struct CMUnitTest tests[] = {
     LOOP(every_end_of_a_session_wakes_the_loop),
     LOOP(an_idle_client_is_called_only_for_its_pings),
     LOOP(each_event_costs_one_turn),
-    LOOP(a_flood_is_heard_once_and_in_order),
+    LOOP(a_flood_is_delivered_once_and_in_order),
     LOOP(a_full_send_buffer_wakes_the_loop_when_it_drains),
     LOOP(a_wake_up_ends_the_wait),
     LOOP(a_wake_up_does_not_change_errno),

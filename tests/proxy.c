@@ -280,7 +280,7 @@ static void every_form_of_success_opens_the_tunnel(void **state) {
     try_answers(rows, sizeof rows / sizeof *rows);
 }
 
-static void every_refusal_is_told_with_its_status(void **state) {
+static void every_refusal_is_reported_with_its_status(void **state) {
     static const answer rows[] = {
         { "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno!\n", false, RTM_E_PROXY,
           "the proxy 127.0.0.1 refused CONNECT to slack.lost: HTTP 403" },
@@ -306,7 +306,7 @@ static void every_refusal_is_told_with_its_status(void **state) {
     try_answers(rows, sizeof rows / sizeof *rows);
 }
 
-static void nonsense_is_told_as_such(void **state) {
+static void invalid_responses_are_reported_as_such(void **state) {
     static char endless[20001], header[20100];
     const answer rows[] = {
         { "SSH-2.0-OpenSSH_9.2p1\r\n\r\n", false, RTM_E_PROXY, "invalid response" },
@@ -348,7 +348,7 @@ static void a_proxy_that_hangs_up_is_named(void **state) {
 
 /* What stands behind the empty line came before anything was asked for inside of the tunnel: a
    proxy that is mistaken, or one that wants to speak for Slack. */
-static void bytes_behind_the_answer_are_refused(void **state) {
+static void bytes_after_the_answer_are_refused(void **state) {
     static const char *const answers[] = {
         "HTTP/1.1 200 OK\r\n\r\nx", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}" };
@@ -379,7 +379,7 @@ static void a_silent_proxy_costs_timeout_ms_and_no_more(void **state) {
     }
 }
 
-static void a_call_tells_of_the_proxy_as_well(void **state) {
+static void a_call_reports_errors_of_the_proxy_too(void **state) {
     static const struct { proxy script; rtm_result result; const char *words; } cases[] = {
         { { .answer = "HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n" }, RTM_E_PROXY,
           "credentials" },
@@ -420,7 +420,7 @@ static void a_refused_client_tries_again(void **state) {
     rtm_destroy(bot);
 }
 
-static void a_proxy_that_is_not_there_is_named(void **state) {
+static void an_unreachable_proxy_is_named(void **state) {
     (void)state;
     proxy_script(&(proxy){ .answer = "" });
     rtm_result result = attempt("https://slack.lost/", "http://127.0.0.1:1",
@@ -433,7 +433,7 @@ static void a_proxy_that_is_not_there_is_named(void **state) {
 
 /* Secrets ------------------------------------------------------------------------------------- */
 
-static void a_hostile_proxy_cannot_make_us_tell_the_password(void **state) {
+static void a_hostile_proxy_cannot_make_a_message_show_the_password(void **state) {
     static const answer rows[] = {
         { "HTTP/1.1 407 " PASSWORD " " BASE64 "\r\nProxy-Authenticate: Basic realm=\"" PASSWORD
           "\"\r\nX: " BASE64 "\r\nContent-Length: 29\r\n\r\n" BASE64, false, RTM_E_PROXY,
@@ -452,7 +452,7 @@ static void a_hostile_proxy_cannot_make_us_tell_the_password(void **state) {
 
 /* With a plain http target the proxy speaks for Slack, whose error code is told: there it might
    hide what it knows, also in part, at the end of a text that is cut. */
-static void an_echo_in_slacks_place_is_blotted_out(void **state) {
+static void credentials_echoed_through_a_proxy_are_masked(void **state) {
     /* PASSWORD itself is made of words, which pass; as it is sent it is not. */
     static const char *const echoes[] = { BASE64, "x" BASE64 "x", "Basic " BASE64,
                                           "\\u0059" BASE64, BASE64 " " BASE64 };
@@ -523,7 +523,7 @@ static const struct { const char *list, *host; bool direct; } exceptions[] = {
     { "example.lost:80", "example.lost", false }
 };
 
-static void no_proxy_takes_hosts_and_domains_out(void **state) {
+static void no_proxy_excludes_hosts_and_domains(void **state) {
     (void)state;
     setenv("HTTPS_PROXY", "http://proxy.lost:3128", 1);
     for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++) {
@@ -613,7 +613,7 @@ static const struct { const char *proxy; rtm_result result; const char *words; }
     { "http://bot:%+1@proxy.test", RTM_E_ARGUMENT, "percent-encoding" }
 };
 
-static void what_is_no_proxy_makes_no_client(void **state) {
+static void an_invalid_proxy_makes_no_client(void **state) {
     (void)state;
     for (size_t i = 0; i < 2 * sizeof refused / sizeof *refused; i++) {
         static void *anything; /* what rtm_create must overwrite */
@@ -840,7 +840,7 @@ static void tinyproxy_refuses_wrong_and_missing_credentials(void **state) {
 }
 
 /* tinyproxy may connect to the sandbox's port and no other; and it cannot find the second host. */
-static void what_tinyproxy_will_not_do_is_told(void **state) {
+static void refusals_of_tinyproxy_are_reported(void **state) {
     (void)state;
     rtm_result result = attempt("https://localhost:1/api/", open_tinyproxy.url,
                                 (rtm_config){ .timeout_ms = 5000 });
@@ -896,27 +896,27 @@ int main(void) {
         SCRIPTED(the_proxy_gets_nothing_that_is_for_slack),
         SCRIPTED(plain_http_goes_through_connect_too),
         SCRIPTED(every_form_of_success_opens_the_tunnel),
-        SCRIPTED(every_refusal_is_told_with_its_status),
-        SCRIPTED(nonsense_is_told_as_such),
+        SCRIPTED(every_refusal_is_reported_with_its_status),
+        SCRIPTED(invalid_responses_are_reported_as_such),
         SCRIPTED(a_proxy_that_hangs_up_is_named),
-        SCRIPTED(bytes_behind_the_answer_are_refused),
+        SCRIPTED(bytes_after_the_answer_are_refused),
         SCRIPTED(a_silent_proxy_costs_timeout_ms_and_no_more),
-        SCRIPTED(a_call_tells_of_the_proxy_as_well),
+        SCRIPTED(a_call_reports_errors_of_the_proxy_too),
         SCRIPTED(a_refused_client_tries_again),
-        SCRIPTED(a_proxy_that_is_not_there_is_named),
-        SCRIPTED(a_hostile_proxy_cannot_make_us_tell_the_password),
-        SCRIPTED(an_echo_in_slacks_place_is_blotted_out),
+        SCRIPTED(an_unreachable_proxy_is_named),
+        SCRIPTED(a_hostile_proxy_cannot_make_a_message_show_the_password),
+        SCRIPTED(credentials_echoed_through_a_proxy_are_masked),
         SCRIPTED(no_proxy_is_asked_for_each_connection),
         cmocka_unit_test_teardown(the_first_variable_that_is_not_empty_counts, clear_environment),
-        cmocka_unit_test_teardown(no_proxy_takes_hosts_and_domains_out, clear_environment),
+        cmocka_unit_test_teardown(no_proxy_excludes_hosts_and_domains, clear_environment),
         cmocka_unit_test_teardown(no_proxy_knows_addresses, clear_environment),
-        cmocka_unit_test_teardown(what_is_no_proxy_makes_no_client, clear_environment),
+        cmocka_unit_test_teardown(an_invalid_proxy_makes_no_client, clear_environment),
         cmocka_unit_test_teardown(a_bad_proxy_in_the_environment_is_named, clear_environment),
         cmocka_unit_test_teardown(memory_that_runs_out_makes_no_client, clear_environment),
         cmocka_unit_test(everything_passes_through_tinyproxy),
         cmocka_unit_test_teardown(tinyproxy_is_taken_from_the_environment, clear_environment),
         cmocka_unit_test(tinyproxy_refuses_wrong_and_missing_credentials),
-        cmocka_unit_test(what_tinyproxy_will_not_do_is_told),
+        cmocka_unit_test(refusals_of_tinyproxy_are_reported),
         cmocka_unit_test(a_proxy_does_not_weaken_the_certificate_check)
     };
     return cmocka_run_group_tests(tests, start_programs, stop_programs);

@@ -77,7 +77,7 @@ static void random_numbers_come_from_the_kernel(void **state) {
     }
 }
 
-static void without_them_no_handshake_begins(void **state) {
+static void without_random_numbers_no_handshake_begins(void **state) {
     static const int none[] = { -EAGAIN };
     rtmi_conn conn = { .peer = { .host = "slack.test", .tls = true } };
     (void)state;
@@ -99,7 +99,7 @@ static void the_clock_counts_the_time_in_suspend(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_numbers_come_from_the_kernel),
-        cmocka_unit_test(without_them_no_handshake_begins),
+        cmocka_unit_test(without_random_numbers_no_handshake_begins),
         cmocka_unit_test(the_clock_counts_the_time_in_suspend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

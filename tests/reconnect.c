@@ -357,7 +357,7 @@ static void a_deprecated_rtm_start_is_final_and_gets_advice(void **state) {
 
 /* The first leg -------------------------------------------------------------------------------- */
 
-static void a_bad_answer_to_the_call_is_tried_again(void **state) {
+static void a_bad_answer_to_the_call_is_retried(void **state) {
     static const char headless[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
     static const struct { const char *answer; rtm_result result; } rows[] = {
         { "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", RTM_E_HTTP },
@@ -702,7 +702,7 @@ static void end_and_check(const struct end *how) {
     assert_int_equal(slack.in_size, 0);
 }
 
-static void every_end_of_a_session_is_told_once_and_followed_by_another(void **state) {
+static void every_end_of_a_session_is_reported_once_and_followed_by_another(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         make_bot(NULL);
@@ -813,7 +813,7 @@ static void nothing_but_hello_is_hello(void **state) {
     }
 }
 
-static void a_stopped_client_tells_of_no_other_attempt(void **state) {
+static void a_stopped_client_reports_no_other_attempt(void **state) {
     (void)state;
     make_bot(NULL);
     open_session_with_hello();
@@ -963,7 +963,7 @@ static void the_detail_explains_what_rtm_poll_returns(void **state) {
     assert_string_equal(rtm_error_detail(bot), event->detail);
 }
 
-static void what_came_before_the_end_is_delivered(void **state) {
+static void events_before_the_end_are_delivered(void **state) {
     (void)state;
     make_bot(NULL);
     open_session();
@@ -1136,7 +1136,7 @@ static int serve_through(int timeout_ms) {
     return 0;
 }
 
-static void no_memory_is_one_more_reason_to_try_again(void **state) {
+static void out_of_memory_is_one_more_reason_to_try_again(void **state) {
     static const char json[] = "{\"type\":\"message\",\"text\":\"in two frames\"}";
     bool hit = true;
     (void)state;
@@ -1181,7 +1181,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_token_of_the_wrong_type_gets_advice),
     TEST(connect_method_chooses_the_path),
     TEST(a_deprecated_rtm_start_is_final_and_gets_advice),
-    TEST(a_bad_answer_to_the_call_is_tried_again),
+    TEST(a_bad_answer_to_the_call_is_retried),
     TEST(a_bad_url_is_tried_again),
     TEST(a_ws_url_from_an_https_api_is_not_followed),
     TEST(odd_but_good_answers_open_a_session),
@@ -1194,17 +1194,17 @@ static const struct CMUnitTest tests[] = {
     TEST(a_wrong_handshake_is_tried_again),
     TEST(a_broken_connection_to_the_second_host_is_tried_again),
     TEST(a_second_host_that_refuses_is_tried_again),
-    TEST(every_end_of_a_session_is_told_once_and_followed_by_another),
+    TEST(every_end_of_a_session_is_reported_once_and_followed_by_another),
     TEST(failures_in_a_row_decide_the_wait),
     TEST(hello_counts_without_a_handler),
     TEST(nothing_but_hello_is_hello),
-    TEST(a_stopped_client_tells_of_no_other_attempt),
+    TEST(a_stopped_client_reports_no_other_attempt),
     cmocka_unit_test_setup_teardown(the_waits_are_those_of_parity_md, begin_test,
                                     end_without_chance),
     TEST(without_auto_reconnect_the_first_end_is_final),
     TEST(without_auto_reconnect_the_first_failure_is_final),
     TEST(the_detail_explains_what_rtm_poll_returns),
-    TEST(what_came_before_the_end_is_delivered),
+    TEST(events_before_the_end_are_delivered),
     TEST(slacks_error_event_arrives_with_its_data),
     TEST(leaving_events_count_without_a_handler),
     TEST(each_attempt_asks_for_a_new_url),
@@ -1213,7 +1213,7 @@ static const struct CMUnitTest tests[] = {
         TEST(reconnect_does_not_end_a_wait_that_slack_asks_for),
     TEST(reconnect_abandons_an_attempt),
     TEST(connect_fails_when_the_session_is_dropped_in_open),
-    TEST(no_memory_is_one_more_reason_to_try_again),
+    TEST(out_of_memory_is_one_more_reason_to_try_again),
 };
 
 int main(void) {

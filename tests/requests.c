@@ -408,7 +408,7 @@ static void begin_read(int at_a_time, size_t end) {
 
 /* Exactly once --------------------------------------------------------------------------------- */
 
-static void every_ending_is_told_once_and_the_next_request_goes_on(void **state) {
+static void every_ending_is_reported_once_and_the_next_request_is_sent(void **state) {
     static char too_big[4200];
     static const struct {
         reply reply;
@@ -471,7 +471,7 @@ static void every_ending_is_told_once_and_the_next_request_goes_on(void **state)
     }
 }
 
-static void a_request_that_finds_no_server_is_told(void **state) {
+static void a_request_that_finds_no_server_is_reported(void **state) {
     server closed;
     (void)state;
     server_open(&closed);
@@ -490,7 +490,7 @@ static void a_request_that_finds_no_server_is_told(void **state) {
     }
 }
 
-static void a_requests_time_begins_when_its_turn_has_come(void **state) {
+static void the_timeout_of_a_request_begins_with_its_turn(void **state) {
     (void)state;
     start_open();
     PLAY({ NULL, KEEP }, { NULL, KEEP });
@@ -631,7 +631,7 @@ static void cancel_in_message(rtm_client *client, const rtm_event *event) {
     cancelled = rtm_cancel(client, victim);
 }
 
-static void a_cancelled_request_is_told_so_once_and_the_others_go_on(void **state) {
+static void a_cancelled_request_is_reported_once_and_the_others_continue(void **state) {
     enum { QUEUED, UNDER_WAY, HELD };
     enum { OUTSIDE, IN_EVENT, IN_ANOTHERS };
     (void)state;
@@ -755,7 +755,7 @@ static void stop_ends_all_requests_in_each_state(void **state) {
     }
 }
 
-static void a_request_under_way_may_finish_while_the_session_closes(void **state) {
+static void a_request_in_progress_may_finish_while_the_session_closes(void **state) {
     (void)state;
     answers_close = false;
     PLAY({ NULL, KEEP });
@@ -796,7 +796,7 @@ static void stop_in_the_callback_of_a_request_ends_the_others(void **state) {
 }
 
 /* A token of a new-style app may not open RTM, but it may post. */
-static void requests_go_out_behind_the_end_of_the_last_session(void **state) {
+static void requests_are_sent_after_the_end_of_the_last_session(void **state) {
     (void)state;
     for (int fatal = 0; fatal < 2; fatal++) {
         rtm_config config = request_config();
@@ -856,7 +856,7 @@ static void destroy_ends_all_requests(void **state) {
     }
 }
 
-static void no_memory_is_told_once(void **state) {
+static void out_of_memory_is_reported_once(void **state) {
     (void)state;
     for (int ever = 0; ever < 2; ever++) {
         bool hit = true;
@@ -1133,7 +1133,7 @@ static void a_held_request_that_is_cancelled_leaves_the_others_held(void **state
     assert_string_equal(order, "aa");
 }
 
-static void a_429_of_a_url_holds_that_url_alone(void **state) {
+static void a_429_of_a_url_holds_only_that_url(void **state) {
     char urls[2][100];
     (void)state;
     start_open();
@@ -1323,7 +1323,7 @@ static void a_body_is_sent_as_it_was_given(void **state) {
 }
 
 /* All of it, in whatever pieces, through sockets that take little at a time. */
-static void a_read_body_may_come_in_any_pieces(void **state) {
+static void a_read_body_may_have_pieces_of_any_size(void **state) {
     static const int pieces[] = { 1, 7, 4095, 4096, 4097, 0 };
     (void)state;
     rtm_config config = big_config();
@@ -1361,7 +1361,7 @@ static void a_read_that_breaks_its_word_ends_the_request_and_the_connection(void
     }
 }
 
-static void a_read_that_gives_nothing_at_all_is_told(void **state) {
+static void a_read_that_returns_nothing_is_reported(void **state) {
     (void)state;
     start_open();
     begin_read(0, 1);
@@ -1372,7 +1372,7 @@ static void a_read_that_gives_nothing_at_all_is_told(void **state) {
     assert_int_equal(read_calls, 1);
 }
 
-static void a_large_upload_takes_no_more_memory_than_a_small_one(void **state) {
+static void a_large_upload_uses_no_more_memory_than_a_small_one(void **state) {
     static const size_t sizes[] = { 100000, 100000000 };
     long most[2];
     (void)state;
@@ -1528,7 +1528,7 @@ static void the_answer_of_a_url_may_be_anything(void **state) {
 }
 
 /* Whoever knows it may post: a webhook's path is its password. */
-static void the_path_of_a_url_is_told_nowhere(void **state) {
+static void the_path_of_a_url_is_never_shown(void **state) {
     static const reply replies[] = {
         { OK_ANSWER, KEEP }, { "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", KEEP },
         { "HTTP/1.1 302 No\r\nLocation: /PaThSecret\r\nContent-Length: 0\r\n\r\n", KEEP },
@@ -1581,7 +1581,7 @@ static void a_url_is_https_unless_that_of_the_web_api_is_not(void **state) {
 
 /* Limits --------------------------------------------------------------------------------------- */
 
-static void a_full_queue_takes_nothing_until_there_is_room(void **state) {
+static void a_full_queue_accepts_nothing_until_there_is_room(void **state) {
     rtm_config config = request_config();
     static char body[4000];
     (void)state;
@@ -1748,7 +1748,7 @@ static void count_message(rtm_client *client, const rtm_event *event, void *user
     messages++;
 }
 
-static void requests_and_a_flood_of_events_both_go_on(void **state) {
+static void requests_and_a_flood_of_events_both_progress(void **state) {
     enum { STEPS = 300 };
     static unsigned char flood[50000];
     static const char text[] = "{\"type\":\"flood\",\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}";
@@ -1882,7 +1882,7 @@ static void a_429_holds_requests_with_the_same_token_only(void **state) {
 
 /* Sent again ----------------------------------------------------------------------------------- */
 
-static void what_was_never_sent_is_tried_again(void **state) {
+static void requests_that_were_never_sent_are_retried(void **state) {
     (void)state;
     for (int seconds = 1; seconds <= 16; seconds *= 2) {
         char urls[2][100];
@@ -2033,7 +2033,7 @@ static void send_pattern(server *s, long long from, long long to) {
     }
 }
 
-static void a_large_download_takes_constant_memory(void **state) {
+static void a_large_download_uses_constant_memory(void **state) {
     static const long long sizes[] = { 100000, 100000000 };
     long most[2];
     char head[200];
@@ -2111,7 +2111,7 @@ static void a_download_ends_as_its_status_and_write_body_say(void **state) {
 }
 
 /* As long as it goes on, however slowly. */
-static void the_time_of_what_is_streamed_is_that_without_progress(void **state) {
+static void the_timeout_of_a_stream_counts_time_without_progress(void **state) {
     (void)state;
     for (int dies = 0; dies < 2; dies++) {
         start_open();
@@ -2142,7 +2142,7 @@ static void the_time_of_what_is_streamed_is_that_without_progress(void **state) 
 }
 
 /* rtm_stop promises an end within a second, whatever goes on. */
-static void what_is_streamed_has_a_second_after_stop(void **state) {
+static void a_stream_has_a_second_after_stop(void **state) {
     (void)state;
     start_open();
     begin_write();
@@ -2304,7 +2304,7 @@ static void call_in_done(rtm_client *client, const rtm_response *response) {
     assert_string_equal(response->detail, kept->detail);
 }
 
-static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **state) {
+static void a_blocking_call_and_a_submitted_one_get_their_own_answers(void **state) {
     enum { OUTSIDE, IN_EVENT, IN_DONE };
     static const struct {
         int where;
@@ -2379,7 +2379,7 @@ static void a_call_in_read_is_refused(void **state) {
 
 /* Beside the session --------------------------------------------------------------------------- */
 
-static void requests_go_on_through_a_reconnect(void **state) {
+static void requests_continue_during_a_reconnect(void **state) {
     (void)state;
     for (int failing = 0; failing < 2; failing++) {
         start_open();
@@ -2486,7 +2486,7 @@ static void the_connection_is_kept_for_a_minute(void **state) {
 
 #define NEW_TOKEN "xoxb-1234567890-SecretOtherSecret"
 
-static void a_new_token_serves_from_the_next_request_on(void **state) {
+static void a_new_token_is_used_from_the_next_request_on(void **state) {
     (void)state;
     start_open();
     PLAY({ NULL, KEEP }, { LIMITED("Retry-After: 2\r\n"), KEEP });
@@ -2546,7 +2546,7 @@ static void a_token_that_a_server_echoes_is_tamed(void **state) {
     assert_null(strstr(told, "2345678"));
 }
 
-static void what_is_no_token_changes_nothing(void **state) {
+static void an_invalid_token_changes_nothing(void **state) {
     static const char *const bad[] = { NULL, "", " \t\r\n", "xoxb-1\n2", "xoxb 1", "xoxb-\xc3\xbc",
                                        "\x01xoxb", "xoxb\x7f" };
     (void)state;
@@ -2574,7 +2574,7 @@ static void what_is_no_token_changes_nothing(void **state) {
 
 /* Arguments ------------------------------------------------------------------------------------ */
 
-static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
+static void a_bad_request_is_refused_with_its_own_message(void **state) {
     static const char *const fields[] = { "a", "b", NULL };
     static const char *const no_utf8[] = { "a", "\xff", NULL };
     static const char *const no_utf8_name[] = { "\xff", "a", NULL };
@@ -2703,7 +2703,7 @@ static void call_async_is_a_submitted_call(void **state) {
     nothing_happens();
 }
 
-static void a_request_that_nobody_waits_for_fails_as_an_error_event(void **state) {
+static void a_request_without_a_callback_fails_as_an_error_event(void **state) {
     (void)state;
     start_open();
     PLAY({ OK_ANSWER, KEEP }, { "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", KEEP },
@@ -2761,23 +2761,23 @@ static void escape_writes_what_slack_shows_as_it_is(void **state) {
     cmocka_unit_test_setup_teardown(function, begin_requests, end_requests)
 
 static const struct CMUnitTest tests[] = {
-    REQUEST(every_ending_is_told_once_and_the_next_request_goes_on),
-    REQUEST(a_request_that_finds_no_server_is_told),
-    REQUEST(a_requests_time_begins_when_its_turn_has_come),
+    REQUEST(every_ending_is_reported_once_and_the_next_request_is_sent),
+    REQUEST(a_request_that_finds_no_server_is_reported),
+    REQUEST(the_timeout_of_a_request_begins_with_its_turn),
     REQUEST(a_response_during_an_events_callback_is_no_timeout),
     REQUEST(a_request_whose_time_is_over_is_not_sent),
     REQUEST(the_callback_of_a_cancelled_request_takes_no_time_of_the_next),
     REQUEST(a_message_in_socket_mode_is_cancelled_by_its_id),
     REQUEST(messages_and_requests_take_ids_from_one_counter),
-    REQUEST(a_cancelled_request_is_told_so_once_and_the_others_go_on),
+    REQUEST(a_cancelled_request_is_reported_once_and_the_others_continue),
     REQUEST(only_a_request_that_is_there_can_be_cancelled),
     REQUEST(the_connection_of_a_cancelled_request_is_closed_at_once),
     REQUEST(stop_ends_all_requests_in_each_state),
-    REQUEST(a_request_under_way_may_finish_while_the_session_closes),
+    REQUEST(a_request_in_progress_may_finish_while_the_session_closes),
     REQUEST(stop_in_the_callback_of_a_request_ends_the_others),
-    REQUEST(requests_go_out_behind_the_end_of_the_last_session),
+    REQUEST(requests_are_sent_after_the_end_of_the_last_session),
     REQUEST(destroy_ends_all_requests),
-    REQUEST(no_memory_is_told_once),
+    REQUEST(out_of_memory_is_reported_once),
     REQUEST(a_429_holds_its_method_in_order_and_lets_the_others_pass),
     REQUEST(a_429_is_waited_for_as_long_as_it_says),
     REQUEST(a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again),
@@ -2787,57 +2787,57 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_gzip_body_is_reported_as_one),
     REQUEST(at_most_64_holds_exist),
     REQUEST(a_held_request_that_is_cancelled_leaves_the_others_held),
-    REQUEST(a_429_of_a_url_holds_that_url_alone),
+    REQUEST(a_429_of_a_url_holds_only_that_url),
     REQUEST(a_connection_lost_while_a_request_is_written_ends_the_request),
     REQUEST(a_connection_closed_while_idle_is_replaced),
     REQUEST(a_request_written_whole_into_a_dead_connection_is_not_sent_again),
     REQUEST(a_body_is_sent_as_it_was_given),
-    REQUEST(a_read_body_may_come_in_any_pieces),
+    REQUEST(a_read_body_may_have_pieces_of_any_size),
     REQUEST(a_read_that_breaks_its_word_ends_the_request_and_the_connection),
-    REQUEST(a_read_that_gives_nothing_at_all_is_told),
-    REQUEST(a_large_upload_takes_no_more_memory_than_a_small_one),
+    REQUEST(a_read_that_returns_nothing_is_reported),
+    REQUEST(a_large_upload_uses_no_more_memory_than_a_small_one),
     REQUEST(an_answer_before_the_end_of_the_body_counts),
     REQUEST(a_request_to_a_url_carries_no_header_but_user_agent),
     REQUEST(the_answer_of_a_url_may_be_anything),
-    REQUEST(the_path_of_a_url_is_told_nowhere),
+    REQUEST(the_path_of_a_url_is_never_shown),
     REQUEST(a_url_is_https_unless_that_of_the_web_api_is_not),
-    REQUEST(a_full_queue_takes_nothing_until_there_is_room),
+    REQUEST(a_full_queue_accepts_nothing_until_there_is_room),
     REQUEST(a_cancelled_request_makes_room),
     REQUEST(queued_requests_take_memory_by_their_bytes),
     REQUEST(a_step_costs_the_same_with_a_thousand_requests_as_with_one),
     REQUEST(a_thousand_requests_cost_each_what_a_hundred_do),
-    REQUEST(requests_and_a_flood_of_events_both_go_on),
+    REQUEST(requests_and_a_flood_of_events_both_progress),
     REQUEST(a_callback_that_submits_what_fails_at_once_leaves_rtm_poll),
     REQUEST(a_dead_webhook_does_not_delay_a_method),
     REQUEST(an_upload_keeps_its_place_among_requests_of_its_method),
     REQUEST(a_429_holds_requests_with_the_same_token_only),
-    REQUEST(what_was_never_sent_is_tried_again),
+    REQUEST(requests_that_were_never_sent_are_retried),
     REQUEST(a_request_that_is_never_sent_fails_after_its_time_with_the_last_cause),
     REQUEST(an_attempt_to_connect_takes_a_third_of_the_time),
     REQUEST(the_second_lane_is_kept_unless_there_is_one_only),
-    REQUEST(a_large_download_takes_constant_memory),
+    REQUEST(a_large_download_uses_constant_memory),
     REQUEST(a_download_ends_as_its_status_and_write_body_say),
-    REQUEST(the_time_of_what_is_streamed_is_that_without_progress),
-    REQUEST(what_is_streamed_has_a_second_after_stop),
+    REQUEST(the_timeout_of_a_stream_counts_time_without_progress),
+    REQUEST(a_stream_has_a_second_after_stop),
     REQUEST(a_slow_upload_is_not_cut),
     REQUEST(a_token_goes_to_the_url_that_it_was_given_with),
     REQUEST(an_empty_queue_accepts_one_large_request),
     REQUEST(a_message_names_what_slack_says_beyond_the_code),
     REQUEST(a_message_in_socket_mode_may_have_40000_characters),
-    REQUEST(a_blocking_call_and_a_submitted_one_have_each_its_own_answer),
+    REQUEST(a_blocking_call_and_a_submitted_one_get_their_own_answers),
     REQUEST(a_call_in_read_is_refused),
-    REQUEST(requests_go_on_through_a_reconnect),
+    REQUEST(requests_continue_during_a_reconnect),
     REQUEST(a_submitted_request_wakes_a_loop_that_has_nothing_else_to_do),
     REQUEST(an_idle_queue_costs_no_wake_up_and_after_a_minute_nothing_at_all),
     REQUEST(a_connection_that_the_server_closes_while_idle_leaves_the_loop_quiet),
     REQUEST(the_connection_is_kept_for_a_minute),
-    REQUEST(a_new_token_serves_from_the_next_request_on),
+    REQUEST(a_new_token_is_used_from_the_next_request_on),
     REQUEST(a_token_that_a_server_echoes_is_tamed),
-    REQUEST(what_is_no_token_changes_nothing),
-    REQUEST(a_bad_request_is_refused_with_a_sentence_of_its_own),
+    REQUEST(an_invalid_token_changes_nothing),
+    REQUEST(a_bad_request_is_refused_with_its_own_message),
     REQUEST(a_submitted_request_is_a_copy),
     REQUEST(call_async_is_a_submitted_call),
-    REQUEST(a_request_that_nobody_waits_for_fails_as_an_error_event),
+    REQUEST(a_request_without_a_callback_fails_as_an_error_event),
     REQUEST(escape_writes_what_slack_shows_as_it_is),
 };
 

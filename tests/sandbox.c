@@ -118,7 +118,7 @@ static void converses_with_ecdsa_and_rsa_certificates(void **state) {
 }
 
 /* Every way in which the sandbox can end a session, one after the other. */
-static void comes_back_after_every_kind_of_end(void **state) {
+static void reconnects_after_every_kind_of_end(void **state) {
     static const struct { const char *line; int code; rtm_result result; } ends[] = {
         { "/drop", 1006, RTM_E_CLOSED }, { "/reset", 1006, RTM_E_CLOSED },
         { "/close 1001 going away", 1001, RTM_OK }, { "/close", 1000, RTM_OK },
@@ -192,7 +192,7 @@ static void another_name_in_the_certificate_is_accepted(void **state) {
     stop_and_destroy(bot);
 }
 
-static void what_cannot_be_reached_is_told(void **state) {
+static void failures_to_connect_are_reported(void **state) {
     (void)state;
     must_fail("https://localhost:1/api/", (rtm_config){ .token = NULL }, RTM_E_CONNECT, "port 1");
     must_fail("https://no-such-host.invalid/api/", (rtm_config){ .token = NULL }, RTM_E_RESOLVE,
@@ -270,12 +270,12 @@ static int stop_boxes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(converses_with_ecdsa_and_rsa_certificates),
-        cmocka_unit_test(comes_back_after_every_kind_of_end),
+        cmocka_unit_test(reconnects_after_every_kind_of_end),
         cmocka_unit_test(retries_what_the_web_api_and_the_upgrade_refuse),
         cmocka_unit_test(a_wrong_token_is_final),
         cmocka_unit_test(certificates_that_do_not_fit_are_refused),
         cmocka_unit_test(another_name_in_the_certificate_is_accepted),
-        cmocka_unit_test(what_cannot_be_reached_is_told),
+        cmocka_unit_test(failures_to_connect_are_reported),
         cmocka_unit_test(the_hook_sees_every_handshake),
         cmocka_unit_test(a_flood_arrives_whole_and_in_order),
         cmocka_unit_test(bad_events_are_reported_and_the_session_lives)

@@ -216,7 +216,7 @@ static void upgrade_request_is_complete_and_has_no_token(void **state) {
     assert_string_not_equal(header(&got, "Sec-WebSocket-Key"), key);
 }
 
-static void connect_request_has_the_token_in_the_header_alone(void **state) {
+static void connect_request_has_the_token_only_in_the_header(void **state) {
     rtm_config config = usual_config();
     request got;
     char host[32], *at;
@@ -233,7 +233,7 @@ static void connect_request_has_the_token_in_the_header_alone(void **state) {
     assert_null(strstr(at + 1, TOKEN));
 }
 
-static void frames_in_the_same_segment_as_the_101_are_heard(void **state) {
+static void frames_in_the_same_segment_as_the_101_are_delivered(void **state) {
     request got;
     char accept[29], answer[300];
     (void)state;
@@ -326,7 +326,7 @@ static int interrupt(int timeout_ms) {
     return -1;
 }
 
-static void poll_returns_when_a_signal_comes(void **state) {
+static void poll_returns_when_a_signal_arrives(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     server_idle = interrupt;
@@ -481,7 +481,7 @@ static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
     assert_int_equal(slack.in_size, 0); /* one CLOSE, not two */
 }
 
-static void after_a_stop_the_sentence_is_about_the_stop(void **state) {
+static void after_a_stop_the_message_is_about_the_stop(void **state) {
     (void)state;
     for (int answered = 0; answered < 2; answered++) {
         reach(RTM_STATE_CLOSING);
@@ -512,7 +512,7 @@ static void stop_waits_a_second_at_most(void **state) {
     server_ends(&slack);
 }
 
-static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
+static void stop_also_ends_with_a_fin_or_reset_or_invalid_data(void **state) {
     (void)state;
     for (int how = 0; how < 3; how++) {
         reach(RTM_STATE_CLOSING);
@@ -526,7 +526,7 @@ static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
     }
 }
 
-static void stop_in_each_state_finishes_without_a_word(void **state) {
+static void stop_in_each_state_finishes_without_an_event(void **state) {
     (void)state;
     for (int i = 0; i < STATES; i++) {
         if (states[i].state == RTM_STATE_OPEN || states[i].state == RTM_STATE_CLOSING) continue;
@@ -743,7 +743,7 @@ static void run_stops_on_a_signal_and_restores_the_handlers(void **state) {
     }
 }
 
-static void run_with_no_signals_leaves_them_alone(void **state) {
+static void run_with_no_signals_keeps_the_old_handlers(void **state) {
     struct sigaction mine, old;
     rtm_config config = usual_config();
     (void)state;
@@ -1146,7 +1146,7 @@ static void add_many(rtm_client *client, const rtm_event *event, void *user_data
         assert_int_equal(rtm_on(client, "message", note, &"abcdefghijklmnopqrst"[i]), RTM_OK);
 }
 
-static void handlers_added_in_a_callback_hear_the_next_event(void **state) {
+static void handlers_added_in_a_callback_receive_the_next_event(void **state) {
     (void)state;
     make_bot(NULL);
     rtm_on(bot, "message", add_many, "A");
@@ -1161,7 +1161,7 @@ static void swap_places(rtm_client *client, const rtm_event *event, void *user_d
     rtm_on(client, "message", note, "y");
 }
 
-static void a_handler_removed_and_added_again_hears_the_next_event(void **state) {
+static void a_handler_removed_and_added_again_receives_the_next_event(void **state) {
     (void)state;
     make_bot(NULL);
     rtm_on(bot, "message", swap_places, "x");
@@ -1232,7 +1232,7 @@ static void an_event_has_its_data_whole(void **state) {
     assert_int_equal(event->code, 0);
 }
 
-static void what_is_not_json_is_an_error_and_the_session_lives(void **state) {
+static void invalid_json_is_an_error_and_the_session_lives(void **state) {
     static const char *const texts[] = {
         "", " ", "hello", "{\"type\":\"message\"", "{\"type\":\"message\",}", "{'type':'message'}",
         "{\"type\":\"message\"} x", "[1,]", "{\"type\":\"message\",\"a\":01}", "nul",
@@ -1320,7 +1320,7 @@ static void count_failures(rtm_client *client, const rtm_event *event, void *use
     failures += 1 + (digits < more ? atoi(digits) : 0);
 }
 
-static void a_flood_of_errors_is_told_once_a_second_with_its_number(void **state) {
+static void a_flood_of_errors_is_reported_once_a_second_with_its_number(void **state) {
     enum { FRAMES = 30000, STEP = 1000 };
     rtm_result kind = RTM_E_WEBSOCKET;
     (void)state;
@@ -1348,7 +1348,7 @@ static void a_flood_of_errors_is_told_once_a_second_with_its_number(void **state
     assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to tell */
 }
 
-static void held_back_errors_are_told_before_the_session_ends(void **state) {
+static void deferred_errors_are_reported_before_the_session_ends(void **state) {
     rtm_result kind = RTM_E_WEBSOCKET;
     (void)state;
     for (int fin = 0; fin < 2; fin++) {
@@ -1554,7 +1554,7 @@ static void make_bot_for_floods(void) {
 
 #define FLOOD_FRAME "\x81\x10{\"type\":\"flood\"}"
 
-static void no_flood_makes_a_poll_take_more_than_256_kib(void **state) {
+static void no_flood_makes_a_poll_read_more_than_256_kib(void **state) {
     static const struct { rtm_state state; const char *first; size_t size; const char *drop; }
     floods[] = {
         { RTM_STATE_CONNECTING, "HTTP/1.1 200 OK\r\n\r\n", 19, "{\"ok\":true}  " },
@@ -1788,7 +1788,7 @@ static void ids_count_up_from_one(void **state) {
     server_expect(&slack, RTMI_WS_TEXT, "{\"id\":4,\"type\":\"presence_sub\",\"ids\":[\"U1\"]}");
 }
 
-static void ids_are_added_where_they_are_missing(void **state) {
+static void ids_are_added_if_they_are_missing(void **state) {
     static const struct { const char *json, *sent; int id; } rows[] = {
         { "{}", "{\"id\":1}", 1 },
         { "{ }", "{\"id\":2 }", 2 },
@@ -1811,7 +1811,7 @@ static void ids_are_added_where_they_are_missing(void **state) {
     }
 }
 
-static void texts_are_escaped_and_come_out_the_same(void **state) {
+static void strings_are_escaped_and_read_back_the_same(void **state) {
     static const char *const texts[] = {
         "", "plain", "\"quoted\" \\ /", "line\nbreak\ttab\r", "\x01\x1f\x7f",
         "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "<@U1> & 'x'", "\\u0041", "}{",
@@ -1838,7 +1838,7 @@ static void texts_are_escaped_and_come_out_the_same(void **state) {
     rtmi_document_free(&document);
 }
 
-static void what_is_no_json_object_is_not_sent(void **state) {
+static void only_json_objects_are_sent(void **state) {
     static const char *const texts[] = {
         "", " ", "[]", "1", "\"a\"", "null", "{", "}", "{}}", "{} {}", "{\"a\":}", "{a:1}", "x{}",
         "{\"a\":\"\xff\"}", "{\"a\":\"\xc3\"}", "{\"a\":\"\n\"}", "{\"a\":01}", "{\"a\":1,}",
@@ -1858,7 +1858,7 @@ static void what_is_no_json_object_is_not_sent(void **state) {
     server_expect(&slack, RTMI_WS_TEXT, "{\"id\":1,\"type\":\"ping\"}");
 }
 
-static void missing_texts_are_argument_errors_with_a_sentence(void **state) {
+static void missing_strings_are_argument_errors_with_a_message(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, NULL, "t"), RTM_E_ARGUMENT);
@@ -1910,7 +1910,7 @@ static void nothing_is_sent_without_a_session(void **state) {
 }
 
 /* A loop of the program's own calls rtm_poll for nothing but rtm_fd and rtm_timeout_ms. */
-static void rtm_fd_tells_when_a_full_socket_takes_more(void **state) {
+static void rtm_fd_is_readable_when_a_full_socket_accepts_more(void **state) {
     static char text[8000];
     int small = 4096, sent = 0, waiting;
     (void)state;
@@ -1934,7 +1934,7 @@ static void rtm_fd_tells_when_a_full_socket_takes_more(void **state) {
 }
 
 /* What came together with the end of the connection must not hide that from an edge. */
-static void an_edge_of_rtm_fd_tells_of_the_end_behind_an_event(void **state) {
+static void an_edge_of_rtm_fd_reports_the_end_after_an_event(void **state) {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET };
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -1954,7 +1954,7 @@ static void an_edge_of_rtm_fd_tells_of_the_end_behind_an_event(void **state) {
     next_event("close");
 }
 
-static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
+static void a_full_send_buffer_accepts_nothing_and_loses_nothing(void **state) {
     static char text[8000];
     frame got;
     int small = 4096, sent = 0, id, taken = 0;
@@ -1987,7 +1987,7 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
 }
 
 /* Else a server could make error events without end. */
-static void a_refusal_of_what_was_not_sent_is_no_error(void **state) {
+static void a_refusal_of_an_unknown_message_is_no_error(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     server_send_text(&slack, "{\"ok\":false,\"reply_to\":7,\"error\":{\"msg\":\"no\"}}");
@@ -2059,7 +2059,7 @@ static void a_late_answer_is_not_reported_again(void **state) {
     no_event();
 }
 
-static void one_message_that_is_never_answered_takes_one_place(void **state) {
+static void one_message_that_is_never_answered_uses_one_place(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_ping(bot), 1);
@@ -2088,7 +2088,7 @@ static void send_in_event(rtm_client *client, const rtm_event *event, void *user
     calls = rtm_send_message(client, "C1", event->type);
 }
 
-static void an_answer_that_has_come_counts_before_a_drop(void **state) {
+static void an_answer_received_before_a_drop_counts(void **state) {
     static const char answer[] = "\x81\x18{\"ok\":true,\"reply_to\":1}"; /* in one segment */
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -2100,7 +2100,7 @@ static void an_answer_that_has_come_counts_before_a_drop(void **state) {
     no_event();
 }
 
-static void what_came_before_a_broken_send_is_heard(void **state) {
+static void an_event_before_a_broken_send_is_delivered(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     no_event(); /* the socket has been read empty */
@@ -2114,7 +2114,7 @@ static void what_came_before_a_broken_send_is_heard(void **state) {
 }
 
 /* More than one rtm_poll takes in, all of it in the client's socket before a send fails. */
-static void all_that_came_before_a_broken_send_is_heard(void **state) {
+static void many_events_before_a_broken_send_are_delivered(void **state) {
     enum { EVENTS = 800, SIZE = 443 };
     static char events[EVENTS * SIZE];
     (void)state;
@@ -2423,7 +2423,7 @@ static void no_ping_at_all_when_the_interval_is_minus_one(void **state) {
     assert_int_equal((server_fill(&slack), slack.in_size), 0);
 }
 
-static void a_caller_who_comes_late_still_gets_a_ping_answered(void **state) {
+static void a_late_rtm_poll_still_answers_a_ping(void **state) {
     (void)state;
     make_bot(NULL);
     open_session_with_hello();
@@ -2493,7 +2493,7 @@ static void a_token_cut_by_the_end_of_a_reason_is_tamed(void **state) {
     }
 }
 
-static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
+static void secrets_that_a_server_echoes_are_not_shown(void **state) {
     static const char *const headers[] = { "Cookie: " COOKIE, "X-Key: " TOKEN_PART,
                                            "X-Tab: a\tTabSecret", NULL };
     static const char *const bodies[] = {
@@ -2529,7 +2529,7 @@ static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
     assert_null(strstr(told, "TabSecret"));
 }
 
-static void a_secret_that_is_cut_short_is_not_told_either(void **state) {
+static void a_truncated_secret_is_not_shown_either(void **state) {
     char body[400], pad[200];
     (void)state;
     make_bot(NULL);
@@ -2587,13 +2587,13 @@ static const struct CMUnitTest tests[] = {
     TEST(open_carries_the_whole_connect_response),
     TEST(the_data_of_open_can_be_looked_into_whatever_its_size),
     TEST(upgrade_request_is_complete_and_has_no_token),
-    TEST(connect_request_has_the_token_in_the_header_alone),
-    TEST(frames_in_the_same_segment_as_the_101_are_heard),
+    TEST(connect_request_has_the_token_only_in_the_header),
+    TEST(frames_in_the_same_segment_as_the_101_are_delivered),
     TEST(base_url_needs_no_slash_at_its_end),
     TEST(each_state_says_what_to_wait_for),
     TEST(poll_never_waits_longer_than_it_may),
     TEST(poll_of_an_idle_client_waits_no_longer_than_it_may),
-    TEST(poll_returns_when_a_signal_comes),
+    TEST(poll_returns_when_a_signal_arrives),
     TEST(poll_counts_the_events_that_callbacks_ran_for),
     TEST(destroy_in_each_state_leaks_nothing),
     TEST(no_freed_memory_holds_the_token),
@@ -2601,10 +2601,10 @@ static const struct CMUnitTest tests[] = {
     TEST(destroy_says_goodbye),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),
-    TEST(after_a_stop_the_sentence_is_about_the_stop),
+    TEST(after_a_stop_the_message_is_about_the_stop),
     TEST(stop_waits_a_second_at_most),
-    TEST(stop_ends_as_well_with_a_fin_or_reset_or_nonsense),
-    TEST(stop_in_each_state_finishes_without_a_word),
+    TEST(stop_also_ends_with_a_fin_or_reset_or_invalid_data),
+    TEST(stop_in_each_state_finishes_without_an_event),
     TEST(after_stop_only_close_and_error_callbacks_run),
     TEST(stop_in_a_callback_of_any_type_ends_the_client),
     TEST(stop_after_goodbye_does_not_spin),
@@ -2615,7 +2615,7 @@ static const struct CMUnitTest tests[] = {
     TEST(connect_says_why_the_attempt_failed_and_can_be_called_again),
     TEST(connect_of_a_stopped_client_is_stopped),
     TEST(run_stops_on_a_signal_and_restores_the_handlers),
-    TEST(run_with_no_signals_leaves_them_alone),
+    TEST(run_with_no_signals_keeps_the_old_handlers),
     TEST(run_with_no_signals_installs_no_handler),
     TEST(run_leaves_ignored_signals_ignored),
     TEST(a_stop_at_any_point_is_no_failure),
@@ -2629,47 +2629,47 @@ static const struct CMUnitTest tests[] = {
     TEST(handlers_are_compared_by_type_callback_and_user),
     TEST(bad_handlers_are_refused),
     TEST(handlers_can_be_removed_in_callbacks),
-    TEST(handlers_added_in_a_callback_hear_the_next_event),
-    TEST(a_handler_removed_and_added_again_hears_the_next_event),
+    TEST(handlers_added_in_a_callback_receive_the_next_event),
+    TEST(a_handler_removed_and_added_again_receives_the_next_event),
     TEST(handlers_belong_to_one_client),
     TEST(the_table_in_the_config_comes_first),
     TEST(events_without_a_usable_type_are_unknown),
     TEST(an_event_has_its_data_whole),
-    TEST(what_is_not_json_is_an_error_and_the_session_lives),
+    TEST(invalid_json_is_an_error_and_the_session_lives),
     TEST(deep_nesting_is_refused_and_the_session_lives),
     TEST(a_binary_message_is_reported_and_the_session_lives),
     TEST(a_message_over_the_limit_is_skipped_and_reported),
-    TEST(a_flood_of_errors_is_told_once_a_second_with_its_number),
-    TEST(held_back_errors_are_told_before_the_session_ends),
+    TEST(a_flood_of_errors_is_reported_once_a_second_with_its_number),
+    TEST(deferred_errors_are_reported_before_the_session_ends),
     TEST(skipped_messages_of_all_kinds_share_one_report),
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
     TEST(a_flood_leaves_the_caller_his_turn),
-    TEST(no_flood_makes_a_poll_take_more_than_256_kib),
+    TEST(no_flood_makes_a_poll_read_more_than_256_kib),
     TEST(endless_interim_responses_end_the_attempt),
     TEST(a_stop_in_a_flood_is_seen_and_costs_no_more),
     TEST(events_and_answers_cost_no_allocation),
     TEST(a_minute_after_a_huge_event_its_memory_is_given_back),
     TEST(an_event_over_16_kib_keeps_the_memory_for_another_minute),
     TEST(ids_count_up_from_one),
-    TEST(ids_are_added_where_they_are_missing),
-    TEST(texts_are_escaped_and_come_out_the_same),
-    TEST(what_is_no_json_object_is_not_sent),
-    TEST(missing_texts_are_argument_errors_with_a_sentence),
+    TEST(ids_are_added_if_they_are_missing),
+    TEST(strings_are_escaped_and_read_back_the_same),
+    TEST(only_json_objects_are_sent),
+    TEST(missing_strings_are_argument_errors_with_a_message),
     TEST(a_message_may_have_16384_bytes_and_no_more),
     TEST(nothing_is_sent_without_a_session),
-    TEST(rtm_fd_tells_when_a_full_socket_takes_more),
-    TEST(an_edge_of_rtm_fd_tells_of_the_end_behind_an_event),
-    TEST(a_full_send_buffer_takes_nothing_and_loses_nothing),
+    TEST(rtm_fd_is_readable_when_a_full_socket_accepts_more),
+    TEST(an_edge_of_rtm_fd_reports_the_end_after_an_event),
+    TEST(a_full_send_buffer_accepts_nothing_and_loses_nothing),
     TEST(answers_are_matched_and_refusals_are_errors),
-    TEST(a_refusal_of_what_was_not_sent_is_no_error),
+    TEST(a_refusal_of_an_unknown_message_is_no_error),
     TEST(only_messages_and_pings_expect_an_answer),
     TEST(a_late_answer_is_not_reported_again),
-    TEST(one_message_that_is_never_answered_takes_one_place),
+    TEST(one_message_that_is_never_answered_uses_one_place),
     TEST(after_1024_unacknowledged_messages_there_is_no_room),
-    TEST(an_answer_that_has_come_counts_before_a_drop),
-    TEST(what_came_before_a_broken_send_is_heard),
-    TEST(all_that_came_before_a_broken_send_is_heard),
+    TEST(an_answer_received_before_a_drop_counts),
+    TEST(an_event_before_a_broken_send_is_delivered),
+    TEST(many_events_before_a_broken_send_are_delivered),
     TEST(a_failed_send_ends_the_session),
     TEST(a_refused_message_keeps_no_memory),
     TEST(the_first_skipped_message_is_reported_before_the_next_event),
@@ -2685,12 +2685,12 @@ static const struct CMUnitTest tests[] = {
     TEST(the_first_ping_unanswered_counts),
     TEST(any_byte_is_a_sign_of_life),
     TEST(no_ping_at_all_when_the_interval_is_minus_one),
-    TEST(a_caller_who_comes_late_still_gets_a_ping_answered),
+    TEST(a_late_rtm_poll_still_answers_a_ping),
     TEST(a_slow_callback_is_no_silence),
     TEST(a_slow_callback_of_open_is_no_silence),
     TEST(a_token_cut_by_the_end_of_a_reason_is_tamed),
-    TEST(a_server_that_echoes_secrets_does_not_get_them_told),
-    TEST(a_secret_that_is_cut_short_is_not_told_either),
+    TEST(secrets_that_a_server_echoes_are_not_shown),
+    TEST(a_truncated_secret_is_not_shown_either),
     TEST(the_largest_id_leads_to_no_overflow),
     TEST(every_transition_of_the_diagram_has_happened_by_now), /* the last */
 };

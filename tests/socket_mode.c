@@ -40,7 +40,7 @@ static void expect_life(void) {
 
 /* Opening -------------------------------------------------------------------------------------- */
 
-static void the_app_token_is_for_the_opening_call_alone(void **state) {
+static void the_app_token_is_only_for_the_opening_call(void **state) {
     request got;
     rtm_config config = app_config();
     config.app_token = " " APP_TOKEN "\n";
@@ -142,7 +142,7 @@ static void a_call_that_fails_is_judged_as_that_of_rtm(void **state) {
     }
 }
 
-static void hello_is_delivered_each_time_and_tells_of_connections(void **state) {
+static void hello_is_delivered_each_time_and_its_connections_are_logged(void **state) {
     (void)state;
     open_app();
     say_hello(&slack);
@@ -254,7 +254,7 @@ static void an_event_of_rtm_has_no_envelope(void **state) {
     expect_nothing();
 }
 
-static void an_event_that_nobody_listens_to_is_acknowledged(void **state) {
+static void an_event_without_a_handler_is_acknowledged(void **state) {
     static const char *const types[] = { "events_api", "slash_commands", "strange" };
     (void)state;
     open_app();
@@ -441,7 +441,7 @@ static void a_reply_has_its_result_and_travels_in_the_acknowledgement(void **sta
     server_free(&other);
 }
 
-static void nothing_else_takes_a_reply(void **state) {
+static void nothing_else_accepts_a_reply(void **state) {
     (void)state;
     begin_reactions();
     reply_json = "{}";
@@ -480,7 +480,7 @@ static void a_reply_on_a_connection_that_ended_is_not_connected(void **state) {
 }
 
 /* Whatever the callback does to the session, its command is not left without an answer. */
-static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void **state) {
+static void an_end_requested_in_a_callback_follows_the_acknowledgement(void **state) {
     (void)state;
     for (int row = 0; row < 4; row++) {
         begin_reactions();
@@ -931,7 +931,7 @@ static void a_deferred_reply_waits_for_room(void **state) {
 
 /* The first session takes the reply and the second, which brought a copy, has no room for it: the
    first is not acknowledged once more by a further attempt. */
-static void a_reply_that_one_of_two_sessions_takes_has_left(void **state) {
+static void a_reply_that_one_of_two_sessions_accepts_is_sent(void **state) {
     static char large[20000];
     request got;
     int small = 4096, id, sent = 1;
@@ -1000,7 +1000,7 @@ static void keep_event(rtm_client *client, const rtm_event *event, void *user_da
     *(rtm_event *)user_data = *event;
 }
 
-static void what_takes_no_reply_cannot_be_deferred(void **state) {
+static void an_event_without_a_reply_cannot_be_deferred(void **state) {
     static const struct { const char *type, *members, *heard_as; } rows[] = {
         { "events_api", EVENT("Ev1", "{\"type\":\"message\"}"), "message" },
         { "interactive", "\"accepts_response_payload\":false,\"payload\":{}", "interactive" },
@@ -1139,7 +1139,7 @@ static void deferring_without_memory_loses_no_reply(void **state) {
 
 /* Repeated envelopes --------------------------------------------------------------------------- */
 
-static void what_comes_again_is_acknowledged_again_and_delivered_once(void **state) {
+static void a_repeated_envelope_is_acknowledged_again_and_delivered_once(void **state) {
     static const struct {
         const char *what, *id, *type, *members;
         int after_ms;
@@ -1222,7 +1222,7 @@ static void ids_are_remembered_for_512_events(void **state) {
 
 /* Bad input ------------------------------------------------------------------------------------ */
 
-static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **state) {
+static void bad_envelopes_are_reported_and_acknowledged_if_possible(void **state) {
     static char long_id[10001], huge_id[30001], big[4096];
     static char with_long_id[11000], with_huge_id[31000], large[6000], large_without[6000];
     static const struct {
@@ -1318,7 +1318,7 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
     }
 }
 
-static void unreadable_texts_are_told_once_a_second_and_acknowledged_each(void **state) {
+static void unreadable_messages_are_reported_once_a_second_and_all_acknowledged(void **state) {
     char text[64], id[16];
     (void)state;
     open_app();
@@ -1393,7 +1393,7 @@ static void send_flood(int count) {
     server_send_bytes(&slack, flood, size);
 }
 
-static void a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order(void **state) {
+static void a_flood_of_5000_is_acknowledged_within_3_s_and_delivered_in_order(void **state) {
     (void)state;
     begin_flood();
     flood_text = 400; /* a usual size */
@@ -1429,7 +1429,7 @@ static void a_step_runs_callbacks_for_50_ms_and_is_wanted_again(void **state) {
     assert_int_equal(server_waited_ms, 0);
 }
 
-static void what_waits_for_callbacks_takes_4_times_max_message_at_most(void **state) {
+static void queued_events_use_4_times_max_message_at_most(void **state) {
     rtm_config config = app_config();
     (void)state;
     config.max_message_size = LIMIT;
@@ -1458,7 +1458,7 @@ static void the_inbox_is_delivered_before_the_close(void **state) {
     }
 }
 
-static void what_waits_at_a_stop_is_told_by_its_number(void **state) {
+static void the_number_of_events_dropped_by_a_stop_is_reported(void **state) {
     (void)state;
     begin_flood();
     rtm_on(bot, "error", record_event, NULL);
@@ -1643,7 +1643,7 @@ static void too_many_websockets_again_and_again_is_waited_for_longer(void **stat
 
 /* Sending -------------------------------------------------------------------------------------- */
 
-static void what_is_of_rtm_alone_is_unsupported(void **state) {
+static void functions_of_rtm_only_are_unsupported(void **state) {
     (void)state;
     open_app();
     assert_int_equal(rtm_send(bot, "{\"type\":\"message\"}"), RTM_E_UNSUPPORTED);
@@ -1655,7 +1655,7 @@ static void what_is_of_rtm_alone_is_unsupported(void **state) {
     expect_nothing();
 }
 
-static void a_message_without_a_token_is_refused_with_a_sentence(void **state) {
+static void a_message_without_a_token_is_refused_with_an_explanation(void **state) {
     rtm_config config = app_config();
     config.token = NULL;
     (void)state;
@@ -1733,7 +1733,7 @@ static void an_envelope_costs_no_allocation(void **state) {
 }
 
 /* With no memory for it an envelope must not be acknowledged and lost. */
-static void no_memory_loses_no_event_that_was_acknowledged(void **state) {
+static void out_of_memory_loses_no_acknowledged_event(void **state) {
     bool hit = true;
     (void)state;
     for (long fail = 1; hit; fail++) {
@@ -1773,7 +1773,7 @@ static void no_memory_loses_no_event_that_was_acknowledged(void **state) {
     }
 }
 
-static void one_bot_runs_in_both_worlds(void **state) {
+static void one_bot_runs_in_both_modes(void **state) {
     (void)state;
     for (int app = 0; app < 2; app++) {
         rtm_config config = app ? app_config() : usual_config();
@@ -1886,7 +1886,7 @@ static void the_inbox_gives_back_what_a_burst_took(void **state) {
     assert_true(bot->session[0]->inbox.capacity <= RTMI_KEPT);
 }
 
-static void a_reason_that_is_cut_tells_no_secret(void **state) {
+static void a_truncated_reason_shows_no_secret(void **state) {
     (void)state;
     open_app();
     for (int pad = 20; pad < 64; pad++) { /* so that it is cut at each place of the token */
@@ -1906,18 +1906,18 @@ static void a_reason_that_is_cut_tells_no_secret(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_app_token_is_for_the_opening_call_alone),
+        TEST(the_app_token_is_only_for_the_opening_call),
         TEST(each_token_has_its_place),
         TEST(a_call_that_fails_is_judged_as_that_of_rtm),
-        TEST(hello_is_delivered_each_time_and_tells_of_connections),
+        TEST(hello_is_delivered_each_time_and_its_connections_are_logged),
         TEST(each_kind_of_envelope_arrives_as_its_event),
         TEST(an_event_of_rtm_has_no_envelope),
-        TEST(an_event_that_nobody_listens_to_is_acknowledged),
+        TEST(an_event_without_a_handler_is_acknowledged),
         TEST(each_envelope_is_acknowledged_once_and_in_time),
         TEST(a_reply_has_its_result_and_travels_in_the_acknowledgement),
-        TEST(nothing_else_takes_a_reply),
+        TEST(nothing_else_accepts_a_reply),
         TEST(a_reply_on_a_connection_that_ended_is_not_connected),
-        TEST(an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement),
+        TEST(an_end_requested_in_a_callback_follows_the_acknowledgement),
         TEST(a_reply_is_deferred_within_its_callback),
         TEST(two_callbacks_share_a_deferral),
         TEST(a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call),
@@ -1929,35 +1929,35 @@ int main(void) {
         TEST(at_most_64_replies_are_deferred),
         TEST(a_deferred_reply_that_fails_leaves_the_deferral_open),
         TEST(a_deferred_reply_waits_for_room),
-        TEST(a_reply_that_one_of_two_sessions_takes_has_left),
+        TEST(a_reply_that_one_of_two_sessions_accepts_is_sent),
         TEST(function_executed_is_acknowledged_after_its_callbacks_or_deferred),
-        TEST(what_takes_no_reply_cannot_be_deferred),
+        TEST(an_event_without_a_reply_cannot_be_deferred),
         TEST(ids_that_never_were_are_refused),
         TEST(a_copy_of_what_is_deferred_gets_its_reply),
         TEST(deferring_without_memory_loses_no_reply),
-        TEST(what_comes_again_is_acknowledged_again_and_delivered_once),
+        TEST(a_repeated_envelope_is_acknowledged_again_and_delivered_once),
         TEST(ids_are_remembered_for_512_events),
-        TEST(bad_envelopes_are_told_and_acknowledged_where_they_can_be),
-        TEST(unreadable_texts_are_told_once_a_second_and_acknowledged_each),
-        TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order),
+        TEST(bad_envelopes_are_reported_and_acknowledged_if_possible),
+        TEST(unreadable_messages_are_reported_once_a_second_and_all_acknowledged),
+        TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_delivered_in_order),
         TEST(a_step_runs_callbacks_for_50_ms_and_is_wanted_again),
-        TEST(what_waits_for_callbacks_takes_4_times_max_message_at_most),
+        TEST(queued_events_use_4_times_max_message_at_most),
         TEST(the_inbox_is_delivered_before_the_close),
-        TEST(what_waits_at_a_stop_is_told_by_its_number),
+        TEST(the_number_of_events_dropped_by_a_stop_is_reported),
         TEST(a_server_that_reads_nothing_is_not_read_and_not_judged),
         TEST(a_session_is_dropped_though_the_server_reads_nothing),
         TEST(a_server_that_reads_late_gets_every_acknowledgement),
         TEST(some_disconnects_end_the_session),
         TEST(too_many_websockets_again_and_again_is_waited_for_longer),
-        TEST(what_is_of_rtm_alone_is_unsupported),
-        TEST(a_message_without_a_token_is_refused_with_a_sentence),
+        TEST(functions_of_rtm_only_are_unsupported),
+        TEST(a_message_without_a_token_is_refused_with_an_explanation),
         TEST(a_message_is_posted_and_answered_as_in_rtm),
         TEST(an_envelope_costs_no_allocation),
-        TEST(no_memory_loses_no_event_that_was_acknowledged),
+        TEST(out_of_memory_loses_no_acknowledged_event),
         TEST(a_session_is_read_again_once_its_acknowledgements_have_left),
         TEST(the_inbox_gives_back_what_a_burst_took),
-        TEST(a_reason_that_is_cut_tells_no_secret),
-        TEST(one_bot_runs_in_both_worlds)
+        TEST(a_truncated_reason_shows_no_secret),
+        TEST(one_bot_runs_in_both_modes)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -434,7 +434,7 @@ static void weak_and_unknown_signatures_and_keys_are_refused(void **state) {
     TRY(trials);
 }
 
-static void what_bearssl_cannot_check_is_named(void **state) {
+static void certificates_that_bearssl_cannot_check_are_named(void **state) {
     static const trial trials[] = {
         { "pss", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "RSA-PSS", 0 },
         { "critical", "root", "sandbox.test", RTM_E_CERTIFICATE, "critical extension", 0 },
@@ -567,7 +567,7 @@ static void the_hook_can_give_a_client_certificate(void **state) {
     }
 }
 
-static void the_name_is_told_to_the_server_but_no_address(void **state) {
+static void a_name_is_sent_to_the_server_but_no_address(void **state) {
     static const char *const hosts[][2] = { { "sandbox.test", "sandbox.test" },
                                             { "127.0.0.1", "(none)" } };
     (void)state;
@@ -670,7 +670,7 @@ static void an_altered_record_ends_the_response(void **state) {
 #define RAW(bytes) bytes, sizeof bytes - 1
 #define THIRTY_TWO "0123456789abcdef0123456789abcdef"
 
-static void what_is_not_tls_is_told_as_such(void **state) {
+static void invalid_tls_is_reported_as_such(void **state) {
     static const struct { const char *raw; size_t size; const char *words; } cases[] = {
         { RAW("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "not TLS" },
         { RAW("SSH-2.0-OpenSSH_9.2p1\r\n"), "not TLS" }, { RAW("220 mail ready\r\n"), "not TLS" },
@@ -707,7 +707,7 @@ static void what_is_not_tls_is_told_as_such(void **state) {
 }
 
 /* handshake_failure has several causes, and the server does not say which. */
-static void a_refused_handshake_is_told_with_all_its_causes(void **state) {
+static void a_refused_handshake_is_reported_with_all_its_causes(void **state) {
     static const char *const causes[] = { "cipher suite", "client certificate",
                                           "extended master secret" };
     (void)state;
@@ -982,7 +982,7 @@ static void all_connections_to_a_host_resume_the_same_session(void **state) {
     rtm_destroy(bot);
 }
 
-static void a_handshake_leaves_the_sessions_of_other_hosts_alone(void **state) {
+static void a_handshake_keeps_the_sessions_of_other_hosts(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1" });
     rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
@@ -1024,7 +1024,7 @@ static void the_host_used_longest_ago_makes_room(void **state) {
     rtmi_network_close(&network);
 }
 
-static void a_server_that_resumes_nothing_is_served_as_well(void **state) {
+static void a_server_that_resumes_nothing_works_as_well(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         server_start(&(script){ .chain = i ? "rsa1" : "ec1", .forgetful = true });
@@ -1270,7 +1270,7 @@ static void polls_in_the_flood(rtm_client *bot, void (*pours)(void)) {
     }
 }
 
-static void endless_alerts_before_the_handshake_hold_up_nobody(void **state) {
+static void endless_alerts_before_the_handshake_do_not_block(void **state) {
     (void)state;
     server_start(&(script){ .silent = true });
     small_segments();
@@ -1283,7 +1283,7 @@ static void endless_alerts_before_the_handshake_hold_up_nobody(void **state) {
     rtm_destroy(bot);
 }
 
-static void endless_records_without_data_hold_up_nobody(void **state) {
+static void endless_records_without_data_do_not_block(void **state) {
     (void)state;
     rtm_client *bot = open_exact();
     polls_in_the_flood(bot, pour_empty_records);
@@ -1475,20 +1475,20 @@ int main(void) {
         SERVER(an_address_counts_only_as_a_dns_name),
         SERVER(dates_are_checked_and_the_clock_is_suspected),
         SERVER(weak_and_unknown_signatures_and_keys_are_refused),
-        SERVER(what_bearssl_cannot_check_is_named),
+        SERVER(certificates_that_bearssl_cannot_check_are_named),
         SERVER(tls_1_2_and_no_other_is_spoken),
         SERVER(ecdhe_with_aead_and_nothing_else_is_spoken),
         SERVER(the_usual_curves_are_spoken),
         SERVER(a_client_certificate_may_be_asked_for_and_not_demanded),
         SERVER(the_hook_can_give_a_client_certificate),
-        SERVER(the_name_is_told_to_the_server_but_no_address),
+        SERVER(a_name_is_sent_to_the_server_but_no_address),
         SERVER(servers_are_not_asked_for_smaller_records),
         SERVER(a_response_cut_short_is_not_taken_for_complete),
         SERVER(a_complete_response_counts_though_nothing_can_be_sent),
         SERVER(a_kept_connection_that_was_closed_in_order_is_not_used),
         SERVER(an_altered_record_ends_the_response),
-        SERVER(what_is_not_tls_is_told_as_such),
-        SERVER(a_refused_handshake_is_told_with_all_its_causes),
+        SERVER(invalid_tls_is_reported_as_such),
+        SERVER(a_refused_handshake_is_reported_with_all_its_causes),
         SERVER(numbers_of_errors_are_bearssls),
         SERVER(a_silent_server_costs_timeout_ms_and_no_more),
         SERVER(records_may_come_in_pieces_of_any_size),
@@ -1501,16 +1501,16 @@ int main(void) {
         SERVER(the_nearest_setting_of_the_bundle_counts),
         SERVER(a_second_connection_resumes_and_needs_no_anchors),
         SERVER(all_connections_to_a_host_resume_the_same_session),
-        SERVER(a_handshake_leaves_the_sessions_of_other_hosts_alone),
+        SERVER(a_handshake_keeps_the_sessions_of_other_hosts),
         SERVER(the_host_used_longest_ago_makes_room),
-        SERVER(a_server_that_resumes_nothing_is_served_as_well),
+        SERVER(a_server_that_resumes_nothing_works_as_well),
         SERVER(a_refused_resumption_checks_the_certificate_again),
         SERVER(a_session_is_resumed_for_its_own_host_only),
         SERVER(a_refused_certificate_is_refused_again),
         SERVER(each_leg_resumes_its_own_session),
         SERVER(a_certificate_that_may_not_sign_is_named),
-        SERVER(endless_alerts_before_the_handshake_hold_up_nobody),
-        SERVER(endless_records_without_data_hold_up_nobody),
+        SERVER(endless_alerts_before_the_handshake_do_not_block),
+        SERVER(endless_records_without_data_do_not_block),
         SERVER(blocking_calls_in_a_flood_end_on_time),
         SERVER(run_ends_in_a_flood_when_it_is_stopped),
         SERVER(a_full_socket_does_not_hide_the_end),

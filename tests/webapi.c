@@ -375,7 +375,7 @@ static void a_response_over_max_message_is_too_big(void **state) {
 }
 
 /* Whose fault it is that there is nothing to look into is told in so many words. */
-static void a_response_nested_too_deep_is_called_that(void **state) {
+static void a_response_nested_too_deep_is_reported_as_such(void **state) {
     char body[400] = "{\"ok\":";
     (void)state;
     make_bot(NULL);
@@ -403,7 +403,7 @@ static void the_advice_on_a_token_type_depends_on_the_method(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "cannot use RTM; set app_token"));
 }
 
-static void an_accessor_without_memory_is_told_at_once(void **state) {
+static void an_accessor_without_memory_is_reported_at_once(void **state) {
     rtm_response response;
     (void)state;
     make_bot(NULL);
@@ -430,7 +430,7 @@ static void a_piece_of_the_last_response_can_be_an_argument(void **state) {
     assert_string_equal(response.error, "");
 }
 
-static void what_is_not_utf8_is_not_sent(void **state) {
+static void invalid_utf8_is_not_sent(void **state) {
     static const char *const pairs[][2] = { { "text", "\xff" }, { "\xc3", "value" },
         { "text", "half \xe2\x82" }, { "text", "\xed\xa0\x80" } };
     (void)state;
@@ -570,7 +570,7 @@ static void a_connection_that_the_server_closed_is_replaced(void **state) {
     }
 }
 
-static void a_session_goes_on_with_nothing_lost(void **state) {
+static void a_session_continues_with_nothing_lost(void **state) {
     (void)state;
     make_bot(NULL);
     server_idle = NULL;
@@ -742,7 +742,7 @@ static void a_call_survives_signals(void **state) {
     assert_true(interrupts > 1);
 }
 
-static void no_memory_is_a_result_and_the_next_call_works(void **state) {
+static void out_of_memory_is_a_result_and_the_next_call_works(void **state) {
     bool hit = true;
     (void)state;
     for (long at = 1; hit; at++) {
@@ -765,7 +765,7 @@ static void no_memory_is_a_result_and_the_next_call_works(void **state) {
 
 /* Secrets -------------------------------------------------------------------------------------- */
 
-static void what_the_server_echoes_is_not_told(void **state) {
+static void a_token_echoed_by_the_server_is_not_shown(void **state) {
     rtm_response response;
     char body[300];
     (void)state;
@@ -781,7 +781,7 @@ static void what_the_server_echoes_is_not_told(void **state) {
 }
 
 /* A token that the client does not know begins as its own does. */
-static void a_token_of_somebody_else_is_not_told(void **state) {
+static void a_token_of_another_client_is_not_shown(void **state) {
     rtm_response response;
     (void)state;
     make_bot(NULL);
@@ -850,7 +850,7 @@ static void codes_are_judged_and_handed_out_as_they_came(void **state) {
 }
 
 /* A message of Slack's that is too long for the error message is tamed where it was cut. */
-static void a_secret_cut_within_an_error_message_is_not_told(void **state) {
+static void a_secret_truncated_in_an_error_message_is_not_shown(void **state) {
     (void)state;
     make_bot(NULL);
     open_session();
@@ -1052,7 +1052,7 @@ static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **stat
         }
 }
 
-static void no_memory_makes_no_client(void **state) {
+static void out_of_memory_makes_no_client(void **state) {
     static const char *const headers[] = { "Cookie: " COOKIE, "X-Other: value", NULL };
     static const rtm_handler handlers[] = { { "message", record_event, NULL },
                                             { NULL, NULL, NULL } };
@@ -1116,7 +1116,7 @@ static int last_result(void) {
     return result;
 }
 
-static void a_stop_behind_a_final_end_is_told_as_one(void **state) {
+static void a_stop_after_a_final_end_is_reported_as_a_stop(void **state) {
     (void)state;
     submit_beside_a_call();
     server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
@@ -1129,7 +1129,7 @@ static void a_stop_behind_a_final_end_is_told_as_one(void **state) {
     server_free(&requests);
 }
 
-static void a_request_cancelled_before_the_destroy_is_told_as_cancelled(void **state) {
+static void a_request_cancelled_before_the_destroy_is_reported_as_cancelled(void **state) {
     (void)state;
     int id = submit_beside_a_call();
     assert_int_equal(rtm_cancel(bot, id), RTM_OK);
@@ -1165,11 +1165,11 @@ static const struct CMUnitTest tests[] = {
     WEB(a_refused_call_is_a_result),
     WEB(a_call_takes_no_longer_than_timeout_ms),
     WEB(a_response_over_max_message_is_too_big),
-    WEB(a_response_nested_too_deep_is_called_that),
+    WEB(a_response_nested_too_deep_is_reported_as_such),
     WEB(the_advice_on_a_token_type_depends_on_the_method),
-    WEB(an_accessor_without_memory_is_told_at_once),
+    WEB(an_accessor_without_memory_is_reported_at_once),
     WEB(a_piece_of_the_last_response_can_be_an_argument),
-    WEB(what_is_not_utf8_is_not_sent),
+    WEB(invalid_utf8_is_not_sent),
     WEB(a_type_that_no_event_has_is_refused),
     WEB(a_message_with_two_ids_or_types_goes_out_as_given),
     WEB(the_connection_is_kept_for_the_next_call),
@@ -1177,18 +1177,18 @@ static const struct CMUnitTest tests[] = {
     WEB(a_connection_idle_for_a_minute_is_replaced),
     WEB(a_connection_that_the_server_closed_is_replaced),
     WEB(a_body_without_a_length_must_end_in_order),
-    WEB(a_session_goes_on_with_nothing_lost),
+    WEB(a_session_continues_with_nothing_lost),
     WEB(a_call_is_possible_in_each_state),
     WEB(calls_do_not_use_up_the_time_of_an_attempt),
     WEB(a_call_is_possible_in_callbacks),
     WEB(a_signal_ends_a_call_in_a_callback_of_run),
     WEB(stop_ends_a_call_that_waits),
     WEB(a_call_survives_signals),
-    WEB(no_memory_is_a_result_and_the_next_call_works),
-    WEB(what_the_server_echoes_is_not_told),
-    WEB(a_token_of_somebody_else_is_not_told),
+    WEB(out_of_memory_is_a_result_and_the_next_call_works),
+    WEB(a_token_echoed_by_the_server_is_not_shown),
+    WEB(a_token_of_another_client_is_not_shown),
     WEB(codes_are_judged_and_handed_out_as_they_came),
-    WEB(a_secret_cut_within_an_error_message_is_not_told),
+    WEB(a_secret_truncated_in_an_error_message_is_not_shown),
     WEB(a_config_needs_a_usable_token),
     WEB(a_base_url_must_be_one),
     WEB(a_base_url_that_is_empty_is_the_usual_one),
@@ -1197,9 +1197,9 @@ static const struct CMUnitTest tests[] = {
     WEB(numbers_and_methods_must_make_sense),
     WEB(the_limits_themselves_are_accepted),
     WEB(a_ca_bundle_without_a_certificate_is_refused_by_its_name),
-    WEB(no_memory_makes_no_client),
-    TEST(a_stop_behind_a_final_end_is_told_as_one),
-    TEST(a_request_cancelled_before_the_destroy_is_told_as_cancelled),
+    WEB(out_of_memory_makes_no_client),
+    TEST(a_stop_after_a_final_end_is_reported_as_a_stop),
+    TEST(a_request_cancelled_before_the_destroy_is_reported_as_cancelled),
     TEST(the_detail_is_of_the_result_and_not_of_a_request),
 };
 

@@ -484,7 +484,7 @@ static void invalid_utf8_is_refused_at_the_very_byte(void **state) {
     }
 }
 
-static void each_text_begins_anew(void **state) {
+static void each_text_message_is_checked_from_its_first_byte(void **state) {
     static const vector table[] = {
         { IN("\x81\x02\xc3\xa9\x81\x01" "a\x82\x01\xc3\x81\x01" "b"),
           .log = "text:\xc3\xa9 text:a binary:\xc3 text:b" },
@@ -543,7 +543,7 @@ static void close_frames_are_judged(void **state) {
 
 /* Limits -------------------------------------------------------------------------------------- */
 
-static void a_message_over_the_limit_is_skipped_and_the_session_goes_on(void **state) {
+static void a_message_over_the_limit_is_skipped_and_the_session_continues(void **state) {
     static const vector table[] = { /* -7 is RTM_E_TOO_BIG */
         { IN("\x81\x05Hello\x81\x01x"), .log = "text:Hello text:x", .limit = 5 },
         { IN("\x81\x06Hello!\x81\x01x"), .log = "skipped:-7 text:x", .limit = 5 },
@@ -601,7 +601,7 @@ static void large_messages_are_skipped_with_little_memory(void **state) {
 
 /* Each allocation fails in turn: the message is reported as skipped (-2 is RTM_E_MEMORY), the ones
    around it arrive, and from some number on none is needed any more. */
-static void a_message_without_memory_is_skipped_and_the_session_goes_on(void **state) {
+static void a_message_without_memory_is_skipped_and_the_session_continues(void **state) {
     static made m;
     char good[128] = "text:before ", log[128];
     static outcome out;
@@ -734,7 +734,7 @@ static void the_masked_hello_of_the_rfc_comes_out(void **state) {
     rtmi_buf_free(&out);
 }
 
-static void a_frame_without_memory_leaves_nothing_behind(void **state) {
+static void a_frame_without_memory_appends_nothing(void **state) {
     static const unsigned char mask[4] = { 1, 2, 3, 4 };
     rtmi_buf out = { 0 };
     (void)state;
@@ -838,18 +838,18 @@ int main(void) {
         cmocka_unit_test(fragments_of_all_sizes_are_put_together),
         cmocka_unit_test(texts_must_be_utf8_however_they_are_cut),
         cmocka_unit_test(invalid_utf8_is_refused_at_the_very_byte),
-        cmocka_unit_test(each_text_begins_anew),
+        cmocka_unit_test(each_text_message_is_checked_from_its_first_byte),
         cmocka_unit_test(every_close_code_is_judged),
         cmocka_unit_test(close_frames_are_judged),
-        cmocka_unit_test(a_message_over_the_limit_is_skipped_and_the_session_goes_on),
+        cmocka_unit_test(a_message_over_the_limit_is_skipped_and_the_session_continues),
         cmocka_unit_test(large_messages_are_skipped_with_little_memory),
-        cmocka_unit_test(a_message_without_memory_is_skipped_and_the_session_goes_on),
+        cmocka_unit_test(a_message_without_memory_is_skipped_and_the_session_continues),
         cmocka_unit_test(whole_messages_cost_no_memory_and_no_copy),
         cmocka_unit_test(steady_state_costs_no_memory),
         cmocka_unit_test(a_new_session_forgets_the_old_one),
         cmocka_unit_test(frames_are_masked_and_read_back),
         cmocka_unit_test(the_masked_hello_of_the_rfc_comes_out),
-        cmocka_unit_test(a_frame_without_memory_leaves_nothing_behind),
+        cmocka_unit_test(a_frame_without_memory_appends_nothing),
         cmocka_unit_test(the_accept_of_the_rfc_comes_out),
         cmocka_unit_test(only_a_right_upgrade_opens_a_session),
         cmocka_unit_test(a_long_line_does_not_hide_an_extension),
