@@ -169,9 +169,9 @@ static void addresses_that_fail_are_reported(void **state) {
         resolve_to(rows[i].kinds);
         make_bot(NULL);
         long long begin = test_now_ms;
-        for (int k = 0; heard_count == heard_next && k < 100; k++) {
+        for (int k = 0; received_count == received_next && k < 100; k++) {
             rounds();
-            if (heard_count == heard_next) test_now_ms += rtm_timeout_ms(bot);
+            if (received_count == received_next) test_now_ms += rtm_timeout_ms(bot);
         }
         record *event = next_error(rows[i].result);
         if (!strstr(event->detail, rows[i].detail)) fail_msg("%s", event->detail);

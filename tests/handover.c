@@ -9,15 +9,15 @@ static bool app;      /* Socket Mode */
 static server second; /* the session beside that of `slack` */
 static request got;   /* the last request of the second */
 
-#define BOTH_WORLDS for (int world_ = 0; world_ < 2; world_++, new_world()) if (app = world_, true)
+#define BOTH_MODES for (int mode_ = 0; mode_ < 2; mode_++, next_mode()) if (app = mode_, true)
 
-static void new_world(void) {
+static void next_mode(void) {
     end_bot();
     if (second.listener) server_free(&second);
     memset(&second, 0, sizeof second);
     second.fd = -1;
     server_close(&slack);
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
 }
 
 static void make(void) {
@@ -104,7 +104,7 @@ static void reach_stage(enum stage stage) {
 }
 
 /* The second serves, alone or not. */
-static void second_serves(int n) {
+static void second_is_used(int n) {
     assert_true(rtm_is_connected(bot));
     event_arrives(&second, n);
     if (app) return;
@@ -146,16 +146,16 @@ static void another_session_takes_over_without_open_or_close(void **state) {
         event_arrives(&second, 3);
         event_arrives(&slack, 4); /* still read, and acknowledged */
         close_first(&slack);
-        second_serves(5);
+        second_is_used(5);
         no_event();
-        assert_non_null(strstr(told, "handover: "));
-        new_world();
+        assert_non_null(strstr(shown, "handover: "));
+        next_mode();
     }
 }
 
 static void the_first_stays_open_for_15_s_at_most(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(TAKEN_OVER);
         for (int i = 0; i < 2; i++) { /* with both alive */
             test_now_ms += 7500 - i;
@@ -171,14 +171,14 @@ static void the_first_stays_open_for_15_s_at_most(void **state) {
         assert_false((server_fill(&slack), slack.ended));
         test_now_ms++;
         server_ends(&slack);
-        second_serves(5);
+        second_is_used(5);
         no_event();
     }
 }
 
 static void a_new_handover_closes_the_draining_session_at_once(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(TAKEN_OVER);
         say_goodbye(&second);
         server_expect_close(&slack, 1000);
@@ -196,7 +196,7 @@ static void a_new_handover_closes_the_draining_session_at_once(void **state) {
 
 static void sessions_take_over_one_after_the_other(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         server *first = &slack, *next = &second;
         open_first();
         for (int i = 0; i < 10; i++) {
@@ -219,14 +219,14 @@ static void sessions_take_over_one_after_the_other(void **state) {
             server *other = first;
             first = next;
             next = other;
-            assert_int_equal(heard_count, heard_next);
+            assert_int_equal(received_count, received_next);
         }
     }
 }
 
 static void a_goodbye_said_twice_begins_one_handover(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(CONNECTING);
         say_goodbye(&slack);
         say_goodbye(&slack);
@@ -241,7 +241,7 @@ static void a_goodbye_said_twice_begins_one_handover(void **state) {
         test_now_ms += 5000;
         no_event();
         assert_false(server_pending(&slack));
-        second_serves(1);
+        second_is_used(1);
     }
 }
 
@@ -251,7 +251,7 @@ static void the_second_attempt_waits_as_after_an_end(void **state) {
         { 30000, 0, 99 }, { 1500, 0, 99 },
     };
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         server *first = &slack, *next = &second;
         make();
         open_session_with_hello();
@@ -280,7 +280,7 @@ static void the_second_attempt_waits_as_after_an_end(void **state) {
 
 static void without_auto_reconnect_there_is_no_handover(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         rtm_config config = app ? app_config() : usual_config();
         config.no_auto_reconnect = true;
         make_bot(&config);
@@ -291,7 +291,8 @@ static void without_auto_reconnect_there_is_no_handover(void **state) {
         else server_send_text(&slack, "{\"type\":\"goodbye\"}");
         if (!app) next_event("goodbye");
         WAIT_FOR(rtm_poll(bot, 0) < 0);
-        while (heard_next < heard_count && strcmp(heard[heard_next].type, "close")) heard_next++;
+        while (received_next < received_count && strcmp(received[received_next].type, "close"))
+            received_next++;
         record *closed = next_event("close");
         assert_int_equal(closed->retry_ms, -1);
         assert_int_equal(closed->code, 1000);
@@ -363,7 +364,7 @@ static const struct failure {
 
 static void the_first_stays_in_use_while_the_second_cannot_be_opened(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (size_t i = 0; i < COUNT(failures); i++) {
             const struct failure *row = &failures[i];
             if (row->app_only && !app) continue;
@@ -371,42 +372,42 @@ static void the_first_stays_in_use_while_the_second_cannot_be_opened(void **stat
             say_goodbye(&slack);
             test_now_ms += 1000;
             row->happens();
-            while (heard_next < heard_count && !strcmp(heard[heard_next].type, "message"))
-                heard_next++;
-            WAIT_FOR(heard_count > heard_next);
-            record *told_event = next_event("error");
-            if (told_event->result != row->result || told_event->retry_ms < row->lo ||
-                told_event->retry_ms > row->hi || strlen(told_event->detail) < 10)
-                fail_msg("%s: %d, %d ms, %s", row->name, told_event->result, told_event->retry_ms,
-                         told_event->detail);
+            while (received_next < received_count &&
+                   !strcmp(received[received_next].type, "message")) received_next++;
+            WAIT_FOR(received_count > received_next);
+            record *error_event = next_event("error");
+            if (error_event->result != row->result || error_event->retry_ms < row->lo ||
+                error_event->retry_ms > row->hi || strlen(error_event->detail) < 10)
+                fail_msg("%s: %d, %d ms, %s", row->name, error_event->result, error_event->retry_ms,
+                         error_event->detail);
             no_event();
             assert_true(rtm_is_connected(bot));
             assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
             event_arrives(&slack, 1);
             server_close(&second);
-            pass_time(&slack, told_event->retry_ms - 1);
+            pass_time(&slack, error_event->retry_ms - 1);
             event_arrives(&slack, 3);
             assert_false(server_pending(&slack));
             test_now_ms++;
             open_second();
             take_over(&slack, &second);
-            second_serves(2);
+            second_is_used(2);
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
 static void failures_of_the_second_are_counted(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
         for (int i = 0; i < 4; i++) {
             fail_500();
-            record *told_event = next_error(RTM_E_HTTP);
-            assert_in_range(told_event->retry_ms, (1 << i) * 1000, (1 << i) * 1000 + 999);
-            test_now_ms += told_event->retry_ms - 1;
+            record *error_event = next_error(RTM_E_HTTP);
+            assert_in_range(error_event->retry_ms, (1 << i) * 1000, (1 << i) * 1000 + 999);
+            test_now_ms += error_event->retry_ms - 1;
             event_arrives(&slack, i);
             assert_false(server_pending(&slack));
             test_now_ms++;
@@ -416,14 +417,14 @@ static void failures_of_the_second_are_counted(void **state) {
 
 static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
         say_goodbye(&slack); /* again, while the second is on its way */
         fail_with("200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
-        record *told_event = next_error(RTM_E_AUTH);
-        assert_int_equal(told_event->retry_ms, -1);
+        record *error_event = next_error(RTM_E_AUTH);
+        assert_int_equal(error_event->retry_ms, -1);
         for (int i = 0; i < 40; i++) {
             pass_time(&slack, 15000);
             event_arrives(&slack, i);
@@ -453,24 +454,24 @@ static void (*const deaths[])(void) = { die_fin, die_reset, die_close };
 
 static void a_first_that_dies_while_the_second_is_open_loses_nothing(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (size_t i = 0; i < COUNT(deaths); i++) {
             reach_stage(SECOND_OPEN);
             event_arrives(&slack, 1);
             deaths[i]();
             no_event();
-            second_serves(2);
+            second_is_used(2);
             say_hello(&second);
-            second_serves(3);
+            second_is_used(3);
             no_event();
             assert_false(server_pending(&slack));
-            new_world();
+            next_mode();
         }
 }
 
 static void a_first_that_dies_earlier_is_reported_and_the_second_opens(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (size_t i = 0; i < COUNT(deaths); i++)
             for (int stage = BEGUN; stage < SECOND_OPEN; stage++) {
                 reach_stage((enum stage)stage);
@@ -478,8 +479,8 @@ static void a_first_that_dies_earlier_is_reported_and_the_second_opens(void **st
                 int wait = stage == BEGUN ? (int)(bot->session[1]->deadline - test_now_ms) : 0;
                 assert_in_range(wait, 0, 99);
                 deaths[i]();
-                WAIT_FOR(heard_count > heard_next);
-                if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+                WAIT_FOR(received_count > received_next);
+                if (!strcmp(received[received_next].type, "error")) received_next++;
                 record *closed = next_event("close");
                 assert_int_equal(closed->retry_ms, wait);
                 assert_false(rtm_is_connected(bot));
@@ -494,23 +495,23 @@ static void a_first_that_dies_earlier_is_reported_and_the_second_opens(void **st
                 server_answer_upgrade(&second, &got);
                 next_event("open");
                 say_hello(&second);
-                second_serves(2);
+                second_is_used(2);
                 no_event();
                 assert_false(server_pending(&slack));
-                new_world();
+                next_mode();
             }
 }
 
 /* Both the end of the first and the attempt of the second are due when the program polls again. */
 static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(BEGUN);
         event_arrives(&slack, 1);
         test_now_ms += 5000;
         deaths[0]();
-        WAIT_FOR(heard_count > heard_next);
-        if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+        WAIT_FOR(received_count > received_next);
+        if (!strcmp(received[received_next].type, "error")) received_next++;
         assert_int_equal(next_event("close")->retry_ms, 0);
         open_second();
         next_event("open");
@@ -519,7 +520,7 @@ static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
 
 static void a_first_that_falls_silent_ends_as_always(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         int interval = app ? 10000 : 30000, rest = app ? 10000 : 15000;
         open_first();
         say_goodbye(&slack); /* its last bytes */
@@ -537,7 +538,7 @@ static void a_first_that_falls_silent_ends_as_always(void **state) {
         }
         server_ends(&slack);
         no_event();
-        second_serves(4);
+        second_is_used(4);
         say_hello(&second);
         no_event();
     }
@@ -545,7 +546,7 @@ static void a_first_that_falls_silent_ends_as_always(void **state) {
 
 static void a_second_that_dies_after_taking_over_ends_as_any_session(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int draining = 0; draining < 2; draining++) {
             reach_stage(TAKEN_OVER);
             if (!draining) close_first(&slack);
@@ -559,9 +560,9 @@ static void a_second_that_dies_after_taking_over_ends_as_any_session(void **stat
             open_second();
             next_event("open");
             say_hello(&second);
-            second_serves(1);
+            second_is_used(1);
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
@@ -579,7 +580,7 @@ static void take_a_minute(rtm_client *client, const rtm_event *event, void *user
 
 static void a_slow_callback_of_the_first_is_no_silence_of_the_second(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (slow_stage = CONNECTING; slow_stage <= SECOND_OPEN; slow_stage++) {
             reach_stage(slow_stage);
             rtm_on(bot, "message", take_a_minute, NULL);
@@ -590,9 +591,9 @@ static void a_slow_callback_of_the_first_is_no_silence_of_the_second(void **stat
             }
             if (slow_stage == SECOND_OPEN) next_event("hello");
             else say_hello(&second);
-            second_serves(2);
+            second_is_used(2);
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
@@ -602,7 +603,7 @@ static void an_event_on_both_sessions_is_delivered_once(void **state) {
     static const struct {
         const char *what;
         const char *sent; /* events and who sends them: "1a" is event 1 on the first, "A" second */
-        const char *heard;
+        const char *received;
     } rows[] = {
         { "the first is earlier", "1a 1A 2a 2A", "12" },
         { "the second is earlier", "1A 1a 2A 2a", "12" },
@@ -619,17 +620,17 @@ static void an_event_on_both_sessions_is_delivered_once(void **state) {
     for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++)
         for (size_t i = 0; i < COUNT(rows); i++) {
             reach_stage((enum stage)stage);
-            int before = heard_next;
+            int before = received_next;
             for (const char *p = rows[i].sent; *p; p += p[2] ? 3 : 2) {
                 send_event(p[1] == 'a' ? &slack : &second, *p - '0');
                 for (int n = 0; n < 3; n++) server_round(n);
             }
             char order[16] = "";
-            for (; heard_next < heard_count; heard_next++)
-                snprintf(order + (heard_next - before), 2, "%d",
-                         atoi(strstr(heard[heard_next].data, "\"n\":") + 4));
-            if (strcmp(order, rows[i].heard)) fail_msg("%s: %s", rows[i].what, order);
-            new_world();
+            for (; received_next < received_count; received_next++)
+                snprintf(order + (received_next - before), 2, "%d",
+                         atoi(strstr(received[received_next].data, "\"n\":") + 4));
+            if (strcmp(order, rows[i].received)) fail_msg("%s: %s", rows[i].what, order);
+            next_mode();
         }
 }
 
@@ -652,7 +653,7 @@ static void events_are_compared_until_15_s_after_the_take_over(void **state) {
         no_event();
         event_arrives(&second, 2); /* another event with the same bytes */
         event_arrives(&second, 2);
-        new_world();
+        next_mode();
     }
 }
 
@@ -669,15 +670,15 @@ static void only_events_with_a_time_stamp_are_compared(void **state) {
     for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++)
         for (size_t i = 0; i < COUNT(rows); i++) {
             reach_stage((enum stage)stage);
-            int before = heard_count;
+            int before = received_count;
             server_send_text(&slack, rows[i].text);
-            WAIT_FOR(heard_count > before);
+            WAIT_FOR(received_count > before);
             server_send_text(&second, rows[i].text);
-            if (!rows[i].compared) WAIT_FOR(heard_count > before + 1);
-            heard_next = heard_count;
+            if (!rows[i].compared) WAIT_FOR(received_count > before + 1);
+            received_next = received_count;
             no_event();
-            assert_int_equal(heard_count, before + (rows[i].compared ? 1 : 2));
-            new_world();
+            assert_int_equal(received_count, before + (rows[i].compared ? 1 : 2));
+            next_mode();
         }
 }
 
@@ -691,7 +692,7 @@ static void an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again
     server_upgrade(&second, &got);
     for (int i = 0; i < 5; i++) server_round(i);
     event_arrives(&second, 1); /* so this is another that says the same */
-    new_world();
+    next_mode();
 }
 
 static void the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped(void **state) {
@@ -705,7 +706,7 @@ static void the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped(void **stat
     server_answer_upgrade(&second, &got);
     send_event(&second, 1);
     no_event();
-    new_world();
+    next_mode();
 }
 
 static void an_envelope_is_repeated_on_the_other_session(void **state) {
@@ -726,7 +727,7 @@ static void an_envelope_is_repeated_on_the_other_session(void **state) {
         server_expect_ack(&second, "E2");
         next_event("message"); /* a retry of what never came */
         no_event();
-        new_world();
+        next_mode();
     }
 }
 
@@ -748,7 +749,7 @@ static void a_message_is_reported_if_the_second_does_not_open(void **state) {
     next_error(RTM_E_WEBSOCKET);
     assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
     no_event();
-    new_world();
+    next_mode();
 }
 
 /* If the first session ends without an acknowledgement, the second may still bring it: the message
@@ -765,7 +766,7 @@ static void a_message_is_acknowledged_on_either_session(void **state) {
         server_read_frame(&slack, &sent);
         assert_int_equal(sent.opcode, RTMI_WS_TEXT);
         take_over(&slack, &second);
-        second_serves(1);
+        second_is_used(1);
         char text[64];
         snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
         if (by == FIRST || by == SECOND) {
@@ -782,7 +783,7 @@ static void a_message_is_acknowledged_on_either_session(void **state) {
         if (by == NEITHER) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
         next_event("close");
         no_event();
-        new_world();
+        next_mode();
     }
 }
 
@@ -813,7 +814,7 @@ static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **
                 server_expect(&second, RTMI_WS_TEXT, b);
             }
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
@@ -821,7 +822,7 @@ static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **
 
 static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int stage = BEGUN; stage < STAGES; stage++)
             for (int stops = 0; stops < 2; stops++) {
                 reach_stage((enum stage)stage);
@@ -842,7 +843,7 @@ static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
                 end_bot();
                 if (!stops) server_expect_close(&slack, 1000);
                 if (!stops && stage >= SECOND_OPEN) server_expect_close(&second, 1000);
-                new_world();
+                next_mode();
             }
 }
 
@@ -858,7 +859,7 @@ static void disconnect_now(rtm_client *client, const rtm_event *event, void *use
 
 static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int of_second = 0; of_second < 2; of_second++) {
             reach_stage(SECOND_OPEN);
             rtm_on(bot, "message", stop_now, NULL);
@@ -873,14 +874,14 @@ static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
             WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
             next_event("close");
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
 /* What the program drops is the session that it uses; the second serves on, or begins. */
 static void disconnect_drops_the_first_at_every_stage(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int stage = BEGUN; stage < SECOND_OPEN; stage++)
             for (int in_callback = 0; in_callback < 2; in_callback++) {
                 reach_stage((enum stage)stage);
@@ -895,13 +896,13 @@ static void disconnect_drops_the_first_at_every_stage(void **state) {
                 assert_int_equal(closed->code, 1000);
                 assert_in_range(closed->retry_ms, 0, 99);
                 no_event();
-                new_world();
+                next_mode();
             }
 }
 
 static void rtm_reconnect_during_a_handover_drops_both(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(SECOND_OPEN);
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
         server_expect_close(&slack, 1000);
@@ -913,7 +914,7 @@ static void rtm_reconnect_during_a_handover_drops_both(void **state) {
 
 static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
@@ -922,7 +923,7 @@ static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
         server_expect_close(&slack, 1000);
         assert_int_equal(next_event("close")->retry_ms, 7000);
-        new_world();
+        next_mode();
     }
 }
 
@@ -931,17 +932,17 @@ static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **
 enum { EVENTS = 10000, EVERY = 100 };
 enum mode { PLAIN, REFUSED, LIMITED, SILENT, DIES_OPEN, DIES_EARLY, MODES };
 
-static unsigned char was_sent[EVENTS], was_heard[EVENTS], was_acked[EVENTS], sent_by[EVENTS];
+static unsigned char was_sent[EVENTS], was_received[EVENTS], was_acked[EVENTS], sent_by[EVENTS];
 static int last_of[256]; /* the last event of each session, modulo 256 */
 static int opens, closes, errors, retry_ms, grown;
 static unsigned random_state = 1;
 static server *closing; /* the session whose CLOSE came last */
 
-static void hear_number(rtm_client *client, const rtm_event *event, void *user_data) {
+static void on_number(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client, (void)user_data;
     long long n = rtm_json_int(rtm_json_get(event->data, "n"), -1);
     assert_in_range(n, 0, EVENTS - 1);
-    if (was_heard[n]++) fail_msg("event %d came twice", (int)n);
+    if (was_received[n]++) fail_msg("event %d came twice", (int)n);
     if (!app) return; /* both bring it: it has no session */
     if (n <= last_of[sent_by[n]]) fail_msg("event %d came after %d", (int)n, last_of[sent_by[n]]);
     last_of[sent_by[n]] = (int)n;
@@ -954,14 +955,14 @@ static void count_ends(rtm_client *client, const rtm_event *event, void *user_da
     if (!strcmp(event->type, "error")) errors++, retry_ms = event->retry_ms;
 }
 
-static void hear_numbers(void) {
+static void receive_numbers(void) {
     rtm_off(bot, "*", record_event, NULL);
-    rtm_on(bot, "message", hear_number, NULL);
+    rtm_on(bot, "message", on_number, NULL);
     rtm_on(bot, "open", count_ends, NULL);
     rtm_on(bot, "close", count_ends, NULL);
     rtm_on(bot, "error", count_ends, NULL);
     memset(was_sent, 0, sizeof was_sent);
-    memset(was_heard, 0, sizeof was_heard);
+    memset(was_received, 0, sizeof was_received);
     memset(was_acked, 0, sizeof was_acked);
     memset(last_of, -1, sizeof last_of);
     opens = closes = errors = grown = 0;
@@ -1066,7 +1067,7 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
         if (i == 80 && app) /* what was not acknowledged comes again */
             for (int old = round * EVERY; old < n; old++)
                 if (!was_acked[old]) {
-                    if (!was_heard[old]) sent_by[old] = (unsigned char)(round + 128);
+                    if (!was_received[old]) sent_by[old] = (unsigned char)(round + 128);
                     was_sent[old] = 1;
                     send_event(b, old);
                     pump(a, b);
@@ -1088,7 +1089,7 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
 static void ten_thousand(enum mode mode) {
     server *a = &slack, *b = &second;
     open_first();
-    hear_numbers();
+    receive_numbers();
     for (int round = 0; round < EVENTS / EVERY; round++) {
         refresh_round(mode, round, a, b);
         server *other = a;
@@ -1097,7 +1098,7 @@ static void ten_thousand(enum mode mode) {
     }
     for (int i = 0; i < 20; i++) pump(a, b);
     for (int n = 0; n < EVENTS; n++) {
-        if (was_heard[n] != was_sent[n]) fail_msg("mode %d: event %d is missing", mode, n);
+        if (was_received[n] != was_sent[n]) fail_msg("mode %d: event %d is missing", mode, n);
         if (app && !was_acked[n]) fail_msg("mode %d: event %d not acknowledged", mode, n);
     }
     bool fails = mode == REFUSED || mode == LIMITED || mode == SILENT;
@@ -1108,39 +1109,39 @@ static void ten_thousand(enum mode mode) {
 
 static void ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(PLAIN);
+    BOTH_MODES ten_thousand(PLAIN);
 }
 
 static void ten_thousand_events_while_the_second_is_refused(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(REFUSED);
+    BOTH_MODES ten_thousand(REFUSED);
 }
 
 static void ten_thousand_events_while_the_second_is_rate_limited(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(LIMITED);
+    BOTH_MODES ten_thousand(LIMITED);
 }
 
 static void ten_thousand_events_while_the_second_receives_nothing(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(SILENT);
+    BOTH_MODES ten_thousand(SILENT);
 }
 
 static void ten_thousand_events_while_each_first_dies_after_its_second_opens(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(DIES_OPEN);
+    BOTH_MODES ten_thousand(DIES_OPEN);
 }
 
 static void ten_thousand_events_while_each_first_dies_before_its_second_opens(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(DIES_EARLY);
+    BOTH_MODES ten_thousand(DIES_EARLY);
 }
 
 /* Memory --------------------------------------------------------------------------------------- */
 
 static void a_handover_allocates_a_second_session_and_frees_it(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         event_arrives(&slack, 1);
         long one = test_bytes;
@@ -1151,7 +1152,7 @@ static void a_handover_allocates_a_second_session_and_frees_it(void **state) {
         event_arrives(&slack, 2);
         take_over(&slack, &second);
         close_first(&slack);
-        second_serves(3);
+        second_is_used(3);
         pass_time(&second, 15000);
         no_event();
         assert_in_range(test_most, one, 2 * one + RTMI_SEEN * (long)sizeof(uint64_t));
@@ -1222,7 +1223,7 @@ static void handover_without_memory(long tries) {
         make();
         server_free(&second);
         for (size_t i = 0; i < COUNT(peers); i++) server_share(&peers[i].s, &slack);
-        hear_numbers();
+        receive_numbers();
         run_peers(40, &n);
         assert_true(rtm_is_connected(bot) && n > 3);
         struct peer *first = any_session();
@@ -1248,10 +1249,10 @@ static void handover_without_memory(long tries) {
         run_peers(40, &n);
         run_peers(3, &n);
         for (int i = 0; i < n; i++) {
-            if (app && was_acked[i] && !was_heard[i])
+            if (app && was_acked[i] && !was_received[i])
                 fail_msg("allocation %ld: event %d acknowledged, and lost", fail, i);
-            if (i >= from && !was_heard[i] && i < n - 1)
-                fail_msg("allocation %ld: event %d not heard", fail, i);
+            if (i >= from && !was_received[i] && i < n - 1)
+                fail_msg("allocation %ld: event %d not received", fail, i);
         }
         end_bot();
         for (size_t i = 0; i < COUNT(peers); i++) {
@@ -1265,18 +1266,18 @@ static void handover_without_memory(long tries) {
 
 static void a_failure_of_any_allocation_of_a_handover_is_survived(void **state) {
     (void)state;
-    BOTH_WORLDS handover_without_memory(1);
+    BOTH_MODES handover_without_memory(1);
 }
 
 static void a_failure_of_ten_allocations_of_a_handover_is_survived(void **state) {
     (void)state;
-    BOTH_WORLDS handover_without_memory(10);
+    BOTH_MODES handover_without_memory(10);
 }
 
 /* Fails each allocation in turn, until the second session waits for its attempt. */
 static void a_handover_without_memory_is_reported(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         bool hit = true;
         for (long at = 1; hit; at++) {
             open_first();
@@ -1287,12 +1288,12 @@ static void a_handover_without_memory_is_reported(void **state) {
             for (int i = 0; i < 5; i++) server_round(i);
             hit = test_allocations >= test_fail_at;
             test_fail_at = 0;
-            if (!app && heard_count > heard_next && !heard[heard_next].result)
+            if (!app && received_count > received_next && !received[received_next].result)
                 next_event("goodbye");
             if (hit && !bot->session[1]) assert_int_equal(next_error(RTM_E_MEMORY)->retry_ms, -1);
             assert_true(hit || at > 1);
             assert_true(rtm_is_connected(bot));
-            new_world();
+            next_mode();
         }
     }
 }

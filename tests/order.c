@@ -32,7 +32,7 @@ static void next_life(void) {
     end_bot();
     server_close(&second);
     server_close(&slack);
-    heard_count = heard_next = called = 0;
+    received_count = received_next = called = 0;
 }
 
 static void settle(void) {
@@ -135,15 +135,16 @@ static void send_message(server *s, int n) {
 static int count_events(const char *type) {
     int count = 0;
     settle();
-    for (; heard_next < heard_count; heard_next++) count += !strcmp(heard[heard_next].type, type);
+    for (; received_next < received_count; received_next++)
+        count += !strcmp(received[received_next].type, type);
     return count;
 }
 
 /* The next event of this type; those of other types before it are skipped. */
 static record *skip_to(const char *type) {
     for (;;) {
-        WAIT_FOR(heard_count > heard_next);
-        record *next = &heard[heard_next++];
+        WAIT_FOR(received_count > received_next);
+        record *next = &received[received_next++];
         if (!strcmp(next->type, type)) return next;
     }
 }
@@ -398,17 +399,17 @@ static void events_of_an_ended_session_are_delivered_in_slices(void **state) {
     server_send_close(&slack, 1001, "");
     WAIT_FOR(called);
     while (called < 300) {
-        for (; heard_next < heard_count; heard_next++)
-            assert_string_equal(heard[heard_next].type, "message");
+        for (; received_next < received_count; received_next++)
+            assert_string_equal(received[received_next].type, "message");
         assert_false(rtm_is_connected(bot) && slack.ended);
         timed_poll();
         server_fill(&slack);
     }
-    int at_end = heard_count;
+    int at_end = received_count;
     record *closed = skip_to("close");
     server_drive = NULL;
     assert_true(longest_poll < 50 + 20 + 1);
-    assert_true(closed - heard >= at_end - 1);
+    assert_true(closed - received >= at_end - 1);
     assert_int_equal(closed->retry_ms, 0); /* the wait began when the connection ended */
     server_close(&slack);
     open_session();
@@ -660,9 +661,9 @@ static void a_handler_that_received_no_open_receives_no_close(void **state) {
     server_send_close(&slack, 1000, "");
     WAIT_FOR(rtm_get_state(bot) == RTM_STATE_FINISHED);
     int opens = 0, closes = 0;
-    for (; heard_next < heard_count; heard_next++) {
-        opens += !strcmp(heard[heard_next].type, "open");
-        closes += !strcmp(heard[heard_next].type, "close");
+    for (; received_next < received_count; received_next++) {
+        opens += !strcmp(received[received_next].type, "open");
+        closes += !strcmp(received[received_next].type, "close");
     }
     assert_int_equal(opens, closes);
     assert_int_equal(called, 2); /* `open` and `close` */
@@ -674,7 +675,7 @@ static void there_is_no_next_attempt_after_a_stop(void **state) {
     rtm_on(bot, "error", stop, NULL);
     test_now_ms += 1000;
     server_send_frame(&slack, 11, FIN, "", 0); /* a protocol error */
-    WAIT_FOR(heard_count > heard_next);
+    WAIT_FOR(received_count > received_next);
     next_error(RTM_E_WEBSOCKET);
     assert_int_equal(next_event("close")->retry_ms, -1);
     WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
@@ -775,7 +776,8 @@ static void a_message_acknowledged_after_the_end_of_its_session_is_reported_once
     test_now_ms += 16000;
     settle();
     int reports = 0;
-    for (; heard_next < heard_count; heard_next++) reports += heard[heard_next].id == id;
+    for (; received_next < received_count; received_next++)
+        reports += received[received_next].id == id;
     assert_int_equal(reports, 1);
 }
 

@@ -14,7 +14,7 @@ static const char *const secrets[] = { "p@ss:w%r", "p%40ss%3A", "Ym90OnBAc3M6", 
                                        "94K1NlY3JldA", "Secret", "Ym90OlNlY3Jl" };
 static char leaked[1200];
 
-static void hear_line(const char *line, void *user_data) {
+static void find_leak(const char *line, void *user_data) {
     (void)user_data;
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (strstr(line, secrets[i])) snprintf(leaked, sizeof leaked, "%s", line);
@@ -110,12 +110,12 @@ static int serve(bool *idle) {
 /* The client ---------------------------------------------------------------------------------- */
 
 static void note_detail(const rtm_client *bot) {
-    char told[sizeof leaked];
+    char shown[sizeof leaked];
     snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
-    hear_line(detail, NULL);
-    memcpy(told, leaked, sizeof told);
+    find_leak(detail, NULL);
+    memcpy(shown, leaked, sizeof shown);
     *leaked = '\0';
-    assert_string_equal(told, "");
+    assert_string_equal(shown, "");
 }
 
 static rtm_client *make_bot(const char *url, const char *proxy_url, rtm_config config) {
@@ -124,7 +124,7 @@ static rtm_client *make_bot(const char *url, const char *proxy_url, rtm_config c
     if (!config.ca_pem) config.ca_file = "build/certs/ca.pem";
     config.base_url = url;
     config.proxy = proxy_url;
-    config.log = hear_line;
+    config.log = find_leak;
     if (rtm_create(&config, &bot) != RTM_OK) fail_msg("%s", rtm_error_detail(NULL));
     return bot;
 }
@@ -618,7 +618,7 @@ static void an_invalid_proxy_makes_no_client(void **state) {
     for (size_t i = 0; i < 2 * sizeof refused / sizeof *refused; i++) {
         static void *anything; /* what rtm_create must overwrite */
         rtm_client *bot = (rtm_client *)&anything;
-        rtm_config config = { .token = TOKEN, .log = hear_line };
+        rtm_config config = { .token = TOKEN, .log = find_leak };
         if (i % 2) setenv("http_proxy", refused[i / 2].proxy, 1);
         else config.proxy = refused[i / 2].proxy;
         rtm_result result = rtm_create(&config, &bot);
@@ -644,7 +644,7 @@ static void a_bad_proxy_in_the_environment_is_named(void **state) {
     (void)state;
     for (int i = 0; i < 12; i++) {
         rtm_client *bot;
-        rtm_config config = { .token = TOKEN, .log = hear_line };
+        rtm_config config = { .token = TOKEN, .log = find_leak };
         setenv(variables[i % 4], urls[i / 4], 1);
         rtm_result result = rtm_create(&config, &bot);
         note_detail(NULL);
@@ -772,7 +772,7 @@ static int tunnels(const program *it) {
 
 #define GREETING "Gr\xc3\xbc\xc3\x9f Gott"
 
-static void hear_message(rtm_client *bot, const rtm_event *event, void *user_data) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     if (rtm_json_equals(rtm_json_get(event->data, "text"), GREETING)) ++*(int *)user_data;
 }
@@ -786,7 +786,7 @@ static void everything_passes_through_tinyproxy(void **state) {
         rtm_response response;
         rtm_client *bot = make_bot(box.url, proxies[i]->url,
                                    (rtm_config){ .timeout_ms = 5000 });
-        rtm_on(bot, "message", hear_message, &messages);
+        rtm_on(bot, "message", on_message, &messages);
         if (rtm_connect(bot) != RTM_OK) fail_msg("%s", rtm_error_detail(bot));
         assert_int_equal(tunnels(proxies[i]), before + 2);
         struct sockaddr_in peer;

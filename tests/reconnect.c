@@ -27,7 +27,7 @@ static void end_session(void) {
 
 /* The next attempt begins when the last event said, and not a ms earlier. Returns how many ms. */
 static int next_attempt(void) {
-    int wait = heard[heard_next - 1].retry_ms;
+    int wait = received[received_next - 1].retry_ms;
     if (wait < 0) fail_msg("no other attempt: %d", wait);
     if (wait > 0) { /* else it may have begun already */
         assert_int_equal(rtm_timeout_ms(bot), wait);
@@ -91,7 +91,7 @@ static void every_wait_has_a_random_part(void **state) {
         for (int n = 0; n < 60; n++) {
             make_bot(NULL);
             rows[i].end();
-            int part = heard[heard_next - 1].retry_ms - base;
+            int part = received[received_next - 1].retry_ms - base;
             assert_in_range(part, 0, most - 1);
             if (part < lowest) lowest = part;
             if (part > highest) highest = part;
@@ -99,7 +99,7 @@ static void every_wait_has_a_random_part(void **state) {
         }
         if (lowest >= most / 5 || highest <= most * 4 / 5)
             fail_msg("row %zu: from %d to %d ms only", i, lowest, highest);
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -142,7 +142,7 @@ static void the_longer_of_retry_after_and_backoff_is_waited(void **state) {
         fail_call(rows[i].status, rows[i].fields, rows[i].body, rows[i].result);
         expect_seconds(rows[i].seconds > 16 ? rows[i].seconds : 16);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -235,7 +235,7 @@ static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
         }
         assert_in_range(count, calls[leg].lo, calls[leg].hi);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -268,7 +268,7 @@ static void fatal_codes_end_the_client(void **state) {
         assert_int_equal(rtm_timeout_ms(bot), -1);
         assert_int_equal(session_socket(), -1);
         assert_false(server_pending(&slack));
-        assert_int_equal(heard_count, heard_next); /* no `close`: no session was open */
+        assert_int_equal(received_count, received_next); /* no `close`: no session was open */
         end_bot();
     }
 }
@@ -695,7 +695,7 @@ static void end_and_check(const struct end *how) {
     assert_string_equal(event->reason, how->reason);
     assert_int_equal(event->result, how->result);
     assert_int_equal(event->id, 0);
-    if (how->result) assert_int_equal(event->retry_ms, heard[heard_next - 2].retry_ms);
+    if (how->result) assert_int_equal(event->retry_ms, received[received_next - 2].retry_ms);
     assert_false(rtm_is_connected(bot));
     if (how->sees) server_expect_close(&slack, how->sees == 1 ? 0 : how->sees);
     if (slack.fd >= 0) server_ends(&slack); /* the old socket is closed before there is a new one */
@@ -776,7 +776,7 @@ static void failures_in_a_row_decide_the_wait(void **state) {
                 fail_msg("%s, step %zu: waits %d ms, not %d", rows[row].steps, i, wait, lo);
         }
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -805,8 +805,8 @@ static void nothing_but_hello_is_hello(void **state) {
         make_bot(NULL);
         open_session();
         server_send_text(&slack, texts[i]);
-        WAIT_FOR(heard_count > heard_next);
-        heard_next = heard_count;
+        WAIT_FOR(received_count > received_next);
+        received_next = received_count;
         end_session();
         expect_seconds(1);
         end_bot();
@@ -852,9 +852,9 @@ static void pass_a_session(const struct trouble *trouble, int seconds) {
     open_session_with_hello();
     test_now_ms += seconds * 1000;
     trouble->end();
-    while (strcmp(heard[heard_next - 1].type, "close")) {
-        WAIT_FOR(heard_count > heard_next);
-        heard_next++;
+    while (strcmp(received[received_next - 1].type, "close")) {
+        WAIT_FOR(received_count > received_next);
+        received_next++;
     }
 }
 
@@ -877,7 +877,7 @@ static void measure(const struct trouble *trouble, int session_seconds, char cel
     assert_int_equal(first % 1000, 0);
     snprintf(cells, 64, "%d | %d", first / 1000, calls);
     end_bot();
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
 }
 
 static void the_waits_are_those_of_parity_md(void **state) {
@@ -919,7 +919,7 @@ static void without_auto_reconnect_the_first_end_is_final(void **state) {
         open_session_with_hello();
         pass_time(&slack, 20000);
         end_and_check(&ends[i]);
-        assert_int_equal(heard[heard_next - 1].retry_ms, -1);
+        assert_int_equal(received[received_next - 1].retry_ms, -1);
         for (int n = 0; n < 5; n++) {
             assert_int_equal(rtm_poll(bot, 0), final);
             test_now_ms += 400000;
@@ -937,7 +937,7 @@ static void without_auto_reconnect_the_first_failure_is_final(void **state) {
     config.no_auto_reconnect = true;
     make_bot(&config);
     fail_500();
-    assert_int_equal(heard[heard_next - 1].retry_ms, -1);
+    assert_int_equal(received[received_next - 1].retry_ms, -1);
     assert_int_equal(rtm_poll(bot, 0), RTM_E_HTTP);
     test_now_ms += 1000000;
     assert_int_equal(rtm_poll(bot, -1), RTM_E_HTTP);
@@ -1110,7 +1110,7 @@ static void reconnect_abandons_an_attempt(void **state) {
     while (rtm_poll(bot, 1000) >= 0) test_now_ms += 1000;
     assert_int_equal(rtm_reconnect(bot), RTM_E_NOT_CONNECTED);
     assert_true(strlen(rtm_error_detail(bot)) > 5);
-    heard_next = heard_count;
+    received_next = received_count;
 }
 
 static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
@@ -1152,18 +1152,18 @@ static void out_of_memory_is_one_more_reason_to_try_again(void **state) {
         assert_true(id == 1 || id == RTM_E_MEMORY);
         server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 10);
         server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json + 10, sizeof json - 11);
-        heard_next = heard_count;
-        WAIT_FOR(heard_count > heard_next);
-        if (strcmp(heard[heard_next].type, "message")) next_error(RTM_E_MEMORY);
+        received_next = received_count;
+        WAIT_FOR(received_count > received_next);
+        if (strcmp(received[received_next].type, "message")) next_error(RTM_E_MEMORY);
         hit = test_allocations >= test_fail_at;
         test_fail_at = 0;
         assert_int_equal(rtm_send_message(bot, "C1", "text"), id > 0 ? 2 : 1);
-        for (int i = 0; hit && i < heard_next; i++)
-            if (heard[i].result) assert_int_equal(heard[i].result, RTM_E_MEMORY);
+        for (int i = 0; hit && i < received_next; i++)
+            if (received[i].result) assert_int_equal(received[i].result, RTM_E_MEMORY);
         assert_true(hit || at > 10);
         end_bot();
         assert_int_equal(test_blocks, 0);
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 

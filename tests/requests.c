@@ -218,7 +218,7 @@ static void (*in_done)(rtm_client *client, const rtm_response *response); /* in 
 static void (*in_message)(rtm_client *client, const rtm_event *event);
 static char tag; /* what is given as `user` */
 
-static void hear_response(rtm_client *client, const rtm_response *response, void *user_data) {
+static void on_response(rtm_client *client, const rtm_response *response, void *user_data) {
     assert_ptr_equal(user_data, &tag);
     assert_ptr_equal(client, bot);
     assert_in_range(response->id, 1, MOST - 1);
@@ -240,19 +240,19 @@ static void hear_response(rtm_client *client, const rtm_response *response, void
         assert_int_equal(rtm_json_int(rtm_json_get(response->data, "number"), kept->number),
                          kept->number);
     assert_int_equal(strlen(response->detail) > 10, response->result != RTM_OK);
-    tell(response->detail);
+    note_shown(response->detail);
     if (in_done) in_done(client, response);
 }
 
-static void hear_message(rtm_client *client, const rtm_event *event, void *user_data) {
+static void on_message(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)user_data;
     if (in_message) in_message(client, event);
 }
 
-/* Submits a request, whose callback is hear_response unless it has another. */
+/* Submits a request, whose callback is on_response unless it has another. */
 static int put(rtm_request asking) {
     if (!asking.callback) {
-        asking.callback = hear_response;
+        asking.callback = on_response;
         asking.user_data = &tag;
     }
     int id = rtm_submit(bot, &asking);
@@ -279,10 +279,10 @@ static int submit(const char *method, int number) {
 static int last_poll;
 
 static void drive(void) {
-    int before = heard_count + done_count;
+    int before = received_count + done_count;
     if (rtm_timeout_ms(bot) == 0 || has_something_to_do()) {
         last_poll = rtm_poll(bot, 0);
-        if (last_poll >= 0) assert_int_equal(last_poll, heard_count + done_count - before);
+        if (last_poll >= 0) assert_int_equal(last_poll, received_count + done_count - before);
     }
     serve(0);
 }
@@ -310,7 +310,7 @@ static rtm_config request_config(void) {
 static void start(void) {
     rtm_config config = request_config();
     make_bot(&config);
-    rtm_on(bot, "message", hear_message, NULL);
+    rtm_on(bot, "message", on_message, NULL);
 }
 
 static void begin_session(void) {
@@ -324,7 +324,7 @@ static void start_open(void) {
 }
 
 /* What remains to be said of all tests: each request had its callback, once. */
-static bool each_was_told_once(void) {
+static bool each_was_reported_once(void) {
     bool good = true;
     for (int id = 1; id < MOST; id++) {
         if (done[id].submitted == (done[id].runs == 1)) continue;
@@ -338,7 +338,7 @@ static void forget(void) {
     memset(done, 0, sizeof done);
     memset(order, 0, sizeof order);
     done_count = asked_count = hung_up = script_size = script_at = 0;
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
     session = OPENS;
     answers_close = true;
     stalls = false;
@@ -352,7 +352,7 @@ static void end_client(void) {
     if (!bot) return;
     in_done = NULL;
     end_bot();
-    assert_true(each_was_told_once());
+    assert_true(each_was_reported_once());
     for (peer *p = peers; p < peers + PEERS; p++) server_close(&p->s);
     while (server_try_accept(&other)) continue;
     server_close(&other);
@@ -373,7 +373,7 @@ static int end_requests(void **state) {
     in_done = NULL;
     test_fail_at = 0;
     end_bot();
-    bool good = each_was_told_once();
+    bool good = each_was_reported_once();
     for (int i = 0; i < PEERS; i++) server_free(&peers[i].s);
     server_free(&other);
     return end_test(state) || !good ? -1 : 0;
@@ -721,9 +721,9 @@ static void the_connection_of_a_cancelled_request_is_closed_at_once(void **state
 static void poll_to_the_end(void) {
     for (int i = 0; last_poll >= 0; i++) {
         assert_true(i < SERVER_ROUNDS);
-        int before = heard_count + done_count;
+        int before = received_count + done_count;
         last_poll = rtm_poll(bot, 0);
-        if (last_poll >= 0) assert_int_equal(last_poll, heard_count + done_count - before);
+        if (last_poll >= 0) assert_int_equal(last_poll, received_count + done_count - before);
         serve(0);
         if (i == 20) test_now_ms += 1000; /* the second in which Slack may answer the CLOSE */
     }
@@ -957,7 +957,7 @@ static void a_429_is_waited_for_as_long_as_it_says(void **state) {
         WAIT_FOR(done_count);
         has_result(id, RTM_OK, 200);
         assert_string_equal(order, "aaa");
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         end_client();
     }
 }
@@ -1236,7 +1236,7 @@ static void a_connection_closed_while_idle_is_replaced(void **state) {
             if (i % 2) nothing_happens(); /* seen before the next request, or with it */
         }
         assert_string_equal(order, "aaaaa");
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
         end_client();
     }
@@ -1555,8 +1555,8 @@ static void the_path_of_a_url_is_never_shown(void **state) {
         assert_int_equal(done_count, !blocking);
         rtm_request bad = { .url = "http://PaThSecret@host/PaThSecret" };
         assert_int_equal(rtm_submit(bot, &bad), RTM_E_ARGUMENT);
-        tell(rtm_error_detail(bot));
-        assert_null(strstr(told, "PaThSecret"));
+        note_shown(rtm_error_detail(bot));
+        assert_null(strstr(shown, "PaThSecret"));
         server_idle = serve;
         end_client();
     }
@@ -1567,7 +1567,7 @@ static void a_url_is_https_unless_that_of_the_web_api_is_not(void **state) {
     (void)state;
     config.base_url = "https://127.0.0.1:1/api/";
     make_bot(&config);
-    rtm_request asking = { .url = "http://127.0.0.1:1/hook", .callback = hear_response };
+    rtm_request asking = { .url = "http://127.0.0.1:1/hook", .callback = on_response };
     assert_int_equal(rtm_submit(bot, &asking), RTM_E_ARGUMENT);
     assert_non_null(strstr(rtm_error_detail(bot), "https"));
     assert_int_equal(rtm_perform(bot, &asking, NULL), RTM_E_ARGUMENT);
@@ -2539,11 +2539,11 @@ static void a_token_that_a_server_echoes_is_tamed(void **state) {
                             i % 2 ? "Bearer " CALL_TOKEN : "Bearer " NEW_TOKEN);
         has_result(id, RTM_E_SLACK, 200);
         assert_string_equal(done[id].error, tamed[i / 2]);
-        assert_null(strstr(told, token));
-        assert_null(strstr(told, strrchr(token, '-') + 1));
+        assert_null(strstr(shown, token));
+        assert_null(strstr(shown, strrchr(token, '-') + 1));
     }
-    assert_null(strstr(told, "1234567"));
-    assert_null(strstr(told, "2345678"));
+    assert_null(strstr(shown, "1234567"));
+    assert_null(strstr(shown, "2345678"));
 }
 
 static void an_invalid_token_changes_nothing(void **state) {
@@ -2631,25 +2631,25 @@ static void a_bad_request_is_refused_with_its_own_message(void **state) {
     };
 #undef M
 #undef URL
-    static char sentences[COUNT(rows)][256];
+    static char details[COUNT(rows)][256];
     (void)state;
     start_open();
     int accepts = accepted();
     for (size_t i = 0; i < COUNT(rows); i++) {
         rtm_request asking = rows[i].request;
         rtm_response response;
-        asking.callback = hear_response;
+        asking.callback = on_response;
         assert_int_equal(rtm_perform(bot, &asking, &response), rows[i].result);
         assert_int_equal(response.result, rows[i].result);
         assert_int_equal(response.status, 0);
         assert_string_equal(response.error, "");
-        snprintf(sentences[i], sizeof sentences[i], "%s", rtm_error_detail(bot));
-        assert_string_equal(response.detail, sentences[i]);
+        snprintf(details[i], sizeof details[i], "%s", rtm_error_detail(bot));
+        assert_string_equal(response.detail, details[i]);
         if (rtm_submit(bot, &asking) != (int)rows[i].result) fail_msg("row %zu", i);
-        assert_string_equal(rtm_error_detail(bot), sentences[i]);
-        assert_true(strlen(sentences[i]) > 10);
+        assert_string_equal(rtm_error_detail(bot), details[i]);
+        assert_true(strlen(details[i]) > 10);
         for (size_t j = 0; j < i && !rows[i].like; j++)
-            if (!strcmp(sentences[j], sentences[i])) fail_msg("%zu, %zu: %s", i, j, sentences[i]);
+            if (!strcmp(details[j], details[i])) fail_msg("%zu, %zu: %s", i, j, details[i]);
     }
     assert_int_equal(rtm_submit(bot, NULL), RTM_E_ARGUMENT);
     assert_true(strlen(rtm_error_detail(bot)) > 10);
@@ -2690,16 +2690,16 @@ static void a_submitted_request_is_a_copy(void **state) {
 static void call_async_is_a_submitted_call(void **state) {
     (void)state;
     start_open();
-    int id = rtm_call_async(bot, hear_response, &tag, "test.a", "n", "1", "no", NULL, "b", "&",
+    int id = rtm_call_async(bot, on_response, &tag, "test.a", "n", "1", "no", NULL, "b", "&",
                             NULL);
     assert_int_equal(id, 1);
     done[id].submitted = true;
     WAIT_FOR(done_count);
     has_result(id, RTM_OK, 200);
     assert_string_equal(asked[0].got.body, "n=1&b=%26");
-    assert_int_equal(rtm_call_async(bot, hear_response, &tag, "test.a", "n", "\xff", NULL),
+    assert_int_equal(rtm_call_async(bot, on_response, &tag, "test.a", "n", "\xff", NULL),
                      RTM_E_ARGUMENT);
-    assert_int_equal(rtm_call_async(bot, hear_response, &tag, NULL, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_call_async(bot, on_response, &tag, NULL, NULL), RTM_E_ARGUMENT);
     nothing_happens();
 }
 

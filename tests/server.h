@@ -143,28 +143,28 @@ static inline bool has_something_to_do(void) {
 
 /* Secrets: every log line and error text of every test ---------------------------------------- */
 
-static char *told;
-static size_t told_size;
-static int told_lines;
+static char *shown;
+static size_t shown_size;
+static int shown_lines;
 
-static inline void tell(const char *text) {
+static inline void note_shown(const char *text) {
     size_t length = strlen(text) + 1;
-    if (told_size >= length && !strncmp(told + told_size - length, text, length - 1) &&
-        (told_size == length || told[told_size - length - 1] == '\n')) return; /* once more */
-    told = (realloc)(told, told_size + length + 1);
-    assert_non_null(told);
-    memcpy(told + told_size, text, length - 1);
-    told[told_size + length - 1] = '\n';
-    told[told_size + length] = '\0';
-    told_size += length;
-    told_lines++;
+    if (shown_size >= length && !strncmp(shown + shown_size - length, text, length - 1) &&
+        (shown_size == length || shown[shown_size - length - 1] == '\n')) return; /* once more */
+    shown = (realloc)(shown, shown_size + length + 1);
+    assert_non_null(shown);
+    memcpy(shown + shown_size, text, length - 1);
+    shown[shown_size + length - 1] = '\n';
+    shown[shown_size + length] = '\0';
+    shown_size += length;
+    shown_lines++;
 }
 
 static bool transitions_seen[sizeof state_transitions / sizeof *state_transitions];
 
 static inline void log_line(const char *line, void *user_data) {
     (void)user_data;
-    tell(line);
+    note_shown(line);
     assert_null(strpbrk(line, "\r\n"));
     if (!strstr(line, " -> ")) return;
     size_t i = 0;
@@ -182,16 +182,16 @@ typedef struct record {
     char reason[128], detail[256], data[600];
 } record;
 
-static record heard[1024];
-static int heard_count, heard_next; /* next: the first that no test has looked at */
+static record received[1024];
+static int received_count, received_next; /* next: the first that no test has looked at */
 
 static inline void record_event(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t size;
     const char *data = rtm_json_raw(event->data, &size);
     (void)client;
     (void)user_data;
-    assert_true(heard_count < 1024);
-    record *kept = &heard[heard_count++];
+    assert_true(received_count < 1024);
+    record *kept = &received[received_count++];
     memset(kept, 0, sizeof *kept);
     kept->result = event->result;
     kept->id = event->id;
@@ -202,7 +202,7 @@ static inline void record_event(rtm_client *client, const rtm_event *event, void
     snprintf(kept->detail, sizeof kept->detail, "%s", event->detail);
     snprintf(kept->data, sizeof kept->data, "%.*s", (int)(size < 599 ? size : 599),
              data ? data : "");
-    tell(event->detail);
+    note_shown(event->detail);
 }
 
 /* What calls rtm_poll(bot, 0) in a test that has a loop of its own; NULL = it is always called. */
@@ -213,7 +213,7 @@ static inline void server_round(int round) {
     if (bot) {
         if (server_drive) server_drive();
         else rtm_poll(bot, 0);
-        tell(rtm_error_detail(bot));
+        note_shown(rtm_error_detail(bot));
     }
     if (round > 50) poll(NULL, 0, 1);
 }
@@ -228,8 +228,8 @@ static inline void server_round(int round) {
 
 /* The next event, which must be of this type. */
 static inline record *next_event(const char *type) {
-    WAIT_FOR(heard_count > heard_next);
-    record *next = &heard[heard_next++];
+    WAIT_FOR(received_count > received_next);
+    record *next = &received[received_next++];
     if (strcmp(next->type, type)) print_error("%s: %s\n", next->type, next->detail);
     assert_string_equal(next->type, type);
     return next;
@@ -246,9 +246,9 @@ static inline record *next_error(rtm_result result) {
 
 static inline void no_event(void) {
     for (int i = 0; i < 20; i++) server_round(i);
-    if (heard_count > heard_next)
-        print_error("%s: %s\n", heard[heard_next].type, heard[heard_next].detail);
-    assert_int_equal(heard_count, heard_next);
+    if (received_count > received_next)
+        print_error("%s: %s\n", received[received_next].type, received[received_next].detail);
+    assert_int_equal(received_count, received_next);
 }
 
 /* The server ----------------------------------------------------------------------------------- */
@@ -685,7 +685,7 @@ static inline int begin_test(void **state) {
     for (const char *const *name = names; *name; name++) unsetenv(*name);
     files_before = open_files();
     test_now_ms = 1000000;
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
     server_waited_ms = server_polls = server_resolves = server_resolve_error = 0;
     server_idle = NULL;
     server_waits = false;
@@ -701,7 +701,7 @@ static inline int begin_test(void **state) {
 static inline void end_bot(void) {
     client_before = NULL;
     if (!bot) return;
-    tell(rtm_error_detail(bot));
+    note_shown(rtm_error_detail(bot));
     bot->polling = false; /* a failed test may have jumped out of a callback */
     rtm_destroy(bot);
     bot = NULL;
@@ -720,12 +720,12 @@ static inline int end_test(void **state) {
     test_fail_at = 0;
     end_bot();
     server_free(&slack);
-    bool secret = told && (strstr(told, "1234567890") || strstr(told, "SecretS") ||
-                           strstr(told, "CookieC"));
+    bool secret = shown && (strstr(shown, "1234567890") || strstr(shown, "SecretS") ||
+                           strstr(shown, "CookieC"));
     if (secret) print_error("a secret was told\n");
-    (free)(told);
-    told = NULL;
-    told_size = 0;
+    (free)(shown);
+    shown = NULL;
+    shown_size = 0;
     if (test_blocks) print_error("%ld blocks leaked\n", test_blocks);
     bool closed = files_are_closed();
     if (!closed) print_error("a socket leaked\n");

@@ -36,7 +36,7 @@ static void create_opens_no_connection(void **state) {
     assert_false(rtm_is_connected(bot));
     assert_string_equal(rtm_error_detail(bot), "");
     assert_false(server_pending(&slack));
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
 }
 
 static void without_a_descriptor_there_is_no_client(void **state) {
@@ -136,7 +136,7 @@ static void open_carries_the_whole_connect_response(void **state) {
     (void)state;
     make_bot(NULL);
     take_upgrade(&got);
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
     server_answer_upgrade(&slack, &got);
     record *event = next_event("open");
     snprintf(expected, sizeof expected,
@@ -183,7 +183,7 @@ static void the_data_of_open_can_be_looked_into_whatever_its_size(void **state) 
         assert_string_equal(open_name, "pad");
         assert_int_equal(open_last, numbers[i]);
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -288,7 +288,7 @@ static void each_state_says_what_to_wait_for(void **state) {
             assert_int_equal(rtm_timeout_ms(bot), due - 500);
         }
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -309,7 +309,7 @@ static void poll_never_waits_longer_than_it_may(void **state) {
         if (!states[i].final) assert_int_equal(rtm_poll(bot, -1), 0);
         assert_int_equal(server_waited_ms, states[i].final ? 0 : due);
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -357,11 +357,11 @@ static void destroy_in_each_state_leaks_nothing(void **state) {
     (void)state;
     for (int i = 0; i < STATES; i++) {
         reach(states[i].state);
-        int before = heard_count;
+        int before = received_count;
         end_bot();
         assert_int_equal(test_blocks, 0);
-        assert_int_equal(heard_count, before); /* no callback runs */
-        heard_next = heard_count;
+        assert_int_equal(received_count, before); /* no callback runs */
+        received_next = received_count;
     }
 }
 
@@ -451,7 +451,7 @@ static void expect_finished(rtm_result result) {
     assert_false(has_something_to_do());
     assert_false(rtm_is_connected(bot));
     assert_false(server_pending(&slack));
-    assert_int_equal(heard_count, heard_next);
+    assert_int_equal(received_count, received_next);
     assert_int_equal(rtm_connect(bot), result);
     assert_int_equal(rtm_run(bot), result == RTM_E_STOPPED ? RTM_OK : result);
     assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
@@ -521,7 +521,7 @@ static void stop_also_ends_with_a_fin_or_reset_or_invalid_data(void **state) {
         else server_send(&slack, "\xff\xff");
         next_event("close");
         assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         end_bot();
     }
 }
@@ -1016,7 +1016,7 @@ static void a_timeout_names_the_phase(void **state) {
         if (i % 2) {
             assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_TIMEOUT);
         } else {
-            while (heard_count == heard_next) rtm_poll(bot, -1);
+            while (received_count == received_next) rtm_poll(bot, -1);
             next_error(RTM_E_TIMEOUT);
         }
         const char *detail = rtm_error_detail(bot);
@@ -1042,10 +1042,10 @@ static void note(rtm_client *client, const rtm_event *event, void *user_data) {
 /* Sends an event and compares what ran. */
 static void expect_order(const char *json, const char *expected) {
     order[0] = '\0';
-    int before = heard_count;
+    int before = received_count;
     server_send_text(&slack, json);
-    WAIT_FOR(heard_count > before);
-    heard_next = heard_count;
+    WAIT_FOR(received_count > before);
+    received_next = received_count;
     assert_string_equal(order, expected);
 }
 
@@ -1345,7 +1345,7 @@ static void a_flood_of_errors_is_reported_once_a_second_with_its_number(void **s
     test_now_ms++;
     rtm_poll(bot, 0);
     assert_int_equal(failures, FRAMES);
-    assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to tell */
+    assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to note_shown */
 }
 
 static void deferred_errors_are_reported_before_the_session_ends(void **state) {
@@ -1410,7 +1410,7 @@ static void events_arrive_in_any_chunking(void **state) {
     reach(RTM_STATE_OPEN);
     memcpy(bytes + 2, json, sizeof json - 1);
     for (size_t i = 0; i < sizeof json + 1; i++) {
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         server_send_bytes(&slack, bytes + i, 1);
         server_round(0);
     }
@@ -1710,8 +1710,8 @@ static void next_ping_of_slack(void) {
 
 static void next_ping_of_ours(void) { server_expect(&slack, RTMI_WS_PING, ""); }
 
-/* A client that heard a huge event 30 s ago. Returns the bytes that it had before. */
-static long hear_a_huge_event(void) {
+/* A client that received a huge event 30 s ago. Returns the bytes that it had before. */
+static long receive_a_huge_event(void) {
     make_bot(NULL);
     open_session_with_hello();
     assert_int_equal(rtm_on(bot, "message", look_into_list, NULL), RTM_OK);
@@ -1738,7 +1738,7 @@ static void a_minute_after_a_huge_event_its_memory_is_given_back(void **state) {
                                            next_ping_of_ours };
     (void)state;
     for (int i = 0; i < 3; i++) {
-        long before = hear_a_huge_event();
+        long before = receive_a_huge_event();
         test_now_ms += 29999;
         if (nexts[i] != next_ping_of_ours) nexts[i]();
         expect_heap(before, false);
@@ -1755,7 +1755,7 @@ static void a_minute_after_a_huge_event_its_memory_is_given_back(void **state) {
 static void an_event_over_16_kib_keeps_the_memory_for_another_minute(void **state) {
     (void)state;
     for (int over = 0; over < 2; over++) {
-        long before = hear_a_huge_event();
+        long before = receive_a_huge_event();
         send_event_of(over ? 20000 : 16384);
         test_now_ms += 29999;
         next_small_event();
@@ -1905,7 +1905,7 @@ static void nothing_is_sent_without_a_session(void **state) {
         assert_string_equal(rtm_error_detail(bot),
                             "not connected: wait for the `open` event");
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -2525,8 +2525,8 @@ static void secrets_that_a_server_echoes_are_not_shown(void **state) {
     next_error(RTM_E_SLACK);
     server_send_close(&slack, 4000, TOKEN);
     next_event("close");
-    assert_true(told_lines > 20);
-    assert_null(strstr(told, "TabSecret"));
+    assert_true(shown_lines > 20);
+    assert_null(strstr(shown, "TabSecret"));
 }
 
 static void a_truncated_secret_is_not_shown_either(void **state) {

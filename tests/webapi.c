@@ -72,7 +72,7 @@ static void a_call_is_a_form_with_the_token_in_the_header(void **state) {
     assert_string_equal(response.error, "");
     assert_int_equal(response.retry_after, 0);
     assert_string_equal(rtm_error_detail(bot), "");
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
 }
 
 static void form_fields_are_encoded(void **state) {
@@ -235,10 +235,10 @@ static void every_answer_has_its_result(void **state) {
         if (result && *row->error) assert_non_null(strstr(rtm_error_detail(bot), result ==
                                           RTM_E_RATE_LIMITED ? "" : row->error));
         assert_int_equal(asked_count, 1); /* never repeated, not redirected */
-        tell(response.error);
+        note_shown(response.error);
     }
     assert_int_equal(rtm_get_state(bot), RTM_STATE_IDLE); /* none of this is about the session */
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
 }
 
 static void the_response_can_be_looked_into(void **state) {
@@ -579,7 +579,7 @@ static void a_session_continues_with_nothing_lost(void **state) {
     server_idle = serve_calls;
     assert_int_equal(rtm_send_message(bot, "C1", "before"), 1);
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
-    assert_int_equal(heard_count, heard_next); /* no callback ran meanwhile */
+    assert_int_equal(received_count, received_next); /* no callback ran meanwhile */
     server_idle = NULL;
     server_send_text(&slack, "{\"type\":\"message\",\"n\":2}");
     assert_string_equal(next_event("message")->data, "{\"type\":\"message\",\"n\":1}");
@@ -597,13 +597,13 @@ static void a_call_is_possible_in_each_state(void **state) {
         bool stopped = s == RTM_STATE_CLOSING || s == RTM_STATE_FINISHED;
         server_idle = NULL;
         reach((rtm_state)s);
-        heard_next = heard_count;
+        received_next = received_count;
         serve(OK_ANSWER);
         server_resolves = 0;
         assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), stopped ? RTM_E_STOPPED : RTM_OK);
         assert_int_equal(server_resolves, stopped ? 0 : 1); /* no connection after rtm_stop */
         assert_int_equal(rtm_get_state(bot), s);
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         end_bot();
         server_close(&web);
     }
@@ -775,8 +775,8 @@ static void a_token_echoed_by_the_server_is_not_shown(void **state) {
                  "................................................................");
         serve(answer_of("200 OK", body));
         assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
-        tell(response.error);
-        tell(rtm_error_detail(bot));
+        note_shown(response.error);
+        note_shown(rtm_error_detail(bot));
     }
 }
 
@@ -788,11 +788,11 @@ static void a_token_of_another_client_is_not_shown(void **state) {
     serve(answer_of("200 OK", "{\"ok\":false,\"error\":"
                               "\"xoxb-1234567890-OTHERsecretOTHERsecret\"}"));
     assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
-    tell(response.error);
-    tell(rtm_error_detail(bot));
-    assert_null(strstr(told, "OTHER"));
-    assert_null(strstr(told, "ERsecret"));
-    assert_null(strstr(told, "1234567"));
+    note_shown(response.error);
+    note_shown(rtm_error_detail(bot));
+    assert_null(strstr(shown, "OTHER"));
+    assert_null(strstr(shown, "ERsecret"));
+    assert_null(strstr(shown, "1234567"));
     assert_string_equal(response.error, "xoxb-?-?");
     assert_string_equal(rtm_error_detail(bot), "Slack refused api.test: xoxb-?-?");
 }
@@ -842,10 +842,10 @@ static void codes_are_judged_and_handed_out_as_they_came(void **state) {
         serve(answer_of("200 OK", body));
         assert_int_equal(rtm_call(bot, &response, "api.test", NULL), rows[i].result);
         assert_string_equal(response.error, rows[i].error);
-        tell(rtm_error_detail(bot));
+        note_shown(rtm_error_detail(bot));
         if (!strstr(rtm_error_detail(bot), rows[i].detail)) fail_msg("%s", rtm_error_detail(bot));
-        if (rows[i].hidden && strstr(told, rows[i].hidden)) /* in the log either */
-            fail_msg("%s in %s", rows[i].hidden, told);
+        if (rows[i].hidden && strstr(shown, rows[i].hidden)) /* in the log either */
+            fail_msg("%s in %s", rows[i].hidden, shown);
     }
 }
 
@@ -883,7 +883,7 @@ static void refused(const rtm_config *config, rtm_result result, const char *abo
     const char *detail = rtm_error_detail(NULL);
     if (!strcasestr(detail, about)) fail_msg("\"%s\" is not about %s", detail, about);
     assert_true(strlen(detail) > 10);
-    tell(detail);
+    note_shown(detail);
     assert_int_equal(server_resolves, 0);
 }
 
@@ -1093,17 +1093,17 @@ static void out_of_memory_makes_no_client(void **state) {
 static server requests;
 static rtm_result request_result;
 
-static void hear_response(rtm_client *client, const rtm_response *response, void *user_data) {
+static void on_response(rtm_client *client, const rtm_response *response, void *user_data) {
     (void)client, (void)user_data;
     request_result = response->result;
 }
 
 /* The session's call waits at `slack`, a submitted request at `requests`; its id. */
-static int submit_beside_a_call(void) {
+static int submit_during_a_call(void) {
     request got;
     make_bot(NULL);
     take_call(&got);
-    int id = rtm_call_async(bot, hear_response, NULL, "auth.test", NULL);
+    int id = rtm_call_async(bot, on_response, NULL, "auth.test", NULL);
     server_share(&requests, &slack);
     server_accept(&requests);
     server_read_request(&requests, &got);
@@ -1118,7 +1118,7 @@ static int last_result(void) {
 
 static void a_stop_after_a_final_end_is_reported_as_a_stop(void **state) {
     (void)state;
-    submit_beside_a_call();
+    submit_during_a_call();
     server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
     next_error(RTM_E_AUTH);
     rtm_stop(bot);
@@ -1131,7 +1131,7 @@ static void a_stop_after_a_final_end_is_reported_as_a_stop(void **state) {
 
 static void a_request_cancelled_before_the_destroy_is_reported_as_cancelled(void **state) {
     (void)state;
-    int id = submit_beside_a_call();
+    int id = submit_during_a_call();
     assert_int_equal(rtm_cancel(bot, id), RTM_OK);
     end_bot();
     assert_int_equal(request_result, RTM_E_CANCELLED);
@@ -1140,7 +1140,7 @@ static void a_request_cancelled_before_the_destroy_is_reported_as_cancelled(void
 
 static void the_detail_is_of_the_result_and_not_of_a_request(void **state) {
     (void)state;
-    submit_beside_a_call();
+    submit_during_a_call();
     server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"account_inactive\"}");
     next_error(RTM_E_AUTH);
     server_answer(&requests, "500 Oops", "", "x");

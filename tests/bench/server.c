@@ -335,7 +335,7 @@ static bool respond(conn *c) {
     return put(c, head, (size_t)n) && put(c, body, (size_t)size) && push(c);
 }
 
-static void tell_requests(const conn *c) {
+static void print_requests(const conn *c) {
     char tag[64];
     printf("tag=%s requests=%ld\n", parameter(c, "tag", tag, sizeof tag), c->requests);
     fflush(stdout);
@@ -354,7 +354,7 @@ static void serve(conn *c) {
                            (int)strcspn(mode, "/? \r\n"), mode);
         while (c->in_size < size) if (!more(c)) return;
         c->requests++;
-        if (strstr(c->in, "/bench.end ")) tell_requests(c);
+        if (strstr(c->in, "/bench.end ")) print_requests(c);
         if (key ? !upgrade(c, key) : !respond(c)) return;
         drop(c, size);
         if (key) {

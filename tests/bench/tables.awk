@@ -97,7 +97,7 @@ BEGIN {
         next
     }
     if (test == "slow") {
-        if (f["failed"] || f["beside"] != f["events"]) wrong("slow: failed, or events were held up")
+        if (f["failed"] || f["during"] != f["events"]) wrong("slow: failed, or events were held up")
         for (name in f) slow[name] = f[name]
         next
     }

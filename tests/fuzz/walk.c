@@ -37,7 +37,7 @@ static void walk(rtm_json json, size_t used) {
 /* Loops over arrays and objects in turns, as many as there are within each other at one place and
    beside each other: each goes on where it was, whatever the others asked for in between. */
 static void interleave(rtm_json json) {
-    struct { rtm_json json; size_t at; const char *behind; } loop[8] = { { json, 0, json.text } };
+    struct { rtm_json json; size_t at; const char *after; } loop[8] = { { json, 0, json.text } };
     size_t loops = 1, turn = 0;
     for (int steps = 0; steps < 4096 && loops; steps++) {
         if (++turn >= loops) turn = 0;
@@ -48,13 +48,13 @@ static void interleave(rtm_json json) {
             continue;
         }
         loop[turn].at++;
-        CHECK(next.text > loop[turn].behind); /* in order */
-        loop[turn].behind = next.text + next.size - 1;
-        CHECK(loop[turn].behind < loop[turn].json.text + loop[turn].json.size);
+        CHECK(next.text > loop[turn].after); /* in order */
+        loop[turn].after = next.text + next.size - 1;
+        CHECK(loop[turn].after < loop[turn].json.text + loop[turn].json.size);
         if (loops == 8 || (*next.text != '[' && *next.text != '{')) continue;
         loop[loops].json = next;
         loop[loops].at = 0;
-        loop[loops++].behind = next.text;
+        loop[loops++].after = next.text;
     }
 }
 
