@@ -6,8 +6,8 @@
 
 #include <sys/resource.h>
 
-/* What any name stands for: 4 is slack, 6 is slack at ::1, d never answers, r refuses, R refuses at
-   ::1. */
+/* What any host name resolves to: 4 is slack, 6 is slack at ::1, d never answers, r refuses, R
+   refuses at ::1. */
 static int sockets; /* that the client has made since resolve_to() */
 static server six = { .listener = -1, .fd = -1 };
 static int refused_port;

@@ -1,6 +1,6 @@
 /* A whole session over TLS, in RTM, and in Socket Mode with a handover in it, disturbed after every
    byte of either direction: cut, reset, stalled or delayed; then with every allocation failing,
-   once and for ever. The client must tell, recover, deliver nothing that was not whole and no
+   once and for ever. The client must report it, recover, deliver no incomplete message and no
    envelope twice, leak nothing, and never wait longer than rtm_poll may.
    The server is BearSSL's, in this process and on a fake clock, so that each run is the same. */
 #define _GNU_SOURCE
@@ -21,7 +21,7 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 static int counted_poll(struct pollfd *fds, nfds_t count, int timeout) {
     waited += timeout;
     if (timeout > longest_wait || timeout < 0) longest_wait = timeout < 0 ? 1 << 30 : timeout;
-    return poll(fds, count, 0); /* on loopback, what can come has come */
+    return poll(fds, count, 0); /* on loopback, everything that was sent has arrived */
 }
 
 /* What the client sends; with `send_blocked` its sockets take nothing. */
@@ -425,7 +425,8 @@ static void a_handover_disturbed_after_every_byte_of_the_client(void **state) {
     every_byte(true);
 }
 
-/* Submitted requests: the session's server is not there, so that theirs alone is disturbed. */
+/* Submitted requests: no server for the session is running, so only these requests are
+   disturbed. */
 static struct {
     int submitted, reported, failed;
 } requests;

@@ -1,12 +1,13 @@
-/* Handovers, in RTM and in Socket Mode: another session takes over from one that Slack will end, so
-   that no event is lost, none comes twice, and nothing is told. Each test runs in both worlds. */
+/* Handovers, in RTM and in Socket Mode: another session takes over from one that Slack will end. No
+   event may be lost or delivered twice, and no open or close event is generated. Each test runs in
+   both modes. */
 #include "server.h"
 
-/* Where a handover is. */
+/* The stages of a handover. */
 enum stage { BEGUN, CONNECTING, UPGRADING, SECOND_OPEN, TAKEN_OVER, STAGES };
 
 static bool app;      /* Socket Mode */
-static server second; /* the session beside that of `slack` */
+static server second; /* the second session; `slack` has the first */
 static request got;   /* the last request of the second */
 
 #define BOTH_MODES for (int mode_ = 0; mode_ < 2; mode_++, next_mode()) if (app = mode_, true)
@@ -90,7 +91,7 @@ static void close_first(server *first) {
     server_ends(first);
 }
 
-/* A first session, and a second that has come so far. */
+/* Opens a first session, and brings a second one to this stage. */
 static void reach_stage(enum stage stage) {
     open_first();
     say_goodbye(&slack);
@@ -103,7 +104,7 @@ static void reach_stage(enum stage stage) {
     assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
 }
 
-/* The second serves, alone or not. */
+/* The second session is used, whether the first is still open or not. */
 static void second_is_used(int n) {
     assert_true(rtm_is_connected(bot));
     event_arrives(&second, n);
@@ -300,7 +301,7 @@ static void without_auto_reconnect_there_is_no_handover(void **state) {
     }
 }
 
-/* Where the second cannot be opened ------------------------------------------------------------ */
+/* The second cannot be opened ------------------------------------------------------------------ */
 
 static void fail_with(const char *status, const char *fields, const char *body) {
     char lines[128];
@@ -444,7 +445,7 @@ static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
     }
 }
 
-/* Where the first dies ------------------------------------------------------------------------- */
+/* The first dies ------------------------------------------------------------------------------- */
 
 static void die_fin(void) { server_close(&slack); }
 static void die_reset(void) { server_reset(&slack); }
@@ -607,12 +608,12 @@ static void an_event_on_both_sessions_is_delivered_once(void **state) {
     } rows[] = {
         { "the first is earlier", "1a 1A 2a 2A", "12" },
         { "the second is earlier", "1A 1a 2A 2a", "12" },
-        { "one behind the other", "1a 2a 3a 1A 2A 3A", "123" },
+        { "one after the other", "1a 2a 3a 1A 2A 3A", "123" },
         { "mixed", "1a 2a 1A 3A 2A 3a 4A 4a", "1234" },
         { "only one brings it", "1a 2A 3a 3A", "123" },
         { "equal ones, each twice on both", "1a 1a 1A 1A", "11" },
         { "equal ones, alternating", "1a 1A 1a 1A", "11" },
-        { "equal ones on one alone", "1a 1a 1a", "111" },
+        { "equal ones on only one", "1a 1a 1a", "111" },
         { "once more on one than on the other", "1a 1A 1A", "11" },
     };
     (void)state;
@@ -878,7 +879,7 @@ static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
         }
 }
 
-/* What the program drops is the session that it uses; the second serves on, or begins. */
+/* The program drops the session that is in use; the second continues, or is opened. */
 static void disconnect_drops_the_first_at_every_stage(void **state) {
     (void)state;
     BOTH_MODES
@@ -1000,7 +1001,7 @@ static void fail_second(enum mode mode, server *b) {
     if (mode == SILENT) test_now_ms += 30000;
 }
 
-/* Refreshes every 100 events; one round is about one of them. `a` serves, `b` takes over. */
+/* A refresh every 100 events; a round is one refresh. `a` is in use, `b` takes over. */
 static void refresh_round(enum mode mode, int round, server *a, server *b) {
     bool open = false, hello = false, dead = false, gap = false;
     int refused = errors;
@@ -1074,7 +1075,7 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
                 }
         random_state = random_state * 1103515245 + 12345;
         bool to_b = app && hello && (dead || (random_state >> 16 & 1));
-        if (gap || (app && dead && !hello)) continue; /* nobody to take it: app: it comes later */
+        if (gap || (app && dead && !hello)) continue; /* no session; in Socket Mode: later */
         was_sent[n] = 1;
         sent_by[n] = (unsigned char)((round + to_b) % 128);
         if (!dead && !to_b) send_event(a, n);
@@ -1187,7 +1188,8 @@ static bool serve(struct peer *peer) {
     return true;
 }
 
-/* Runs client and server for so many rounds, with events on one of its sessions, or on all. */
+/* Runs client and server for this number of rounds, with events on one of its sessions, or on
+   all. */
 static void run_peers(int rounds, int *n) {
     for (int round = 0; round < rounds; round++) {
         bool moved = false;
@@ -1252,7 +1254,7 @@ static void handover_without_memory(long tries) {
             if (app && was_acked[i] && !was_received[i])
                 fail_msg("allocation %ld: event %d acknowledged, and lost", fail, i);
             if (i >= from && !was_received[i] && i < n - 1)
-                fail_msg("allocation %ld: event %d not received", fail, i);
+                fail_msg("allocation %ld: event %d not delivered", fail, i);
         }
         end_bot();
         for (size_t i = 0; i < COUNT(peers); i++) {

@@ -14,7 +14,7 @@ typedef struct vector {
     rtmi_http_what what; /* the last thing that the parser says */
     int status;
     const char *body;
-    size_t rest;    /* bytes behind the response, which are not its own */
+    size_t rest;    /* bytes after the response, which do not belong to it */
     int retry;      /* seconds of Retry-After; 0 = there is none */
     bool closes;    /* not to be kept alive */
 } vector;
@@ -516,7 +516,8 @@ static void endless_lines_are_refused_without_their_end(void **state) {
     check_made(&m, RTMI_HTTP_BAD, NULL, OPEN);
 }
 
-/* Lines longer than what is kept of one: no matter in what nobody reads, fatal in what frames. */
+/* Lines longer than the part that is kept: allowed in headers without a meaning here, fatal in
+   those that frame the body. */
 static void long_lines_never_frame_a_body(void **state) {
     static const struct { const char *before, *after; } refused[] = {
         { OK_LINE "Content-Length: ", "5\r\n\r\nhello" },
@@ -916,7 +917,7 @@ static void server_text_is_tamed_by_one_rule(void **state) {
     }
 }
 
-/* Each byte alone, and between two words. */
+/* Each byte by itself, and between two words. */
 static void every_byte_of_server_text_is_kept_or_one_question_mark(void **state) {
     (void)state;
     for (int c = 1; c < 256; c++) {

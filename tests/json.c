@@ -780,7 +780,7 @@ static void loops_over_wide_arrays_take_linear_time(void **state) {
     for (int i = 0; i < WIDE; i++) p += sprintf(p, "%s[%d,2]", i ? "," : "", i % 1000);
     *p++ = ']';
     rtm_json root = open_bytes(json, (size_t)(p - json));
-    /* Wide enough that anything but linear time would be seen by whoever waits for it. */
+    /* So wide that quadratic time would be noticed. */
     assert_int_equal(rtm_json_count(root), WIDE);
     for (size_t i = 0; i < WIDE; i++) {
         rtm_json inner = rtm_json_at(root, i);
@@ -873,7 +873,8 @@ static void a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value(void
     }
 }
 
-/* The document is told where to leave a sentence; `failed` stays for who looks later. */
+/* The error message is written to where the document points; `failed` stays set for a later
+   look. */
 static void without_memory_the_detail_says_so_at_once(void **state) {
     rtmi_error error = { "" };
     (void)state;

@@ -26,7 +26,7 @@
     X(REQUEST_LATE, "a request was reported as timed out although its response was in the socket") \
     X(REQUEST_SENT_LATE, "a request was sent and reported as timed out at the same time") \
     X(REQUEST_EARLY, "a request was reported as timed out before its timeout was over") \
-    X(CANCEL_OTHER, "a request was cancelled that nobody cancelled") \
+    X(CANCEL_OTHER, "a request was cancelled without rtm_cancel") \
     X(CANCEL_LOST, "rtm_cancel of an id from rtm_send_message found no request") \
     X(HOLD_SHORT, "a request was sent again in less than a second after its 429") \
     X(ACK_TWICE, "an envelope was acknowledged more often than it was sent") \
@@ -129,8 +129,8 @@ typedef struct conn {
     int slot;
     bool open, websocket, tunnel, hello, silent, ended, close_seen, was_blocked, unread_at_end,
         fatal, too_many, program_hello;
-    /* Zombies: where what it sent by itself ends, how much of that was read by which rtm_poll; the
-       same of PINGs, and the longest time between two. */
+    /* Zombies: the end of what the session sent by itself, and how much of it each rtm_poll has
+       read; the same of PINGs, and the longest time between two. */
     bool zombie;
     size_t own_end, own_read, ping_end, ping_read;
     long long own_at, ping_at, ping_gap;
@@ -1352,7 +1352,7 @@ static void on_log(const char *line, void *user_data) {
     life.lines++;
     if (!strcmp(line, "disconnect: link_disabled") && !life.stopped)
         life.link_disabled_at = test_now_ms;
-    /* An attempt that was in progress by then may go on; if it succeeds, the app is on again. */
+    /* An attempt that was in progress by then may continue; if it succeeds, the app is on again. */
     if (strstr(line, " -> CONNECTING")) life.attempt_begun = test_now_ms;
     if (!strncmp(line, "OPEN -> ", 8)) life.ended = true;
     if (!strcmp(line, "UPGRADING -> OPEN") || strstr(line, " takes over")) life.ended = false;

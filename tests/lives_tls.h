@@ -131,8 +131,8 @@ static void tls_pump(net_socket *s, long long delay, size_t piece, int gap) {
     }
 }
 
-/* How much of what the server said is in so many bytes of the socket's stream. Only a complete
-   record counts. */
+/* How much of what the server sent is in the first `wire` bytes of the socket's stream. Only a
+   complete record counts. */
 static size_t tls_said_at(const net_socket *s, size_t wire) {
     if (!s->tls) return wire;
     size_t low = 0, high = s->tls->marks;

@@ -78,7 +78,7 @@ static int lookups(void) {
     return asked;
 }
 
-/* Lookups now go on for ever, until answer() or the end of the test. */
+/* Lookups now hang until answer() or the end of the test. */
 static inline void hang(void) {
     set_resolver(true, 0);
 }
@@ -283,7 +283,7 @@ static void a_late_answer_is_used_by_the_next_attempt(void **state) {
     assert_int_equal(lookups(), 1);
 }
 
-/* Meanwhile the name server may have come back. */
+/* The name server may be available again by now. */
 static void a_late_failure_counts_for_nothing(void **state) {
     request got;
     (void)state;
@@ -584,6 +584,6 @@ static const struct CMUnitTest tests[] = {
 };
 
 int main(void) {
-    alarm(120); /* in place of waiting for ever */
+    alarm(120); /* instead of hanging for ever */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

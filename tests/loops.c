@@ -1,4 +1,4 @@
-/* One descriptor for foreign loops: a client that is called only when rtm_fd is readable or
+/* One descriptor for external event loops: a client that is called only when rtm_fd is readable or
    rtm_timeout_ms is 0, by poll(2), by epoll in both ways, and by libuv; and by rtm_poll itself,
    which is all there is with RTMI_EPOLL=0. Built with the address and the thread sanitizer. */
 #include "unresponsive_server.h"
@@ -366,7 +366,7 @@ static void a_flood_is_delivered_once_and_in_order(void **state) {
     free(flood);
 }
 
-/* What the client has sent in all, behind what server_fill took. */
+/* Reads what the client has sent after the bytes that server_fill has read; returns its size. */
 static size_t drain(void) {
     static char waste[65536];
     size_t size = 0;
@@ -641,7 +641,7 @@ static const struct CMUnitTest tests[] = {
 
 int main(void) {
     int failed = 0;
-    alarm(120); /* in place of waiting for ever */
+    alarm(120); /* instead of hanging for ever */
 #if RTMI_EPOLL
     assert_int_equal(uv_loop_init(&uv), 0); /* opens what the library keeps open */
     assert_int_equal(uv_loop_close(&uv), 0);

@@ -1,11 +1,11 @@
-/* Through a proxy: against tinyproxy with the sandbox behind it, and against a proxy made of exact
-   bytes. That one lives in this thread (same_thread_server.h). */
+/* Through a proxy: against tinyproxy, which connects to the sandbox, and against a scripted proxy,
+   which sends exactly the bytes of a test and runs in the same thread (same_thread_server.h). */
 #include "counted_memory.h"
 #include "same_thread_server.h"
 #include "ca.h"
 
-/* The credentials of nearly all tests: as they are, in a URL, and on the wire. Nothing that rtm.h
-   tells may show any of these, nor a good part of one. */
+/* The credentials of nearly all tests: as they are, in a URL, and on the wire. No log
+   line and no message of rtm.h may contain any of these, or a larger part of one. */
 #define PASSWORD "p@ss:w%rd/x+Secret"
 #define ENCODED "p%40ss%3Aw%25rd%2Fx+Secret"
 #define BASE64 "Ym90OnBAc3M6dyVyZC94K1NlY3JldA=="
@@ -20,7 +20,7 @@ static void find_leak(const char *line, void *user_data) {
         if (strstr(line, secrets[i])) snprintf(leaked, sizeof leaked, "%s", line);
 }
 
-/* The proxy of exact bytes -------------------------------------------------------------------- */
+/* The scripted proxy -------------------------------------------------------------------------- */
 
 typedef struct proxy {
     int listener, fd, port, accepts;
@@ -31,7 +31,7 @@ typedef struct proxy {
     bool rudely;        /* as soon as there is a connection */
     const char *reply;  /* to the request inside of the tunnel */
     bool silent;        /* the rest is waited for in vain: no need to do so in real time */
-    /* what has come */
+    /* what it has received */
     char in[4000];
     size_t in_size, sent;
     bool replied;
@@ -48,7 +48,7 @@ static void proxy_hang_up(void) {
     scripted.fd = -1;
 }
 
-/* Forgets what has come; the listener stays. */
+/* Forgets what was received; the listener stays open. */
 static void proxy_script(const proxy *script) {
     proxy kept = scripted;
     proxy_hang_up();
@@ -129,7 +129,7 @@ static rtm_client *make_bot(const char *url, const char *proxy_url, rtm_config c
     return bot;
 }
 
-/* One attempt to get a session, and why it failed; `detail` then has the sentence. */
+/* One attempt to open a session; `detail` then has its error message. */
 static rtm_result attempt(const char *url, const char *proxy_url, rtm_config config) {
     config.no_auto_reconnect = true;
     rtm_client *bot = make_bot(url, proxy_url, config);
@@ -236,8 +236,8 @@ static void plain_http_goes_through_connect_too(void **state) {
     rtm_destroy(bot);
 }
 
-/* A row of answers: what becomes of each, given at once and byte by byte. Where the tunnel opens,
-   what is behind it answers 418. */
+/* Answers of the proxy and their results; each is sent at once and byte by byte. If the tunnel
+   opens, the server at its other end answers 418. */
 typedef struct answer {
     const char *text;
     bool hangs_up;
@@ -346,8 +346,8 @@ static void a_proxy_that_hangs_up_is_named(void **state) {
     expect(result, RTM_E_PROXY, "the proxy 127.0.0.1 closed the connection");
 }
 
-/* What stands behind the empty line came before anything was asked for inside of the tunnel: a
-   proxy that is mistaken, or one that wants to speak for Slack. */
+/* Bytes after the empty line arrive before anything was requested inside the tunnel: the proxy is
+   broken, or wants to speak for Slack. */
 static void bytes_after_the_answer_are_refused(void **state) {
     static const char *const answers[] = {
         "HTTP/1.1 200 OK\r\n\r\nx", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -401,7 +401,7 @@ static void a_call_reports_errors_of_the_proxy_too(void **state) {
     }
 }
 
-/* Somebody mends the proxy, and the bot is back by itself. */
+/* The proxy is repaired, and the client connects without help. */
 static void a_refused_client_tries_again(void **state) {
     (void)state;
     proxy_script(&(proxy){ .answer = "HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n" });
@@ -450,8 +450,8 @@ static void a_hostile_proxy_cannot_make_a_message_show_the_password(void **state
     try_answers(rows, sizeof rows / sizeof *rows);
 }
 
-/* With a plain http target the proxy speaks for Slack, whose error code is told: there it might
-   hide what it knows, also in part, at the end of a text that is cut. */
+/* With a plain http target the proxy can answer for Slack, whose error code is shown in messages:
+   it might put the credentials there, also a part of them at the end of a truncated code. */
 static void credentials_echoed_through_a_proxy_are_masked(void **state) {
     /* PASSWORD itself is made of words, which pass; as it is sent it is not. */
     static const char *const echoes[] = { BASE64, "x" BASE64 "x", "Basic " BASE64,
@@ -637,7 +637,7 @@ static void an_invalid_proxy_makes_no_client(void **state) {
                      RTM_E_ARGUMENT);
 }
 
-/* Nobody remembers what the environment says: the sentence names the variable. */
+/* The proxy may be set in the environment and forgotten: the message names the variable. */
 static void a_bad_proxy_in_the_environment_is_named(void **state) {
     static const char *const urls[] = { "socks5://proxy.test:1080", "http://proxy.test:0",
                                         "http://proxy.test\r\n" };
@@ -678,9 +678,9 @@ static void memory_that_runs_out_makes_no_client(void **state) {
     }
 }
 
-/* tinyproxy, and the sandbox behind it -------------------------------------------------------- */
+/* tinyproxy in front of the sandbox ----------------------------------------------------------- */
 
-/* tinyproxy's configuration takes letters, digits, and - . _ alone. */
+/* tinyproxy's configuration accepts only letters, digits, and - . _ */
 #define TINY_PASSWORD "Secret-w.x_rd"
 #define TINY_ENCODED "%53ecret%2Dw%2ex%5Frd"
 
@@ -729,7 +729,7 @@ static int free_port(void) {
     return scripted.port;
 }
 
-/* False when it did not come up: somebody else may have taken the port. */
+/* False if it did not start: another program may have taken the port. */
 static bool tinyproxy_try(program *it, const char *name, const char *more) {
     char file[100], text[20000];
     char *argv[] = { "tinyproxy", "-d", "-c", file, NULL };

@@ -1,5 +1,5 @@
-/* Where random numbers come from when the program brings none: getrandom(2), or /dev/urandom where
-   that does not serve; nowhere else, and never by waiting. */
+/* The sources of random numbers if the program has none: getrandom(2), or /dev/urandom if that
+   fails; no other, and without blocking. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 #include "seen_messages.h"
 
-/* The kernel, by script: negative = fails with that errno, else at most so many bytes of '.' */
+/* The scripted kernel: negative = fails with that errno, else at most this many bytes of '.' */
 static const int *script;
 static int calls, devices;
 static unsigned other_flags;

@@ -40,7 +40,8 @@ static int next_attempt(void) {
     return wait;
 }
 
-/* In so many seconds, plus the random part: below a second, or below 0.1 s if the wait is 0. */
+/* The next attempt is after this many seconds plus the random part: below a second, or below 0.1 s
+   if the wait is 0. */
 static void expect_seconds(int seconds) {
     assert_in_range(next_attempt(), seconds * 1000, seconds * 1000 + (seconds ? 999 : 99));
 }
@@ -209,8 +210,8 @@ static void a_good_answer_asks_for_no_wait(void **state) {
     expect_seconds(1);
 }
 
-/* Counts the calls of an hour to a server that does nothing but close the connection: when it has
-   come, in place of the 101, behind the 101, and behind hello. */
+/* Counts the calls within an hour to a server that only closes the connection: when it is accepted,
+   instead of the 101, after the 101, and after hello. */
 static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
     static const struct { int lo, hi; } calls[] = {
         { 15, 25 }, { 15, 25 }, { 15, 25 }, { 110, 130 },
@@ -924,7 +925,7 @@ static void without_auto_reconnect_the_first_end_is_final(void **state) {
             assert_int_equal(rtm_poll(bot, 0), final);
             test_now_ms += 400000;
         }
-        if (!*rtm_error_detail(bot)) fail_msg("row %zu: no sentence on it", i);
+        if (!*rtm_error_detail(bot)) fail_msg("row %zu: no message", i);
         assert_false(server_pending(&slack));
         no_event();
         end_bot();
@@ -1125,7 +1126,7 @@ static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
 
 /* Memory --------------------------------------------------------------------------------------- */
 
-/* Serves, breaks the session once, serves again: an allocation fails somewhere on the way. */
+/* Opens a session, breaks it once, and opens another: an allocation fails somewhere on the way. */
 static int serve_through(int timeout_ms) {
     static request got;
     if (rtm_get_state(bot) == RTM_STATE_BACKOFF) test_now_ms += timeout_ms;

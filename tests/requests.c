@@ -1,5 +1,5 @@
-/* Submitted requests: that each is told of once and sent no more than once, rate limits, bodies,
-   URLs, limits, and blocking calls beside them. */
+/* Submitted requests: each is reported once and sent at most once; rate limits, bodies, URLs,
+   limits, and blocking calls at the same time. */
 #include "server.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
@@ -10,7 +10,7 @@
 /* The work of the client, in basic blocks: each of them calls this (-fsanitize-coverage). */
 static long blocks;
 void __sanitizer_cov_trace_pc(void);
-#ifndef __clang__ /* which leaves it alone by its name */
+#ifndef __clang__ /* clang does not instrument a function of this name */
 __attribute__((no_sanitize_coverage))
 #endif
 void __sanitizer_cov_trace_pc(void) { blocks++; }
@@ -303,7 +303,7 @@ static void has_result(int id, rtm_result result, int status) {
 
 static rtm_config request_config(void) {
     rtm_config config = usual_config();
-    config.ping_interval_ms = -1; /* the clock is the queue's alone */
+    config.ping_interval_ms = -1; /* no PINGs: only the queue has timeouts */
     return config;
 }
 
@@ -644,7 +644,7 @@ static void a_cancelled_request_is_reported_once_and_the_others_continue(void **
         WAIT_FOR(asked_count == (which == HELD ? 2 : 1));
         victim = which == QUEUED ? second : first;
         cancelled = 1;
-        if (which == UNDER_WAY) /* its answer comes, and is nobody's any more */
+        if (which == UNDER_WAY) /* the answer of the cancelled request */
             server_send(&last_asked()->from->s, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
         if (where == OUTSIDE) cancelled = rtm_cancel(bot, victim);
         in_done = cancel_in_done;
@@ -914,7 +914,7 @@ static void a_429_holds_its_method_in_order_and_lets_the_others_pass(void **stat
     nothing_happens();
     assert_int_equal(rtm_timeout_ms(bot), 4000);
     test_now_ms += 3999;
-    submit("test.a", 9); /* behind those that wait */
+    submit("test.a", 9); /* after those that wait */
     nothing_happens();
     test_now_ms++;
     WAIT_FOR(done_count == 9);
@@ -1100,7 +1100,7 @@ static void at_most_64_holds_exist(void **state) {
         has_result(id, RTM_E_RATE_LIMITED, 429);
         if (i == 63) before = test_bytes;
     }
-    assert_true(test_bytes <= before + 1000); /* further ones take no memory */
+    assert_true(test_bytes <= before + 1000); /* further ones allocate nothing */
     PLAY({ LIMITED("Retry-After: 50\r\n"), KEEP });
     int id = submit("test.b", 1); /* which would be held, if there were room */
     WAIT_FOR(done[id].runs);
@@ -1170,7 +1170,7 @@ static rtm_config big_config(void) {
     return config;
 }
 
-/* The connection of the queue, to which something was sent that nobody has read. */
+/* The connection of the queue with data that the server has not read. */
 static peer *stalled_peer(void) {
     for (peer *p = peers; p < peers + PEERS; p++) {
         struct pollfd pollfd = { p->s.fd, POLLIN, 0 };
@@ -1250,7 +1250,7 @@ static void close_before_send(char call) {
     doomed = NULL;
 }
 
-/* It was written whole, and that nobody reads it shows too late. */
+/* It was written completely; that the connection is dead shows too late. */
 static void a_request_written_whole_into_a_dead_connection_is_not_sent_again(void **state) {
     (void)state;
     start_open();
@@ -1527,7 +1527,7 @@ static void the_answer_of_a_url_may_be_anything(void **state) {
     }
 }
 
-/* Whoever knows it may post: a webhook's path is its password. */
+/* Its path is a webhook's password: everyone who knows it may post. */
 static void the_path_of_a_url_is_never_shown(void **state) {
     static const reply replies[] = {
         { OK_ANSWER, KEEP }, { "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", KEEP },
@@ -1543,7 +1543,7 @@ static void the_path_of_a_url_is_never_shown(void **state) {
         char url[200];
         snprintf(url, sizeof url, "%s", other_url("PaThSecret/T0?q=PaThSecret"));
         if (i / 2 < COUNT(replies)) play(&replies[i / 2], 1);
-        else snprintf(url, sizeof url, "http://127.0.0.1:1/PaThSecret"); /* nobody is there */
+        else snprintf(url, sizeof url, "http://127.0.0.1:1/PaThSecret"); /* no server listens */
         rtm_request asking = { .url = url, .timeout_ms = 1000 };
         server_idle = serve_and_skip;
         if (blocking) rtm_perform(bot, &asking, NULL);
@@ -2110,7 +2110,7 @@ static void a_download_ends_as_its_status_and_write_body_say(void **state) {
     }
 }
 
-/* As long as it goes on, however slowly. */
+/* A transfer may be slow as long as it progresses. */
 static void the_timeout_of_a_stream_counts_time_without_progress(void **state) {
     (void)state;
     for (int dies = 0; dies < 2; dies++) {
@@ -2141,7 +2141,7 @@ static void the_timeout_of_a_stream_counts_time_without_progress(void **state) {
     }
 }
 
-/* rtm_stop promises an end within a second, whatever goes on. */
+/* rtm_stop promises an end within a second, even during a transfer. */
 static void a_stream_has_a_second_after_stop(void **state) {
     (void)state;
     start_open();
@@ -2279,7 +2279,7 @@ static void a_message_in_socket_mode_may_have_40000_characters(void **state) {
     assert_int_equal(last_asked()->size, strlen("channel=C1&text=") + 6 * MOST_CHARACTERS);
 }
 
-/* Blocking calls beside the queue -------------------------------------------------------------- */
+/* Blocking calls and the queue ----------------------------------------------------------------- */
 
 static rtm_response blocked;
 static rtm_result blocked_result;
@@ -2377,7 +2377,7 @@ static void a_call_in_read_is_refused(void **state) {
     for (int i = 0; i < 2; i++) assert_int_equal(in_read[i], RTM_E_BUSY);
 }
 
-/* Beside the session --------------------------------------------------------------------------- */
+/* Requests and the session --------------------------------------------------------------------- */
 
 static void requests_continue_during_a_reconnect(void **state) {
     (void)state;
@@ -2500,7 +2500,7 @@ static void a_new_token_is_used_from_the_next_request_on(void **state) {
         assert_string_equal(header(&asked[i].got, "Authorization"), "Bearer " NEW_TOKEN);
     assert_int_equal(rtm_set_token(bot, TOKEN), RTM_OK);
     test_now_ms += 2000;
-    WAIT_FOR(done_count == 3); /* and so does one that was held back */
+    WAIT_FOR(done_count == 3); /* and so does one that was held */
     assert_string_equal(header(&asked[3].got, "Authorization"), "Bearer " TOKEN);
     assert_int_equal(rtm_set_token(bot, NEW_TOKEN), RTM_OK);
     assert_int_equal(rtm_call(bot, NULL, "test.d", NULL), RTM_OK);
@@ -2583,7 +2583,7 @@ static void a_bad_request_is_refused_with_its_own_message(void **state) {
     static const struct {
         rtm_request request;
         rtm_result result;
-        int like; /* the same sentence as that of the row above may serve */
+        int like; /* the message may be the same as in the row above */
     } rows[] = {
         { { M, .url = "http://127.0.0.1/x" }, RTM_E_ARGUMENT, 0 },
         { { .json = "{}" }, RTM_E_ARGUMENT, 1 },
@@ -2710,7 +2710,7 @@ static void a_request_without_a_callback_fails_as_an_error_event(void **state) {
          { NULL, KEEP });
     rtm_request asking = { .method = "test.a" };
     for (int i = 0; i < 3; i++) assert_true(rtm_submit(bot, &asking) > 0);
-    next_error(RTM_E_HTTP); /* of the one that went well nothing is told */
+    next_error(RTM_E_HTTP); /* the first succeeded: no event */
     WAIT_FOR(asked_count == 3);
     test_now_ms += 30000;
     record *late = next_error(RTM_E_TIMEOUT);
@@ -2747,7 +2747,7 @@ static void escape_writes_what_slack_shows_as_it_is(void **state) {
                 if (size > length) assert_int_equal(written, length);
                 else assert_true(written < size && written + 5 >= size);
                 assert_memory_equal(out.data, whole, written);
-                /* It is cut behind a whole character, and a whole "&...;". */
+                /* It is cut after a whole character and a whole "&...;". */
                 const char *last = strrchr(out.data, '&');
                 if (last) assert_non_null(strchr(last, ';'));
                 assert_true(((unsigned char)whole[written] & 0xc0) != 0x80);

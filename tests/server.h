@@ -1,11 +1,11 @@
-/* A Slack made of exact bytes: a scripted TCP server for the tests, plain http and ws on loopback,
-   in the thread of the client it serves. It never blocks: whoever waits for something calls
-   rtm_poll in between, and gives up after a bounded number of rounds.
+/* A scripted Slack: a TCP server that sends the exact bytes of a test, plain http and ws on
+   loopback, in the same thread as the client. It never blocks: functions that wait for something
+   call rtm_poll meanwhile, and give up after a bounded number of rounds.
 
-   A test program includes this instead of support.h, which is included from here: first the
-   system calls of rtm.h are replaced. poll() and getaddrinfo(), by which it could block, so that
-   the time that passes is the fake clock's alone, and a blocking rtm_call can be answered; the
-   others, so that a test can count bytes and do something at any point. */
+   A test program includes this instead of support.h, which is included from here after rtm.h's
+   system calls were replaced: poll() and getaddrinfo(), which could block, so that time passes only
+   on the fake clock and a blocking rtm_call can be answered; the others, so that a test can count
+   bytes and act at any point. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -126,7 +126,7 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 #define APP_TOKEN "xapp-1-A1-1234567890-SecretSecretSecret" /* of clients in Socket Mode */
 #define APP_TOKEN_PART "xapp-1-A1-1234567890-Secret"
 
-/* The client under test: one, so that helpers need not be told which. */
+/* The client under test: only one, so that helpers need no parameter for it. */
 static rtm_client *bot;
 
 /* Its session's socket, -1 until it is connected. */
@@ -235,7 +235,7 @@ static inline record *next_event(const char *type) {
     return next;
 }
 
-/* The next event is an error of this kind, with a sentence on it. */
+/* The next event is an error with this result and a message. */
 static inline record *next_error(rtm_result result) {
     record *next = next_event("error");
     if (next->result != result) print_error("%s\n", next->detail);
@@ -340,7 +340,7 @@ static inline void server_use(server *s, size_t size) {
     memmove(s->in, s->in + size, s->in_size);
 }
 
-/* Waits for the client's FIN (or RST) behind what it sent. */
+/* Waits for the client's FIN (or RST) after what it sent. */
 static inline void server_ends(server *s) {
     WAIT_FOR((server_fill(s), s->ended));
 }
@@ -387,7 +387,7 @@ static inline void server_read_request(server *s, request *got) {
     WAIT_FOR(server_try_request(s, got));
 }
 
-/* The value of a field, in a buffer of its own; NULL when it is not there, or there twice. */
+/* The value of a header field, in a static buffer; NULL if it is missing or repeated. */
 static inline const char *header(const request *got, const char *name) {
     static char value[512];
     char line[80];
@@ -530,7 +530,8 @@ static inline void server_expect_close(server *s, int code) {
     if (code) assert_int_equal(bytes[0] << 8 | bytes[1], code);
 }
 
-/* Socket Mode: an envelope with these members beside its id and type, and its acknowledgement. */
+/* Socket Mode: an envelope with these members in addition to its id and type, and its
+   acknowledgement. */
 static inline void server_send_envelope(server *s, const char *id, const char *type,
                                         const char *members) {
     char text[2048];
@@ -574,8 +575,8 @@ static inline void make_bot(const rtm_config *config) {
     assert_int_equal(rtm_on(bot, "*", record_event, NULL), RTM_OK);
 }
 
-/* The first leg, as far as the request; then the answer with its URL; then all of a session. With
-   `_on` for a second session beside that of `slack`. */
+/* Receives the request of the first leg; then also answers it and receives the upgrade; then opens
+   the whole session. The functions with `_on` do this for a second session. */
 static inline void take_call_on(server *s, request *got) {
     server_accept(s);
     server_read_request(s, got);
@@ -722,7 +723,7 @@ static inline int end_test(void **state) {
     server_free(&slack);
     bool secret = shown && (strstr(shown, "1234567890") || strstr(shown, "SecretS") ||
                            strstr(shown, "CookieC"));
-    if (secret) print_error("a secret was told\n");
+    if (secret) print_error("a secret was shown\n");
     (free)(shown);
     shown = NULL;
     shown_size = 0;

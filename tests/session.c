@@ -696,7 +696,7 @@ static void connect_of_a_stopped_client_is_stopped(void **state) {
     expect_finished(RTM_E_STOPPED);
 }
 
-/* Serves until the session is open, then sends itself this signal. */
+/* Acts as the server until the session is open, then sends this signal to its own process. */
 static int signal_to_raise, rounds_after;
 static struct sigaction action_within;
 
@@ -765,7 +765,7 @@ static void run_with_no_signals_keeps_the_old_handlers(void **state) {
     assert_true(mine.sa_handler == count_signal);
 }
 
-/* The same, and the bot is to go on: it hears of one thing more. */
+/* The same, but the client must continue: the server sends one more event. */
 static int serve_and_raise_and_send(int timeout_ms) {
     int result = serve_and_raise(timeout_ms);
     if (rounds_after == 1) server_send_text(&slack, "{\"type\":\"message\"}");
@@ -918,7 +918,7 @@ static int end_unresponsive(void **state) {
 
 #define UNRESPONSIVE(test) cmocka_unit_test_setup_teardown(test, begin_test, end_unresponsive)
 
-/* What the name of every host stands for: servers on this machine. */
+/* What every host name resolves to: servers on this machine. */
 static void resolve_to(const server *const *servers, int count) {
     static struct sockaddr_in address[4];
     static struct addrinfo list[4];
@@ -1306,7 +1306,8 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     no_event();
 }
 
-/* What the `error` events of one kind stood for: each for itself and for as many as it tells of. */
+/* The failures that the `error` events of one kind report: one each, and the number in the
+   detail. */
 static int errors, failures;
 static long long last_error_ms;
 
@@ -1437,7 +1438,7 @@ static void expect_broken(int code) {
 
 static void broken_frames_end_the_session_with_their_code(void **state) {
     static const struct { const char *bytes; size_t size; int code; } broken[] = {
-        { "\xc1\x02{}", 4, 1002 },             /* RSV1: compression that nobody asked for */
+        { "\xc1\x02{}", 4, 1002 },             /* RSV1: compression, not negotiated */
         { "\x81\x82mask\x16\x1c", 8, 1002 },   /* masked */
         { "\x83\x00", 2, 1002 },               /* opcode 3 */
         { "\x8b\x00", 2, 1002 },               /* opcode 11 */
@@ -1507,7 +1508,7 @@ static size_t water_size, water_at;
 static void pour(char call) {
     int before = errno;
     if (call != 'r') return;
-    if (client_taken > 4 << 20) fail_msg("%s", "one rtm_poll has taken 4 MiB, and goes on");
+    if (client_taken > 4 << 20) fail_msg("%s", "one rtm_poll has read 4 MiB, and continues");
     for (ssize_t n = 0; n >= 0; water_at = (water_at + (size_t)(n > 0 ? n : 0)) % water_size)
         n = send(slack.fd, water + water_at, water_size - water_at, MSG_NOSIGNAL);
     errno = before;
@@ -1606,7 +1607,8 @@ static void stop_late(rtm_client *client, const rtm_event *event, void *user_dat
     rtm_stop(client);
 }
 
-/* Whoever stops in the middle of it gets no second 256 KiB, and the closing second is one. */
+/* A stop during the flood ends the reading: no second 256 KiB are read, and the closing second is
+   one second. */
 static void a_stop_in_a_flood_is_seen_and_costs_no_more(void **state) {
     (void)state;
     make_bot_for_floods();
@@ -1677,7 +1679,7 @@ static void events_and_answers_cost_no_allocation(void **state) {
 
 enum { MIB = 1048576, LISTED = 50000 };
 
-/* An event of so many bytes: numbers of 19 digits in a list, as many as there is room for. */
+/* Sends an event of this size: a list of numbers with 19 digits. */
 static void send_event_of(size_t size) {
     static char json[MIB];
     size_t at = (size_t)snprintf(json, sizeof json, "{\"type\":\"message\",\"list\":[0");
@@ -1710,7 +1712,7 @@ static void next_ping_of_slack(void) {
 
 static void next_ping_of_ours(void) { server_expect(&slack, RTMI_WS_PING, ""); }
 
-/* A client that received a huge event 30 s ago. Returns the bytes that it had before. */
+/* A client that received a huge event 30 s ago. Returns its allocated bytes before the event. */
 static long receive_a_huge_event(void) {
     make_bot(NULL);
     open_session_with_hello();
@@ -2051,7 +2053,7 @@ static void a_late_answer_is_not_reported_again(void **state) {
     open_session();
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
     assert_int_equal(next_event("Unknown")->id, 1);
-    assert_int_equal(rtm_send_message(bot, "C1", "text"), 2); /* ids go on */
+    assert_int_equal(rtm_send_message(bot, "C1", "text"), 2); /* ids continue */
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":2}");
     assert_int_equal(next_event("Unknown")->id, 2);
     server_send_close(&slack, 1000, "");

@@ -228,7 +228,7 @@ static void each_kind_of_envelope_arrives_as_its_event(void **state) {
         if (strcmp(received_event->data, rows[i].data))
             fail_msg("row %zu: %s", i, received_event->data);
         assert_int_equal(received_event->result, RTM_OK);
-        assert_int_equal(keeps, 1); /* received by name, and once by "*" */
+        assert_int_equal(keeps, 1); /* a handler with its type or "*", called once */
         assert_string_equal(kept_data, rows[i].data);
         snprintf(envelope, sizeof envelope, "{\"envelope_id\":\"%s\",\"type\":\"%s\",%s}", id,
                  rows[i].type, rows[i].members);
@@ -1288,7 +1288,7 @@ static void bad_envelopes_are_reported_and_acknowledged_if_possible(void **state
         for (size_t i = 0; i < COUNT(rows); i++) {
             bool is_large = rows[i].text == large || rows[i].text == large_without;
             if (is_large != (limit == 1)) continue;
-            test_now_ms += 2000; /* errors are told once a second */
+            test_now_ms += 2000; /* errors are reported once a second */
             server_send_text(&slack, rows[i].text);
             server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
             *was = '\0';
@@ -1298,7 +1298,7 @@ static void bad_envelopes_are_reported_and_acknowledged_if_possible(void **state
                 if (*was) fail_msg("row %zu: also %s", i, got.payload);
                 snprintf(was, sizeof was, "%.10900s", got.payload);
             }
-            for (int n = 0; !*was && rows[i].id && n < 5; n++) { /* perhaps behind its callbacks */
+            for (int n = 0; !*was && rows[i].id && n < 5; n++) { /* perhaps after its callbacks */
                 server_round(n);
                 if (server_try_frame(&slack, &got))
                     snprintf(was, sizeof was, "%.10900s", got.payload);
@@ -1570,8 +1570,8 @@ static void a_session_is_dropped_though_the_server_reads_nothing(void **state) {
     assert_int_equal(next_event("close")->code, 1000);
 }
 
-/* In RTM a server that reads nothing harms nobody: what is sent is the program's. Here the client
-   goes on as soon as the server does. */
+/* In RTM a server that reads nothing is no problem: only the program sends. Here the client
+   continues when the server reads again. */
 static void a_server_that_reads_late_gets_every_acknowledgement(void **state) {
     int small = 4096;
     (void)state;
@@ -1687,7 +1687,7 @@ static void a_message_is_posted_and_answered_as_in_rtm(void **state) {
         rtm_config config = app_config();
         make_bot(&config);
         if (session) open_session();
-        else take_call(&got); /* an attempt under way: no session is needed */
+        else take_call(&got); /* an attempt in progress: no session is needed */
         server_share(&other, &slack);
         for (size_t i = 0; i < COUNT(rows); i++) {
             int id = rtm_send_message(bot, "C1", "a & b");
@@ -1732,7 +1732,7 @@ static void an_envelope_costs_no_allocation(void **state) {
     assert_int_equal(test_allocations, before);
 }
 
-/* With no memory for it an envelope must not be acknowledged and lost. */
+/* An envelope without memory for its event must not be acknowledged and lost. */
 static void out_of_memory_loses_no_acknowledged_event(void **state) {
     bool hit = true;
     (void)state;

@@ -30,11 +30,11 @@ static ssize_t client_recv(int fd, void *data, size_t size, int flags) {
 
 /* The server ----------------------------------------------------------------------------------- */
 
-/* What answers a request tells that the handshake was good: no client takes a teapot for Slack. */
+/* A response to a request shows that the handshake succeeded; status 418 cannot be from Slack. */
 #define TEAPOT "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 #define SERVED RTM_E_HTTP, "418"
 
-typedef enum ending { NOTIFY, CUT, JUNK, KEEP, DEAF } ending; /* after the reply */
+typedef enum ending { NOTIFY, CUT, JUNK, KEEP, SEND_FAILS } ending; /* after the reply */
 
 typedef struct script {
     const char *chain;   /* certificate and key: NAME.pem, NAME.key; NULL = no TLS */
@@ -153,8 +153,8 @@ static void server_reply(void) {
     server.in_size = 0;
     if (*reply) SSL_write(server.ssl, reply, (int)strlen(reply));
     if (server.script.end == KEEP) return;
-    if (server.script.end == NOTIFY || server.script.end == DEAF) SSL_shutdown(server.ssl);
-    if (server.script.end == DEAF) shutdown(client_fd, SHUT_WR);
+    if (server.script.end == NOTIFY || server.script.end == SEND_FAILS) SSL_shutdown(server.ssl);
+    if (server.script.end == SEND_FAILS) shutdown(client_fd, SHUT_WR);
     if (server.script.end == JUNK) send(server.fd, junk, sizeof junk - 1, MSG_NOSIGNAL);
     server_drain();
 }
@@ -249,7 +249,7 @@ static char *read_file(const char *name) {
     return kept;
 }
 
-/* NULL when rtm_create refuses: `detail` has its sentence, `refusal` its result. */
+/* NULL if rtm_create fails: `detail` has its message, `refusal` its result. */
 static rtm_result refusal;
 
 static rtm_client *try_bot(const char *host, rtm_config config) {
@@ -398,7 +398,8 @@ static void a_certificate_for_another_name_is_refused(void **state) {
     TRY(trials);
 }
 
-/* BearSSL looks at DNS names alone: an address must stand among these, as people do who know. */
+/* BearSSL checks only DNS names: an address must be one of these, which some certificates take into
+   account. */
 static void an_address_counts_only_as_a_dns_name(void **state) {
     static const trial trials[] = {
         { "address", "root", "127.0.0.1", RTM_E_CERTIFICATE, "IP address", 0 },
@@ -590,7 +591,8 @@ static void servers_are_not_asked_for_smaller_records(void **state) {
 
 #define NO "{\"ok\":false,\"error\":\"enough\"}" /* 29 bytes */
 
-/* Whoever can cut a connection must not be able to make us take a part for the whole. */
+/* An attacker who can cut a connection must not be able to make a part pass for the whole
+   response. */
 static void a_response_cut_short_is_not_taken_for_complete(void **state) {
     static const struct { const char *reply; ending end; rtm_result result; const char *words; }
     cases[] = {
@@ -632,11 +634,10 @@ static void a_response_cut_short_is_not_taken_for_complete(void **state) {
     }
 }
 
-/* The record after half a response was altered: the half is not taken for all of it. */
-/* The answer to the server's close_notify then fails, as behind a reset; all had come. */
+/* The client's answer to close_notify fails, as after a reset; but the response was complete. */
 static void a_complete_response_counts_though_nothing_can_be_sent(void **state) {
     (void)state;
-    server_start(&(script){ .chain = "ec1", .end = DEAF,
+    server_start(&(script){ .chain = "ec1", .end = SEND_FAILS,
                             .reply = "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}" });
     rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
     expect(call(bot), RTM_OK, "");
@@ -659,6 +660,8 @@ static void a_kept_connection_that_was_closed_in_order_is_not_used(void **state)
     rtm_destroy(bot);
 }
 
+/* The record after the first half of a response is altered: the half must not pass for all of
+   it. */
 static void an_altered_record_ends_the_response(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1", .end = JUNK,
@@ -776,8 +779,8 @@ static void records_may_come_in_pieces_of_any_size(void **state) {
     }
 }
 
-/* Wherever it is cut, the handshake fails as such, and leaves no anchors behind (the sanitizer
-   would tell). */
+/* A handshake that is cut at any byte fails as a handshake, and its anchors are freed (checked by
+   the sanitizer). */
 static void a_handshake_may_be_cut_anywhere(void **state) {
     (void)state;
     for (size_t limit = 1; limit < 1000; limit += limit < 20 ? 1 : 23) {
@@ -942,7 +945,7 @@ static void the_nearest_setting_of_the_bundle_counts(void **state) {
            RTM_E_CERTIFICATE, "trusted CA");
     expect(attempt("sandbox.test", (rtm_config){ .ca_pem = other, .ca_file = CERTS "ca-root.pem" }),
            RTM_E_CERTIFICATE, "trusted CA");
-    setenv("SSL_CERT_FILE", "", 1); /* the system's, which has never heard of us, if there is one */
+    setenv("SSL_CERT_FILE", "", 1); /* the system's, if there is one: without our CA */
     expect(attempt("sandbox.test", (rtm_config){ .timeout_ms = 4000 }), RTM_E_CERTIFICATE, "CA");
     unsetenv("SSL_CERT_FILE");
 }
@@ -1101,8 +1104,8 @@ static void each_leg_resumes_its_own_session(void **state) {
 
 /* Record by record ----------------------------------------------------------------------------- */
 
-/* BearSSL's server does at a word what OpenSSL's will not: records without data, and a handshake
-   to be begun again. It serves a session up to the WebSocket. */
+/* BearSSL's server can do what OpenSSL's cannot be made to do: send records without data, and start
+   a renegotiation. It runs a session up to the WebSocket. */
 static struct exact {
     br_ssl_server_context tls;
     unsigned char buffer[BR_SSL_BUFSIZE_BIDI];
@@ -1175,7 +1178,7 @@ static void exact_run(void) {
         }
         data = br_ssl_engine_recvrec_buf(&exact.tls.eng, &size);
         ssize_t n = data ? recv(server.fd, data, size, 0) : 0;
-        if (n == 0) server_hang_up(); /* it has ended: by close_notify, or by FIN alone */
+        if (n == 0) server_hang_up(); /* it has ended, with close_notify or only with FIN */
         if (n <= 0) return;
         br_ssl_engine_recvrec_ack(&exact.tls.eng, (size_t)n);
     }
@@ -1232,7 +1235,7 @@ static void pour_empty_records(void) {
 static void pour(int fd) {
     int before = errno;
     (void)fd;
-    if (client_taken > 1 << 20) fail_msg("%s", "it has taken 1 MiB, and goes on");
+    if (client_taken > 1 << 20) fail_msg("%s", "it has read 1 MiB, and continues");
     if (server.fd >= 0) flood.pour();
     skipped_ms += flood.ms;
     if (++flood.reads == flood.stop_at) rtm_stop(flood.stop);
@@ -1324,7 +1327,7 @@ static void run_ends_in_a_flood_when_it_is_stopped(void **state) {
     rtm_destroy(bot);
 }
 
-/* Fills the client's socket to a server that reads no more, and what waits behind it. */
+/* Fills the client's socket to a server that no longer reads, then the send buffer. */
 static void fill_up(rtm_client *bot) {
     static char message[8000];
     int small = 4096, id;

@@ -176,7 +176,7 @@ static void an_authorization_of_the_users_replaces_the_token(void **state) {
 
 /* Answers -------------------------------------------------------------------------------------- */
 
-/* An answer with its length; `status` may have header lines behind it. */
+/* A response with its length; header lines may follow `status`. */
 static const char *answer_of(const char *status, const char *body) {
     static char answer[6000];
     int size = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
@@ -374,7 +374,7 @@ static void a_response_over_max_message_is_too_big(void **state) {
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
 }
 
-/* Whose fault it is that there is nothing to look into is told in so many words. */
+/* The error message names the cause: the nesting of the response. */
 static void a_response_nested_too_deep_is_reported_as_such(void **state) {
     char body[400] = "{\"ok\":";
     (void)state;
@@ -538,7 +538,7 @@ static void a_body_without_a_length_must_end_in_order(void **state) {
         else assert_true(result == RTM_E_HTTP || result == RTM_E_CLOSED);
         assert_int_equal(asked_count, 1);
     }
-    serve(OK_ANSWER); /* where the length is known, all had come */
+    serve(OK_ANSWER); /* with a Content-Length the response was complete */
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
 }
 
@@ -874,7 +874,7 @@ static void a_secret_truncated_in_an_error_message_is_not_shown(void **state) {
 
 static char last_detail[256];
 
-/* A configuration that is refused: no client, nothing leaked, a sentence. */
+/* A configuration that is refused: no client, no leak, an error message. */
 static void refused(const rtm_config *config, rtm_result result, const char *about) {
     rtm_client *client = (rtm_client *)(void *)last_detail; /* anything but NULL */
     assert_int_equal(rtm_create(config, &client), result);
@@ -1088,7 +1088,7 @@ static void out_of_memory_makes_no_client(void **state) {
 
 #define WEB(function) cmocka_unit_test_setup_teardown(function, begin_web, end_web)
 
-/* Requests behind the end --------------------------------------------------------------------- */
+/* Requests after the end ---------------------------------------------------------------------- */
 
 static server requests;
 static rtm_result request_result;

@@ -454,7 +454,7 @@ static void texts_must_be_utf8_however_they_are_cut(void **state) {
     }
 }
 
-/* Where the first byte stands at which the parser gives up, feeding byte by byte. */
+/* The index of the byte at which the parser gives up, feeding byte by byte. */
 static size_t given_up_at(const made *m) {
     static outcome out;
     size_t at = 0;
@@ -498,7 +498,7 @@ static void each_text_message_is_checked_from_its_first_byte(void **state) {
 
 /* Close --------------------------------------------------------------------------------------- */
 
-/* Section 7.4 and the IANA registry: 1000-1003, 1007-1014, 3000-4999 may stand in a frame. */
+/* may be in a frame */
 static void every_close_code_is_judged(void **state) {
     static made m;
     (void)state;

@@ -112,7 +112,7 @@ static rtm_result converse(echo_client *echo) {
     for (;;) {
         const char *data;
         size_t size, used;
-        rtmi_conn_flush(conn); /* reading tells why, when it fails */
+        rtmi_conn_flush(conn); /* if it fails, the read reports why */
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) {
             if (wait_until(conn, deadline)) continue;

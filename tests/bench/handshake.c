@@ -1,6 +1,7 @@
-/* handshake PORT CA COUNT full|resumed - what a TLS handshake costs rtm.h, from the end of TCP's to
-   the moment when a request can be sent. Prints the median CPU time of COUNT of them, kernel
-   included, in us. Under callgrind with --collect-atstart=no its instructions alone are counted. */
+/* handshake PORT CA COUNT full|resumed - the cost of a TLS handshake in rtm.h, from the end of
+   TCP's to the moment when a request can be sent. Prints the median CPU time of COUNT handshakes in
+   us, kernel included. Under callgrind with --collect-atstart=no only its instructions are
+   counted. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 

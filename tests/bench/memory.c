@@ -11,8 +11,8 @@
 static size_t live, peak;
 static long allocations;
 
-/* A block's size stands in front of it. A block that grows is counted twice while it is copied: no
-   allocator can be relied on to do it in place. */
+/* The size of a block is stored before it. A block that grows is counted twice while it is copied:
+   no allocator is guaranteed to grow it in place. */
 static void *count_realloc(void *block, size_t size) {
     enum { HEAD = 16 };
     char *old = block ? (char *)block - HEAD : NULL, *grown = malloc(size + HEAD);
@@ -100,8 +100,8 @@ static void one_root(const char *ca_file) {
     rtm_destroy(bot);
 }
 
-/* Debian's bundle with our root behind it. Its anchors are loaded once more alone, to tell what
-   they need. */
+/* Debian's bundle, followed by our root. Then the anchors are loaded without a connection, to
+   measure what only they need. */
 static void whole_bundle(const char *ca_file) {
     static const char bundle[] = "/etc/ssl/certs/ca-certificates.crt";
     char path[] = "/tmp/rtm-bench-XXXXXX";

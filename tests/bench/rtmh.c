@@ -65,7 +65,7 @@ static void on_hello(rtm_client *bot, const rtm_event *event, void *user_data) {
     b.start_cpu = bench_cpu_us(); /* for listen=none, which sees no first event */
 }
 
-/* With listen=none nothing else tells of the end. */
+/* With listen=none only this callback sees the end. */
 static void on_close(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     (void)user_data;

@@ -1,7 +1,7 @@
 /* server CERT_DIR PORT_FILE - the Slack of the benchmark: Web API and WebSocket over TLS 1.2 with
    ECDHE-ECDSA-AES128-GCM-SHA256, a thread for each connection, blocking sockets.
 
-   What a connection is to see stands in the path, behind "mode=": base_url is
+   What a connection receives is set by the path, from "mode=" on: base_url is
      https://localhost:PORT/mode=flood,n=100000,tag=x/api/
    and the WebSocket's URL has the same parameters, since some clients drop a query.
 
@@ -10,13 +10,13 @@
      mode=latency  n messages, one a ms, their text the time of sending in ns, monotonic and real
      mode=echo     n round trips: a message, the client's message, its acknowledgement
      mode=idle     nothing
-     size=N        messages of N bytes in place of the mix
+     size=N        messages of N bytes instead of the mix
      gate=K        K connections with this tag wait for one another before the first event
      tag=T         the name under which the line about this connection is printed
 
-   Records are made before the first is sent, so that no client waits for the server. All ends with
-   a message END and a CLOSE. A line on standard output says what was sent; one behind a call of
-   bench.end, how many requests this connection has brought. */
+   All records are made before the first is sent, so that no client waits for the server. The last
+   are a message END and a CLOSE. A line on standard output says what was sent; after a call of
+   bench.end, another says how many requests this connection has sent. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -218,7 +218,8 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Until the client's message has come; its id, or 0. Answers the pings of those who send some. */
+/* Waits for the client's message; returns its id, or 0. Answers the pings of clients that send
+   some. */
 static long await_message(conn *c) {
     char in[16384], out[128];
     size_t size;

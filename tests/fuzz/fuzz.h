@@ -22,14 +22,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RTM_IMPLEMENTATION
 #include "../../rtm.h"
 
-/* Every run begins like this, so that it depends on its input alone. */
+/* Every run begins like this, so that it depends only on its input. */
 static inline void fuzz_begin(uint32_t seed) {
     test_now_ms = 1000000;
     test_random_state = seed * 2654435761u | 1;
     test_blocks = test_allocations = test_fail_at = 0;
 }
 
-/* A block of its own with these bytes, exactly as long; or as a text, with a NUL behind it. */
+/* A copy of these bytes in a block of exactly their size; fuzz_text adds a NUL. */
 static inline char *fuzz_block(const void *data, size_t size) {
     char *block = malloc(size ? size : 1);
     CHECK(block);

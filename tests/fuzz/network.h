@@ -1,14 +1,14 @@
-/* A network made of the fuzzer's input, in place of the socket calls of rtm.h, so that a run takes
-   microseconds. The input is what all peers send, one after the other, but 0xff begins a happening,
-   named by the byte behind it:
+/* A network made of the fuzzer's input instead of rtm.h's socket calls, so that a run takes
+   microseconds. The input is what all peers send, one after the other; 0xff begins a happening,
+   named by the next byte:
 
-     in place of bytes    G rtm.connect's answer   W a Web API answer   U the upgrade's answer
+     instead of bytes     G rtm.connect's answer   W a Web API answer   U the upgrade's answer
                           P a proxy's answer       0xff this byte itself
      to the connection    F FIN   R reset   I interrupted   A nothing yet   B sends block, or not
      to the next attempt  N no such host   X refused at once   Y refused later
      to the client        S stop   D disconnect   M message   C call   J JSON   T time: net_command
 
-   Any other is passed over. Checked here: no call on a descriptor that is not open, no wait longer
+   Other bytes are ignored. Checked here: no call on a descriptor that is not open, no wait longer
    than a call may take. rtm.h is built as for systems without epoll, which has fewer calls to
    replace, and looks names up without a thread, so that each run is the same. */
 #define RTMI_EPOLL 0
@@ -27,7 +27,7 @@ enum { NET_FDS = 8, NET_WAKE = 90, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT 
 
 typedef struct net_socket {
     bool open, ended, blocked;
-    int error;       /* of connect(), told later */
+    int error;       /* of connect(), reported later */
     char said[2048]; /* what the client sent first, as a text */
     size_t said_size;
 } net_socket;
@@ -130,7 +130,7 @@ static inline size_t net_bytes(const net_socket *socket, char *to, size_t size) 
         if (net.answer_at < net.answer_end) {
             to[got++] = net.answer[net.answer_at++];
         } else if (next && (got || !strchr("GWUP", next))) {
-            break; /* an answer, which the next connection may be waiting for, comes alone */
+            break; /* an answer may be for the next connection: not in the same recv() */
         } else if (next) {
             net_take(next);
             net_say(socket, next);

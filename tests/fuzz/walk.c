@@ -27,15 +27,15 @@ static void walk(rtm_json json, size_t used) {
         CHECK(found.text && (object || (found.text == p && found.size == size)));
         bool leads = plain && found.text == p && used && used + length + 2 < sizeof path;
         if (leads) snprintf(path + used, sizeof path - used, ".%s", name);
-        CHECK(!leads || rtm_json_get(root, path + 2).text == p); /* behind "$." */
+        CHECK(!leads || rtm_json_get(root, path + 2).text == p); /* after "$." */
         walk(value, leads ? used + 1 + length : 0);
         p = rtmi_json_space(p + size, end);
     }
     CHECK(rtm_json_count(json) == count && !rtm_json_at(json, count).size);
 }
 
-/* Loops over arrays and objects in turns, as many as there are within each other at one place and
-   beside each other: each goes on where it was, whatever the others asked for in between. */
+/* Interleaves loops over arrays and objects, nested and side by side: each must continue at its own
+   place, whatever the other loops looked up in between. */
 static void interleave(rtm_json json) {
     struct { rtm_json json; size_t at; const char *after; } loop[8] = { { json, 0, json.text } };
     size_t loops = 1, turn = 0;
