@@ -148,7 +148,7 @@ FAILED = echo >>build/test/failed
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
-		build/test/bad_days build/ws_echo
+		build/test/outages build/ws_echo
 	@rm -f build/test/messages build/test/failed
 	@RTM_MESSAGES=build/test/messages sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
 		build/test/lives || $(FAILED) 'the test programs'
@@ -157,7 +157,7 @@ test:
 	@python3 tests/json_peer.py build/test/json_peer 1 || $(FAILED) 'tests/json_peer.py 1'
 	@python3 tests/json_peer.py build/test/json_peer 7 || $(FAILED) 'tests/json_peer.py 7'
 	@python3 tests/ws_peer.py build/ws_echo || $(FAILED) 'tests/ws_peer.py'
-	@python3 tests/bad_days.py build/test/bad_days || $(FAILED) 'tests/bad_days.py'
+	@python3 tests/outages.py build/test/outages || $(FAILED) 'tests/outages.py'
 	@python3 tests/sandbox.py build || $(FAILED) 'tests/sandbox.py'
 	@sh tests/terminal.sh build || $(FAILED) 'tests/terminal.sh'
 	@CC='$(CC)' sh tests/compile/run.sh || $(FAILED) 'tests/compile/run.sh'
@@ -183,13 +183,13 @@ TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
 # tests/requests.c counts the basic blocks that are run.
-$(TESTS) build/test/json_peer build/test/bad_days: $(HEADERS) rtm.h build/.test
+$(TESTS) build/test/json_peer build/test/outages: $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
-build/test/bad_days: tests/bad_days.c
+build/test/outages: tests/outages.c
 build/test/http: tests/http.c
 build/test/ws: tests/ws.c
 build/test/random: tests/random.c
