@@ -408,7 +408,7 @@ static void bad_header_lines_are_refused(void **state) {
     for (size_t i = 0; i < COUNT(table); i++) assert_lines_refused(table[i].lines, table[i].size);
 }
 
-static void lengths_beyond_all_memory_are_waited_for_not_believed(void **state) {
+static void lengths_beyond_all_memory_allocate_nothing(void **state) {
     static const vector table[] = {
         { IN(OK_LINE "Content-Length: 9223372036854775807\r\n\r\nx"), .what = RTMI_HTTP_MORE },
         { IN(OK_LINE "Content-Length: 4294967297\r\n\r\nx"), .what = RTMI_HTTP_MORE },
@@ -644,7 +644,7 @@ static void check_url(const url_row *row) {
     assert_memory_equal(path, row->path, length);
 }
 
-static void urls_are_taken_apart(void **state) {
+static void urls_are_parsed(void **state) {
     static const url_row good[] = {
         { "https://slack.com/api/", "slack.com", "443", true, true, "/api/" },
         { "http://slack.com", "slack.com", "80", false, true, "" },
@@ -753,7 +753,7 @@ static void requests_are_written_in_full(void **state) {
                    "GET / HTTP/1.1\r\nuser-AGENT: a\r\nHost: b\r\n");
 }
 
-static void a_field_of_the_user_goes_before_ours(void **state) {
+static void a_header_of_the_user_replaces_that_of_rtm_h(void **state) {
     static const struct { const char *lines; bool written; } row[] = {
         { NULL, true },          { "", true },           { "B: Name: x\r\n", true },
         { "Name: x\r\n", false }, { "nAME:\r\n", false }, { "B: c\r\nNAME: x\r\n", false },
@@ -943,7 +943,7 @@ int main(void) {
         cmocka_unit_test(bodies_may_end_with_a_clean_close_only),
         cmocka_unit_test(invalid_http_is_refused),
         cmocka_unit_test(bad_header_lines_are_refused),
-        cmocka_unit_test(lengths_beyond_all_memory_are_waited_for_not_believed),
+        cmocka_unit_test(lengths_beyond_all_memory_allocate_nothing),
         cmocka_unit_test(retry_after_is_read_in_seconds),
         cmocka_unit_test(header_blocks_may_have_16_kib),
         cmocka_unit_test(interim_responses_share_the_limit),
@@ -952,11 +952,11 @@ int main(void) {
         cmocka_unit_test(long_lines_without_meaning_are_skipped),
         cmocka_unit_test(large_bodies_are_transferred),
         cmocka_unit_test(a_complete_response_consumes_nothing_more),
-        cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(urls_are_parsed),
         cmocka_unit_test(bad_urls_are_refused),
         cmocka_unit_test(hosts_have_at_most_255_bytes),
         cmocka_unit_test(requests_are_written_in_full),
-        cmocka_unit_test(a_field_of_the_user_goes_before_ours),
+        cmocka_unit_test(a_header_of_the_user_replaces_that_of_rtm_h),
         cmocka_unit_test(forms_are_percent_encoded),
         cmocka_unit_test(lists_are_searched_by_whole_tokens),
         cmocka_unit_test(no_proxy_names_hosts_and_domains),

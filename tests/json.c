@@ -282,7 +282,7 @@ static void all_small_changes_agree_with_a_plain_implementation(void **state) {
 }
 
 /* The scan reads words: every byte at every place of strings of every small length. */
-static void every_byte_in_a_string_is_judged_wherever_it_stands(void **state) {
+static void every_byte_in_a_string_is_checked_at_any_position(void **state) {
     (void)state;
     for (size_t length = 1; length <= 24; length++) {
         for (size_t at = 1; at <= length; at++) {
@@ -305,7 +305,7 @@ static void every_byte_in_a_string_is_judged_wherever_it_stands(void **state) {
     }
 }
 
-static void every_escape_letter_and_hex_digit_is_judged(void **state) {
+static void every_escape_letter_and_hex_digit_is_checked(void **state) {
     (void)state;
     for (int byte = 0; byte < 256; byte++) {
         char simple[] = "\"\\?\"", unicode[] = "\"\\u0000\"";
@@ -480,7 +480,7 @@ static void paths_lead_to_members_and_elements(void **state) {
 }
 
 /* Texts made to mislead a scan for names. */
-static void names_are_not_confused_with_what_looks_like_them(void **state) {
+static void names_are_not_confused_with_similar_text(void **state) {
     static const struct { const char *json, *path, *found; } row[] = {
         { "{\"a\":1,\"a\":2}", "a", "1" },
         { "{\"a\":{\"x\":1},\"a\":{\"y\":2}}", "a.y", NULL },
@@ -998,7 +998,7 @@ static void a_quoted_text_is_truncated_at_a_whole_character(void **state) {
 #undef FFFD
 }
 
-static void nothing_is_quoted_as_an_empty_string(void **state) {
+static void null_is_quoted_as_an_empty_string(void **state) {
     (void)state;
     for (int empty = 0; empty < 2; empty++)
         for (size_t size = 0; size < 9; size++) {
@@ -1094,7 +1094,7 @@ static void every_character_is_utf8_and_no_surrogate_is(void **state) {
 }
 
 /* ASCII is read in words: one other character at any place of a longer text, any split. */
-static void utf8_within_ascii_is_judged_wherever_it_stands(void **state) {
+static void utf8_within_ascii_is_checked_at_any_position(void **state) {
     static const text piece[] = { T("\xc3\xa9"), T("\xe2\x82\xac"), T("\xf0\x9f\x98\x80"),
         T("\x80"),
         T("\xff"), T("\xc3"), T("\xe2\x82"), T("\xed\xa0\x80"), T("\xc0\xaf"),
@@ -1123,13 +1123,13 @@ int main(void) {
         cmocka_unit_test(invalid_texts_are_refused),
         cmocka_unit_test(all_short_texts_agree_with_a_plain_implementation),
         cmocka_unit_test(all_small_changes_agree_with_a_plain_implementation),
-        cmocka_unit_test(every_byte_in_a_string_is_judged_wherever_it_stands),
-        cmocka_unit_test(every_escape_letter_and_hex_digit_is_judged),
+        cmocka_unit_test(every_byte_in_a_string_is_checked_at_any_position),
+        cmocka_unit_test(every_escape_letter_and_hex_digit_is_checked),
         cmocka_unit_test(nesting_is_limited_to_128_levels),
         cmocka_unit_test(a_mebibyte_of_openers_is_refused_at_once),
         cmocka_unit_test(every_accessor_accepts_every_value),
         cmocka_unit_test(paths_lead_to_members_and_elements),
-        cmocka_unit_test(names_are_not_confused_with_what_looks_like_them),
+        cmocka_unit_test(names_are_not_confused_with_similar_text),
         cmocka_unit_test(the_members_of_an_inner_object_are_noted),
         cmocka_unit_test(strings_are_decoded_to_utf8),
         cmocka_unit_test(every_escaped_character_is_decoded),
@@ -1148,11 +1148,11 @@ int main(void) {
         cmocka_unit_test(what_is_escaped_and_what_is_not),
         cmocka_unit_test(each_maximal_part_that_is_not_utf8_becomes_one_replacement),
         cmocka_unit_test(a_quoted_text_is_truncated_at_a_whole_character),
-        cmocka_unit_test(nothing_is_quoted_as_an_empty_string),
+        cmocka_unit_test(null_is_quoted_as_an_empty_string),
         cmocka_unit_test(quoting_without_memory_leaves_a_mark),
         cmocka_unit_test(utf8_agrees_with_the_table_at_all_boundaries),
         cmocka_unit_test(every_character_is_utf8_and_no_surrogate_is),
-        cmocka_unit_test(utf8_within_ascii_is_judged_wherever_it_stands),
+        cmocka_unit_test(utf8_within_ascii_is_checked_at_any_position),
         cmocka_unit_test(nothing_is_leaked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

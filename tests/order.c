@@ -526,7 +526,7 @@ static void a_close_that_waits_in_the_socket_is_read_after_the_second_is_over(vo
     assert_string_equal(closed->reason, "bye");
 }
 
-static void silence_is_not_judged_while_the_client_does_not_read(void **state) {
+static void silence_does_not_count_while_the_client_does_not_read(void **state) {
     (void)state;
     begin(true);
     begin_replies(10000);
@@ -811,7 +811,7 @@ static void a_copy_is_recognized_until_15_seconds_after_the_take_over(void **sta
     assert_int_equal(count_events("message"), 1);
 }
 
-static void a_presence_that_returns_is_news(void **state) {
+static void a_presence_that_returns_is_a_new_event(void **state) {
     static const char active[] = "{\"type\":\"presence_change\",\"presence\":\"active\"}",
                       away[] = "{\"type\":\"presence_change\",\"presence\":\"away\"}";
     (void)state;
@@ -1358,7 +1358,7 @@ int main(void) {
         TEST(a_session_is_acknowledged_while_an_ended_one_is_delivered),
         TEST(the_end_of_a_replaced_session_leaves_the_backlog_of_the_new_in_slices),
         TEST(no_reply_is_refused_while_the_socket_is_congested),
-        TEST(silence_is_not_judged_while_the_client_does_not_read),
+        TEST(silence_does_not_count_while_the_client_does_not_read),
         TEST(a_close_that_waits_in_the_socket_is_read_after_the_second_is_over),
         TEST(a_reply_on_a_replaced_session_counts_until_the_close),
         TEST(a_close_does_not_hide_the_disconnect_before_it),
@@ -1373,7 +1373,7 @@ int main(void) {
         TEST(a_message_acknowledged_after_the_end_of_its_session_is_reported_once),
         TEST(three_hundred_events_and_their_copies_are_delivered_once),
         TEST(a_copy_is_recognized_until_15_seconds_after_the_take_over),
-        TEST(a_presence_that_returns_is_news),
+        TEST(a_presence_that_returns_is_a_new_event),
         TEST(at_most_1024_messages_await_their_acknowledgement),
         TEST(the_inbox_takes_four_messages_and_one_read),
         TEST(events_are_delivered_if_one_may_have_1_gib),

@@ -459,7 +459,7 @@ class Sim:
                 for kind in (['command', 'event'] if self.mode == SOCKET_MODE else ['event'])]
         return wait, calls, lost, sum(e.delivered > 1 for e in self.events)
 
-    def faults(self):
+    def violations(self):
         wait, calls, lost, twice = self.result()
         limit = self.row.limits.get(self.mode) or self.row.limits['both']
         found = []
@@ -705,8 +705,8 @@ def main():
         for row in rows)
     failed = False
     for (row, mode, jitter), sim in sims.items():
-        for fault in sim.faults():
-            print(f'FAIL outages: {mode}, {row.name}: {fault} (random {jitter})')
+        for violation in sim.violations():
+            print(f'FAIL outages: {mode}, {row.name}: {violation} (random {jitter})')
             failed = True
     if verbose:
         print(table)

@@ -212,7 +212,7 @@ static void a_good_answer_asks_for_no_wait(void **state) {
 
 /* Counts the calls within an hour to a server that only closes the connection: when it is accepted,
    instead of the 101, after the 101, and after hello. */
-static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
+static void a_server_that_closes_at_once_causes_no_hot_loop(void **state) {
     static const struct { int lo, hi; } calls[] = {
         { 15, 25 }, { 15, 25 }, { 15, 25 }, { 110, 130 },
     };
@@ -1176,7 +1176,7 @@ static const struct CMUnitTest tests[] = {
     TEST(the_upgrade_may_ask_for_a_wait_too),
     TEST(a_refused_upgrade_is_over_with_its_head),
     TEST(a_good_answer_asks_for_no_wait),
-    TEST(a_server_that_closes_at_once_is_no_hot_loop),
+    TEST(a_server_that_closes_at_once_causes_no_hot_loop),
     TEST(fatal_codes_end_the_client),
     TEST(other_codes_are_tried_again),
     TEST(a_token_of_the_wrong_type_gets_advice),

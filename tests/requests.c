@@ -962,7 +962,7 @@ static void a_429_is_waited_for_as_long_as_it_says(void **state) {
     }
 }
 
-static void a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again(void **state) {
+static void a_429_is_returned_with_no_retry_and_with_read_body(void **state) {
     (void)state;
     for (int reads = 0; reads < 2; reads++) {
         start_open();
@@ -1001,7 +1001,7 @@ static void what_follows_a_429_that_is_a_result_waits(void **state) {
 }
 
 /* The head of a 429 is enough: its page may be too large, cut short, endless or no HTTP at all. */
-static void a_429_counts_whatever_becomes_of_its_body(void **state) {
+static void a_429_counts_even_if_its_body_fails(void **state) {
 #define HEAD(fields) "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n" fields "\r\n"
     static char page[8000];
     static const struct { const char *answer; enum after then; int wait_ms; } rows[] = {
@@ -1341,7 +1341,7 @@ static void a_read_body_may_have_pieces_of_any_size(void **state) {
     }
 }
 
-static void a_read_that_breaks_its_word_ends_the_request_and_the_connection(void **state) {
+static void a_read_of_the_wrong_size_ends_the_request_and_the_connection(void **state) {
     static const struct { int piece; size_t end; } rows[] = {
         { 0, 100 }, { 10, 999 }, { 1, 1 }, { TOO_MUCH, 0 } };
     (void)state;
@@ -2780,9 +2780,9 @@ static const struct CMUnitTest tests[] = {
     REQUEST(out_of_memory_is_reported_once),
     REQUEST(a_429_holds_its_method_in_order_and_lets_the_others_pass),
     REQUEST(a_429_is_waited_for_as_long_as_it_says),
-    REQUEST(a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again),
+    REQUEST(a_429_is_returned_with_no_retry_and_with_read_body),
     REQUEST(what_follows_a_429_that_is_a_result_waits),
-    REQUEST(a_429_counts_whatever_becomes_of_its_body),
+    REQUEST(a_429_counts_even_if_its_body_fails),
     REQUEST(a_429_with_a_large_page_is_waited_for_by_a_session_too),
     REQUEST(a_gzip_body_is_reported_as_one),
     REQUEST(at_most_64_holds_exist),
@@ -2793,7 +2793,7 @@ static const struct CMUnitTest tests[] = {
     REQUEST(a_request_written_whole_into_a_dead_connection_is_not_sent_again),
     REQUEST(a_body_is_sent_as_it_was_given),
     REQUEST(a_read_body_may_have_pieces_of_any_size),
-    REQUEST(a_read_that_breaks_its_word_ends_the_request_and_the_connection),
+    REQUEST(a_read_of_the_wrong_size_ends_the_request_and_the_connection),
     REQUEST(a_read_that_returns_nothing_is_reported),
     REQUEST(a_large_upload_uses_no_more_memory_than_a_small_one),
     REQUEST(an_answer_before_the_end_of_the_body_counts),

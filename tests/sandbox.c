@@ -86,7 +86,7 @@ static char *url_of_host(char *out, size_t size, const char *host) {
     return out;
 }
 
-static void converses_with_ecdsa_and_rsa_certificates(void **state) {
+static void a_session_works_with_ecdsa_and_rsa_certificates(void **state) {
     sandbox *boxes[] = { &ecdsa, &rsa };
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -269,7 +269,7 @@ static int stop_boxes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(converses_with_ecdsa_and_rsa_certificates),
+        cmocka_unit_test(a_session_works_with_ecdsa_and_rsa_certificates),
         cmocka_unit_test(reconnects_after_every_kind_of_end),
         cmocka_unit_test(retries_what_the_web_api_and_the_upgrade_refuse),
         cmocka_unit_test(a_wrong_token_is_final),

@@ -91,7 +91,7 @@ static void everything_in_the_config_is_copied(void **state) {
     assert_int_equal(calls, 1);
 }
 
-static void no_client_is_an_argument_error(void **state) {
+static void a_null_client_is_an_argument_error(void **state) {
     rtm_response response;
     (void)state;
     assert_int_equal(rtm_poll(NULL, 0), RTM_E_ARGUMENT);
@@ -117,7 +117,7 @@ static void no_client_is_an_argument_error(void **state) {
     rtm_destroy(NULL);
 }
 
-static void every_result_has_words_of_its_own(void **state) {
+static void every_result_has_its_own_description(void **state) {
     (void)state;
     for (int a = RTM_E_UNACKNOWLEDGED; a <= RTM_OK; a++) {
         assert_true(strlen(rtm_strerror((rtm_result)a)) > 5);
@@ -403,7 +403,7 @@ static void the_request_and_response_that_opened_a_session_are_freed(void **stat
     assert_in_range(opened[1], opened[0] - 4096, opened[0] + 4096);
 }
 
-static void destroy_says_goodbye(void **state) {
+static void destroy_sends_close(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     end_bot();
@@ -942,7 +942,7 @@ static void sockets_are_closed_on_exec_from_the_start(void **state) {
 }
 
 /* A daemon may have closed its standard input. */
-static void descriptor_0_is_as_good_as_any(void **state) {
+static void descriptor_0_is_a_valid_descriptor(void **state) {
     (void)state;
     int input = dup(0);
     assert_true(input > 0);
@@ -1474,7 +1474,7 @@ static void count_bytes(rtm_client *client, const rtm_event *event, void *user_d
     poll_bytes += (int)size;
 }
 
-static void a_flood_leaves_the_caller_his_turn(void **state) {
+static void a_flood_does_not_keep_rtm_poll_from_returning(void **state) {
     static char flood[1 << 20];
     (void)state;
     make_bot(NULL);
@@ -2584,8 +2584,8 @@ static const struct CMUnitTest tests[] = {
     TEST(create_opens_no_connection),
     TEST(without_a_descriptor_there_is_no_client),
     TEST(everything_in_the_config_is_copied),
-    TEST(no_client_is_an_argument_error),
-    TEST(every_result_has_words_of_its_own),
+    TEST(a_null_client_is_an_argument_error),
+    TEST(every_result_has_its_own_description),
     TEST(open_carries_the_whole_connect_response),
     TEST(the_data_of_open_can_be_looked_into_whatever_its_size),
     TEST(upgrade_request_is_complete_and_has_no_token),
@@ -2600,7 +2600,7 @@ static const struct CMUnitTest tests[] = {
     TEST(destroy_in_each_state_leaks_nothing),
     TEST(no_freed_memory_holds_the_token),
     TEST(the_request_and_response_that_opened_a_session_are_freed),
-    TEST(destroy_says_goodbye),
+    TEST(destroy_sends_close),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),
     TEST(after_a_stop_the_message_is_about_the_stop),
@@ -2623,7 +2623,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
     TEST(sockets_are_closed_on_exec_from_the_start),
-    TEST(descriptor_0_is_as_good_as_any),
+    TEST(descriptor_0_is_a_valid_descriptor),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
     TEST(a_slow_lookup_that_fails_is_named),
     UNRESPONSIVE(a_timeout_names_the_phase),
@@ -2646,7 +2646,7 @@ static const struct CMUnitTest tests[] = {
     TEST(skipped_messages_of_all_kinds_share_one_report),
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
-    TEST(a_flood_leaves_the_caller_his_turn),
+    TEST(a_flood_does_not_keep_rtm_poll_from_returning),
     TEST(no_flood_makes_a_poll_read_more_than_256_kib),
     TEST(endless_interim_responses_end_the_attempt),
     TEST(a_stop_in_a_flood_is_seen_and_costs_no_more),

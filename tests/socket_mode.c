@@ -106,7 +106,7 @@ static void each_token_has_its_place(void **state) {
     }
 }
 
-static void a_call_that_fails_is_judged_as_that_of_rtm(void **state) {
+static void a_failed_call_has_the_same_results_as_in_rtm(void **state) {
     static const struct {
         const char *body;
         rtm_result result;
@@ -745,7 +745,7 @@ static void a_deferral_lives_as_long_as_its_connection_in_a_handover(void **stat
     end_deferring();
 }
 
-static void a_deferral_goes_with_its_connection(void **state) {
+static void a_deferral_ends_with_its_connection(void **state) {
     (void)state;
     for (int how = 0; how < 6; how++) {
         begin_deferring();
@@ -1044,7 +1044,7 @@ static void an_event_without_a_reply_cannot_be_deferred(void **state) {
     expect_nothing();
 }
 
-static void ids_that_never_were_are_refused(void **state) {
+static void unknown_ids_are_refused(void **state) {
     static const int ids[] = { 0, -1, INT_MIN, INT_MAX, 100000, INT_MAX / 2, RTM_E_AGAIN };
     (void)state;
     begin_deferring();
@@ -1512,7 +1512,7 @@ static void stop_reading(void) {
 
 /* Else its envelopes would fill the memory with acknowledgements that the server does not take. Its
    silence says nothing while it is not read. */
-static void a_server_that_reads_nothing_is_not_read_and_not_judged(void **state) {
+static void a_server_that_reads_nothing_is_not_read_and_has_no_timeout(void **state) {
     (void)state;
     for (int dropped = 0; dropped < 2; dropped++) {
         stop_reading();
@@ -1908,7 +1908,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_app_token_is_only_for_the_opening_call),
         TEST(each_token_has_its_place),
-        TEST(a_call_that_fails_is_judged_as_that_of_rtm),
+        TEST(a_failed_call_has_the_same_results_as_in_rtm),
         TEST(hello_is_delivered_each_time_and_its_connections_are_logged),
         TEST(each_kind_of_envelope_arrives_as_its_event),
         TEST(an_event_of_rtm_has_no_envelope),
@@ -1924,7 +1924,7 @@ int main(void) {
         TEST(what_is_deferred_and_never_replied_to_is_not_acknowledged),
         TEST(a_blocking_call_does_not_acknowledge_what_is_deferred),
         TEST(a_deferral_lives_as_long_as_its_connection_in_a_handover),
-        TEST(a_deferral_goes_with_its_connection),
+        TEST(a_deferral_ends_with_its_connection),
         TEST(a_reply_is_not_deferred_after_the_end_of_its_connection),
         TEST(at_most_64_replies_are_deferred),
         TEST(a_deferred_reply_that_fails_leaves_the_deferral_open),
@@ -1932,7 +1932,7 @@ int main(void) {
         TEST(a_reply_that_one_of_two_sessions_accepts_is_sent),
         TEST(function_executed_is_acknowledged_after_its_callbacks_or_deferred),
         TEST(an_event_without_a_reply_cannot_be_deferred),
-        TEST(ids_that_never_were_are_refused),
+        TEST(unknown_ids_are_refused),
         TEST(a_copy_of_what_is_deferred_gets_its_reply),
         TEST(deferring_without_memory_loses_no_reply),
         TEST(a_repeated_envelope_is_acknowledged_again_and_delivered_once),
@@ -1944,7 +1944,7 @@ int main(void) {
         TEST(queued_events_use_4_times_max_message_at_most),
         TEST(the_inbox_is_delivered_before_the_close),
         TEST(the_number_of_events_dropped_by_a_stop_is_reported),
-        TEST(a_server_that_reads_nothing_is_not_read_and_not_judged),
+        TEST(a_server_that_reads_nothing_is_not_read_and_has_no_timeout),
         TEST(a_session_is_dropped_though_the_server_reads_nothing),
         TEST(a_server_that_reads_late_gets_every_acknowledgement),
         TEST(some_disconnects_end_the_session),

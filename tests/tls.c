@@ -353,7 +353,7 @@ static void a_certificate_that_is_trusted_itself_is_accepted(void **state) {
     TRY(trials);
 }
 
-static void chains_that_lead_nowhere_are_refused(void **state) {
+static void chains_without_a_trusted_root_are_refused(void **state) {
     static const trial trials[] = {
         { "ec1", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
         { "rsa1", "root", "rsa.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
@@ -454,7 +454,7 @@ static void expect_script(const char *host, const script *it, const char *ca, rt
     assert_int_equal(server.requests, result == RTM_E_HTTP);
 }
 
-static void tls_1_2_and_no_other_is_spoken(void **state) {
+static void only_tls_1_2_is_supported(void **state) {
     static const struct { int min, max; rtm_result result; const char *words; } cases[] = {
         { TLS1_2_VERSION, TLS1_2_VERSION, SERVED }, { TLS1_VERSION, TLS1_3_VERSION, SERVED },
         { TLS1_2_VERSION, TLS1_3_VERSION, SERVED },
@@ -471,7 +471,7 @@ static void tls_1_2_and_no_other_is_spoken(void **state) {
     }
 }
 
-static void ecdhe_with_aead_and_nothing_else_is_spoken(void **state) {
+static void only_ecdhe_with_aead_is_supported(void **state) {
     static const struct { const char *suite; rtm_result result; const char *words; } cases[] = {
         { "AES128-GCM-SHA256", SERVED }, { "AES256-GCM-SHA384", SERVED },
         { "CHACHA20-POLY1305", SERVED }, { "AES128-SHA256", RTM_E_TLS, "cipher suite" },
@@ -495,7 +495,7 @@ static void ecdhe_with_aead_and_nothing_else_is_spoken(void **state) {
                       "ca-rsa-root", RTM_E_TLS, "cipher suite");
 }
 
-static void the_usual_curves_are_spoken(void **state) {
+static void the_usual_curves_are_supported(void **state) {
     static const struct { const char *groups; rtm_result result; const char *words; } cases[] = {
         { "X25519", SERVED }, { "P-256", SERVED }, { "P-384", SERVED }, { "P-521", SERVED },
         { "X448", RTM_E_TLS, "in common" } };
@@ -832,7 +832,7 @@ static void try_bundle(const char *pem, rtm_result result, const char *words) {
     unsetenv("SSL_CERT_FILE");
 }
 
-static void a_bundle_may_look_like_this(void **state) {
+static void a_bundle_may_have_these_forms(void **state) {
     static const char *const all[][8] = {
         { "ca-root", NULL }, { "ca-rsa-root", "ca-root", NULL }, { "ca-root", "ca-rsa-root", NULL },
         { "ca-rsa-root", "ca-rsa2-root", "ca-self", "ca-root", "ca-root384", "ca-wild", NULL },
@@ -881,7 +881,7 @@ static void refuse_bundle(rtm_config config, const char *words) {
     assert_int_equal(server.accepts, 0);
 }
 
-static void a_bundle_that_cannot_be_is_refused_by_its_name(void **state) {
+static void an_unusable_bundle_is_refused_with_its_name(void **state) {
     static const char *const pems[] = {
         "", "\n\n", "-----BEGIN CERTIFICATE-----\n",
         "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" };
@@ -932,7 +932,7 @@ static void without_https_the_variable_does_not_matter(void **state) {
     assert_int_equal(from_config, RTM_E_ARGUMENT);
 }
 
-static void the_nearest_setting_of_the_bundle_counts(void **state) {
+static void a_bundle_in_the_config_overrides_the_environment(void **state) {
     const char *root = read_file("ca-root"), *other = read_file("ca-rsa-root");
     (void)state;
     server_start(&(script){ .chain = "ec1" });
@@ -1473,15 +1473,15 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SERVER(good_chains_are_accepted),
         SERVER(a_certificate_that_is_trusted_itself_is_accepted),
-        SERVER(chains_that_lead_nowhere_are_refused),
+        SERVER(chains_without_a_trusted_root_are_refused),
         SERVER(a_certificate_for_another_name_is_refused),
         SERVER(an_address_counts_only_as_a_dns_name),
         SERVER(dates_are_checked_and_the_clock_is_suspected),
         SERVER(weak_and_unknown_signatures_and_keys_are_refused),
         SERVER(certificates_that_bearssl_cannot_check_are_named),
-        SERVER(tls_1_2_and_no_other_is_spoken),
-        SERVER(ecdhe_with_aead_and_nothing_else_is_spoken),
-        SERVER(the_usual_curves_are_spoken),
+        SERVER(only_tls_1_2_is_supported),
+        SERVER(only_ecdhe_with_aead_is_supported),
+        SERVER(the_usual_curves_are_supported),
         SERVER(a_client_certificate_may_be_asked_for_and_not_demanded),
         SERVER(the_hook_can_give_a_client_certificate),
         SERVER(a_name_is_sent_to_the_server_but_no_address),
@@ -1496,12 +1496,12 @@ int main(void) {
         SERVER(a_silent_server_costs_timeout_ms_and_no_more),
         SERVER(records_may_come_in_pieces_of_any_size),
         SERVER(a_handshake_may_be_cut_anywhere),
-        SERVER(a_bundle_may_look_like_this),
+        SERVER(a_bundle_may_have_these_forms),
         SERVER(a_damaged_certificate_is_left_out),
-        SERVER(a_bundle_that_cannot_be_is_refused_by_its_name),
+        SERVER(an_unusable_bundle_is_refused_with_its_name),
         SERVER(marks_and_blanks_in_a_bundle_change_nothing),
         SERVER(without_https_the_variable_does_not_matter),
-        SERVER(the_nearest_setting_of_the_bundle_counts),
+        SERVER(a_bundle_in_the_config_overrides_the_environment),
         SERVER(a_second_connection_resumes_and_needs_no_anchors),
         SERVER(all_connections_to_a_host_resume_the_same_session),
         SERVER(a_handshake_keeps_the_sessions_of_other_hosts),

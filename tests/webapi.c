@@ -799,7 +799,7 @@ static void a_token_of_another_client_is_not_shown(void **state) {
 
 /* Taming is for messages and log lines: it neither decides what a code means nor alters one that
    looks like a code. */
-static void codes_are_judged_and_handed_out_as_they_came(void **state) {
+static void error_codes_have_their_result_and_are_returned_unchanged(void **state) {
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DOTS "............................................................" /* 60 */
     static const struct {
@@ -910,7 +910,7 @@ static void a_config_needs_a_usable_token(void **state) {
     rtm_destroy(client);
 }
 
-static void a_base_url_must_be_one(void **state) {
+static void a_base_url_must_be_a_url(void **state) {
     static const char *const urls[] = {
         "slack.com", "ftp://slack.com/", "ws://slack.com/api/", "wss://slack.com/api/",
         "https://", "https:///api/", "http://a\r\nb/", "http://a\nX: y/api/", "http://a b/",
@@ -925,7 +925,7 @@ static void a_base_url_must_be_one(void **state) {
     }
 }
 
-static void a_base_url_that_is_empty_is_the_usual_one(void **state) {
+static void an_empty_base_url_is_the_default(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         rtm_config config = usual_config();
@@ -1028,7 +1028,7 @@ static void the_limits_themselves_are_accepted(void **state) {
 
 /* A bundle that cannot be used is reported when the client is made, not at each handshake.
    SSL_CERT_FILE is for all programs: it does not matter to a client that uses http only. */
-static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **state) {
+static void a_ca_bundle_without_a_certificate_is_refused_with_its_name(void **state) {
     static const struct { const char *file, *variable, *pem, *about; } rows[] = {
         { "/nowhere/ca.pem", NULL, NULL, "ca_file /nowhere/ca.pem: " },
         { "/", NULL, NULL, "ca_file /: " },
@@ -1187,16 +1187,16 @@ static const struct CMUnitTest tests[] = {
     WEB(out_of_memory_is_a_result_and_the_next_call_works),
     WEB(a_token_echoed_by_the_server_is_not_shown),
     WEB(a_token_of_another_client_is_not_shown),
-    WEB(codes_are_judged_and_handed_out_as_they_came),
+    WEB(error_codes_have_their_result_and_are_returned_unchanged),
     WEB(a_secret_truncated_in_an_error_message_is_not_shown),
     WEB(a_config_needs_a_usable_token),
-    WEB(a_base_url_must_be_one),
-    WEB(a_base_url_that_is_empty_is_the_usual_one),
+    WEB(a_base_url_must_be_a_url),
+    WEB(an_empty_base_url_is_the_default),
     WEB(headers_must_be_well_formed_and_not_rtm_hs_own),
     WEB(a_proxy_must_be_well_formed),
     WEB(numbers_and_methods_must_make_sense),
     WEB(the_limits_themselves_are_accepted),
-    WEB(a_ca_bundle_without_a_certificate_is_refused_by_its_name),
+    WEB(a_ca_bundle_without_a_certificate_is_refused_with_its_name),
     WEB(out_of_memory_makes_no_client),
     TEST(a_stop_after_a_final_end_is_reported_as_a_stop),
     TEST(a_request_cancelled_before_the_destroy_is_reported_as_cancelled),

@@ -247,7 +247,7 @@ static void masked_frames_are_refused(void **state) {
 }
 
 /* Every first byte there is, alone, after a message, within a message: RSV bits, opcodes, FIN. */
-static void every_first_byte_is_judged(void **state) {
+static void every_first_byte_is_checked(void **state) {
     (void)state;
     for (int open = 0; open <= 1; open++) {
         for (unsigned first = 0; first < 256; first++) {
@@ -465,7 +465,7 @@ static size_t given_up_at(const made *m) {
     return bad ? at - 1 : m->size;
 }
 
-static void invalid_utf8_is_refused_at_the_very_byte(void **state) {
+static void invalid_utf8_is_refused_at_the_exact_byte(void **state) {
     static made m;
     (void)state;
     for (size_t i = 0; i < COUNT(utf8_table); i++) {
@@ -499,7 +499,7 @@ static void each_text_message_is_checked_from_its_first_byte(void **state) {
 /* Close --------------------------------------------------------------------------------------- */
 
 /* may be in a frame */
-static void every_close_code_is_judged(void **state) {
+static void every_close_code_is_checked(void **state) {
     static made m;
     (void)state;
     for (int code = 0; code <= 65535; code += code < 5100 ? 1 : 101) {
@@ -514,7 +514,7 @@ static void every_close_code_is_judged(void **state) {
     }
 }
 
-static void close_frames_are_judged(void **state) {
+static void close_frames_are_checked(void **state) {
     static const vector table[] = {
         { IN("\x88\x00"), .log = "close:1005:" },
         { IN("\x88\x01\x03"), .log = "bad:1002" },
@@ -775,7 +775,7 @@ static bool upgrades(const char *lines) {
     return rtmi_ws_check_upgrade(&http, NONCE) == NULL;
 }
 
-static void only_a_right_upgrade_opens_a_session(void **state) {
+static void only_a_valid_upgrade_opens_a_session(void **state) {
 #define UP "Upgrade: websocket\r\n"
 #define CONNECTION "Connection: Upgrade\r\n"
 #define PROOF "Sec-WebSocket-Accept: " ACCEPT "\r\n"
@@ -830,17 +830,17 @@ int main(void) {
         cmocka_unit_test(messages_follow_each_other),
         cmocka_unit_test(lengths_must_be_in_their_shortest_form),
         cmocka_unit_test(masked_frames_are_refused),
-        cmocka_unit_test(every_first_byte_is_judged),
+        cmocka_unit_test(every_first_byte_is_checked),
         cmocka_unit_test(reserved_bits_and_opcodes_are_refused_at_any_size),
         cmocka_unit_test(pings_and_pongs_carry_up_to_125_bytes),
         cmocka_unit_test(control_frames_come_between_fragments),
         cmocka_unit_test(fragments_must_come_in_order),
         cmocka_unit_test(fragments_of_all_sizes_are_put_together),
         cmocka_unit_test(texts_must_be_utf8_however_they_are_cut),
-        cmocka_unit_test(invalid_utf8_is_refused_at_the_very_byte),
+        cmocka_unit_test(invalid_utf8_is_refused_at_the_exact_byte),
         cmocka_unit_test(each_text_message_is_checked_from_its_first_byte),
-        cmocka_unit_test(every_close_code_is_judged),
-        cmocka_unit_test(close_frames_are_judged),
+        cmocka_unit_test(every_close_code_is_checked),
+        cmocka_unit_test(close_frames_are_checked),
         cmocka_unit_test(a_message_over_the_limit_is_skipped_and_the_session_continues),
         cmocka_unit_test(large_messages_are_skipped_with_little_memory),
         cmocka_unit_test(a_message_without_memory_is_skipped_and_the_session_continues),
@@ -851,7 +851,7 @@ int main(void) {
         cmocka_unit_test(the_masked_hello_of_the_rfc_comes_out),
         cmocka_unit_test(a_frame_without_memory_appends_nothing),
         cmocka_unit_test(the_accept_of_the_rfc_comes_out),
-        cmocka_unit_test(only_a_right_upgrade_opens_a_session),
+        cmocka_unit_test(only_a_valid_upgrade_opens_a_session),
         cmocka_unit_test(a_long_line_does_not_hide_an_extension),
         cmocka_unit_test(nothing_is_leaked),
     };
