@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The clock: advance it by hand. */
+/* The clock: tests advance it by assigning to test_now_ms. */
 static long long test_now_ms = 1000000;
 static inline long long test_clock(void) { return test_now_ms; }
 #define RTM_NOW_MS() test_clock()

@@ -12,7 +12,7 @@ static int counted_poll(struct pollfd *fds, nfds_t count, int timeout);
 #define poll(fds, count, timeout) counted_poll(fds, count, timeout)
 static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #define send(fd, data, size, flags) client_send(fd, data, size, flags)
-#define RTM_NO_THREADS /* each run is to be the same */
+#define RTM_NO_THREADS /* so that each run is the same */
 #include "support.h"
 #undef poll
 #undef send
@@ -24,7 +24,7 @@ static int counted_poll(struct pollfd *fds, nfds_t count, int timeout) {
     return poll(fds, count, 0); /* on loopback, everything that was sent has arrived */
 }
 
-/* What the client sends; with `send_blocked` its sockets take nothing. */
+/* Sends of the client; with `send_blocked` its sockets accept nothing. */
 static bool send_blocked;
 static size_t send_refused; /* bytes, at the last refusal */
 
@@ -74,7 +74,7 @@ static struct {
 } server;
 
 static const char *ca_pem;
-static int requests_read; /* whole ones, to /hook */
+static int requests_read; /* complete requests to /hook */
 
 static char *file_text(const char *path) {
     FILE *in = fopen(path, "rb");
@@ -160,7 +160,7 @@ static void fault_happens(peer *p) {
     if (fault == DELAY) test_now_ms += 20;
 }
 
-/* In the place of one that has ended, else of one that is stalled. */
+/* Replaces a connection that has ended, else one that is stalled. */
 static void accept_client(void) {
     int fd = accept(server.listener, NULL, NULL), i = 0;
     unsigned char seed[32];
@@ -238,8 +238,8 @@ static void answer_request(peer *p) {
     p->input_size = 0;
 }
 
-/* A message of the client is acknowledged, its CLOSE answered; its first acknowledgement is
-   followed by a `disconnect`. */
+/* Acknowledges each message of the client, and answers its CLOSE; a `disconnect` follows the first
+   acknowledgement. */
 static void answer_frames(peer *p) {
     while (p->input_size >= 6) {
         size_t size = (size_t)(p->input[1] & 0x7f);
@@ -260,7 +260,7 @@ static void answer_frames(peer *p) {
     }
 }
 
-/* One movement of bytes; false when nothing can move. */
+/* Moves bytes once in some direction; false if nothing can move. */
 static bool peer_move(peer *p) {
     br_ssl_engine_context *engine = &p->tls.eng;
     size_t size;
@@ -325,7 +325,8 @@ static void on_event(rtm_client *bot, const rtm_event *event, void *user_data) {
     }
 }
 
-/* Runs a client to its end: when nothing moves, the clock does. Gives the number of polls. */
+/* Runs a client until it has finished: if nothing moves, the clock advances. Returns the number of
+   polls. */
 static int run(rtm_client *bot, bool may_be_stuck) {
     int result = 0, polls = 0;
     for (; result >= 0 && polls < 3000; polls++) {
@@ -378,8 +379,8 @@ static void disturbed(enum fault fault, bool of_input, long after) {
     assert_int_equal(counts.opens, counts.closes);
     assert_int_equal(counts.answers, 1);
     assert_in_range(counts.messages, 1, server.app ? 1 : 2);
-    /* Who was disturbed says so, unless it was at the very end, when all was said, or the session
-       was only the one that is taken over from. */
+    /* A disturbed client reports it, unless it was at the very end, after everything was delivered,
+       or only the session that is replaced was disturbed. */
     if (server.connections > (server.app ? 4 : 2))
         assert_true(counts.errors >= 1 || counts.closes >= 2);
     rtm_destroy(bot);
@@ -502,7 +503,8 @@ static void count_timeout(rtm_client *bot, const rtm_response *response, void *u
     assert_int_equal(response->result, RTM_E_TIMEOUT);
 }
 
-/* The request is a record in the TLS engine; the socket takes it again when the time is over. */
+/* The request is a record in the TLS engine; the socket accepts it again when its deadline is
+   over. */
 static void a_request_in_the_tls_engine_is_not_sent_after_its_deadline(void **state) {
     (void)state;
     static int timeouts;

@@ -27,7 +27,7 @@ static void make(void) {
     server_share(&second, &slack);
 }
 
-/* A session that has lasted long enough to be followed by another at once. */
+/* Opens a session and lets it last long enough for the next one to follow at once. */
 static void open_first(void) {
     make();
     open_session_with_hello();
@@ -54,7 +54,7 @@ static void send_event(server *s, int n) {
     else server_send_text(s, text);
 }
 
-/* Sends an event, and sees it arrive. */
+/* Sends an event and checks that it is delivered. */
 static void event_arrives(server *s, int n) {
     char text[64], id[16];
     send_event(s, n);
@@ -64,7 +64,7 @@ static void event_arrives(server *s, int n) {
     if (app) server_expect_ack(s, id);
 }
 
-/* Answers the upgrade of the second session, which then is open and has not said hello. */
+/* Answers the upgrade of the second session, which is then open, without "hello". */
 static void open_second(void) {
     take_upgrade_on(&second, &got);
     server_answer_upgrade(&second, &got);
@@ -78,7 +78,7 @@ static void expect_silence(server *s) {
     assert_false(s->ended);
 }
 
-/* The second says hello, and so takes over. The first gets no CLOSE for that. */
+/* The second session receives "hello" and takes over. The first gets no CLOSE for that. */
 static void take_over(server *first, server *next) {
     say_hello(next);
     expect_silence(first);
@@ -527,7 +527,7 @@ static void a_first_that_falls_silent_ends_as_always(void **state) {
         say_goodbye(&slack); /* its last bytes */
         test_now_ms += interval - 5000;
         open_second();
-        event_arrives(&second, 1); /* which has not said hello */
+        event_arrives(&second, 1); /* which has not received "hello" */
         test_now_ms += 5000;
         no_event();
         for (int i = 0; i < 2; i++) {
@@ -569,7 +569,7 @@ static void a_second_that_dies_after_taking_over_ends_as_any_session(void **stat
 
 static enum stage slow_stage;
 
-/* A handler that takes a minute, in which the second session receives what it waits for. */
+/* A handler that takes a minute; meanwhile the second session receives what it waits for. */
 static void take_a_minute(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event, (void)user_data;
     rtm_off(client, "message", take_a_minute, NULL);
@@ -658,7 +658,7 @@ static void events_are_compared_until_15_s_after_the_take_over(void **state) {
     }
 }
 
-/* A second event with the same bytes may be news if it has no time stamp. */
+/* A second event with the same bytes is a new one if it has no time stamp. */
 static void only_events_with_a_time_stamp_are_compared(void **state) {
     static const struct { const char *text; bool compared; } rows[] = {
         { "{\"type\":\"presence_change\",\"user\":\"U1\"}", false },
@@ -687,7 +687,7 @@ static void an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again
     (void)state;
     app = false;
     reach_stage(CONNECTING);
-    event_arrives(&slack, 1); /* the second cannot have it */
+    event_arrives(&slack, 1); /* before the second connects */
     server_answer_connect(&second, "link?ticket=1&x=%2F");
     server_accept(&second);
     server_upgrade(&second, &got);
@@ -726,7 +726,7 @@ static void an_envelope_is_repeated_on_the_other_session(void **state) {
         server_send_envelope(&second, "E2", "events_api", "\"retry_attempt\":1,\"payload\":{"
                              "\"event_id\":\"Ev2\",\"event\":{\"type\":\"message\"}}");
         server_expect_ack(&second, "E2");
-        next_event("message"); /* a retry of what never came */
+        next_event("message"); /* a retry of an event that was lost */
         no_event();
         next_mode();
     }
@@ -734,7 +734,7 @@ static void an_envelope_is_repeated_on_the_other_session(void **state) {
 
 /* What belongs to a session -------------------------------------------------------------------- */
 
-/* The message is left to the second session, which does not open. */
+/* The message waits for the second session, which does not open. */
 static void a_message_is_reported_if_the_second_does_not_open(void **state) {
     (void)state;
     app = false;
@@ -944,7 +944,7 @@ static void on_number(rtm_client *client, const rtm_event *event, void *user_dat
     long long n = rtm_json_int(rtm_json_get(event->data, "n"), -1);
     assert_in_range(n, 0, EVENTS - 1);
     if (was_received[n]++) fail_msg("event %d came twice", (int)n);
-    if (!app) return; /* both bring it: it has no session */
+    if (!app) return; /* RTM: both sessions send it */
     if (n <= last_of[sent_by[n]]) fail_msg("event %d came after %d", (int)n, last_of[sent_by[n]]);
     last_of[sent_by[n]] = (int)n;
 }
@@ -1008,7 +1008,7 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
     long before = test_allocations;
     for (int i = 0; i < EVERY; i++) {
         int n = round * EVERY + i;
-        /* Events cost no allocation; a buffer may grow when their numbers get a digit more. */
+        /* Events need no allocation; but a buffer may grow when the numbers get one more digit. */
         if (i == 20 && round > 1 && test_allocations != before) grown++;
         assert_true(grown <= 2);
         if (i == 20) {
@@ -1161,7 +1161,7 @@ static void a_handover_allocates_a_second_session_and_frees_it(void **state) {
     }
 }
 
-/* A server that answers of its own accord. */
+/* A server that answers without calls from the test. */
 static struct peer {
     server s;
     bool websocket;
@@ -1217,7 +1217,7 @@ static struct peer *any_session(void) {
     return NULL;
 }
 
-/* `tries` = how many allocations fail from the one on. */
+/* `tries` = the number of allocations that fail, beginning with this one. */
 static void handover_without_memory(long tries) {
     bool hit = true;
     for (long fail = 1; hit; fail++) {

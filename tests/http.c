@@ -4,19 +4,19 @@
 
 #define OK_LINE "HTTP/1.1 200 OK\r\n"
 
-typedef enum ending { OPEN, CUT, CLEAN } ending; /* the connection lives, died, was closed well */
+typedef enum ending { OPEN, CUT, CLEAN } ending; /* of the connection: none, broken, in order */
 
 typedef struct vector {
     const char *in;
     size_t size;
     rtmi_http_kind kind;
     ending ending;
-    rtmi_http_what what; /* the last thing that the parser says */
+    rtmi_http_what what; /* the last result of the parser */
     int status;
     const char *body;
     size_t rest;    /* bytes after the response, which do not belong to it */
     int retry;      /* seconds of Retry-After; 0 = there is none */
-    bool closes;    /* not to be kept alive */
+    bool closes;    /* the connection must not be kept alive */
 } vector;
 
 typedef struct outcome {
@@ -96,7 +96,8 @@ static void assert_same(const outcome *a, const outcome *b) {
     if (a->body.size) assert_memory_equal(a->body.data, b->body.data, a->body.size);
 }
 
-/* All ways must lead to the same; vectors of many KiB are cut at both ends and at samples. */
+/* All three must give the same result; vectors of many KiB are cut near both ends and at
+   samples. */
 static outcome run_all_ways(const vector *v) {
     outcome whole = run_cut(v, v->size);
     for (size_t step = 1; step <= 7; step += 2) {
@@ -133,7 +134,7 @@ static void check_vectors(const vector *table, size_t count) {
     for (size_t i = 0; i < count; i++) check_vector(&table[i]);
 }
 
-/* Tables of good responses say DONE in their rows' stead. */
+/* Tables of good responses: the result of each row is DONE. */
 static void check_good(vector *table, size_t count) {
     for (size_t i = 0; i < count; i++) {
         table[i].what = RTMI_HTTP_DONE;
@@ -463,7 +464,7 @@ static void check_made(const made *m, rtmi_http_what what, const char *body, end
     check_vector(&v);
 }
 
-/* Fills up to `limit` bytes with lines of `length` bytes that mean nothing. */
+/* Fills up to `limit` bytes with header lines of `length` bytes without meaning. */
 static void make_lines(made *m, size_t limit, size_t length) {
     while (m->size < limit) {
         size_t line = limit - m->size < 2 * length ? limit - m->size : length;
@@ -572,7 +573,7 @@ static void long_lines_without_meaning_are_skipped(void **state) {
     m.size = 0;
     make(&m, OK_LINE);
     make_many(&m, 'n', 600);
-    make(&m, ": x\r\nContent-Length: 2\r\n\r\nhi"); /* a name of that length is an attack */
+    make(&m, ": x\r\nContent-Length: 2\r\n\r\nhi"); /* a name of this length is refused */
     check_made(&m, RTMI_HTTP_BAD, NULL, OPEN);
 }
 
@@ -598,7 +599,7 @@ static void large_bodies_are_transferred(void **state) {
     }
     make(&m, "0\r\n\r\n");
     check_made(&m, RTMI_HTTP_DONE, body, OPEN);
-    m.size = 0; /* more chunk lines than a header may have bytes: each has a limit of its own */
+    m.size = 0; /* more bytes of chunk lines than a header may have: each line has its own limit */
     make(&m, CHUNKED);
     for (size_t i = 0; i < 4000; i++) {
         make(&m, "1;x\r\na\r\n");
@@ -609,7 +610,7 @@ static void large_bodies_are_transferred(void **state) {
     check_made(&m, RTMI_HTTP_DONE, body, OPEN);
 }
 
-/* Once a response is complete, more input is not its own. */
+/* After the end of a response, the parser must consume nothing. */
 static void a_complete_response_consumes_nothing_more(void **state) {
     size_t used = 9;
     outcome out;
@@ -769,7 +770,7 @@ static void a_header_of_the_user_replaces_that_of_rtm_h(void **state) {
     }
 }
 
-/* Every byte by the rule of the WHATWG URL standard: alphanumerics and *-._ stay, space is +. */
+/* Every byte as the WHATWG URL standard says: alphanumerics and *-._ are kept, space is +. */
 static void forms_are_percent_encoded(void **state) {
     (void)state;
     for (int c = 1; c < 256; c++) {
@@ -897,7 +898,7 @@ static void server_text_is_tamed_by_one_rule(void **state) {
         { "\x1f \x7e\x7f\x80", "? ~??" }, { "\x1b[31m\n\x7f ok", "?[31m?? ok" },
         { "\t\r\n", "???" }, { "\xc3\xa9t\xc3\xa9", "??t??" }, { "a\xe2\x80\xae" "b", "a???b" },
         { "\xff\x80\xc0", "???" }, { "\xc2\x9b", "??" },
-        /* what Slack says, and what it must not repeat */
+        /* messages of Slack, and secrets in them */
         { "channel_not_found", "channel_not_found" },
         { "Message text is missing.", "Message text is missing." },
         { "(Going away: it's time!)", "(Going away: it's time!)" },
@@ -913,7 +914,7 @@ static void server_text_is_tamed_by_one_rule(void **state) {
         rtmi_tame(text);
         assert_string_equal(text, rows[i].tamed);
         rtmi_tame(text);
-        assert_string_equal(text, rows[i].tamed); /* again changes nothing */
+        assert_string_equal(text, rows[i].tamed); /* taming twice changes nothing */
     }
 }
 

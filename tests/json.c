@@ -23,7 +23,7 @@ static bool is_json(const char *data, size_t size) {
 
 static rtmi_document document;
 
-/* Checks a text and opens it; the one before is closed. */
+/* Checks a text and opens it; the previous one is closed. */
 static rtm_json open_bytes(const char *data, size_t size) {
     char *copy = at_guard(data, size);
     rtm_json root;
@@ -281,7 +281,8 @@ static void all_small_changes_agree_with_a_plain_implementation(void **state) {
     }
 }
 
-/* The scan reads words: every byte at every place of strings of every small length. */
+/* The scan reads whole machine words: every byte at every place of strings of every small
+   length. */
 static void every_byte_in_a_string_is_checked_at_any_position(void **state) {
     (void)state;
     for (size_t length = 1; length <= 24; length++) {
@@ -341,7 +342,7 @@ static void nesting_is_limited_to_128_levels(void **state) {
     }
     assert_false(is_json("[1", 2));
     assert_false(checked.too_deep);
-    /* Depth is what is open, not what has been. */
+    /* The depth counts open arrays and objects only, not closed ones. */
     static char wide[8 * 300 + 2] = "[";
     for (size_t i = 0; i < 300; i++) strcat(wide, i ? ",[[{}]]" : "[[{}]]");
     strcat(wide, "]");
@@ -354,7 +355,7 @@ static void a_mebibyte_of_openers_is_refused_at_once(void **state) {
     (void)state;
     for (size_t kind = 0; kind < COUNT(opener); kind++) {
         for (size_t i = 0; i < sizeof deep; i++) deep[i] = opener[kind][i % strlen(opener[kind])];
-        /* Twenty times: were it not refused early, these would be hours. */
+        /* Twenty times: this would take hours if it were not refused early. */
         for (int i = 0; i < 20; i++) assert_false(is_json(deep, sizeof deep));
     }
 }
@@ -380,7 +381,7 @@ static void assert_string(rtm_json json, const char *expected, size_t length) {
     assert_int_equal(buffer[length], '\0');
 }
 
-/* Every accessor on every kind of value, the missing one too. */
+/* Every accessor on every kind of value, also on the missing one. */
 static void every_accessor_accepts_every_value(void **state) {
     static const struct {
         const char *json, *string;
@@ -479,7 +480,7 @@ static void paths_lead_to_members_and_elements(void **state) {
     assert_raw(rtm_json_get(open_text(" [1] "), NULL), "[1]");
 }
 
-/* Texts made to mislead a scan for names. */
+/* Texts that could mislead a scan for names. */
 static void names_are_not_confused_with_similar_text(void **state) {
     static const struct { const char *json, *path, *found; } row[] = {
         { "{\"a\":1,\"a\":2}", "a", "1" },
@@ -716,7 +717,7 @@ static void assert_same_element(rtm_json json, size_t index) {
     assert_same(rtm_json_key(json, index), name);
 }
 
-/* A pool of values that were met; each step looks into any of them, at any index. */
+/* A pool of values found so far; each step looks into any of them, at any index. */
 static void elements_and_members_are_right_whatever_order_they_are_asked_for(void **state) {
     (void)state;
     for (int round = 0; round < 300; round++) {
@@ -798,7 +799,7 @@ static void loops_over_wide_arrays_take_linear_time(void **state) {
 static const char sample[] = "{\"blocks\":[{\"type\":\"section\",\"fields\":[1,[2,3],\"x\"]},"
     FORTY_SEVEN "," FORTY_SEVEN "],\"n\":[9,8]}";
 
-/* Right answers, or fallbacks with `failed` set: nothing between. */
+/* Results are right, or are fallbacks with `failed` set. */
 static void read_sample(void) {
     rtm_json root = open_text(sample);
     long long got[4] = { (long long)rtm_json_count(rtm_json_get(root, "blocks")),
@@ -829,7 +830,7 @@ static void without_memory_the_fallback_is_returned_and_failed_is_set(void **sta
             assert_true(i < 20);
             assert_true(failed || i == 2); /* there is no other allocation */
             test_fail_at = 0;
-            read_sample(); /* nothing is spoilt by the failure */
+            read_sample(); /* the failure has no lasting effect */
             assert_false(document.failed);
             rtmi_document_free(&document);
             assert_int_equal(test_blocks, 0);
@@ -856,8 +857,8 @@ static void a_second_document_of_the_same_size_costs_no_allocation(void **state)
     assert_int_equal(test_allocations, 0);
 }
 
-/* The tokens are exactly as many as there are values and names; with the table of elements that is
-   24 bytes each. */
+/* There is exactly one token for each value and name; with the table of elements that is 24 bytes
+   each. */
 static void a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value(void **state) {
     char json[16384];
     (void)state;
@@ -943,7 +944,7 @@ static void what_is_escaped_and_what_is_not(void **state) {
     }
 }
 
-/* As Python's "replace" has it. */
+/* As with errors="replace" in Python. */
 static void each_maximal_part_that_is_not_utf8_becomes_one_replacement(void **state) {
 #define FFFD "\xef\xbf\xbd"
     static const struct { const char *plain, *quoted; } rows[] = {
@@ -1064,7 +1065,7 @@ static void assert_utf8_agrees(const unsigned char *data, size_t size) {
         assert_int_equal(utf8_pieces(data, size, split), good == size ? need : -1);
 }
 
-/* Every lead byte, with continuation bytes on both sides of every boundary there is. */
+/* Every lead byte, with continuation bytes on both sides of every boundary. */
 static void utf8_agrees_with_the_table_at_all_boundaries(void **state) {
     static const unsigned char edge[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0,
         0xff };
@@ -1093,7 +1094,7 @@ static void every_character_is_utf8_and_no_surrogate_is(void **state) {
     }
 }
 
-/* ASCII is read in words: one other character at any place of a longer text, any split. */
+/* ASCII is read in machine words: one other character at any place of a longer text, any split. */
 static void utf8_within_ascii_is_checked_at_any_position(void **state) {
     static const text piece[] = { T("\xc3\xa9"), T("\xe2\x82\xac"), T("\xf0\x9f\x98\x80"),
         T("\x80"),

@@ -1,10 +1,10 @@
-/* linear SHAPE N - loops over a document of that shape with about N values, through the accessors
-   alone. For linear.sh, which counts the instructions. */
+/* linear SHAPE N - loops over a document of that shape with about N values, with the accessors
+   only. For linear.sh, which counts the instructions. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 
-/* Shapes: what stands N times in the outermost array, and how often six such arrays stand side by
-   side in an object instead. */
+/* Shapes: the element that is N times in the outermost array; in six_siblings, six such arrays are
+   members of an object. */
 static const struct { const char *name, *element; } shapes[] = {
     { "five_deep", "[[[[1,2],[3]],[[4]]]]" },
     { "three_deep", "[[1,2],[3],[4],[5],[6],[7]]" },
@@ -15,7 +15,7 @@ static const struct { const char *name, *element; } shapes[] = {
 enum { RANDOM = 3, SIX_BESIDE = 4, SHAPES = 5 };
 static const char *const names[6] = { "a", "b", "c", "d", "e", "f" };
 
-static unsigned long met; /* so that nothing is left out as useless */
+static unsigned long met; /* so that the compiler removes nothing */
 
 static void walk(rtm_json json) {
     size_t size = rtm_json_count(json);

@@ -11,8 +11,8 @@
 #include <uv.h>
 #endif
 
-/* A loop: `wait` says whether rtm_poll is to be called: rtm_fd is readable, or `due` is 0. It waits
-   for that if it may `block`: for ever, with a `due` of -1. */
+/* A loop: `wait` returns whether rtm_poll must be called: rtm_fd is readable, or `due` is 0. If it
+   may `block`, it waits for that: for ever, if `due` is -1. */
 typedef struct loop {
     const char *name;
     void (*open)(void);
@@ -22,7 +22,7 @@ typedef struct loop {
 
 static const loop *used;
 static int fd_at_first, turns; /* turns: calls of rtm_poll */
-static long long most_taken;   /* bytes by one of them */
+static long long most_taken;   /* bytes received in one of them */
 
 static void nothing(void) {}
 
@@ -82,7 +82,7 @@ static void libuv_open(void) {
 
 static bool libuv_wait(int due, bool block) {
     uv_ready = false;
-    /* The client's clock stands still: what is not due now does not become so while libuv waits. */
+    /* The clock of the client is fake: a timeout cannot become due while libuv waits. */
     if (due) uv_timer_stop(&uv_timer);
     else uv_timer_start(&uv_timer, on_timer, 0, 0);
     uv_run(&uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
@@ -152,7 +152,7 @@ static void expect_idle(void) {
     assert_int_equal(poll(&pollfd, 1, 0), 0);
 }
 
-/* Lets the clock jump to what is due. */
+/* Advances the clock to the next timeout. */
 static void skip_wait(void) {
     int wait = rtm_timeout_ms(bot);
     assert_true(wait >= 0);
@@ -307,7 +307,7 @@ static void each_event_costs_one_turn(void **state) {
     }
 }
 
-/* Whatever the client has not read yet, sent as far as its socket takes it. */
+/* Sends as much as the socket of the client accepts. */
 static const char *flood_at, *flood_end;
 
 static void send_flood(char call) {
@@ -340,7 +340,7 @@ static void a_flood_is_delivered_once_and_in_order(void **state) {
         end[length] = ' ';
         end += SIZE;
     }
-    /* So that a socket can hold more than one step may take. */
+    /* So that a socket can hold more than one step reads. */
     setsockopt(slack.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
     client_before = widen;
     make_looped_bot(NULL);
@@ -361,7 +361,7 @@ static void a_flood_is_delivered_once_and_in_order(void **state) {
     }
     assert_ptr_equal(flood_at, flood_end);
     no_event();
-    assert_int_equal(most_taken, RTMI_BUDGET); /* the budget did cut a step */
+    assert_int_equal(most_taken, RTMI_BUDGET); /* the budget has limited a step */
     expect_idle();
     free(flood);
 }
@@ -454,7 +454,7 @@ static void handle_signal(void (*handler)(int)) {
     test_task = (pid_t)syscall(SYS_gettid);
 }
 
-/* Waits without a bound, unless alarm() ends the program, and calls rtm_poll. */
+/* Calls rtm_poll without a timeout; alarm() ends the program if it hangs. */
 static int block(void) {
     if (is_foreign()) {
         while (!used->wait(-1, true)) continue; /* a signal may end it early */
@@ -476,7 +476,7 @@ static void open_without_pings(void) {
     assert_int_equal(rtm_timeout_ms(bot), -1);
 }
 
-/* From a thread, from a signal handler while it waits, and from one before it does. */
+/* rtm_wake from a thread, from a signal handler during the wait, and from one before it. */
 static void a_wake_up_ends_the_wait(void **state) {
     void *(*const from[])(void *) = { wake_it, signal_it, NULL };
     (void)state;
@@ -489,16 +489,16 @@ static void a_wake_up_ends_the_wait(void **state) {
         else raise(SIGUSR1);
         assert_int_equal(block(), 0);
         if (threaded) pthread_join(thread, NULL);
-        if (i % 5 == 0) expect_idle(); /* it is gone by then, however often it was asked for */
+        if (i % 5 == 0) expect_idle(); /* it is over by then, however often it was requested */
     }
     for (int i = 0; i < 1000; i++) rtm_wake(bot);
     assert_int_equal(block(), 0);
     expect_idle();
 }
 
-/* A handler may interrupt a program between a call that fails and its look at errno. */
+/* A handler may interrupt a program between a failed call and its reading of errno. */
 static void a_wake_up_does_not_change_errno(void **state) {
-    static const uint64_t almost = UINT64_MAX - 1; /* as much as an eventfd holds */
+    static const uint64_t almost = UINT64_MAX - 1; /* the maximum of an eventfd */
     (void)state;
     open_without_pings();
     handle_signal(on_signal_wake);
@@ -581,7 +581,7 @@ static void a_stop_ends_the_wait_in_every_state(void **state) {
     }
 }
 
-/* What happens while rtm_call waits for its response, which comes one round later. */
+/* Events while rtm_call waits for its response, which arrives one round later. */
 static server web;
 static void (*meanwhile)(void);
 

@@ -1,6 +1,6 @@
-/* Time and order: what is judged when, what leaves before which callback, and how long a client
-   waits. Each test is a rule of the manual on the fake clock. A callback that takes time advances
-   the clock; the server may send and answer meanwhile. */
+/* Time and order: when timeouts are checked, what is sent before which callback, and how long a
+   client waits. Each test is a rule of the manual with a fake clock. A slow callback advances the
+   clock; the server may send and answer meanwhile. */
 #include "server.h"
 
 static bool app;      /* Socket Mode */
@@ -27,7 +27,7 @@ static int end_order(void **state) {
     return end_test(state);
 }
 
-/* Ends the client, so that the test can go through another life. */
+/* Ends the client, so that the test can begin with another. */
 static void next_life(void) {
     end_bot();
     server_close(&second);
@@ -39,7 +39,7 @@ static void settle(void) {
     for (int i = 0; i < 20; i++) server_round(i);
 }
 
-/* Frames that have arrived at the server, until there are none. */
+/* Reads the frames that have arrived at the server. */
 static int count_frames(server *s, int opcode) {
     int count = 0;
     while (server_try_frame(s, &sent)) count += sent.opcode == opcode;
@@ -131,7 +131,7 @@ static void send_message(server *s, int n) {
     server_send_text(s, text);
 }
 
-/* Events of this type that the recorder has and no test has looked at; looks at all. */
+/* Counts the recorded events of this type; marks all recorded events as seen. */
 static int count_events(const char *type) {
     int count = 0;
     settle();
@@ -140,7 +140,7 @@ static int count_events(const char *type) {
     return count;
 }
 
-/* The next event of this type; those of other types before it are skipped. */
+/* The next event of this type; events of other types before it are skipped. */
 static record *skip_to(const char *type) {
     for (;;) {
         WAIT_FOR(received_count > received_next);
@@ -301,7 +301,7 @@ static void a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie(void **
 
 static int frames_at_callback, awaited_opcode;
 
-/* Counts the frames that the server has when the first callback is called. */
+/* Counts the frames that the server has received when the first callback is called. */
 static void look(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)event;
@@ -868,7 +868,7 @@ static void the_inbox_takes_four_messages_and_one_read(void **state) {
         fail_msg("%ld bytes", test_most - before);
 }
 
-/* On 32 bits four times as much is 0. */
+/* On 32-bit machines four times this number is 0. */
 static void events_are_delivered_if_one_may_have_1_gib(void **state) {
     rtm_config config = config_of(true);
     (void)state;
@@ -1078,7 +1078,7 @@ static void sessions_cut_before_hello_are_no_storm(void **state) {
 
 /* Silence and zombies -------------------------------------------------------------------------- */
 
-/* Ms until the silent session is ended. */
+/* Returns after how many ms the silent session ends. */
 static int silence(int step_ms) {
     long long began = test_now_ms;
     while (rtm_is_connected(bot) && test_now_ms - began < 600000) {
@@ -1100,7 +1100,8 @@ static void silence_ends_a_session(void **state) {
     }
 }
 
-/* Ms until a session is ended whose server answers PINGs and sends none; a day at most. */
+/* Returns after how many ms a session ends whose server answers PINGs and sends none; a day at
+   most. */
 static int zombie(int gap_ms, int pings) {
     for (int i = 0; i < pings; i++) {
         for (int ms = 0; i && ms < gap_ms; ms += 5000) {

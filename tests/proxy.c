@@ -24,13 +24,13 @@ static void find_leak(const char *line, void *user_data) {
 
 typedef struct proxy {
     int listener, fd, port, accepts;
-    /* what to do */
+    /* its script */
     const char *answer; /* to CONNECT */
-    size_t step;        /* bytes of it that go out between two polls of the client; 0 = all */
+    size_t step;        /* bytes of it that are sent between two polls of the client; 0 = all */
     bool hangs_up;      /* after the answer, which may be empty */
     bool rudely;        /* as soon as there is a connection */
     const char *reply;  /* to the request inside of the tunnel */
-    bool silent;        /* the rest is waited for in vain: no need to do so in real time */
+    bool silent;        /* sends nothing more: the wait is skipped */
     /* what it has received */
     char in[4000];
     size_t in_size, sent;
@@ -91,7 +91,7 @@ static void proxy_run(void) {
     tunnel += 4;
     if (scripted.answer[scripted.sent] || !*scripted.answer) {
         proxy_answer();
-    } else if (*tunnel == 0x16) { /* a ClientHello: the proxy has done its part */
+    } else if (*tunnel == 0x16) { /* a ClientHello: the tunnel is open */
         if (!scripted.silent) proxy_hang_up();
     } else if (scripted.reply && !scripted.replied && strstr(tunnel, "\r\n\r\n")) {
         scripted.replied = true;
@@ -139,7 +139,7 @@ static rtm_result attempt(const char *url, const char *proxy_url, rtm_config con
     return result;
 }
 
-/* The URL of the scripted proxy, with this before its host. */
+/* The URL of the scripted proxy, with this text before its host. */
 static const char *scripted_url(const char *user_info) {
     static char url[200];
     snprintf(url, sizeof url, "http://%s127.0.0.1:%d", user_info, scripted.port);
@@ -197,7 +197,8 @@ static void the_connect_request_is_exact(void **state) {
     }
 }
 
-/* The proxy learns where to, and nothing that is for Slack: token, user's headers, address. */
+/* The proxy receives the destination, and nothing that is meant for Slack: token, headers,
+   address. */
 static void the_proxy_gets_nothing_that_is_for_slack(void **state) {
     static const char *const headers[] = { "Cookie: d=CookieCookie", NULL };
     (void)state;
@@ -212,7 +213,7 @@ static void the_proxy_gets_nothing_that_is_for_slack(void **state) {
     assert_int_equal(strstr(scripted.in, "\r\n\r\n")[4], 0x16);
 }
 
-/* Slack's own requests in the tunnel have no trace of the proxy. */
+/* Requests to Slack in the tunnel contain nothing about the proxy. */
 static void plain_http_goes_through_connect_too(void **state) {
     (void)state;
     proxy_script(&(proxy){ .answer = "HTTP/1.1 200 OK\r\n\r\n",
@@ -270,7 +271,7 @@ static void every_form_of_success_opens_the_tunnel(void **state) {
         { "HTTP/1.1 200 OK\r\nConnection: close\r\nProxy-Connection: close\r\n\r\n", false,
           RTM_E_HTTP, "418" },
         { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", false, RTM_E_HTTP, "418" },
-        /* A length means nothing here (RFC 9110 section 9.3.6). */
+        /* Content-Length has no meaning here (RFC 9110 section 9.3.6). */
         { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, RTM_E_HTTP, "418" },
         { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", false, RTM_E_HTTP, "418" },
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, RTM_E_HTTP, "418" },
@@ -298,7 +299,7 @@ static void every_refusal_is_reported_with_its_status(void **state) {
           "Content-Length: 0\r\n\r\n", false, RTM_E_PROXY, "credentials" },
         { "HTTP/1.1 407\r\nContent-Length: 2\r\n\r\nno", false, RTM_E_PROXY, "credentials" },
         { "HTTP/1.1 407 Who?\r\nConnection: close\r\n\r\n", true, RTM_E_PROXY, "credentials" },
-        /* A body that is announced and does not come changes nothing. */
+        /* An announced body that does not arrive changes nothing. */
         { "HTTP/1.1 407 Who?\r\nContent-Length: 500\r\n\r\n", false, RTM_E_PROXY, "credentials" },
         { "HTTP/1.1 407 Who?\r\nTransfer-Encoding: chunked\r\n\r\n", true, RTM_E_PROXY,
           "credentials" } };
@@ -453,7 +454,7 @@ static void a_hostile_proxy_cannot_make_a_message_show_the_password(void **state
 /* With a plain http target the proxy can answer for Slack, whose error code is shown in messages:
    it might put the credentials there, also a part of them at the end of a truncated code. */
 static void credentials_echoed_through_a_proxy_are_masked(void **state) {
-    /* PASSWORD itself is made of words, which pass; as it is sent it is not. */
+    /* PASSWORD itself consists of words, which are not masked; its encoded form is. */
     static const char *const echoes[] = { BASE64, "x" BASE64 "x", "Basic " BASE64,
                                           "\\u0059" BASE64, BASE64 " " BASE64 };
     char body[300];
@@ -479,7 +480,7 @@ static int clear_environment(void **state) {
     return 0;
 }
 
-/* The host that a client wants to know the address of: the proxy's, or that of the URL. */
+/* The host that the client resolves: the proxy, or the host of the URL. */
 static const char *first_host(const char *url, const char *proxy_url) {
     *looked_up = '\0';
     expect(attempt(url, proxy_url, (rtm_config){ .timeout_ms = 3000 }), RTM_E_RESOLVE, "");
@@ -537,7 +538,7 @@ static void no_proxy_excludes_hosts_and_domains(void **state) {
                 fail_msg("%s in \"%s\": %s", exceptions[i].host, exceptions[i].list, host);
             unsetenv(lower ? "no_proxy" : "NO_PROXY");
         }
-        /* What the program asked for is not for the environment to undo. */
+        /* The environment must not override the configuration. */
         setenv("NO_PROXY", exceptions[i].list, 1);
         assert_string_equal(first_host(url, "http://own.lost:8080"), "own.lost ");
         unsetenv("NO_PROXY");
@@ -562,7 +563,7 @@ static void no_proxy_knows_addresses(void **state) {
     }
 }
 
-/* The URL that Slack gives for the WebSocket names another host, which goes by the same rules. */
+/* The WebSocket URL from Slack names another host, for which the same rules hold. */
 static void no_proxy_is_asked_for_each_connection(void **state) {
     (void)state;
     setenv("http_proxy", scripted_url("bot:" ENCODED "@"), 1);
@@ -653,7 +654,7 @@ static void a_bad_proxy_in_the_environment_is_named(void **state) {
     }
 }
 
-/* A client without the credentials or the exceptions it was given is worse than none. */
+/* A client that lost its credentials or exceptions must not be created. */
 static void memory_that_runs_out_makes_no_client(void **state) {
     rtm_client *bot;
     rtm_config config = { .token = TOKEN };
@@ -721,7 +722,7 @@ static char *read_log(const program *it, char *text, size_t size) {
     return text;
 }
 
-/* A port that was free a moment ago. */
+/* Returns a port that was free just now. */
 static int free_port(void) {
     proxy_open();
     close(scripted.listener);
@@ -760,7 +761,7 @@ static void tinyproxy_start(program *it, const char *name, const char *more, con
     snprintf(it->url, sizeof it->url, "http://%s127.0.0.1:%d", user, it->port);
 }
 
-/* How many tunnels to the sandbox it was asked for. */
+/* Returns the number of tunnels to the sandbox. */
 static int tunnels(const program *it) {
     static char text[200000];
     char line[100];
@@ -777,7 +778,7 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user_data)
     if (rtm_json_equals(rtm_json_get(event->data, "text"), GREETING)) ++*(int *)user_data;
 }
 
-/* A session, its events and sends, and a call: all of it in tunnels, three of them. */
+/* A session, its events and sends, and a call: everything is in tunnels, three in all. */
 static void everything_passes_through_tinyproxy(void **state) {
     program *proxies[] = { &open_tinyproxy, &closed_tinyproxy };
     (void)state;
@@ -839,7 +840,7 @@ static void tinyproxy_refuses_wrong_and_missing_credentials(void **state) {
     }
 }
 
-/* tinyproxy may connect to the sandbox's port and no other; and it cannot find the second host. */
+/* tinyproxy allows only the port of the sandbox; and it cannot resolve the second host. */
 static void refusals_of_tinyproxy_are_reported(void **state) {
     (void)state;
     rtm_result result = attempt("https://localhost:1/api/", open_tinyproxy.url,
@@ -851,7 +852,8 @@ static void refusals_of_tinyproxy_are_reported(void **state) {
     expect(result, RTM_E_PROXY, "refused CONNECT to no-such-host.invalid: HTTP 5");
 }
 
-/* The certificate is the sandbox's, and is checked against its name: not against the proxy's. */
+/* The certificate of the sandbox is checked against its own name, not against the name of the
+   proxy. */
 static void a_proxy_does_not_weaken_the_certificate_check(void **state) {
     char url[100];
     (void)state;

@@ -39,7 +39,7 @@ static int fake_open(const char *path, int flags) {
     return open("/dev/zero", flags);
 }
 
-/* CLOCK_MONOTONIC stands still in suspend, CLOCK_BOOTTIME does not; perhaps it is refused. */
+/* CLOCK_MONOTONIC stops in suspend, CLOCK_BOOTTIME does not, but it may be refused. */
 static bool no_boottime;
 
 static int fake_clock_gettime(clockid_t clock, struct timespec *now) {
@@ -58,10 +58,10 @@ static int fake_clock_gettime(clockid_t clock, struct timespec *now) {
 static void random_numbers_come_from_the_kernel(void **state) {
     static const struct { int script[8]; const char *got; int devices; } rows[] = {
         { { 256 }, "..........", 0 },
-        { { 3 }, "0000000000", 1 },       /* what no kernel does with so few */
+        { { 3 }, "0000000000", 1 },       /* no kernel returns this for so few bytes */
         { { -ENOSYS }, "0000000000", 1 }, /* an old kernel */
         { { -EPERM }, "0000000000", 1 },  /* a sandbox */
-        { { -EAGAIN }, NULL, 0 }, /* none yet: none at all, rather than poor ones */
+        { { -EAGAIN }, NULL, 0 }, /* not seeded yet: fails instead of returning weak ones */
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -72,7 +72,7 @@ static void random_numbers_come_from_the_kernel(void **state) {
         for (int at = 0; at < 10; at++) out[at] = out[at] ? out[at] : '0';
         if (rows[i].got) assert_string_equal(out, rows[i].got);
         assert_int_equal(devices, rows[i].devices);
-        assert_int_equal(other_flags, 0); /* it never waits */
+        assert_int_equal(other_flags, 0); /* it never blocks */
         if (devices) assert_true(device_flags & O_CLOEXEC);
     }
 }

@@ -4,7 +4,7 @@
 
 #define FATAL(code) "{\"ok\":false,\"error\":\"" code "\"}"
 
-/* Answers the next call with this, and sees the attempt fail. */
+/* Answers the next call with this, and expects the attempt to fail. */
 static record *fail_call(const char *status, const char *fields, const char *body,
                          rtm_result result) {
     request got;
@@ -25,7 +25,8 @@ static void end_session(void) {
     server_close(&slack);
 }
 
-/* The next attempt begins when the last event said, and not a ms earlier. Returns how many ms. */
+/* Checks that the next attempt begins when the last event said, not a ms earlier. Returns after how
+   many ms. */
 static int next_attempt(void) {
     int wait = received[received_next - 1].retry_ms;
     if (wait < 0) fail_msg("no other attempt: %d", wait);
@@ -136,7 +137,7 @@ static void the_longer_of_retry_after_and_backoff_is_waited(void **state) {
         expect_seconds(rows[i].seconds);
         end_bot();
         make_bot(NULL);
-        for (int n = 1; n <= 8; n *= 2) { /* the fifth failure calls for 16 s */
+        for (int n = 1; n <= 8; n *= 2) { /* the fifth failure: 16 s */
             fail_500();
             expect_seconds(n);
         }
@@ -183,7 +184,7 @@ static void the_upgrade_may_ask_for_a_wait_too(void **state) {
     }
 }
 
-/* Its body may never come. */
+/* Its body may never arrive. */
 static void a_refused_upgrade_is_over_with_its_head(void **state) {
     static const char refusal[] = "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n";
     request got;
@@ -195,7 +196,7 @@ static void a_refused_upgrade_is_over_with_its_head(void **state) {
     expect_seconds(7);
 }
 
-/* It asked for a wait, and opened the door. */
+/* It sent Retry-After, and opened the session. */
 static void a_good_answer_asks_for_no_wait(void **state) {
     char body[100];
     request got;
@@ -668,8 +669,8 @@ static void disconnect(void) { assert_int_equal(rtm_reconnect(bot), RTM_OK); }
 
 static const struct end {
     void (*end)(void);
-    const char *event;  /* of Slack's own that comes first, or NULL */
-    rtm_result result;  /* of the `error` that comes next, or RTM_OK: none comes */
+    const char *event;  /* Slack's own event before it, or NULL */
+    rtm_result result;  /* of the `error` event, or RTM_OK: none */
     int code;           /* of `close` */
     const char *reason;
     int sees;           /* the code of the CLOSE that the server sees; 1 = one without, 0 = none */
@@ -686,7 +687,7 @@ static const struct end {
     { disconnect, NULL, RTM_OK, 1000, "", 1000 },
 };
 
-/* Ends the session, and sees all that there is to be seen of it. */
+/* Ends the session, and checks all effects. */
 static void end_and_check(const struct end *how) {
     how->end();
     if (how->event) assert_int_equal(next_event(how->event)->result, RTM_OK);
@@ -733,8 +734,9 @@ static void hang_up(void) {
     next_error(RTM_E_CLOSED);
 }
 
-/* One attempt, or one session, by its letter: f(ails), n(o hello, 29,999 ms), s(hort: hello, and
-   29,999 ms after it the end), l(ong: 30,000 ms after it). `kind` varies how it fails, or ends. */
+/* Makes one attempt or one session, by its letter: f(ails), n(o "hello", ends after 29,999 ms),
+   s(hort: ends 29,999 ms after "hello"), l(ong: 30,000 ms after it). `kind` varies how it fails or
+   ends. */
 static void run_step(char letter, size_t kind) {
     static void (*const fails[])(void) = { fail_500, refuse_upgrade, hang_up };
     if (letter == 'f') {
@@ -755,13 +757,13 @@ static void failures_in_a_row_decide_the_wait(void **state) {
         { "nnnnnnnnnnnn", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300 } },
         { "ssssssss", { 0, 2, 4, 8, 16, 30, 30, 30 } },
         { "llll", { 0, 0, 0, 0 } },
-        { "fffflff", { 1, 2, 4, 8, 0, 1, 2 } }, /* a long session forgives all before it */
+        { "fffflff", { 1, 2, 4, 8, 0, 1, 2 } }, /* a long session resets the number of failures */
         { "ssslss", { 0, 2, 4, 0, 0, 2 } },
         { "nlnln", { 1, 0, 1, 0, 1 } },
         { "fnfn", { 1, 2, 4, 8 } },
         { "fffsss", { 1, 2, 4, 0, 16, 30 } }, /* the first short one is followed at once */
-        { "sfsfs", { 0, 2, 4, 8, 16 } },      /* that happens once */
-        { "nsns", { 1, 0, 4, 8 } },           /* without hello it is no session yet */
+        { "sfsfs", { 0, 2, 4, 8, 16 } },      /* only once */
+        { "nsns", { 1, 0, 4, 8 } },           /* without "hello" it does not count as a session */
         { "fffffffffsf", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 0, 300 } },
         { "sssssssff", { 0, 2, 4, 8, 16, 30, 30, 128, 256 } }, /* the cap is not a count */
         { "ffffffffss", { 1, 2, 4, 8, 16, 32, 64, 128, 0, 30 } },
@@ -794,7 +796,7 @@ static void hello_counts_without_a_handler(void **state) {
     expect_seconds(0);
 }
 
-/* What a server says that is only like hello. */
+/* Messages that are similar to "hello". */
 static void nothing_but_hello_is_hello(void **state) {
     static const char *const texts[] = {
         "{\"type\":\"message\",\"text\":\"hello\"}", "{\"type\":\"hello_\"}",
@@ -833,7 +835,7 @@ static void hang_up_after_the_101(void) {
     next_event("close");
 }
 
-/* What happens again and again: an end of sessions, or what attempts meet after a FIN. */
+/* What happens repeatedly: the end of a session, or the failure of attempts after a FIN. */
 static const struct trouble {
     const char *name;
     void (*end)(void), (*meet)(void);
@@ -859,7 +861,8 @@ static void pass_a_session(const struct trouble *trouble, int seconds) {
     }
 }
 
-/* Writes two cells: seconds from the first trouble to the next attempt, calls in the 20 s after. */
+/* Writes two cells: seconds from the first event to the next attempt, calls in the 20 s after
+   it. */
 static void measure(const struct trouble *trouble, int session_seconds, char cells[64]) {
     int first = -1, calls = 0;
     long long begin = 0;
@@ -1052,7 +1055,7 @@ static void reconnect_in_callbacks(void **state) {
     assert_in_range(rtm_timeout_ms(bot), 0, 1000); /* the wait ends: one attempt a second at most */
 }
 
-/* The network is back: try now. */
+/* The network is available again: connect now. */
 static void reconnect_ends_a_wait(void **state) {
     (void)state;
     make_bot(NULL);
@@ -1066,9 +1069,9 @@ static void reconnect_ends_a_wait(void **state) {
     assert_int_equal(rtm_reconnect(bot), RTM_OK);
     assert_int_equal(rtm_timeout_ms(bot), 0);
     WAIT_FOR(server_pending(&slack));
-    fail_500(); /* the number of failures in a row goes up as ever */
+    fail_500(); /* the number of failures in a row continues to grow */
     assert_in_range(rtm_timeout_ms(bot), 32000, 32999);
-    for (int i = 0; i < 20; i++) { /* as often as a program may call it */
+    for (int i = 0; i < 20; i++) { /* however often a program calls it */
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
         rtm_poll(bot, 0);
         assert_false(server_pending(&slack));

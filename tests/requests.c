@@ -7,7 +7,8 @@
     "HTTP/1.1 429 Slow\r\n" fields "Content-Length: 34\r\n\r\n" \
     "{\"ok\":false,\"error\":\"ratelimited\"}"
 
-/* The work of the client, in basic blocks: each of them calls this (-fsanitize-coverage). */
+/* Measures the work of the client in basic blocks: each of them calls this
+   (-fsanitize-coverage). */
 static long blocks;
 void __sanitizer_cov_trace_pc(void);
 #ifndef __clang__ /* clang does not instrument a function of this name */
@@ -29,12 +30,12 @@ typedef struct peer {
 static peer peers[PEERS];
 static server other; /* another host */
 
-/* What is done about rtm.connect and the upgrade. */
+/* How rtm.connect and the upgrade are handled. */
 static enum { OPENS, NO_ANSWER, NO_UPGRADE, FAILS, FATAL, LIMITS } session;
 static bool answers_close; /* of the session */
 
-/* What is answered to the other requests, in the order in which they come; then "ok" with the
-   number that was in the request. NULL is no answer; EARLY comes before the body was read. */
+/* The responses to the other requests, in order of arrival; then "ok" with the number of the
+   request. NULL: no response; EARLY: sent before the body was read. */
 typedef struct reply {
     const char *answer;
     enum after { KEEP, HANG_UP, RESET, EARLY, EARLY_HANG_UP } then;
@@ -43,8 +44,8 @@ static reply script[20];
 static int script_at, script_size;
 static bool stalls; /* nothing is read */
 
-/* The requests that came, whole: the last letters of their methods, the numbers in their fields;
-   and the last of them. */
+/* The complete requests received: the last letters of their methods, the numbers in their fields;
+   and the last request. */
 static char order[MOST];
 static int numbers[MOST], asked_count;
 static struct asked {
@@ -116,7 +117,7 @@ static void answer(peer *p) {
     if (now.then == RESET) server_reset(&p->s);
 }
 
-/* Takes what came of a request; true when it is whole, and answered. */
+/* Reads a request; true if it is complete and answered. */
 static bool take_request(peer *p) {
     server *s = &p->s;
     server_fill(s);
@@ -210,7 +211,7 @@ static struct outcome {
     int runs; /* of its callback */
     bool submitted, ok, json;
     rtm_result result;
-    int status, retry_after, number; /* number: what its answer has to have, or 0 */
+    int status, retry_after, number; /* number: expected in its response, or 0 */
     char error[64], detail[256], body[200], type[200];
 } done[MOST]; /* by id */
 static int done_count;
@@ -263,7 +264,7 @@ static int put(rtm_request asking) {
     return id;
 }
 
-/* Submits one to this method, of which nothing else is to be known than a number. */
+/* Submits a request to this method; only its number matters. */
 static int submit(const char *method, int number) {
     char text[16];
     const char *fields[] = { "n", text, NULL };
@@ -274,8 +275,8 @@ static int submit(const char *method, int number) {
     return id;
 }
 
-/* As a loop of the program's own does it: rtm_poll is called when rtm_fd or rtm_timeout_ms says so,
-   and the number that it gives is that of the callbacks. */
+/* Like an external event loop: rtm_poll is called if rtm_fd or rtm_timeout_ms says so, and must
+   return the number of callbacks. */
 static int last_poll;
 
 static void drive(void) {
@@ -323,7 +324,7 @@ static void start_open(void) {
     begin_session();
 }
 
-/* What remains to be said of all tests: each request had its callback, once. */
+/* Checked at the end of each test: each request had its callback, once. */
 static bool each_was_reported_once(void) {
     bool good = true;
     for (int id = 1; id < MOST; id++) {
@@ -379,8 +380,8 @@ static int end_requests(void **state) {
     return end_test(state) || !good ? -1 : 0;
 }
 
-/* Hands out the pattern: `piece` bytes at a time, 0 = all that is asked for, TOO_MUCH = more; up to
-   read_end, 0 = for ever. */
+/* The `read` callback: returns the pattern, `piece` bytes at a time, 0 = all that is asked for,
+   TOO_MUCH = more; up to read_end, 0 = without end. */
 enum { TOO_MUCH = -1 };
 static int piece, read_calls;
 static size_t read_end, read_at;
@@ -509,7 +510,7 @@ static void the_timeout_of_a_request_begins_with_its_turn(void **state) {
     test_now_ms++;
     WAIT_FOR(done_count == 2);
     has_result(second, RTM_E_TIMEOUT, 0);
-    int third = submit("test.c", 3); /* to which no late answer is given */
+    int third = submit("test.c", 3); /* its late response is discarded */
     WAIT_FOR(done_count == 3);
     has_result(third, RTM_OK, 200);
 }
@@ -549,7 +550,7 @@ static void a_response_during_an_events_callback_is_no_timeout(void **state) {
     has_result(id, RTM_OK, 200);
 }
 
-/* The pause ends while the request's connection is made. */
+/* The pause ends while the connection of the request is established. */
 static void a_request_whose_time_is_over_is_not_sent(void **state) {
     (void)state;
     start_open();
@@ -659,7 +660,7 @@ static void a_cancelled_request_is_reported_once_and_the_others_continue(void **
         assert_int_equal(cancelled, RTM_OK);
         has_result(victim, RTM_E_CANCELLED, 0);
         assert_int_equal(rtm_cancel(bot, victim), RTM_E_ARGUMENT);
-        if (which != UNDER_WAY) /* the other answer that is owed */
+        if (which != UNDER_WAY) /* the response of the other request */
             server_send(&asked[which == HELD].from->s,
                         "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
         WAIT_FOR(done_count == 3);
@@ -703,7 +704,7 @@ static void only_a_request_that_is_there_can_be_cancelled(void **state) {
     assert_string_equal(order, "a");
 }
 
-/* Also where no other request takes its place: its server may stop working on it. */
+/* Also if no other request is waiting: the server may stop working on it. */
 static void the_connection_of_a_cancelled_request_is_closed_at_once(void **state) {
     (void)state;
     start_open();
@@ -795,7 +796,7 @@ static void stop_in_the_callback_of_a_request_ends_the_others(void **state) {
     assert_string_equal(order, "a");
 }
 
-/* A token of a new-style app may not open RTM, but it may post. */
+/* The token of a new-style app cannot open RTM, but can post. */
 static void requests_are_sent_after_the_end_of_the_last_session(void **state) {
     (void)state;
     for (int fatal = 0; fatal < 2; fatal++) {
@@ -938,7 +939,7 @@ static void a_429_is_waited_for_as_long_as_it_says(void **state) {
     for (size_t i = 0; i < COUNT(rows); i++) {
         start_open();
         PLAY({ rows[i].answer, KEEP }, { rows[i].answer, HANG_UP });
-        /* The wait is not part of the request's time. */
+        /* The wait does not count for the timeout of the request. */
         int id = put((rtm_request){ .method = "test.a", .timeout_ms = 500 });
         for (int again = 1; again <= 2; again++) {
             WAIT_FOR(asked_count == again);
@@ -981,7 +982,7 @@ static void a_429_is_returned_with_no_retry_and_with_read_body(void **state) {
     }
 }
 
-/* Of no_retry too the method is held: the next would fail as well. */
+/* With no_retry the method is held, too: the next request would fail as well. */
 static void what_follows_a_429_that_is_a_result_waits(void **state) {
     (void)state;
     start_open();
@@ -1000,7 +1001,7 @@ static void what_follows_a_429_that_is_a_result_waits(void **state) {
     assert_string_equal(order, "aba");
 }
 
-/* The head of a 429 is enough: its page may be too large, cut short, endless or no HTTP at all. */
+/* The header of a 429 is enough: its body may be too large, cut short, endless or invalid. */
 static void a_429_counts_even_if_its_body_fails(void **state) {
 #define HEAD(fields) "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n" fields "\r\n"
     static char page[8000];
@@ -1102,7 +1103,7 @@ static void at_most_64_holds_exist(void **state) {
     }
     assert_true(test_bytes <= before + 1000); /* further ones allocate nothing */
     PLAY({ LIMITED("Retry-After: 50\r\n"), KEEP });
-    int id = submit("test.b", 1); /* which would be held, if there were room */
+    int id = submit("test.b", 1); /* it would be held if there were room */
     WAIT_FOR(done[id].runs);
     has_result(id, RTM_E_RATE_LIMITED, 429);
     test_now_ms += 50000;
@@ -1184,7 +1185,7 @@ static void cut_off(peer *p, bool reset) {
     else shutdown(p->s.fd, SHUT_WR);
 }
 
-/* The server may have read it and acted: it is not sent again, on a kept connection either. */
+/* The server may have handled it: it is not sent again, on a kept connection either. */
 static void a_connection_lost_while_a_request_is_written_ends_the_request(void **state) {
     (void)state;
     for (int i = 0; i < 8; i++) {
@@ -1212,7 +1213,7 @@ static void a_connection_lost_while_a_request_is_written_ends_the_request(void *
         WAIT_FOR(done[next].runs);
         has_result(next, RTM_OK, 200);
         assert_int_equal(done[id].runs, 1);
-        /* The next request has a connection of its own, or that of the other lane. */
+        /* The next request uses a new connection, or that of the other lane. */
         bool kept = reads && !fresh && RTMI_LANES == 2;
         assert_int_equal(accepted(), before + !kept);
         assert_string_equal(order, fresh ? "c" : "ac");
@@ -1322,7 +1323,7 @@ static void a_body_is_sent_as_it_was_given(void **state) {
     }
 }
 
-/* All of it, in whatever pieces, through sockets that take little at a time. */
+/* The whole body, in pieces of any size, through sockets that accept little at a time. */
 static void a_read_body_may_have_pieces_of_any_size(void **state) {
     static const int pieces[] = { 1, 7, 4095, 4096, 4097, 0 };
     (void)state;
@@ -1393,7 +1394,7 @@ static void a_large_upload_uses_no_more_memory_than_a_small_one(void **state) {
     assert_int_equal(most[1], most[0]);
 }
 
-/* What a server says before it has read all is its answer; the connection is of no more use. */
+/* A response before the end of the request is its response; the connection is not used again. */
 static void an_answer_before_the_end_of_the_body_counts(void **state) {
     static const char too_large[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
     (void)state;
@@ -1609,7 +1610,7 @@ static void a_full_queue_accepts_nothing_until_there_is_room(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "max_queue_size"));
     submit("test.c", 1); /* for a small one there is room */
     int upload = put((rtm_request){ .method = "test.d", .read_body = read_pattern,
-                                    .body_size = 1000000 }); /* which takes none */
+                                    .body_size = 1000000 }); /* which accepts none */
     assert_true(upload > 0);
     begin_read(0, 0);
     server_send(&last_asked()->from->s, OK_ANSWER);
@@ -1673,7 +1674,7 @@ static void count_call(char call) {
     system_calls++;
 }
 
-/* What a step costs when nothing happens in it: in basic blocks and in system calls. */
+/* The cost of a step in which nothing happens: in basic blocks and in system calls. */
 static void step_cost(long *work, int *calls) {
     client_before = count_call;
     for (int i = 0; i < 20; i++) {
@@ -1710,7 +1711,7 @@ static void a_step_costs_the_same_with_a_thousand_requests_as_with_one(void **st
     }
 }
 
-/* The scan for the next one is short work for each request that waits. */
+/* The scan for the next request needs little work for each waiting request. */
 static void a_thousand_requests_cost_each_what_a_hundred_do(void **state) {
     rtm_config config = long_queue();
     (void)state;
@@ -1786,7 +1787,7 @@ static void submit_and_cancel(rtm_client *client, const rtm_response *response) 
         assert_int_equal(rtm_cancel(client, submit("test.a", done_count)), RTM_OK);
 }
 
-/* A program that goes round and round does not keep rtm_poll from returning. */
+/* A callback that always submits again does not keep rtm_poll from returning. */
 static void a_callback_that_submits_what_fails_at_once_leaves_rtm_poll(void **state) {
     server closed;
     (void)state;
@@ -1872,7 +1873,7 @@ static void a_429_holds_requests_with_the_same_token_only(void **state) {
     WAIT_FOR(done_count == 1);
     has_result(others, RTM_OK, 200);
     nothing_happens();
-    assert_int_equal(rtm_set_token(bot, "xoxb-new"), RTM_OK); /* it is the client's all the same */
+    assert_int_equal(rtm_set_token(bot, "xoxb-new"), RTM_OK); /* the client owns it in any case */
     nothing_happens();
     test_now_ms += 7000;
     WAIT_FOR(done_count == 3);
@@ -2020,7 +2021,7 @@ static void begin_write(void) {
     most_bytes = 0;
 }
 
-/* Sends the pattern, in any pieces that the socket takes. */
+/* Sends the pattern in the pieces that the socket accepts. */
 static void send_pattern(server *s, long long from, long long to) {
     static char piece_of_it[23 * 2000];
     for (size_t i = 0; i < sizeof piece_of_it; i++) piece_of_it[i] = pattern(i);
@@ -2189,7 +2190,7 @@ static void a_slow_upload_is_not_cut(void **state) {
     assert_int_equal(last_asked()->size, SIZE);
 }
 
-/* Only with TLS does a URL get a token: its request is looked at before it is encrypted. */
+/* A URL gets a token only with TLS: the request is read before it is encrypted. */
 static void a_token_goes_to_the_url_that_it_was_given_with(void **state) {
     (void)state;
     start_open();
@@ -2294,7 +2295,7 @@ static void call_in_done(rtm_client *client, const rtm_response *response) {
     const char *body = response->body;
     in_done = NULL;
     blocked_result = rtm_call(client, &blocked, "test.b", "n", "2", NULL);
-    /* What the callback was given is as it was. */
+    /* The arguments of the callback are unchanged. */
     assert_ptr_equal(response->body, body);
     assert_int_equal(response->body_size, strlen(kept->body));
     assert_memory_equal(body, kept->body, response->body_size);
@@ -2315,7 +2316,7 @@ static void a_blocking_call_and_a_submitted_one_get_their_own_answers(void **sta
         { IN_DONE, ECHO, "abc" },
         { IN_DONE, "HTTP/1.1 500 No\r\nContent-Length: 24\r\n\r\n{\"texts\":\"a\",\"number\":1}",
           "abc" },
-        /* The call does not wait for the end of the 429, also where it is of the same method. */
+        /* The call does not wait for the end of the 429, even if it is of the same method. */
         { OUTSIDE, LIMITED("Retry-After: 5\r\n"), "acba" },
         { IN_EVENT, LIMITED("Retry-After: 5\r\n"), "acba" },
     };
@@ -2354,7 +2355,7 @@ static void a_blocking_call_and_a_submitted_one_get_their_own_answers(void **sta
     }
 }
 
-/* In `read` nothing can begin: the connection is in the middle of a request. */
+/* In `read` no call is allowed: the connection is in the middle of a request. */
 static rtm_result in_read[2];
 
 static size_t read_and_call(void *buf, size_t size, void *user_data) {
@@ -2409,7 +2410,7 @@ static void requests_continue_during_a_reconnect(void **state) {
     }
 }
 
-/* It has what rtm_poll needs to begin: no deadline of the session's does it. */
+/* A submitted request makes rtm_poll necessary: no deadline of the session does that here. */
 static void a_submitted_request_wakes_a_loop_that_has_nothing_else_to_do(void **state) {
     (void)state;
     start_open();
@@ -2418,7 +2419,7 @@ static void a_submitted_request_wakes_a_loop_that_has_nothing_else_to_do(void **
     assert_false(has_something_to_do());
     int id = submit("test.a", 1);
     assert_true(rtm_timeout_ms(bot) == 0 || has_something_to_do());
-    WAIT_FOR(asked_count); /* by drive(), which looks at no more than this */
+    WAIT_FOR(asked_count); /* through drive(), which calls rtm_poll only for these two */
     WAIT_FOR(done_count);
     has_result(id, RTM_OK, 200);
 }
@@ -2518,7 +2519,8 @@ static void a_new_token_is_used_from_the_next_request_on(void **state) {
     assert_string_equal(header(got, "Authorization"), "Bearer " NEW_TOKEN);
 }
 
-/* Taming needs no list: a token that the client never had, or has no more, is no word either. */
+/* Masking needs no list of tokens: also tokens that the client never had, or no longer has, are
+   masked. */
 static void a_token_that_a_server_echoes_is_tamed(void **state) {
 #define CALL_TOKEN "xoxp-2345678901-ForOneCall1"
     static const char *const echoed[] = { TOKEN, NEW_TOKEN, CALL_TOKEN,

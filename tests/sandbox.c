@@ -66,7 +66,7 @@ static void stop_and_destroy(rtm_client *bot) {
     rtm_destroy(bot);
 }
 
-/* A client that must fail in its first attempt, with this result and these words. */
+/* The first attempt must fail with this result and these words. */
 static void must_fail(const char *url, rtm_config config, rtm_result result, const char *words) {
     received got;
     config.no_auto_reconnect = true;

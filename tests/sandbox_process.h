@@ -45,8 +45,7 @@ static inline int resolve(const char *host, const char *port, const struct addri
 static char looked_up[1000];
 #endif
 
-/* Names below .test are this machine, as if DNS said so, and 127.0.0.2 too; those below .lost are
-   unknown. */
+/* Names in .test, and 127.0.0.2, resolve to this machine; names in .lost do not resolve. */
 static inline int resolve(const char *host, const char *port, const struct addrinfo *hints,
                           struct addrinfo **list) {
     const char *dot = strrchr(host, '.');

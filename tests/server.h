@@ -44,10 +44,10 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #include "sockets.h"
 #include "states.h"
 
-enum { SERVER_ROUNDS = 2000 }; /* nothing that a test waits for takes more of them */
+enum { SERVER_ROUNDS = 2000 }; /* more than any test needs */
 
-/* The client's system calls. `client_before` may do something before each of them, which is named
-   by its first letter, or by 'o' for socket() and 'n' for a name that is looked up. */
+/* The client's system calls. `client_before` is called before each of them with its first letter,
+   or with 'o' for socket() and 'n' for a lookup. */
 static void (*client_before)(char call);
 static int client_fd, client_type; /* the socket that was made last, and its type as asked for */
 static long long client_taken;     /* bytes that recv() gave since the last reset */
@@ -79,7 +79,7 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags) {
     return send(fd, data, size, flags);
 }
 
-/* Name resolution: counted; takes server_resolve_ms, fails with server_resolve_error, gives
+/* Name resolution: counts; takes server_resolve_ms, fails with server_resolve_error, returns
    server_addresses if set. */
 static int server_resolves, server_resolve_error, server_resolve_ms;
 static struct addrinfo *server_addresses;
@@ -98,17 +98,18 @@ static inline void server_freeaddrinfo(struct addrinfo *list) {
     if (list != server_addresses) freeaddrinfo(list);
 }
 
-/* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
-   would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
+/* The sum of the timeouts that rtm.h passed to poll() since the last reset: it never really waits.
+   Instead of a wait, `server_idle` is called; if it returns a negative number, the wait ends with
+   EINTR. */
 static long long server_waited_ms;
 static int server_polls;
 static int (*server_idle)(int timeout_ms);
-static bool server_waits; /* it does wait: for tests of what wakes it */
+static bool server_waits; /* it really waits: for tests of wake-ups */
 
 static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     client_calls('p');
     int ready = poll(fds, count, server_waits ? timeout_ms : 0);
-    assert_true(server_polls++ < 50 * SERVER_ROUNDS); /* or rtm.h goes round and round */
+    assert_true(server_polls++ < 50 * SERVER_ROUNDS); /* else rtm.h is in an endless loop */
     if (ready || !timeout_ms) return ready;
     server_waited_ms += timeout_ms;
     if (!server_idle) return 0;
@@ -119,9 +120,9 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     return poll(fds, count, 0);
 }
 
-/* What all clients here are given, and no log line or error text may ever show. */
+/* Given to all clients here, and never to appear in a log line or an error message. */
 #define TOKEN "xoxb-1234567890-SecretSecretSecret"
-#define TOKEN_PART "xoxb-1234567890-Secret" /* a token cut short is no less secret */
+#define TOKEN_PART "xoxb-1234567890-Secret" /* a truncated token is secret, too */
 #define COOKIE "d=xoxd-CookieCookieCookie"
 #define APP_TOKEN "xapp-1-A1-1234567890-SecretSecretSecret" /* of clients in Socket Mode */
 #define APP_TOKEN_PART "xapp-1-A1-1234567890-Secret"
@@ -150,7 +151,7 @@ static int shown_lines;
 static inline void note_shown(const char *text) {
     size_t length = strlen(text) + 1;
     if (shown_size >= length && !strncmp(shown + shown_size - length, text, length - 1) &&
-        (shown_size == length || shown[shown_size - length - 1] == '\n')) return; /* once more */
+        (shown_size == length || shown[shown_size - length - 1] == '\n')) return; /* repeated */
     shown = (realloc)(shown, shown_size + length + 1);
     assert_non_null(shown);
     memcpy(shown + shown_size, text, length - 1);
@@ -183,7 +184,7 @@ typedef struct record {
 } record;
 
 static record received[1024];
-static int received_count, received_next; /* next: the first that no test has looked at */
+static int received_count, received_next; /* next: the first that no test has checked */
 
 static inline void record_event(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t size;
@@ -205,10 +206,10 @@ static inline void record_event(rtm_client *client, const rtm_event *event, void
     note_shown(event->detail);
 }
 
-/* What calls rtm_poll(bot, 0) in a test that has a loop of its own; NULL = it is always called. */
+/* Calls rtm_poll(bot, 0) in tests with a loop of their own; NULL = it is always called. */
 static void (*server_drive)(void);
 
-/* A round of the client, and now and then a moment for the kernel. */
+/* One call of the client, and now and then some time for the kernel. */
 static inline void server_round(int round) {
     if (bot) {
         if (server_drive) server_drive();
@@ -257,9 +258,9 @@ typedef struct server {
     int listener, fd; /* fd: the connection that is served; -1 = none */
     int port, accepts;
     char base_url[64];
-    char in[200000]; /* what came and was not looked at */
+    char in[200000]; /* received and not yet read by a test */
     size_t in_size;
-    bool ended; /* FIN or RST came */
+    bool ended; /* FIN or RST was received */
     unsigned char mask[4];
 } server;
 
@@ -325,7 +326,7 @@ static inline void server_accept(server *s) {
     WAIT_FOR(server_try_accept(s));
 }
 
-/* Reads what is here. */
+/* Reads what has arrived. */
 static inline void server_fill(server *s) {
     while (s->fd >= 0 && !s->ended && s->in_size < sizeof s->in) {
         ssize_t n = recv(s->fd, s->in + s->in_size, sizeof s->in - s->in_size, 0);
@@ -422,7 +423,7 @@ static inline void server_answer(server *s, const char *status, const char *fiel
     server_send(s, body);
 }
 
-/* rtm.connect's answer, with the URL escaped as Slack does it. */
+/* The response to rtm.connect, with the URL escaped as Slack does it. */
 static inline void server_answer_connect(server *s, const char *path) {
     char body[512];
     snprintf(body, sizeof body,
@@ -482,7 +483,7 @@ typedef struct frame {
     char payload[70000];
 } frame;
 
-/* A frame as RFC 6455 wants it of a client: FIN, no RSV, masked, with a new mask each time. */
+/* Checks a client's frame by RFC 6455: FIN, no RSV, masked, with a new mask each time. */
 static inline bool server_try_frame(server *s, frame *got) {
     server_fill(s);
     const unsigned char *in = (const unsigned char *)s->in;
@@ -566,7 +567,7 @@ static inline rtm_config app_config(void) {
     return config;
 }
 
-/* Makes the client under test, with the recorder on it. NULL = the usual configuration. */
+/* Creates the client under test, with the recorder as a handler. NULL = the usual configuration. */
 static inline void make_bot(const rtm_config *config) {
     rtm_config usual = usual_config();
     assert_null(bot);
@@ -623,7 +624,7 @@ static inline void pass_time(server *s, long long ms) {
     }
 }
 
-/* Answers sessions of its own accord, for calls that block: to be used as server_idle. */
+/* Opens sessions without calls from the test, for calls that block: to be used as server_idle. */
 static inline int serve_sessions(int timeout_ms) {
     static request got;
     (void)timeout_ms;
@@ -634,7 +635,7 @@ static inline int serve_sessions(int timeout_ms) {
     return 0;
 }
 
-/* Lets the clock jump to what is due: for calls that block and get no answer. */
+/* Advances the clock to the next timeout, for calls that block and get no response. */
 static inline int skip_time(int timeout_ms) {
     test_now_ms += timeout_ms;
     return 0;
@@ -659,7 +660,7 @@ static inline void reach(rtm_state state) {
     assert_int_equal(rtm_get_state(bot), state);
 }
 
-/* The client waits between lo and hi ms, and not a ms less: then it calls. */
+/* Checks that the client waits between lo and hi ms, and then calls. */
 static inline int expect_wait(int lo, int hi) {
     int wait = rtm_timeout_ms(bot);
     assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);

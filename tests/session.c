@@ -1,4 +1,4 @@
-/* The session: life and end of a client, the step, events, sends, keep-alive. */
+/* The session: states and end of a client, rtm_poll, events, sends, keep-alive. */
 #include "unresponsive_server.h"
 
 #include <sys/epoll.h>
@@ -160,7 +160,7 @@ static void look_into_open(rtm_client *client, const rtm_event *event, void *use
     open_last = rtm_json_int(rtm_json_at(pad, rtm_json_count(pad) - 1), -1);
 }
 
-/* The answer must outlive the handshake of the WebSocket, which uses the same buffers. */
+/* The response must outlive the handshake of the WebSocket, which uses the same buffers. */
 static void the_data_of_open_can_be_looked_into_whatever_its_size(void **state) {
     static const int numbers[] = { 1, 3000, 20000 }; /* beyond what buffers keep: 16 KiB, 2,048 */
     static char body[200000];
@@ -258,7 +258,7 @@ static void base_url_needs_no_slash_at_its_end(void **state) {
     open_session();
 }
 
-/* What each state answers; the wait of BACKOFF has a random part. */
+/* What the functions return in each state; the wait of BACKOFF has a random part. */
 static const struct {
     rtm_state state;
     int timeout_lo, timeout_hi;
@@ -439,7 +439,7 @@ static void poll_connect_and_run_are_busy_in_callbacks(void **state) {
 
 /* Stop ----------------------------------------------------------------------------------------- */
 
-/* The client has finished: it says so at each call, and connects no more. */
+/* The client has finished: each call returns that, and it no longer connects. */
 static void expect_finished(rtm_result result) {
     for (int i = 0; i < 10; i++) {
         assert_int_equal(rtm_poll(bot, 0), result);
@@ -941,7 +941,7 @@ static void sockets_are_closed_on_exec_from_the_start(void **state) {
     assert_true(client_type & SOCK_NONBLOCK);
 }
 
-/* A daemon may have closed its standard input. */
+/* Daemons often close their standard input. */
 static void descriptor_0_is_a_valid_descriptor(void **state) {
     (void)state;
     int input = dup(0);
@@ -958,7 +958,7 @@ static void descriptor_0_is_a_valid_descriptor(void **state) {
     assert_true(used && closed);
 }
 
-/* What comes after a slow lookup has its whole time, though the lookup took all of it. */
+/* The steps after a slow lookup have their whole time, although the lookup used all of its own. */
 static void a_slow_lookup_costs_the_attempt_nothing(void **state) {
     request got;
     (void)state;
@@ -1028,7 +1028,7 @@ static void a_timeout_names_the_phase(void **state) {
 
 /* Handlers ------------------------------------------------------------------------------------- */
 
-static char order[64]; /* what ran, a letter each */
+static char order[64]; /* which handlers were called, a letter each */
 
 static void note(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t length = strlen(order);
@@ -1039,7 +1039,7 @@ static void note(rtm_client *client, const rtm_event *event, void *user_data) {
     order[length + 1] = '\0';
 }
 
-/* Sends an event and compares what ran. */
+/* Sends an event and compares which handlers were called. */
 static void expect_order(const char *json, const char *expected) {
     order[0] = '\0';
     int before = received_count;
@@ -1295,7 +1295,7 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
         next_error(RTM_E_TOO_BIG);
         test_now_ms += 1001;
     }
-    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* too big only in all */
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* only together too big */
     server_send_frame(&slack, RTMI_WS_PING, FIN, "p", 1);
     server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 97);
     server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json, 1);
@@ -1346,7 +1346,7 @@ static void a_flood_of_errors_is_reported_once_a_second_with_its_number(void **s
     test_now_ms++;
     rtm_poll(bot, 0);
     assert_int_equal(failures, FRAMES);
-    assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to note_shown */
+    assert_true(rtm_timeout_ms(bot) > 1000); /* no further report is due */
 }
 
 static void deferred_errors_are_reported_before_the_session_ends(void **state) {
@@ -1371,7 +1371,8 @@ static void deferred_errors_are_reported_before_the_session_ends(void **state) {
     }
 }
 
-/* One report a second, whatever the messages were: first the first, then the last and a number. */
+/* One report a second, whatever the messages were: the first one at once, then the last one and a
+   number. */
 static void skipped_messages_of_all_kinds_share_one_report(void **state) {
     static char json[4097];
     rtm_config config = usual_config();
@@ -1399,7 +1400,7 @@ static void skipped_messages_of_all_kinds_share_one_report(void **state) {
     assert_null(strstr(next_error(RTM_E_JSON)->detail, "more"));
     server_send_frame(&slack, RTMI_WS_BINARY, FIN, "", 0);
     server_send_text(&slack, "hello");
-    server_send_close(&slack, 1001, ""); /* the end of the session waits for nothing */
+    server_send_close(&slack, 1001, ""); /* the end of the session does not wait */
     assert_non_null(strstr(next_error(RTM_E_JSON)->detail, "(and 1 more)"));
     next_event("close");
 }
@@ -1424,7 +1425,7 @@ static void events_arrive_in_any_chunking(void **state) {
     assert_string_equal(next_event("message")->data, json);
 }
 
-/* The session ends with this close code, the server having seen it. */
+/* The session ends with this close code, and the server receives it. */
 static void expect_broken(int code) {
     record *event = next_error(RTM_E_WEBSOCKET);
     assert_true(strlen(event->detail) > 20);
@@ -1486,7 +1487,7 @@ static void a_flood_does_not_keep_rtm_poll_from_returning(void **state) {
         memcpy(flood + i, "\x81\x7e\x03\xfc{\"type\":\"flood\"", 19);
         flood[i + 1023] = '}';
     }
-    ssize_t sent = send(slack.fd, flood, sizeof flood, MSG_NOSIGNAL); /* what the kernel takes */
+    ssize_t sent = send(slack.fd, flood, sizeof flood, MSG_NOSIGNAL); /* as much as fits */
     assert_true(sent > 300000);
     int polls = 0, total = 0, whole = (int)sent / 1024 * 1020;
     for (; total < whole; polls++) {
@@ -1514,7 +1515,7 @@ static void pour(char call) {
     errno = before;
 }
 
-/* Begins to pour; then, and before each rtm_poll, the socket holds more than 256 KiB. */
+/* Begins the flood; then, and before each rtm_poll, the socket holds more than 256 KiB. */
 static void pour_these(const char *drop) {
     size_t size = strlen(drop);
     for (water_size = 0; water_size + size <= sizeof water; water_size += size)
@@ -1597,7 +1598,7 @@ static void endless_interim_responses_end_the_attempt(void **state) {
     }
 }
 
-static int stopped_at; /* what had been taken in by then */
+static int stopped_at; /* what had been read by then */
 
 static void stop_late(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
@@ -1911,7 +1912,7 @@ static void nothing_is_sent_without_a_session(void **state) {
     }
 }
 
-/* A loop of the program's own calls rtm_poll for nothing but rtm_fd and rtm_timeout_ms. */
+/* An external loop calls rtm_poll only because of rtm_fd and rtm_timeout_ms. */
 static void rtm_fd_is_readable_when_a_full_socket_accepts_more(void **state) {
     static char text[8000];
     int small = 4096, sent = 0, waiting;
@@ -1935,7 +1936,8 @@ static void rtm_fd_is_readable_when_a_full_socket_accepts_more(void **state) {
     assert_false(has_something_to_do());
 }
 
-/* What came together with the end of the connection must not hide that from an edge. */
+/* Data that arrives together with the end of the connection must not hide the end from an
+   edge-triggered loop. */
 static void an_edge_of_rtm_fd_reports_the_end_after_an_event(void **state) {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET };
     (void)state;
@@ -1988,7 +1990,7 @@ static void a_full_send_buffer_accepts_nothing_and_loses_nothing(void **state) {
     assert_int_equal(rtmi_unanswered_count(bot), 0);
 }
 
-/* Else a server could make error events without end. */
+/* Otherwise a server could cause any number of error events. */
 static void a_refusal_of_an_unknown_message_is_no_error(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -2115,7 +2117,7 @@ static void an_event_before_a_broken_send_is_delivered(void **state) {
     assert_int_equal(next_event("close")->code, 1012);
 }
 
-/* More than one rtm_poll takes in, all of it in the client's socket before a send fails. */
+/* More than one rtm_poll reads, all of it in the socket of the client before a send fails. */
 static void many_events_before_a_broken_send_are_delivered(void **state) {
     enum { EVENTS = 800, SIZE = 443 };
     static char events[EVENTS * SIZE];
@@ -2259,7 +2261,7 @@ static void a_pong_has_the_payload_of_its_ping(void **state) {
     no_event();
 }
 
-/* RFC 6455 section 5.5.3; one send for each would be a lever for the server. */
+/* RFC 6455 section 5.5.3; with one send for each, a server could cause much work. */
 static int sends;
 
 static void count_sends(char call) {
@@ -2429,7 +2431,7 @@ static void a_late_rtm_poll_still_answers_a_ping(void **state) {
     (void)state;
     make_bot(NULL);
     open_session_with_hello();
-    test_now_ms += 60000; /* the caller was busy, or the machine asleep: Slack is not to blame */
+    test_now_ms += 60000; /* the program was busy, or the machine suspended: not a fault of Slack */
     server_expect(&slack, RTMI_WS_PING, "");
     assert_true(rtm_is_connected(bot));
     server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
@@ -2557,7 +2559,7 @@ static void a_truncated_secret_is_not_shown_either(void **state) {
     }
 }
 
-/* Last, for where this overflows an int the program ends. */
+/* Last, because the program ends if this overflows an int. */
 static void the_largest_id_leads_to_no_overflow(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);

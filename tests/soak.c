@@ -14,8 +14,8 @@ static void counted_free(void *ptr);
 
 enum { EVERY = 100, RSS_SLACK_KIB = 256, NUMBERS = 100000 };
 
-/* The heap is counted as rtm.h asked for it. mallinfo() would not do: it counts what the C library
-   adds and keeps, which differs by some bytes from run to run. */
+/* The heap is counted by the sizes that rtm.h asks for. mallinfo() is not usable: it includes what
+   the C library adds and keeps, which differs by some bytes from run to run. */
 typedef union counted {
     size_t size;
     long double alignment;
@@ -109,7 +109,7 @@ static bool one_round(rtm_client *bot, sandbox *box, int round) {
 
 static bool soak(sandbox *box, int rounds) {
     rtm_client *bot;
-    int files = 0; /* the most of each in the first hundred sessions */
+    int files = 0; /* the maximum of each in */
     size_t most = 0;
     long rss = 0;
     bool good = true;

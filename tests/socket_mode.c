@@ -17,7 +17,7 @@ static void open_app(void) {
     open_session();
 }
 
-/* The next events, whatever they are, until the one of this type. */
+/* Skips events until one of this type. */
 static record *await_event(const char *type) {
     for (;;) {
         WAIT_FOR(received_count > received_next);
@@ -25,14 +25,14 @@ static record *await_event(const char *type) {
     }
 }
 
-/* The client has sent nothing that was not looked at. */
+/* Checks that the client has sent nothing more. */
 static void expect_nothing(void) {
     frame got;
     for (int i = 0; i < 5; i++) server_round(i);
     if (server_try_frame(&slack, &got)) fail_msg("sent: %s", got.payload);
 }
 
-/* The session answers a PING, having read all before it. */
+/* Checks that the session answers a PING, so that everything before it was read. */
 static void expect_life(void) {
     server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
     server_expect(&slack, RTMI_WS_PONG, "");
@@ -270,7 +270,7 @@ static void an_event_without_a_handler_is_acknowledged(void **state) {
 
 /* Acknowledgements ----------------------------------------------------------------------------- */
 
-/* What a callback of a test does, and what the server has got when it begins and ends. */
+/* What a callback of a test does, and what the server has received when it begins and ends. */
 static const char *reply_json;
 static rtm_result replied[3];
 static int ack_before, ack_after;
@@ -379,7 +379,7 @@ static void each_envelope_is_acknowledged_once_and_in_time(void **state) {
         if (ack_before != rows[i].before || ack_after != rows[i].after)
             fail_msg("row %zu: %d before, %d within", i, ack_before, ack_after);
         if (rows[i].later) server_expect_ack(&slack, id);
-        expect_life(); /* nothing else came */
+        expect_life(); /* nothing else was received */
     }
     server_free(&other);
 }
@@ -897,7 +897,7 @@ static void a_deferred_reply_that_fails_leaves_the_deferral_open(void **state) {
     end_deferring();
 }
 
-/* 64 KiB wait for the socket: no reply is taken, and none is lost. */
+/* The send buffer is full (64 KiB): no reply is accepted, and none is lost. */
 static void a_deferred_reply_waits_for_room(void **state) {
     static char large[20000];
     static frame got;
@@ -929,8 +929,8 @@ static void a_deferred_reply_waits_for_room(void **state) {
     end_deferring();
 }
 
-/* The first session takes the reply and the second, which brought a copy, has no room for it: the
-   first is not acknowledged once more by a further attempt. */
+/* The first session accepts the reply; the second, which has sent a copy, has no room for it: a
+   second reply must not acknowledge the envelope again on the first. */
 static void a_reply_that_one_of_two_sessions_accepts_is_sent(void **state) {
     static char large[20000];
     request got;
@@ -1110,7 +1110,7 @@ static void deferring_without_memory_loses_no_reply(void **state) {
         begin_deferring();
         rtm_off(bot, "*", record_event, NULL);
         send_command(&slack, "E0");
-        WAIT_FOR(deferred_count == 1); /* what is allocated once only is there */
+        WAIT_FOR(deferred_count == 1); /* one-time allocations are done */
         test_fail_at = test_allocations + fail;
         send_command(&slack, "E1");
         for (int i = 0; i < 5; i++) server_round(i);
@@ -1143,7 +1143,7 @@ static void a_repeated_envelope_is_acknowledged_again_and_delivered_once(void **
     static const struct {
         const char *what, *id, *type, *members;
         int after_ms;
-        bool new_session;  /* it comes on another session than what came before */
+        bool new_session;  /* it is sent on another session than the one before */
         const char *received; /* NULL: not delivered */
     } rows[] = {
 #define MESSAGE(event_id, more) EVENT(event_id, "{\"type\":\"message\"}") more
@@ -1194,7 +1194,7 @@ static void a_repeated_envelope_is_acknowledged_again_and_delivered_once(void **
     }
 }
 
-/* A repeat of the last 512 is not delivered; of what came before, it is. */
+/* A repetition of the last 512 events is not delivered; of older events it is. */
 static void ids_are_remembered_for_512_events(void **state) {
     enum { MOST = 512 };
     char id[16], members[128];
@@ -1406,7 +1406,7 @@ static void a_flood_of_5000_is_acknowledged_within_3_s_and_delivered_in_order(vo
         poll(NULL, 0, 2); /* a moment for the kernel */
     }
     assert_true(worst_ms <= 3000);
-    assert_true(flood_received < FLOOD); /* or this has shown nothing */
+    assert_true(flood_received < FLOOD); /* otherwise this has tested nothing */
     WAIT_FOR(flood_received == FLOOD);
     expect_nothing();
 }
@@ -1510,8 +1510,8 @@ static void stop_reading(void) {
     assert_true(test_bytes - before < 256 * 1024);
 }
 
-/* Else its envelopes would fill the memory with acknowledgements that the server does not take. Its
-   silence says nothing while it is not read. */
+/* Otherwise its envelopes would fill the memory with acknowledgements that the server does not
+   read. Silence does not count while the session is not read. */
 static void a_server_that_reads_nothing_is_not_read_and_has_no_timeout(void **state) {
     (void)state;
     for (int dropped = 0; dropped < 2; dropped++) {
@@ -1520,7 +1520,7 @@ static void a_server_that_reads_nothing_is_not_read_and_has_no_timeout(void **st
         for (int i = 0; i < 3; i++) {
             rtm_poll(bot, 0);
             assert_int_equal(client_taken, taken);
-            assert_false(has_something_to_do()); /* it does not go round and round meanwhile */
+            assert_false(has_something_to_do()); /* no busy loop meanwhile */
             assert_int_equal(rtm_timeout_ms(bot), -1);
             assert_true(rtm_is_connected(bot));
             test_now_ms += 3600000;

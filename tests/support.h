@@ -45,8 +45,8 @@ static inline void guard_free(guarded *copy) {
     munmap(copy->map, copy->map_size);
 }
 
-/* A copy at the end of one guarded area that is used again and again, so that the bytes of an
-   earlier piece are gone when the next one comes. */
+/* A copy at the end of a guarded area that is used repeatedly, so that the bytes of an earlier
+   piece are overwritten by the next one. */
 static inline char *at_guard(const void *data, size_t size) {
     static guarded area;
     if (!area.data) area = guard(NULL, 2 << 20);

@@ -15,7 +15,7 @@ static ssize_t client_recv(int fd, void *data, size_t size, int flags);
 #include "same_thread_server.h"
 #undef recv
 
-/* What the client takes from its socket; `before_recv` may do something first. */
+/* Reads of the client from its socket; `before_recv` is called first. */
 static long long client_taken;
 static void (*before_recv)(int fd);
 
@@ -47,11 +47,11 @@ typedef struct script {
     ending end;
     size_t step;  /* bytes that go out between two polls of the client; 0 = all */
     size_t limit; /* with step: bytes after which it hangs up, 0 = none */
-    /* Without TLS: what is sent for the first bytes that come, before it hangs up */
+    /* Without TLS: sent in response to the first bytes, before it closes the connection */
     const char *raw;
     size_t raw_size;
     bool rude;   /* hangs up at once */
-    bool silent; /* never says a word */
+    bool silent; /* never sends anything */
     bool exact;  /* BearSSL's server and a whole session: see "Record by record" */
 } script;
 
@@ -60,8 +60,8 @@ static struct server {
     int listener, fd, port;
     SSL_CTX *context;
     SSL *ssl;
-    bool draining; /* until the client closes: a close() too early would take back what was sent */
-    char in[4000], out[60000]; /* out: what waits to go out in steps */
+    bool draining; /* until the client closes: an earlier close() would discard what was sent */
+    char in[4000], out[60000]; /* out: waits to be sent in steps */
     size_t in_size, out_size, out_at;
     /* of all connections since the start */
     int accepts, handshakes, reused, requests, client_certificates, version, fragment;
@@ -86,7 +86,7 @@ static void server_stop(void) {
 static SSL_CTX *server_context(const script *it) {
     char file[100];
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    /* Level 0: the server is to offer what is bad, and the client to refuse it. */
+    /* Level 0: the server must offer weak algorithms, and the client must refuse them. */
     SSL_CTX_set_security_level(context, 0);
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
     assert_int_equal(SSL_CTX_set_min_proto_version(context, it->min), 1);
@@ -128,16 +128,16 @@ static void server_send_step(void) {
     if (size > server.script.step) size = server.script.step;
     ssize_t n = send(server.fd, server.out + server.out_at, size, MSG_NOSIGNAL);
     if (n > 0) server.out_at += (size_t)n;
-    if (n < 0 && errno != EAGAIN) server_hang_up(); /* the client has what it wanted, and went */
+    if (n < 0 && errno != EAGAIN) server_hang_up(); /* the client has closed the connection */
     else if (server.script.limit && server.out_at >= server.script.limit) server_hang_up();
     else if (server.draining && server.out_at == server.out_size) shutdown(server.fd, SHUT_WR);
 }
 
-/* No more words; reads what still comes, so that the last words arrive. */
+/* Sends nothing more; reads what still arrives, so that the last bytes are delivered. */
 static void server_drain(void) {
     server_collect();
     if (server.ssl) {
-        /* So ended, or else OpenSSL would not let the session be resumed. */
+        /* Closed like this, since otherwise OpenSSL would not let the session be resumed. */
         SSL_set_shutdown(server.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(server.ssl);
     }
@@ -330,9 +330,9 @@ static void good_chains_are_accepted(void **state) {
         { "rsa2", "rsa2-root", "rsa.test", SERVED, 0 },
         { "sha384", "root", "sandbox.test", SERVED, 0 },
         { "ec384", "root384", "sandbox.test", SERVED, 0 },
-        { "rooted", "root", "sandbox.test", SERVED, 0 }, /* the root, sent along, is no harm */
+        { "rooted", "root", "sandbox.test", SERVED, 0 }, /* the root may be sent, too */
         { "ec0", "root", "sandbox.test", SERVED, 28 },
-        /* an intermediate that is trusted will do: nothing above it is needed */
+        /* a trusted intermediate is enough: nothing above it is needed */
         { "ec1", "inter1", "sandbox.test", SERVED, 0 },
         { "ec2", "inter1", "sandbox.test", SERVED, 0 },
         { "missing", "inter1", "sandbox.test", SERVED, 0 } };
@@ -365,7 +365,7 @@ static void chains_without_a_trusted_root_are_refused(void **state) {
         { "gap", "root", "sandbox.test", RTM_E_CERTIFICATE, "incomplete or out of order", 0 },
         { "disorder", "root", "sandbox.test", RTM_E_CERTIFICATE, "incomplete or out of order", 0 },
         { "leaf-signed", "root", "sandbox.test", RTM_E_CERTIFICATE, "not a CA", 0 },
-        /* trusted as a server is not trusted as an authority */
+        /* trusted as a server, not as an authority */
         { "leaf-signed", "ec0", "sandbox.test", RTM_E_CERTIFICATE, "not a CA", 0 },
         { "forged", "root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 } };
     (void)state;
@@ -386,7 +386,7 @@ static void a_certificate_for_another_name_is_refused(void **state) {
         { "wild", "root", "a.b.sandbox.test", RTM_E_CERTIFICATE, other, 0 },
         { "wild", "root", "sandbox.test", RTM_E_CERTIFICATE, other, 0 },
         { "wild", "root", "xsandbox.test", RTM_E_CERTIFICATE, other, 0 },
-        { "star", "root", "sandbox.test", SERVED, 0 }, /* by *.test: RFC 6125 knows no top levels */
+        { "star", "root", "sandbox.test", SERVED, 0 }, /* by *.test: RFC 6125 permits that */
         { "star", "root", "www.sandbox.test", RTM_E_CERTIFICATE, other, 0 },
         { "star", "root", "localhost", RTM_E_CERTIFICATE, other, 0 },
         { "other-names", "root", "other.test", SERVED, 0 },
@@ -458,7 +458,7 @@ static void only_tls_1_2_is_supported(void **state) {
     static const struct { int min, max; rtm_result result; const char *words; } cases[] = {
         { TLS1_2_VERSION, TLS1_2_VERSION, SERVED }, { TLS1_VERSION, TLS1_3_VERSION, SERVED },
         { TLS1_2_VERSION, TLS1_3_VERSION, SERVED },
-        /* they find none of our suites fit for them, before they can tell their version */
+        /* the server finds no common cipher suite before it checks the version */
         { TLS1_VERSION, TLS1_VERSION, RTM_E_TLS, "no cipher suite in common" },
         { TLS1_1_VERSION, TLS1_1_VERSION, RTM_E_TLS, "no cipher suite in common" },
         { TLS1_3_VERSION, TLS1_3_VERSION, RTM_E_TLS, "does not support TLS 1.2" } };
@@ -516,7 +516,8 @@ static void a_client_certificate_may_be_asked_for_and_not_demanded(void **state)
                   "ca-root", RTM_E_TLS, "client certificate");
 }
 
-/* What the hook needs for a client certificate: as README and rtm.h promise, BearSSL's own. */
+/* The code for a client certificate in the hook: as README and rtm.h promise, with BearSSL's own
+   functions. */
 typedef struct identity {
     unsigned char *certificate, *key;
     br_x509_certificate chain;
@@ -579,7 +580,7 @@ static void a_name_is_sent_to_the_server_but_no_address(void **state) {
     }
 }
 
-/* What fits one record of 16 KiB would else come in many. */
+/* Data for one record of 16 KiB would otherwise arrive in many. */
 static void servers_are_not_asked_for_smaller_records(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1" });
@@ -719,7 +720,7 @@ static void a_refused_handshake_is_reported_with_all_its_causes(void **state) {
     for (int i = 0; i < 3; i++) expect(result, RTM_E_TLS, causes[i]);
 }
 
-/* A number helps only those who know whose it is. */
+/* A number is useful only with the name of the library. */
 static void numbers_of_errors_are_bearssls(void **state) {
     static const struct { const char *raw; size_t size; } cases[] = {
         { RAW("\x15\x03\x03\x00\x02\x02\x70") }, { RAW("\x15\x03\x03\x00\x02\x02\x28") },
@@ -795,7 +796,7 @@ static void a_handshake_may_be_cut_anywhere(void **state) {
 
 static char text[300000], bundle_file[100];
 
-/* Puts a text together: names are of authorities' files, all else is taken as it is. */
+/* Concatenates: names stand for the CA files, everything else is copied. */
 static const char *bundle(const char *const *parts) {
     *text = '\0';
     for (; *parts; parts++) strcat(text, strncmp(*parts, "ca-", 3) ? *parts : read_file(*parts));
@@ -850,7 +851,7 @@ static void a_bundle_may_have_these_forms(void **state) {
     try_bundle(replaced(bundle(all[0]), "CERTIFICATE", "X509 CERTIFICATE"), SERVED);
 }
 
-/* One that is damaged costs no more than itself, wherever it stands. */
+/* A damaged certificate is skipped, at any position; the others are used. */
 static void a_damaged_certificate_is_left_out(void **state) {
     char damaged[6][3000];
     (void)state;
@@ -867,14 +868,14 @@ static void a_damaged_certificate_is_left_out(void **state) {
         try_bundle(bundle((const char *[]){ "ca-root384", damaged[i], "ca-root", NULL }), SERVED);
         try_bundle(damaged[i], RTM_E_ARGUMENT, "no certificate");
     }
-    /* One that has no end at all swallows the next. */
+    /* One without an END line swallows the next. */
     bundle((const char *[]){ "ca-rsa-root", "ca-root384", "ca-root", NULL });
     char *end = strstr(text, "-----END CERTIFICATE-----\n");
     memmove(end, end + 26, strlen(end + 26) + 1);
     try_bundle(text, SERVED);
 }
 
-/* Refused at once: such a client could never connect. */
+/* Refused by rtm_create: such a client could never connect. */
 static void refuse_bundle(rtm_config config, const char *words) {
     server_start(&(script){ .chain = "ec1" });
     expect(attempt("sandbox.test", config), RTM_E_ARGUMENT, words);
@@ -1001,7 +1002,7 @@ static void a_handshake_keeps_the_sessions_of_other_hosts(void **state) {
     assert_int_not_equal(call(bot), RTM_OK);
     server.script.rude = false;
     expect(call(bot), SERVED);
-    assert_int_equal(server.reused, 3); /* what may be to blame is not tried again */
+    assert_int_equal(server.reused, 3); /* what may be the cause is not tried again */
     assert_ptr_equal(rtmi_network_use_host(&bot->network, &other), known);
     assert_int_equal(known->session.session_id_len, 7);
     rtm_destroy(bot);
@@ -1057,8 +1058,8 @@ static void a_refused_resumption_checks_the_certificate_again(void **state) {
     rtm_destroy(bot);
 }
 
-/* A session is worth a certificate check of its own host only: the URL for the WebSocket names
-   another one, on the same port of the same server, which would gladly resume it. */
+/* A session replaces the certificate check only for its own host: the WebSocket URL names another
+   host, on the same port of the same server, which would resume it. */
 static void a_session_is_resumed_for_its_own_host_only(void **state) {
     char body[100];
     (void)state;
@@ -1076,7 +1077,7 @@ static void a_session_is_resumed_for_its_own_host_only(void **state) {
     }
 }
 
-/* What failed is not remembered as if it had gone well. */
+/* A failed handshake is not remembered as a successful one. */
 static void a_refused_certificate_is_refused_again(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1" });
@@ -1145,7 +1146,7 @@ static void exact_send(const void *data, size_t length) {
     exact_flush();
 }
 
-/* The answer to rtm.connect is a URL of this server, and that to a GET is 101. */
+/* The response to rtm.connect is a URL of this server; the response to any GET is 101. */
 static void exact_answer(void) {
     char answer[400], body[100], accept[29];
     char *key = strstr(server.in, "Sec-WebSocket-Key: ");
@@ -1198,7 +1199,7 @@ static void count_end(rtm_client *bot, const rtm_event *event, void *user_data) 
     ++*(int *)user_data;
 }
 
-/* In segments as they are outside of this machine; those of loopback hold 64 KB. */
+/* In segments of the usual size outside of this machine; those of loopback hold 64 KB. */
 static void small_segments(void) {
     int size = 1400;
     setsockopt(server.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
@@ -1343,7 +1344,7 @@ static void fill_up(rtm_client *bot) {
     waits = ready_waits = 0;
 }
 
-/* Before the end can come into view, there may be a HelloRequest to be answered. */
+/* Before the end is read, there may be a HelloRequest to be answered. */
 static void a_full_socket_does_not_hide_the_end(void **state) {
     (void)state;
     for (int hello = 0; hello < 2; hello++) {
@@ -1429,7 +1430,7 @@ static void renegotiation_is_refused(void **state) {
     rtm_destroy(bot);
 }
 
-/* What OpenSSL sends when its HelloRequest was refused. */
+/* OpenSSL sends this when its HelloRequest was refused. */
 static void a_server_that_requires_renegotiation_is_named_as_such(void **state) {
     (void)state;
     int ends = 0;

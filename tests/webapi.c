@@ -1,10 +1,10 @@
-/* rtm_call, and what rtm_create thinks of a configuration. */
+/* rtm_call, and how rtm_create checks a configuration. */
 #include "server.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
 
-/* The server of the Web API: while rtm_call waits it takes requests and sends these answers, the
-   last again and again. NULL = silence, in which the clock jumps on. */
+/* The server of the Web API: while rtm_call waits, it reads requests and sends these responses, the
+   last one repeatedly. NULL = no response; the clock advances to the next timeout. */
 static server web;
 static const char *answers[4];
 static int answer_next, rounds;
@@ -315,7 +315,7 @@ static void failures_of_the_connection_are_results(void **state) {
         assert_string_equal(response.error, "");
         assert_null(rtm_json_raw(response.data, NULL));
         assert_true(strlen(rtm_error_detail(bot)) > 10);
-        assert_int_equal(asked_count, 1); /* it may have been carried out: not repeated */
+        assert_int_equal(asked_count, 1); /* it may have been executed: not repeated */
     }
     end_bot();
     make_bot(NULL); /* which knows no address from before */
@@ -444,7 +444,7 @@ static void invalid_utf8_is_not_sent(void **state) {
     assert_false(server_pending(&slack));
 }
 
-/* What stands before "::" is the type: of less than 128 bytes, as those of events are. */
+/* The part before "::" is the type: fewer than 128 bytes, like the types of events. */
 static void a_type_that_no_event_has_is_refused(void **state) {
     char type[170];
     (void)state;
@@ -499,7 +499,7 @@ static void the_connection_is_kept_for_the_next_call(void **state) {
     assert_int_equal(web.accepts, 1);
 }
 
-/* It may have died without a word: after a minute without use a fresh one is safer. */
+/* It may be dead without a FIN: after a minute without use, a new one is safer. */
 static void a_connection_idle_for_a_minute_is_replaced(void **state) {
     (void)state;
     make_bot(NULL);
@@ -514,7 +514,7 @@ static void a_connection_idle_for_a_minute_is_replaced(void **state) {
     assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
 }
 
-/* rtm_poll does not read it: a loop that waits for rtm_fd would go round and round. */
+/* rtm_poll does not read it: a loop that waits for rtm_fd would be busy. */
 static void a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet(void **state) {
     (void)state;
     make_bot(NULL);
@@ -525,7 +525,7 @@ static void a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet(void **
     assert_false(has_something_to_do());
 }
 
-/* FIN is its end; a reset may have cut it anywhere. */
+/* It ends with FIN; a reset may have truncated it anywhere. */
 static void a_body_without_a_length_must_end_in_order(void **state) {
     (void)state;
     make_bot(NULL);
@@ -550,7 +550,7 @@ static void a_connection_that_the_server_closed_is_replaced(void **state) {
     };
     (void)state;
     make_bot(NULL);
-    hang_up = true; /* without a word, as an idle connection is closed */
+    hang_up = true; /* without a response, as an idle connection is closed */
     for (int i = 1; i <= 3; i++) {
         assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
         assert_int_equal(web.accepts, i);
@@ -638,7 +638,7 @@ static int serve_in_1500_ms(int timeout_ms) {
     return 0;
 }
 
-/* What the calls take is not charged to the attempt that they hold up. */
+/* The time of the calls does not count for the attempt that they delay. */
 static void calls_do_not_use_up_the_time_of_an_attempt(void **state) {
     rtm_config config = usual_config();
     request got;
@@ -780,7 +780,7 @@ static void a_token_echoed_by_the_server_is_not_shown(void **state) {
     }
 }
 
-/* A token that the client does not know begins as its own does. */
+/* An unknown token begins like the token of the client. */
 static void a_token_of_another_client_is_not_shown(void **state) {
     rtm_response response;
     (void)state;
@@ -797,8 +797,8 @@ static void a_token_of_another_client_is_not_shown(void **state) {
     assert_string_equal(rtm_error_detail(bot), "Slack refused api.test: xoxb-?-?");
 }
 
-/* Taming is for messages and log lines: it neither decides what a code means nor alters one that
-   looks like a code. */
+/* Masking is for messages and log lines: it neither changes the result of a code nor alters a
+   string that looks like a code. */
 static void error_codes_have_their_result_and_are_returned_unchanged(void **state) {
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DOTS "............................................................" /* 60 */
@@ -849,7 +849,7 @@ static void error_codes_have_their_result_and_are_returned_unchanged(void **stat
     }
 }
 
-/* A message of Slack's that is too long for the error message is tamed where it was cut. */
+/* A message from Slack that is too long for the error message is masked where it was truncated. */
 static void a_secret_truncated_in_an_error_message_is_not_shown(void **state) {
     (void)state;
     make_bot(NULL);
@@ -945,7 +945,7 @@ static void headers_must_be_well_formed_and_not_rtm_hs_own(void **state) {
         "Content-Length: 5", "transfer-encoding: chunked", "Connection: close", "UPGRADE: h2c",
         "Sec-WebSocket-Key: a", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Extensions: a",
         "Sec-WebSocket-Protocol: a", "Expect: 100-continue",
-        "Proxy-Authorization: Basic dTpw", /* a header it is, but the proxy's, not Slack's */
+        "Proxy-Authorization: Basic dTpw", /* a header for the proxy, not for Slack */
     };
     (void)state;
     for (size_t i = 0; i < COUNT(headers); i++) {
@@ -1020,7 +1020,7 @@ static void the_limits_themselves_are_accepted(void **state) {
     config.headers = headers;
     config.proxy = "http://us%40er:p%3Aw@[::1]:3128/";
     config.base_url = "https://127.0.0.1:65535";
-    config.ca_file = "/nowhere"; /* ca_pem goes before it */
+    config.ca_file = "/nowhere"; /* ca_pem has priority */
     config.ca_pem = CA_PEM;
     make_bot(&config);
     end_bot();

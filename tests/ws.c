@@ -3,9 +3,9 @@
 #include "support.h"
 
 
-/* What the parser says of an input is written down as a text, one word for each event:
-   "text:Hello", "binary:", "ping:x", "pong:x", "close:1000:reason", "skipped:<result>", "bad:1002";
-   of long data "size#hash". */
+/* The results of the parser are written as a string, one word for each event: "text:Hello",
+   "binary:", "ping:x", "pong:x", "close:1000:reason", "skipped:<result>", "bad:1002"; for long data
+   "size#hash". */
 typedef struct outcome {
     rtmi_ws ws;
     char log[4096];
@@ -203,7 +203,7 @@ static void messages_follow_each_other(void **state) {
           .log = "binary:\xff text:a binary:\xc3\x28" },
         { IN("\x81\x01" "a\x89\x00\x8a\x01x\x81\x01" "b\x88\x02\x03\xe8"),
           .log = "text:a ping: pong:x text:b close:1000:" },
-        /* an end within a frame gives nothing */
+        /* an end within a frame delivers nothing */
         { IN("\x81\x01" "a\x81\x05" "b"), .log = "text:a" },
         { IN("\x81"), .log = "" }, { IN("\x01\x03Hel"), .log = "" },
         { IN("\x01\x03Hel\x80"), .log = "" },
@@ -246,7 +246,8 @@ static void masked_frames_are_refused(void **state) {
     check_all(table, COUNT(table));
 }
 
-/* Every first byte there is, alone, after a message, within a message: RSV bits, opcodes, FIN. */
+/* Every possible first byte, by itself, after a message, within a message: RSV bits, opcodes,
+   FIN. */
 static void every_first_byte_is_checked(void **state) {
     (void)state;
     for (int open = 0; open <= 1; open++) {
@@ -398,7 +399,7 @@ static void fragments_of_all_sizes_are_put_together(void **state) {
 typedef struct utf8_row {
     const char *text;
     size_t size;
-    size_t refused; /* index of the first byte that cannot be, size = it lacks bytes at the end */
+    size_t refused; /* index of the first invalid byte, size = incomplete at the end */
 } utf8_row;
 
 #define GOOD(text) { text, sizeof text - 1, (size_t)-1 }
@@ -474,7 +475,7 @@ static void invalid_utf8_is_refused_at_the_exact_byte(void **state) {
         m.size = 0;
         put_frame(&m, 0x81, row->text, row->size);
         assert_int_equal(given_up_at(&m), 2 + row->refused);
-        m.size = 0; /* a frame that is long from complete */
+        m.size = 0; /* a frame that is far from complete */
         put_frame(&m, 0x81, pattern(70000), 70000);
         memcpy(m.data + 10 + 5, row->text, row->size);
         assert_int_equal(given_up_at(&m), 10 + 5 + row->refused);
@@ -589,7 +590,7 @@ static void large_messages_are_skipped_with_little_memory(void **state) {
     put_frame(&m, 0x80, "z", 1);
     put_frame(&m, 0x81, "after", 5);
     check_made(&m, "skipped:-7 text:after", 301);
-    outcome out; /* a length of 2^63-1 must not be believed */
+    outcome out; /* nothing is allocated for a length of 2^63-1 */
     test_allocations = 0;
     begin(&out, 1000);
     feed(&out, "\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff" "aaaa", 14);

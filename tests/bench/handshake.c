@@ -23,7 +23,7 @@ static double cpu_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* Until the socket or the lookup has something for the next step. */
+/* Waits until the socket or the lookup is ready for the next step. */
 static void wait_for(rtmi_conn *conn) {
     struct pollfd fds[1 + RTMI_ADDRESSES] = { { network.wake[0], POLLIN, 0 } };
     unsigned count = rtmi_conn_pollfds(conn, fds + 1);

@@ -44,7 +44,7 @@ static void count_free(void *block) {
 
 #include "bench.h"
 
-/* What a form leaves as it is, so that its length is known. */
+/* A text that form encoding does not change, so that its length is known. */
 #define TEXT "the-deploy-is-done-on-staging-and-we-should-look-at-it-again"
 
 static char *url;
@@ -141,7 +141,7 @@ static void on_response(rtm_client *bot, const rtm_response *response, void *use
     if (response->ok) responses++;
 }
 
-/* `count` requests at once: the heap that they take while they wait, and at most. */
+/* Submits `count` requests at once; measures their heap while they wait, and its maximum. */
 static size_t submit(rtm_client *bot, long count, size_t *waiting) {
     static const char *const fields[] = { "channel", "C2147A001", "text", TEXT, NULL };
     rtm_request request = { .method = "chat.postMessage", .fields = fields,

@@ -103,8 +103,8 @@ static void fail(rtm_client *bot, int result) {
     exit(1);
 }
 
-/* Many clients in one loop: each is asked for its timeout after a step of its own, so that a turn
-   of the loop costs what its own events cost, however many clients are silent. */
+/* Many clients in one loop: each is asked for its timeout only after it was called, so that the
+   cost of a turn depends on its events, not on the number of idle clients. */
 typedef struct seat {
     rtm_client *bot;
     long long due; /* ms */

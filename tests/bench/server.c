@@ -88,7 +88,7 @@ static bool push(conn *c) {
         data += n;
         size -= n;
     }
-    /* A new one: a reset would clear the whole of it, 96 MiB after a flood. */
+    /* A new buffer: a reset would clear all of it, 96 MiB after a flood. */
     SSL_set0_wbio(c->ssl, BIO_new(BIO_s_mem()));
     return true;
 }
@@ -98,7 +98,7 @@ static bool is_large(conn *c) {
     return BIO_get_mem_data(SSL_get_wbio(c->ssl), &data) > BATCH;
 }
 
-/* Makes records, of 16 KiB while there is so much. */
+/* Makes records of 16 KiB, the last one smaller. */
 static bool put(conn *c, const char *bytes, size_t size) {
     while (size) {
         int n = SSL_write(c->ssl, bytes, size > 1 << 30 ? 1 << 30 : (int)size);
@@ -257,7 +257,7 @@ static bool echo(conn *c, long n, double *p50, double *p99) {
     return done;
 }
 
-/* All of one tag begin together. */
+/* Connections with the same tag begin together. */
 static void wait_at_gate(conn *c) {
     char tag[64];
     long all = number(c, "gate", 0);
@@ -323,7 +323,7 @@ static bool upgrade(conn *c, const char *key) {
     return put(c, out, (size_t)size) && push(c);
 }
 
-/* The same answer to every method: what rtm.connect and auth.test are asked for. */
+/* The same response to every method: it has what rtm.connect and auth.test need. */
 static bool respond(conn *c) {
     char body[1024], head[256];
     int size = snprintf(body, sizeof body, "{\"ok\":true,"

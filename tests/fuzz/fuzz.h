@@ -44,7 +44,7 @@ static inline char *fuzz_text(const void *data, size_t size) {
     return text;
 }
 
-/* The size of the next piece: small ones mostly, all that is left where `whole`. */
+/* The size of the next piece: mostly small; all that is left if `whole`. */
 static inline size_t fuzz_piece(size_t left, bool whole) {
     unsigned char random;
     if (whole) return left;

@@ -18,7 +18,8 @@ static void touch(const volatile unsigned char *data, size_t size) {
     while (size--) (void)data[size];
 }
 
-/* Loads and frees; returns the number of anchors, or -1 when an error says why it is not all. */
+/* Loads and frees a bundle; returns the number of anchors, or -1 if an error says why some are
+   missing. */
 static long load(const char *text, long fail_at) {
     rtmi_trust trust = { 0 };
     fuzz_begin(1);

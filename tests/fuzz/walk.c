@@ -1,11 +1,11 @@
-/* The JSON accessors: of a text that was checked they say the same as a scan through all of it,
-   value by value and by the path from the root; loops in turns too. Input: the text. */
+/* The JSON accessors: in a valid text they return the same as a complete scan, value by value and
+   by the path from the root, also in interleaved loops. Input: the text. */
 #include "fuzz.h"
 
 static rtm_json root;
 static char path[1024]; /* from the root, "$", to where walk() is */
 
-/* Scans through all there is, and compares. `used` bytes of path lead here; 0 = none can. */
+/* Scans all values, and compares. `used` bytes of path lead here; 0 = no path can. */
 static void walk(rtm_json json, size_t used) {
     const char *p = json.text, *end = p + json.size;
     bool object = *p == '{', array = *p == '[', more = object || array;
