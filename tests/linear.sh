@@ -2,8 +2,8 @@
 # linear.sh - loops over JSON arrays and objects cost instructions in proportion to the document,
 # however they are nested and interleaved: counted by valgrind at n, 2n and 4n elements.
 #
-# Prints a table, and exits 1 where 4n elements cost 4.6 times as much as n, or more: four times as
-# much, and what the logarithm and the first megabyte of memory add.
+# Prints a table, and exits 1 if 4n elements cost at least 4.6 times as much as n: a factor of four,
+# plus what the logarithm and the first megabyte of memory add.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 mkdir -p build/test
