@@ -1,5 +1,5 @@
 /* Lookups of host names, in a thread, which hangs if the name server does not answer. The resolver
-   here answers when the test tells it to. Built three times: with the address sanitizer, with the
+   here answers when the test lets it. Built three times: with the address sanitizer, with the
    thread sanitizer, and with RTM_NO_THREADS, where a lookup cannot hang. */
 #define _GNU_SOURCE
 #include <netdb.h>

@@ -796,7 +796,7 @@ static void a_handshake_may_be_cut_anywhere(void **state) {
 
 static char text[300000], bundle_file[100];
 
-/* Concatenates: names stand for the CA files, everything else is copied. */
+/* Concatenates: names are replaced by CA files, everything else is copied. */
 static const char *bundle(const char *const *parts) {
     *text = '\0';
     for (; *parts; parts++) strcat(text, strncmp(*parts, "ca-", 3) ? *parts : read_file(*parts));
