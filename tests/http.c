@@ -866,7 +866,7 @@ static void nothing_is_leaked(void **state) {
     assert_int_equal(test_blocks, 0);
 }
 
-/* What people read ---------------------------------------------------------------------------- */
+/* Masking of server text ---------------------------------------------------------------------- */
 
 #define A24 "abcdefghijklmnopqrstuvwx"
 

@@ -76,7 +76,7 @@ static unsigned random_below(unsigned limit) {
     return number % limit;
 }
 
-/* A second opinion on RFC 8259. Each returns the end of its piece, or NULL. ------------------- */
+/* A second parser of RFC 8259: functions return the end, or NULL ------------------------------ */
 
 static const char *plain_value(const char *p, const char *end, int depth);
 

@@ -839,7 +839,7 @@ static void net_server_input(net_socket *s) {
     } while (used && s->got_size);
 }
 
-/* Judging what the program sees ---------------------------------------------------------------- */
+/* Checking what the program sees --------------------------------------------------------------- */
 
 /* What the server sent before item `to` on its connection must have been answered before a callback
    that is called because of that item; `to` itself too, if it is an envelope. */

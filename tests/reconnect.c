@@ -241,7 +241,7 @@ static void a_server_that_closes_at_once_causes_no_hot_loop(void **state) {
     }
 }
 
-/* What Slack says ------------------------------------------------------------------------------ */
+/* Errors of Slack ------------------------------------------------------------------------------ */
 
 static void fatal_codes_end_the_client(void **state) {
     static const char *const codes[] = {
@@ -1028,7 +1028,7 @@ static void each_attempt_asks_for_a_new_url(void **state) {
     assert_int_equal(slack.accepts, 8);
 }
 
-/* rtm_reconnect and friends in callbacks ------------------------------------------------------ */
+/* rtm_reconnect and similar calls in callbacks ------------------------------------------------ */
 
 static void reconnect_in_callback(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;

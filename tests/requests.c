@@ -510,12 +510,12 @@ static void the_timeout_of_a_request_begins_with_its_turn(void **state) {
     test_now_ms++;
     WAIT_FOR(done_count == 2);
     has_result(second, RTM_E_TIMEOUT, 0);
-    int third = submit("test.c", 3); /* its late response is discarded */
+    int third = submit("test.c", 3); /* which gets no late response of another */
     WAIT_FOR(done_count == 3);
     has_result(third, RTM_OK, 200);
 }
 
-/* Nothing is too late on old knowledge -------------------------------------------------------- */
+/* Timeouts are checked after reading ---------------------------------------------------------- */
 
 static void sleep_in_message(rtm_client *client, const rtm_event *event) {
     (void)client;
@@ -1881,7 +1881,7 @@ static void a_429_holds_requests_with_the_same_token_only(void **state) {
     has_result(same, RTM_OK, 200);
 }
 
-/* Sent again ----------------------------------------------------------------------------------- */
+/* Retries -------------------------------------------------------------------------------------- */
 
 static void requests_that_were_never_sent_are_retried(void **state) {
     (void)state;
@@ -2231,7 +2231,7 @@ static void an_empty_queue_accepts_one_large_request(void **state) {
     WAIT_FOR(done_count == 2);
 }
 
-/* What Slack says ------------------------------------------------------------------------------ */
+/* Messages of Slack in a response -------------------------------------------------------------- */
 
 static void a_message_names_what_slack_says_beyond_the_code(void **state) {
     static const struct { const char *body, *detail; } rows[] = {

@@ -548,7 +548,7 @@ static inline void server_expect_ack(server *s, const char *id) {
     server_expect(s, RTMI_WS_TEXT, text);
 }
 
-/* A client and its ways ------------------------------------------------------------------------ */
+/* A client and its states ---------------------------------------------------------------------- */
 
 static inline rtm_config usual_config(void) {
     rtm_config config;

@@ -24,7 +24,7 @@ static void open_session_silently(void) {
     WAIT_FOR(rtm_is_connected(bot));
 }
 
-/* Life ----------------------------------------------------------------------------------------- */
+/* From rtm_create to rtm_destroy --------------------------------------------------------------- */
 
 static void create_opens_no_connection(void **state) {
     (void)state;
@@ -629,7 +629,7 @@ static void functions_after_stop_say_so(void **state) {
     assert_int_equal(rtm_on(bot, "a", count_call, NULL), RTM_OK);
 }
 
-/* Blocking conveniences ------------------------------------------------------------------------ */
+/* rtm_connect and rtm_run ---------------------------------------------------------------------- */
 
 static int serve_and_skip_waits(int timeout_ms) {
     rtm_state now = rtm_get_state(bot);

@@ -1806,7 +1806,7 @@ static void one_bot_runs_in_both_modes(void **state) {
     }
 }
 
-/* Bursts, and what they leave ----------------------------------------------------------------- */
+/* Bursts, and the memory after them ----------------------------------------------------------- */
 
 /* Takes what the client has sent, while it is about to send more. */
 static void take_all_when_paused(char call) {

@@ -588,7 +588,7 @@ static void servers_are_not_asked_for_smaller_records(void **state) {
     assert_int_equal(server.fragment, TLSEXT_max_fragment_length_DISABLED);
 }
 
-/* Ends, and what is not TLS ------------------------------------------------------------------- */
+/* Ends of a connection, and invalid TLS ------------------------------------------------------- */
 
 #define NO "{\"ok\":false,\"error\":\"enough\"}" /* 29 bytes */
 
