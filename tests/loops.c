@@ -109,7 +109,7 @@ static const loop loops[] = {
 };
 
 /* Whether rtm_poll waits by itself, and turns cannot be counted. */
-static bool is_foreign(void) { return used->wait != never_wait; }
+static bool is_external(void) { return used->wait != never_wait; }
 
 static int turn(void) {
     long long before = client_taken;
@@ -144,7 +144,7 @@ static void open_here(void) {
 /* The loop never calls a client that has nothing to do. */
 static void expect_idle(void) {
     for (int i = 0; i < 10; i++) drive();
-    if (!is_foreign()) return;
+    if (!is_external()) return;
     int before = turns;
     for (int i = 0; i < 50; i++) drive();
     assert_int_equal(turns, before);
@@ -275,7 +275,7 @@ static void an_idle_client_is_called_only_for_its_pings(void **state) {
             test_now_ms++;
             before = turns;
             server_expect(&slack, RTMI_WS_PING, "");
-            if (is_foreign()) assert_int_equal(turns, before + 1);
+            if (is_external()) assert_int_equal(turns, before + 1);
             wait = 7500;
         }
         expect_idle();
@@ -303,7 +303,7 @@ static void each_event_costs_one_turn(void **state) {
         server_send_text(&slack, text);
         assert_string_equal(next_event("message")->data, text);
         if (i % 10 == 0) no_event();
-        if (is_foreign()) assert_int_equal(turns, before + 1);
+        if (is_external()) assert_int_equal(turns, before + 1);
     }
 }
 
@@ -456,7 +456,7 @@ static void handle_signal(void (*handler)(int)) {
 
 /* Calls rtm_poll without a timeout; alarm() ends the program if it hangs. */
 static int block(void) {
-    if (is_foreign()) {
+    if (is_external()) {
         while (!used->wait(-1, true)) continue; /* a signal may end it early */
         return turn();
     }
@@ -555,7 +555,7 @@ static void a_stop_ends_the_wait_in_every_state(void **state) {
                                         RTM_STATE_BACKOFF };
     request got;
     (void)state;
-    if (!is_foreign()) skip(); /* these have deadlines, which would end it, too */
+    if (!is_external()) skip(); /* these have deadlines, which would end it, too */
     for (int i = 0; i < 3; i++) {
         pthread_t thread;
         make_looped_bot(NULL);

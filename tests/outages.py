@@ -203,7 +203,7 @@ class Sim:
         self.fault_at = self.next_session_at = None
         self.calls = []
         self.events, self.by_text, self.by_envelope = [], {}, {}
-        self.turn = self.late = self.foreign = 0
+        self.turn = self.late = self.misdirected = 0
         self.finished = ''
         self.busiest = 0
         self.begun = 0
@@ -434,7 +434,7 @@ class Sim:
     def message(self, conn, message):
         envelope = message.get('envelope_id')
         if envelope not in conn.envelopes:
-            self.foreign += 1
+            self.misdirected += 1
             return
         conn.unacknowledged.discard(envelope)
         self.by_envelope[envelope].acknowledged = True
@@ -475,8 +475,8 @@ class Sim:
             found.append(f'{twice} delivered twice')
         if self.late:
             found.append(f'{self.late} envelopes not acknowledged within 3 s')
-        if self.foreign:
-            found.append(f'{self.foreign} acknowledgements on the wrong connection')
+        if self.misdirected:
+            found.append(f'{self.misdirected} acknowledgements on the wrong connection')
         if self.busiest >= BUSIEST:
             found.append(f'{self.busiest} calls of rtm_poll without a pause')
         if any(c - a < SECOND for a, c in zip(self.calls, self.calls[2:])):

@@ -250,7 +250,7 @@ def other_methods_work():
           'users.lookupByEmail')
 
 
-def any_method_fails_as_ordered():
+def any_method_fails_on_command():
     box.type('/fail chat.postMessage not_in_channel 2', '/fail users.info fatal_error', '/link on')
     box.shows('on again')
     post = lambda: api('chat.postMessage', channel='C0SANDBOX', text='x').get('error')
@@ -313,7 +313,7 @@ def a_body_is_a_form_json_or_in_parts():
     check(json.loads(text)['ok'], f'no JSON at all: {text}')
 
 
-def what_was_said_is_kept_and_read_by_pages():
+def messages_are_kept_and_read_in_pages():
     session = Socket(api('rtm.connect')['url'])
     check(session.receive_json() == {'type': 'hello'}, 'no hello')
     box.type('from a person')
@@ -459,7 +459,7 @@ def many_files_and_channels_are_not_kept():
     box, port = first
 
 
-def clients_that_send_no_request_keep_no_others_out():
+def idle_clients_do_not_block_others():
     global box, port
     first = box, port
     box = Box(files=256)
@@ -550,7 +550,7 @@ def webhooks_answer_ok():
 
 # Socket Mode ----------------------------------------------------------------------------------
 
-def an_envelope_comes_again_until_it_is_acknowledged():
+def an_envelope_is_repeated_until_it_is_acknowledged():
     app, count = open_app()
     check(count == 1, f'{count} connections')
     box.type('hello')
@@ -805,7 +805,7 @@ def a_session_ends_as_slack_ends_it():
     check(struct.unpack('>H', lively.receive()[1][:2])[0] == 1009, 'a frame of 20,481 bytes')
 
 
-def both_worlds_hear_what_is_said():
+def both_modes_receive_messages():
     session, (app, _) = Socket(api('rtm.connect')['url']), open_app()
     check(session.receive_json() == {'type': 'hello'}, 'no hello')
     box.type('to both')
@@ -850,18 +850,18 @@ with tempfile.TemporaryDirectory() as directory:
     try:
         port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
         tests = [errors_are_those_of_slack, a_body_is_a_form_json_or_in_parts,
-                 what_was_said_is_kept_and_read_by_pages,
+                 messages_are_kept_and_read_in_pages,
                  messages_are_refused_as_slack_refuses_them, other_methods_work,
-                 any_method_fails_as_ordered, help_lists_what_there_is,
+                 any_method_fails_on_command, help_lists_what_there_is,
                  a_method_is_limited_and_answers_come_late, files_are_uploaded,
                  files_are_shared_and_downloaded, webhooks_answer_ok, many_files_and_channels_are_not_kept,
-                 clients_that_send_no_request_keep_no_others_out,
+                 idle_clients_do_not_block_others,
                  files_that_cannot_be_used_are_errors,
                  typed_text_is_escaped_and_mentions_the_bot,
-                 an_envelope_comes_again_until_it_is_acknowledged,
+                 an_envelope_is_repeated_until_it_is_acknowledged,
                  commands_are_answered_in_time_and_by_their_url,
                  modals_are_opened_submitted_and_changed, a_session_ends_as_slack_ends_it,
-                 both_worlds_hear_what_is_said, each_request_is_logged, tokens_rotate]
+                 both_modes_receive_messages, each_request_is_logged, tokens_rotate]
         for test in tests:
             test()
         box.type('/quit')
