@@ -14,7 +14,7 @@ TABLE = 'tests/errors.txt'
 # Formats of which no test causes a message, and why.
 UNSEEN = {
     'TLS cannot start (BearSSL error %d)': 'when BearSSL refuses what config.tls_setup has set',
-    'the connection is closed': 'for a state that no session reaches',
+    'the connection is closed': 'for a state that no session comes to',
 }
 CALLS = re.compile(r'rtm\.connect|apps\.connections\.open|chat\.postMessage')
 source = open('rtm.h', encoding='utf-8').read()
