@@ -148,16 +148,16 @@ FAILED = echo >>build/test/failed
 test:
 	@$(INSTALL) build libuv glib mqtt c++ sandbox test install
 	@$(FILES) $(EXAMPLES) $(TESTS) $(THREADS) $(OTHERS) build/test/lives build/test/json_peer \
-		build/test/bad_days build/ws_echo
-	@rm -f build/test/sentences build/test/failed
-	@RTM_SENTENCES=build/test/sentences sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
+		build/test/outages build/ws_echo
+	@rm -f build/test/messages build/test/failed
+	@RTM_MESSAGES=build/test/messages sh tests/run.sh $(TESTS) $(THREADS) $(OTHERS) \
 		build/test/lives || $(FAILED) 'the test programs'
-	@python3 tests/errors.py build/test/sentences || $(FAILED) 'tests/errors.py'
+	@python3 tests/errors.py build/test/messages || $(FAILED) 'tests/errors.py'
 	@$(FILES) -s replay || $(FAILED) 'replay'
 	@python3 tests/json_peer.py build/test/json_peer 1 || $(FAILED) 'tests/json_peer.py 1'
 	@python3 tests/json_peer.py build/test/json_peer 7 || $(FAILED) 'tests/json_peer.py 7'
 	@python3 tests/ws_peer.py build/ws_echo || $(FAILED) 'tests/ws_peer.py'
-	@python3 tests/bad_days.py build/test/bad_days || $(FAILED) 'tests/bad_days.py'
+	@python3 tests/outages.py build/test/outages || $(FAILED) 'tests/outages.py'
 	@python3 tests/sandbox.py build || $(FAILED) 'tests/sandbox.py'
 	@sh tests/terminal.sh build || $(FAILED) 'tests/terminal.sh'
 	@CC='$(CC)' sh tests/compile/run.sh || $(FAILED) 'tests/compile/run.sh'
@@ -176,19 +176,20 @@ check: test
 
 # gcc alone can draw its call graph.
 STACK_CC = gcc
-HEADERS = tests/support.h tests/repeat.h tests/counted.h tests/server.h tests/box.h tests/pump.h \
-	tests/sockets.h tests/states.h tests/deaf.h tests/ca.h tests/sentences.h
+HEADERS = tests/support.h tests/fake_clock.h tests/counted_memory.h tests/seen_messages.h \
+	tests/server.h tests/unresponsive_server.h tests/same_thread_server.h tests/sandbox_process.h \
+	tests/sockets.h tests/states.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
 # -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
 # tests/requests.c counts the basic blocks that are run.
-$(TESTS) build/test/json_peer build/test/bad_days: $(HEADERS) rtm.h build/.test
+$(TESTS) build/test/json_peer build/test/outages: $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$(@F).c -o $@ -lcmocka $(LIBS) -lssl -lcrypto -luv -lpthread
 build/test/json: tests/json.c
 build/test/json_peer: tests/json_peer.c
-build/test/bad_days: tests/bad_days.c
+build/test/outages: tests/outages.c
 build/test/http: tests/http.c
 build/test/ws: tests/ws.c
 build/test/random: tests/random.c
@@ -210,7 +211,7 @@ build/test/order: tests/order.c
 # Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
 # LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.
 build/test/lives: tests/lives.c tests/lives_net.h tests/net_calls.h tests/lives_tls.h \
-		tests/repeat.h tests/counted.h tests/states.h rtm.h build/.test
+		tests/fake_clock.h tests/counted_memory.h tests/states.h rtm.h build/.test
 	@mkdir -p build/test
 	$(TEST_CC) $(LIVES) tests/lives.c -o $@ $(LIBS)
 

@@ -160,11 +160,11 @@ static bool catch_signals(rtm_client *bot) {
            sigaction(SIGTERM, &action, NULL) == 0;
 }
 
-/* Called before rtm_destroy: on_signal must not use a client that is freed. A second signal ends the
-   program at once then. */
+/* Called before rtm_destroy: on_signal must not use a client that is freed. From here on a signal
+   ends the program at once. */
 static void restore_signals(void) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
 }
 
 int main(void) {

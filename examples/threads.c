@@ -221,11 +221,11 @@ static bool catch_signals(void) {
            sigaction(SIGTERM, &action, NULL) == 0;
 }
 
-/* Called before rtm_destroy: on_signal must not use a client that is freed. A second signal ends the
-   program at once then. */
+/* Called before rtm_destroy: on_signal must not use a client that is freed. From here on a signal
+   ends the program at once. */
 static void restore_signals(void) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
 }
 
 static int start_workers(pthread_t *workers) {

@@ -1,5 +1,5 @@
-/* A CA certificate for clients that are to be made and need not trust anyone: a P-256 key that was
-   thrown away. */
+/* A CA certificate for clients that are created but never need to trust a server: its P-256 key was
+   deleted. */
 #ifndef CA_H
 #define CA_H
 

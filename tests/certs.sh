@@ -1,11 +1,11 @@
 #!/bin/sh
 # certs.sh DIR - throw-away certificates for the tests and the sandbox.
 #
-# Makes in DIR, unless they are there and good for another day:
+# Makes in DIR, unless they exist and are valid for another day:
 #   ca.pem, ca.key                   the authority to trust
 #   server.pem, server.key           ECDSA P-256, signed by it
 #   server-rsa.pem, server-rsa.key   RSA-2048, signed by it
-# The names are localhost, files.localhost, sandbox.test and 127.0.0.1. All expires in 30 days.
+# The names are localhost, files.localhost, sandbox.test and 127.0.0.1. All certificates expire in 30 days.
 set -eu
 
 if [ $# -ne 1 ]; then
@@ -25,8 +25,8 @@ if fresh ca && fresh server && fresh server-rsa; then
     exit 0
 fi
 
-# All is made in a directory of its own and moved into place when complete, so that a run
-# that is cut short, or two at once, leave no mixture of old and new behind.
+# Everything is made in a temporary directory and moved when complete, so that interrupted or
+# concurrent runs never mix old and new files.
 work=$(mktemp -d ./certs.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM

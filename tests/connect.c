@@ -1,14 +1,14 @@
-#define RTM_NO_THREADS /* names are looked up at once: the clock here stands still */
+#define RTM_NO_THREADS /* no lookup thread: the clock is fake */
 /* Connecting to a host with several addresses, of both families: some refuse, some never answer,
    and some answer late. On the fake clock: addresses that never answer are listeners whose queue
    is full. */
-#include "deaf.h"
+#include "unresponsive_server.h"
 
 #include <sys/resource.h>
 
-/* What any name stands for: 4 is slack, 6 is slack at ::1, d never answers, r refuses, R refuses at
-   ::1. */
-static int sockets; /* that the client has made since resolve_to() */
+/* What any host name resolves to: 4 is slack, 6 is slack at ::1, d never answers, r refuses, R
+   refuses at ::1. */
+static int sockets; /* made by the client since resolve_to() */
 static server six = { .listener = -1, .fd = -1 };
 static int refused_port;
 
@@ -24,7 +24,7 @@ static void resolve_to(const char *kinds) {
     for (int i = 0; kinds[i]; i++) {
         bool v6 = strchr("6R", kinds[i]) != NULL;
         int port = kinds[i] == '4' ? slack.port : kinds[i] == '6' ? six.port
-                   : kinds[i] == 'd' ? deaf.port : refused_port;
+                   : kinds[i] == 'd' ? unresponsive.port : refused_port;
         if (v6) {
             address[i].v6.sin6_family = AF_INET6;
             address[i].v6.sin6_addr = in6addr_loopback;
@@ -62,22 +62,22 @@ static int begin_connect(void **state) {
     server_open(&closed); /* a port that refuses */
     refused_port = closed.port;
     server_free(&closed);
-    deaf_open();
+    unresponsive_open();
     return result;
 }
 
 static int end_connect(void **state) {
-    deaf_close();
+    unresponsive_close();
     server_free(&six);
     return end_test(state);
 }
 
-/* All that needs no time, such as eight refusals. */
+/* Everything that takes no time, such as eight refused attempts. */
 static void rounds(void) {
     for (int i = 0; i < 20; i++) rtm_poll(bot, 0);
 }
 
-/* Milliseconds until the server has a connection; the clock jumps to what is due. */
+/* Milliseconds until the server has a connection; the clock advances to each timeout. */
 static long long connect_to(server *s) {
     long long begin = test_now_ms;
     for (int i = 0;; i++) {
@@ -119,13 +119,13 @@ static void each_dead_address_costs_a_quarter_second_once(void **state) {
         assert_int_equal(open_sockets(), 1);
         drop(&slack, RTM_E_CLOSED);
         sockets = 0;
-        assert_int_equal(connect_to(&slack), 0); /* the one that connected is the first now */
+        assert_int_equal(connect_to(&slack), 0); /* the address that connected is now tried first */
         assert_int_equal(sockets, 1);
         end_bot();
     }
 }
 
-/* Eight addresses of IPv6 that lead nowhere, as NAT64 makes them, leave room for those of IPv4. */
+/* Eight unreachable IPv6 addresses, as NAT64 makes them, leave time for those of IPv4. */
 static void families_take_turns(void **state) {
     static const struct { const char *kinds, *order; } rows[] = {
         { "RRRRRRRR4444rrrr", "R4R4R4R4" }, { "rrrrrrrr6", "r6rrrrrr" }, { "4RR", "4RR" },
@@ -169,9 +169,9 @@ static void addresses_that_fail_are_reported(void **state) {
         resolve_to(rows[i].kinds);
         make_bot(NULL);
         long long begin = test_now_ms;
-        for (int k = 0; heard_count == heard_next && k < 100; k++) {
+        for (int k = 0; received_count == received_next && k < 100; k++) {
             rounds();
-            if (heard_count == heard_next) test_now_ms += rtm_timeout_ms(bot);
+            if (received_count == received_next) test_now_ms += rtm_timeout_ms(bot);
         }
         record *event = next_error(rows[i].result);
         if (!strstr(event->detail, rows[i].detail)) fail_msg("%s", event->detail);
@@ -193,8 +193,8 @@ static void every_address_has_a_turn_in_a_short_time(void **state) {
     }
 }
 
-/* All attempts stay open, so that one with a round trip of 4.2 s connects; and the next time, none
-   but that is begun before it can have connected. */
+/* All attempts stay open, so that one with a round trip of 4.2 s connects. The next time it is
+   tried first, and no other attempt begins before it can have connected. */
 static void a_slow_link_connects_and_is_known_then(void **state) {
     (void)state;
     resolve_to("dddddddd");
@@ -207,8 +207,8 @@ static void a_slow_link_connects_and_is_known_then(void **state) {
     assert_int_equal(open_sockets(), 8);
     test_now_ms += 4200 - 7 * 250;
     while (filler_count) close(fillers[--filler_count]);
-    listen(deaf.listener, 16);
-    while (server_try_accept(&deaf)) continue;
+    listen(unresponsive.listener, 16);
+    while (server_try_accept(&unresponsive)) continue;
     for (int i = 0; session_socket() < 0; i++) { /* a SYN is repeated after 1 s */
         assert_true(i < 20000);
         rtm_poll(bot, 0);
@@ -217,10 +217,10 @@ static void a_slow_link_connects_and_is_known_then(void **state) {
     assert_int_equal(open_sockets(), 1);
     assert_in_range(bot->network.hosts->connect_ms, 4200 - 7 * 250, 4200);
     bot->network.hosts->connect_ms = 4200;
-    while (server_try_accept(&deaf)) continue;
-    deaf_close();
+    while (server_try_accept(&unresponsive)) continue;
+    unresponsive_close();
     next_error(RTM_E_CLOSED);
-    deaf_open();
+    unresponsive_open();
     resolve_to("ddd4");
     client_before = count_sockets;
     test_now_ms += rtm_timeout_ms(bot);
@@ -256,8 +256,8 @@ static void without_descriptors_the_oldest_attempt_is_given_up(void **state) {
     }
 }
 
-/* An address that accepts connections and never answers must not stay the first for ever. */
-static void an_address_without_an_answer_loses_its_place(void **state) {
+/* An address that accepts connections and never answers must not remain the first one. */
+static void an_address_without_an_answer_is_tried_last(void **state) {
     rtm_config config = usual_config();
     char https[64];
     (void)state;
@@ -304,7 +304,7 @@ static void the_way_to_a_proxy_is_the_same(void **state) {
     }
 }
 
-/* As `getenv` returns them if a variable is set to nothing. */
+/* As `getenv` returns it for an empty variable. */
 static void empty_settings_count_as_not_set(void **state) {
     rtm_config config = usual_config();
     (void)state;
@@ -337,7 +337,7 @@ static const struct CMUnitTest tests[] = {
     CONNECT(every_address_has_a_turn_in_a_short_time),
     CONNECT(a_slow_link_connects_and_is_known_then),
     CONNECT(without_descriptors_the_oldest_attempt_is_given_up),
-    CONNECT(an_address_without_an_answer_loses_its_place),
+    CONNECT(an_address_without_an_answer_is_tried_last),
     CONNECT(the_way_to_a_proxy_is_the_same),
     CONNECT(empty_settings_count_as_not_set),
     CONNECT(files_are_closed_on_exec),

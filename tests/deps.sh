@@ -1,10 +1,9 @@
 #!/bin/sh
-# What the named things need, as packages: sh tests/deps.sh [--check] build test interop ...
-# Installs what is missing where apt-get is at hand, and says so first; with --check, and elsewhere,
-# names what is missing and the command that installs it, and fails. What is there already is left
-# alone, whoever installed it.
+# The packages that the named parts need: sh tests/deps.sh [--check] build test interop ...
+# Announces and installs what is missing if there is apt-get; with --check, or without apt-get, names
+# what is missing and the command that installs it, and fails. What exists already is not touched.
 set -eu
-PATH=$PATH:/usr/sbin # where Debian has some, and not everybody looks
+PATH=$PATH:/usr/sbin # Debian has some programs there; not every PATH includes it
 
 # thing   probe                      apt               apk         dnf               pacman     brew
 packages() { cat <<END

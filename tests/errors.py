@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """All results of rtm.h, with examples of its error messages, in tests/errors.txt.
 
-    python3 tests/errors.py SENTENCES           compares the table with what the tests met
-    python3 tests/errors.py SENTENCES --write   writes it again
+    python3 tests/errors.py MESSAGES           compares the table with the messages of the tests
+    python3 tests/errors.py MESSAGES --write   updates the table
 
-SENTENCES is what the tests wrote (sentences.h). The comparison fails if a call of rtmi_fail in rtm.h
-has no row, if no test has met the message of a row, and if a result has no row.
+MESSAGES is the file that the tests wrote (seen_messages.h). The comparison fails if a call of
+rtmi_fail in rtm.h has no row, if no test caused the message of a row, or if a result has no row.
 """
 import re
 import sys
@@ -22,7 +22,7 @@ LITERAL = r'"((?:[^"\\]|\\.)*)"'
 
 
 def arguments(text):
-    """The arguments of a call, from behind its bracket on."""
+    """The arguments of a call; `text` begins after its opening parenthesis."""
     found, depth, current = [], 0, ''
     for token in re.findall(LITERAL.replace('(', '(?:', 1) + r'|.', text, re.S):
         if token in '([{':
@@ -40,11 +40,11 @@ def arguments(text):
 
 
 def formats():
-    """Each format and what its result is, in the order of rtm.h."""
+    """Each format and its results, in the order of rtm.h."""
     found = {}
     for call in re.finditer(r'rtmi_fail\((?!rtmi_error \*)', source):
         _, result, *rest = arguments(source[call.end():call.end() + 2000])
-        # A choice (... ? "a" : "b") has several; what lies between two literals tells.
+        # The argument can be (... ? "a" : "b"): two formats if a colon is between two literals.
         pieces = re.split(LITERAL, rest[0])
         text = ''
         for between, literal in zip(pieces[::2], pieces[1::2] + ['']):
@@ -55,100 +55,102 @@ def formats():
     return found
 
 
-def plain(sentence):
+def plain(message):
     """Without what differs from run to run: ports and temporary files."""
-    sentence = re.sub(r'(port |:)\d{4,5}\b', r'\1PORT', sentence)
-    return re.sub(r'(/tmp|build)/[\w./-]*', 'FILE', sentence)
+    message = re.sub(r'(port |:)\d{4,5}\b', r'\1PORT', message)
+    return re.sub(r'(/tmp|build)/[\w./-]*', 'FILE', message)
 
 
-def examples(format, sentences):
-    """Few sentences of a format: one for each way in which it ends, or one."""
+def examples(format, messages):
+    """A few messages of a format: one for each different ending, or one."""
     pattern = re.sub(r'%(s|d|u|lld|zu)', '(.*)', re.escape(format))
     varies = re.search(r'(^|: |%s ?|%d)%s$|\(BearSSL', format)
     chosen = {}
-    # Those that somebody will see come before what hostile servers in tests bring about.
-    for sentence in sorted(sentences, key=lambda text: (not CALLS.search(text), len(text), text)):
-        match = re.fullmatch(pattern, sentence)
-        # One that is cut, foreign or altered is no example, nor one that needs IPv6.
-        if not match or not sentence.isascii() or '::' in sentence or '?' in sentence:
+    # Messages that users will see come before those that only hostile servers cause.
+    for message in sorted(messages, key=lambda text: (not CALLS.search(text), len(text), text)):
+        match = re.fullmatch(pattern, message)
+        # Truncated, altered or non-ASCII messages are no examples, nor those that need IPv6.
+        if not match or not message.isascii() or '::' in message or '?' in message:
             continue
-        # What a real lookup leaves time for differs from run to run.
-        if 'localhost' in sentence and 'timed out' in sentence:
+        # Whether this happens depends on how long a real lookup takes.
+        if 'localhost' in message and 'timed out' in message:
             continue
         end = match.groups()[-1] if varies and match.groups() else ''
         if format.startswith('%s %s%s'): # by what timed out
-            end = re.match(r'the \w+|\w+', sentence).group()
+            end = re.match(r'the \w+|\w+', message).group()
         if format in ('%s', '%s%s'):
-            end = re.sub(r' \(.*', '', sentence)
+            end = re.sub(r' \(.*', '', message)
         if format.startswith('Slack refused %s: %s'): # by the advice, else by the result
-            code, *advice = sentence.split(': ')[1:]
+            code, *advice = message.split(': ')[1:]
             if not re.fullmatch('[a-z_]+', code) or code == 'line':
                 continue
-            end = ': '.join(advice) or result_of('', sentence)
-        chosen.setdefault(end, sentence)
+            end = ': '.join(advice) or result_of('', message)
+        chosen.setdefault(end, message)
     return list(chosen.values())
 
 
-def result_of(kind, sentence):
-    """What a sentence's result is where the call has it from a variable."""
+def result_of(kind, message):
+    """The result of a message, also if the call takes it from a variable."""
     if kind in results:
         return kind
-    if '(BearSSL error' in sentence:
-        return f"RTM_E_{'CERTIFICATE' if 32 <= int(sentence.split()[-1][:-1]) < 256 else 'TLS'}"
-    if sentence.startswith('TLS with'):
+    if '(BearSSL error' in message:
+        return f"RTM_E_{'CERTIFICATE' if 32 <= int(message.split()[-1][:-1]) < 256 else 'TLS'}"
+    if message.startswith('TLS with'):
         return 'RTM_E_CERTIFICATE'
-    if sentence.startswith('WebSocket handshake refused'):
-        return 'RTM_E_RATE_LIMITED' if '429' in sentence else 'RTM_E_WEBSOCKET'
-    if sentence.startswith('Slack refused'):
-        code = sentence.split(': ')[1]
+    if message.startswith('WebSocket handshake refused'):
+        return 'RTM_E_RATE_LIMITED' if '429' in message else 'RTM_E_WEBSOCKET'
+    if message.startswith('Slack refused'):
+        code = message.split(': ')[1]
         fatal = re.search(r'rtmi_auth_codes\[\] = {(.*?)};', source, re.S).group(1)
         return ('RTM_E_AUTH' if f'"{code}"' in fatal else
                 'RTM_E_RATE_LIMITED' if code in ('ratelimited', 'rate_limited') else 'RTM_E_SLACK')
     for result, meaning in results.items():
-        if sentence.endswith(': ' + meaning):
+        if message.endswith(': ' + meaning):
             return result
-    skip = re.search(r'{ (RTM_E_\w+), "' + re.escape(re.sub(r' \(.*', '', sentence)), source)
+    skip = re.search(r'{ (RTM_E_\w+), "' + re.escape(re.sub(r' \(.*', '', message)), source)
     return skip.group(1) if skip else None
 
 
 met = {}
 with open(sys.argv[1], encoding='utf-8', errors='replace') as lines:
     for line in lines:
-        format, _, sentence = line.rstrip('\n').partition('\t')
-        met.setdefault(format, set()).add(plain(sentence))
+        format, _, message = line.rstrip('\n').partition('\t')
+        met.setdefault(format, set()).add(plain(message))
 
 rows, missing = {result: [] for result in results}, []
 for format, kinds in formats().items():
     some = examples(format, met.get(format, ()))
     if not some and format not in UNSEEN:
         missing.append(format)
-    for sentence in some or [f'{format} [{UNSEEN[format]}]'] if format in UNSEEN or some else []:
-        mixed = [result_of(kind, sentence) for kind in kinds if kind not in results]
+    for message in some or [f'{format} [{UNSEEN[format]}]'] if format in UNSEEN or some else []:
+        mixed = [result_of(kind, message) for kind in kinds if kind not in results]
         for result in [result for result in mixed if result] or kinds & results.keys():
-            rows[result].append(sentence)
+            rows[result].append(message)
 table = ''.join(f'{result}: {meaning}\n' + ''.join(f'    {row}\n' for row in rows[result]) + '\n'
                 for result, meaning in results.items())
 if missing:
-    sys.exit('FAIL errors: met by no test:\n    ' + '\n    '.join(missing))
+    sys.exit('FAIL errors: caused by no test:\n    ' + '\n    '.join(missing))
 if sys.argv[2:] == ['--write']:
     with open(TABLE, 'w', encoding='utf-8') as out:
         out.write(table)
     sys.exit()
 
-# Which sentence stands for a format is chance where tests have chance in them: each must be one that
-# a test met, and no format and no result may be without.
+# Some tests are random, so another run can choose another message as the example of a format.
+# Therefore each message of the table must be one that a test caused, and each format and each
+# result must have one.
 with open(TABLE, encoding='utf-8') as file:
-    told = file.read()
+    listed = file.read()
 everything = set().union(*met.values())
-for line in told.splitlines():
-    sentence = re.sub(r' \[[^]]*\]$', '', line.strip())
-    if line.startswith(' ') and sentence not in everything and sentence not in UNSEEN:
-        sys.exit(f'FAIL errors: {TABLE} has what no test met (--write makes it anew):\n    {sentence}')
+for line in listed.splitlines():
+    message = re.sub(r' \[[^]]*\]$', '', line.strip())
+    if line.startswith(' ') and message not in everything and message not in UNSEEN:
+        sys.exit(f'FAIL errors: {TABLE} has a message that no test caused (--write updates it):\n'
+                 f'    {message}')
 for format in formats():
     pattern = re.sub(r'%(s|d|u|lld|zu)', '.*', re.escape(format))
-    if not re.search(f'^    {pattern}( \\[.*)?$', told, re.M):
-        sys.exit(f'FAIL errors: {TABLE} lacks (--write makes it anew):\n    {format}')
+    if not re.search(f'^    {pattern}( \\[.*)?$', listed, re.M):
+        sys.exit(f'FAIL errors: {TABLE} lacks (--write updates it):\n    {format}')
 for result, meaning in results.items():
-    if f'{result}: {meaning}\n    ' not in told:
+    if f'{result}: {meaning}\n    ' not in listed:
         sys.exit(f'FAIL errors: {TABLE} lacks {result}: {meaning}')
-print(f'PASS {TABLE}: {len(results)} results, {told.count("    ")} sentences')
+print(f'PASS {TABLE}: {len(results)} results, {listed.count("    ")} messages')

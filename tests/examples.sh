@@ -48,7 +48,7 @@ stop() {
     wait "$sandbox" || :
     sandbox=
 }
-said() { # FILE TEXT [COUNT]: it stands in the file, or will within 30 s; on so many lines
+said() { # FILE TEXT [COUNT]: waits up to 30 s until TEXT is in FILE, on COUNT lines
     n=0
     until [ "$(grep -cF -- "$2" "$dir/$1")" -ge "${3:-1}" ]; do
         n=$((n + 1))

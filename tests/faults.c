@@ -1,6 +1,6 @@
 /* A whole session over TLS, in RTM, and in Socket Mode with a handover in it, disturbed after every
    byte of either direction: cut, reset, stalled or delayed; then with every allocation failing,
-   once and for ever. The client must tell, recover, deliver nothing that was not whole and no
+   once and for ever. The client must report it, recover, deliver no incomplete message and no
    envelope twice, leak nothing, and never wait longer than rtm_poll may.
    The server is BearSSL's, in this process and on a fake clock, so that each run is the same. */
 #define _GNU_SOURCE
@@ -12,7 +12,7 @@ static int counted_poll(struct pollfd *fds, nfds_t count, int timeout);
 #define poll(fds, count, timeout) counted_poll(fds, count, timeout)
 static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #define send(fd, data, size, flags) client_send(fd, data, size, flags)
-#define RTM_NO_THREADS /* each run is to be the same */
+#define RTM_NO_THREADS /* so that each run is the same */
 #include "support.h"
 #undef poll
 #undef send
@@ -21,10 +21,10 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 static int counted_poll(struct pollfd *fds, nfds_t count, int timeout) {
     waited += timeout;
     if (timeout > longest_wait || timeout < 0) longest_wait = timeout < 0 ? 1 << 30 : timeout;
-    return poll(fds, count, 0); /* on loopback, what can come has come */
+    return poll(fds, count, 0); /* on loopback, everything that was sent has arrived */
 }
 
-/* What the client sends; with `send_blocked` its sockets take nothing. */
+/* Sends of the client; with `send_blocked` its sockets accept nothing. */
 static bool send_blocked;
 static size_t send_refused; /* bytes, at the last refusal */
 
@@ -74,7 +74,7 @@ static struct {
 } server;
 
 static const char *ca_pem;
-static int requests_read; /* whole ones, to /hook */
+static int requests_read; /* complete requests to /hook */
 
 static char *file_text(const char *path) {
     FILE *in = fopen(path, "rb");
@@ -160,7 +160,7 @@ static void fault_happens(peer *p) {
     if (fault == DELAY) test_now_ms += 20;
 }
 
-/* In the place of one that has ended, else of one that is stalled. */
+/* Replaces a connection that has ended, else one that is stalled. */
 static void accept_client(void) {
     int fd = accept(server.listener, NULL, NULL), i = 0;
     unsigned char seed[32];
@@ -238,8 +238,8 @@ static void answer_request(peer *p) {
     p->input_size = 0;
 }
 
-/* A message of the client is acknowledged, its CLOSE answered; its first acknowledgement is
-   followed by a `disconnect`. */
+/* Acknowledges each message of the client, and answers its CLOSE; a `disconnect` follows the first
+   acknowledgement. */
 static void answer_frames(peer *p) {
     while (p->input_size >= 6) {
         size_t size = (size_t)(p->input[1] & 0x7f);
@@ -260,7 +260,7 @@ static void answer_frames(peer *p) {
     }
 }
 
-/* One movement of bytes; false when nothing can move. */
+/* Moves bytes once in some direction; false if nothing can move. */
 static bool peer_move(peer *p) {
     br_ssl_engine_context *engine = &p->tls.eng;
     size_t size;
@@ -306,26 +306,27 @@ static bool server_move(void) {
 
 static struct {
     int messages, answers, errors, opens, closes;
-} told;
+} counts;
 
-static void hear(rtm_client *bot, const rtm_event *event, void *user_data) {
+static void on_event(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)user_data;
     assert_null(strstr(event->detail, "-faults"));
-    if (!strcmp(event->type, "open")) told.opens++;
-    if (!strcmp(event->type, "close")) told.closes++;
-    if (!strcmp(event->type, "error")) told.errors++;
+    if (!strcmp(event->type, "open")) counts.opens++;
+    if (!strcmp(event->type, "close")) counts.closes++;
+    if (!strcmp(event->type, "error")) counts.errors++;
     if (!strcmp(event->type, "message")) {
-        told.messages++;
+        counts.messages++;
         assert_true(rtm_json_equals(rtm_json_get(event->data, "text"), "whole"));
         if (!server.app) rtm_send_message(bot, "C1", "answer");
     }
     if (!strcmp(event->type, "Unknown") || !strcmp(event->type, "slash_commands")) {
-        told.answers++;
+        counts.answers++;
         rtm_stop(bot);
     }
 }
 
-/* Runs a client to its end: when nothing moves, the clock does. Gives the number of polls. */
+/* Runs a client until it has finished: if nothing moves, the clock advances. Returns the number of
+   polls. */
 static int run(rtm_client *bot, bool may_be_stuck) {
     int result = 0, polls = 0;
     for (; result >= 0 && polls < 3000; polls++) {
@@ -356,12 +357,12 @@ static rtm_client *make_bot(void) {
     snprintf(url, sizeof url, "https://localhost:%d/api/", server.port);
     rtm_config config = { .token = "xoxb-faults", .base_url = url, .ca_pem = ca_pem, .proxy = "",
                           .log = check_line };
-    memset(&told, 0, sizeof told);
+    memset(&counts, 0, sizeof counts);
     test_random_state = 2463534242u;
     if (server.app) config.app_token = "xapp-faults";
     server.acknowledged = false;
     if (rtm_create(&config, &bot) != RTM_OK) return NULL;
-    if (rtm_on(bot, "*", hear, NULL) == RTM_OK) return bot;
+    if (rtm_on(bot, "*", on_event, NULL) == RTM_OK) return bot;
     rtm_destroy(bot);
     return NULL;
 }
@@ -375,12 +376,13 @@ static void disturbed(enum fault fault, bool of_input, long after) {
     server.connections = 0;
     server.input_total = server.output_total = 0;
     run(bot, false);
-    assert_int_equal(told.opens, told.closes);
-    assert_true(told.answers == 1 && told.messages >= 1 && told.messages <= (server.app ? 1 : 2));
-    /* Who was disturbed says so, unless it was at the very end, when all was said, or the session
-       was only the one that is taken over from. */
+    assert_int_equal(counts.opens, counts.closes);
+    assert_int_equal(counts.answers, 1);
+    assert_in_range(counts.messages, 1, server.app ? 1 : 2);
+    /* A disturbed client reports it, unless it was at the very end, after everything was delivered,
+       or only the session that is replaced was disturbed. */
     if (server.connections > (server.app ? 4 : 2))
-        assert_true(told.errors >= 1 || told.closes >= 2);
+        assert_true(counts.errors >= 1 || counts.closes >= 2);
     rtm_destroy(bot);
     hang_up_all();
     server.fault = NONE;
@@ -390,8 +392,8 @@ static void disturbed(enum fault fault, bool of_input, long after) {
 
 static void every_byte(bool of_input) {
     disturbed(NONE, false, 0);
-    assert_int_equal(told.errors, 0);
-    assert_int_equal(told.opens, 1);
+    assert_int_equal(counts.errors, 0);
+    assert_int_equal(counts.opens, 1);
     assert_int_equal(server.connections, server.app ? 4 : 2);
     long total = of_input ? server.input_total : server.output_total;
     assert_true(total > 500); /* two handshakes and what is said after them */
@@ -424,18 +426,19 @@ static void a_handover_disturbed_after_every_byte_of_the_client(void **state) {
     every_byte(true);
 }
 
-/* Submitted requests: the session's server is not there, so that theirs alone is disturbed. */
+/* Submitted requests: no server for the session is running, so only these requests are
+   disturbed. */
 static struct {
-    int submitted, told, failed;
+    int submitted, reported, failed;
 } requests;
 
 static void submit_hook(rtm_client *bot);
 
-static void hear_response(rtm_client *bot, const rtm_response *response, void *user_data) {
+static void on_response(rtm_client *bot, const rtm_response *response, void *user_data) {
     (void)user_data;
-    requests.told++;
+    requests.reported++;
     assert_int_equal(response->id, requests.submitted); /* of each one, once */
-    assert_int_equal(requests.told, requests.submitted);
+    assert_int_equal(requests.reported, requests.submitted);
     if (response->result == RTM_OK) {
         assert_int_equal(response->body_size, 4);
         assert_memory_equal(response->body, "Done", 4);
@@ -451,7 +454,7 @@ static void submit_hook(rtm_client *bot) {
     static const char *const fields[] = { "a", "b", NULL };
     char url[64];
     snprintf(url, sizeof url, "https://localhost:%d/hook", server.port);
-    rtm_request request = { .url = url, .fields = fields, .callback = hear_response };
+    rtm_request request = { .url = url, .fields = fields, .callback = on_response };
     requests.submitted++;
     assert_int_equal(rtm_submit(bot, &request), requests.submitted);
 }
@@ -470,11 +473,11 @@ static void request_disturbed(enum fault fault, bool of_input, long after) {
     server.input_total = server.output_total = requests_read = 0;
     submit_hook(bot);
     run(bot, false);
-    assert_int_equal(requests.told, 3);
+    assert_int_equal(requests.reported, 3);
     assert_true(requests.failed <= (fault != NONE && fault != DELAY)); /* of the one disturbed */
     assert_true(requests_read >= 3 - requests.failed && requests_read <= 3); /* none twice */
     rtm_destroy(bot);
-    assert_int_equal(requests.told, 3);
+    assert_int_equal(requests.reported, 3);
     hang_up_all();
     server.fault = NONE;
     assert_int_equal(test_blocks, 0);
@@ -500,7 +503,8 @@ static void count_timeout(rtm_client *bot, const rtm_response *response, void *u
     assert_int_equal(response->result, RTM_E_TIMEOUT);
 }
 
-/* The request is a record in the TLS engine; the socket takes it again when the time is over. */
+/* The request is a record in the TLS engine; the socket accepts it again when its deadline is
+   over. */
 static void a_request_in_the_tls_engine_is_not_sent_after_its_deadline(void **state) {
     (void)state;
     static int timeouts;
@@ -554,8 +558,8 @@ static void every_allocation_fails(bool ever) {
         }
         hit = test_allocations >= test_fail_at;
         test_fail_at = 0;
-        if (bot && !ever) assert_int_equal(told.answers, 1);
-        if (bot && hit && ever) assert_true(told.errors > 0 || told.answers == 1);
+        if (bot && !ever) assert_int_equal(counts.answers, 1);
+        if (bot && hit && ever) assert_true(counts.errors > 0 || counts.answers == 1);
         rtm_destroy(bot);
         hang_up_all();
         assert_int_equal(test_blocks, 0);

@@ -1,6 +1,6 @@
 # For other machines and C libraries, read by cross.sh, size.sh and router.sh: Debian's packages and
-# sources into folders below build/. As packages of this system they would need a foreign architecture
-# added to it, and one index that cannot be had breaks apt-get for good.
+# sources into folders below build/. Installed as packages of this system they would require a foreign
+# architecture in its apt configuration, and an index that is unavailable breaks apt-get permanently.
 
 private() { # FOLDER ARCHITECTURE deb|deb-src APT-GET-ARGUMENT...
     root=$PWD/$1 machine=$2 kind=$3

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The README's two commands, in a clone, on a machine that has make, a compiler and git alone: a
+# The README's two commands, in a clone, on a machine that has only make, a compiler and git: a
 # minimal Debian in a folder, once as root and once as a user with sudo.
-# sh tests/fresh.sh [TARGET...]: these targets in place of demo and test
+# sh tests/fresh.sh [TARGET...]: these targets instead of demo and test
 # Needs root, debootstrap and a kernel that lets it mount; without them it says so and exits with 77.
 set -eu
 [ $# -gt 0 ] || set -- demo test
@@ -9,7 +9,7 @@ cannot() { echo "SKIP a fresh machine: $1"; exit 77; }
 [ "$(id -u)" = 0 ] || cannot 'only root can make one'
 command -v debootstrap >/dev/null || cannot 'there is no debootstrap'
 git rev-parse HEAD >/dev/null 2>&1 || cannot 'this is no clone'
-# All that is mounted below is mounted for these commands alone.
+# The mounts below are visible only to these commands.
 unshare --mount --pid --fork mount -t proc proc /proc 2>/dev/null ||
     cannot 'mounting is not allowed here'
 

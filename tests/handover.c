@@ -1,23 +1,24 @@
-/* Handovers, in RTM and in Socket Mode: another session takes over from one that Slack will end, so
-   that no event is lost, none comes twice, and nothing is told. Each test runs in both worlds. */
+/* Handovers, in RTM and in Socket Mode: another session takes over from one that Slack will end. No
+   event may be lost or delivered twice, and no open or close event is generated. Each test runs in
+   both modes. */
 #include "server.h"
 
-/* Where a handover is. */
+/* The stages of a handover. */
 enum stage { BEGUN, CONNECTING, UPGRADING, SECOND_OPEN, TAKEN_OVER, STAGES };
 
 static bool app;      /* Socket Mode */
-static server second; /* the session beside that of `slack` */
+static server second; /* the second session; `slack` has the first */
 static request got;   /* the last request of the second */
 
-#define BOTH_WORLDS for (int world_ = 0; world_ < 2; world_++, new_world()) if (app = world_, true)
+#define BOTH_MODES for (int mode_ = 0; mode_ < 2; mode_++, next_mode()) if (app = mode_, true)
 
-static void new_world(void) {
+static void next_mode(void) {
     end_bot();
     if (second.listener) server_free(&second);
     memset(&second, 0, sizeof second);
     second.fd = -1;
     server_close(&slack);
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
 }
 
 static void make(void) {
@@ -26,7 +27,7 @@ static void make(void) {
     server_share(&second, &slack);
 }
 
-/* A session that has lasted long enough to be followed by another at once. */
+/* Opens a session and lets it last long enough for the next one to follow at once. */
 static void open_first(void) {
     make();
     open_session_with_hello();
@@ -53,7 +54,7 @@ static void send_event(server *s, int n) {
     else server_send_text(s, text);
 }
 
-/* Sends an event, and sees it arrive. */
+/* Sends an event and checks that it is delivered. */
 static void event_arrives(server *s, int n) {
     char text[64], id[16];
     send_event(s, n);
@@ -63,7 +64,7 @@ static void event_arrives(server *s, int n) {
     if (app) server_expect_ack(s, id);
 }
 
-/* Answers the upgrade of the second session, which then is open and has not said hello. */
+/* Answers the upgrade of the second session, which is then open, without "hello". */
 static void open_second(void) {
     take_upgrade_on(&second, &got);
     server_answer_upgrade(&second, &got);
@@ -77,7 +78,7 @@ static void expect_silence(server *s) {
     assert_false(s->ended);
 }
 
-/* The second says hello, and so takes over. The first gets no CLOSE for that. */
+/* The second session receives "hello" and takes over. The first gets no CLOSE for that. */
 static void take_over(server *first, server *next) {
     say_hello(next);
     expect_silence(first);
@@ -90,7 +91,7 @@ static void close_first(server *first) {
     server_ends(first);
 }
 
-/* A first session, and a second that has come so far. */
+/* Opens a first session, and brings a second one to this stage. */
 static void reach_stage(enum stage stage) {
     open_first();
     say_goodbye(&slack);
@@ -103,8 +104,8 @@ static void reach_stage(enum stage stage) {
     assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
 }
 
-/* The second serves, alone or not. */
-static void second_serves(int n) {
+/* The second session is used, whether the first is still open or not. */
+static void second_is_used(int n) {
     assert_true(rtm_is_connected(bot));
     event_arrives(&second, n);
     if (app) return;
@@ -121,7 +122,7 @@ static void second_serves(int n) {
 
 /* Taking over ---------------------------------------------------------------------------------- */
 
-static void another_session_takes_over_and_nothing_is_told(void **state) {
+static void another_session_takes_over_without_open_or_close(void **state) {
     static const char *const texts[] = {
         "{\"type\":\"goodbye\"}",
         "{\"type\":\"disconnect\",\"reason\":\"warning\",\"debug_info\":{\"host\":\"a\"}}",
@@ -146,16 +147,16 @@ static void another_session_takes_over_and_nothing_is_told(void **state) {
         event_arrives(&second, 3);
         event_arrives(&slack, 4); /* still read, and acknowledged */
         close_first(&slack);
-        second_serves(5);
+        second_is_used(5);
         no_event();
-        assert_non_null(strstr(told, "handover: "));
-        new_world();
+        assert_non_null(strstr(shown, "handover: "));
+        next_mode();
     }
 }
 
 static void the_first_stays_open_for_15_s_at_most(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(TAKEN_OVER);
         for (int i = 0; i < 2; i++) { /* with both alive */
             test_now_ms += 7500 - i;
@@ -171,14 +172,14 @@ static void the_first_stays_open_for_15_s_at_most(void **state) {
         assert_false((server_fill(&slack), slack.ended));
         test_now_ms++;
         server_ends(&slack);
-        second_serves(5);
+        second_is_used(5);
         no_event();
     }
 }
 
 static void a_new_handover_closes_the_draining_session_at_once(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(TAKEN_OVER);
         say_goodbye(&second);
         server_expect_close(&slack, 1000);
@@ -196,7 +197,7 @@ static void a_new_handover_closes_the_draining_session_at_once(void **state) {
 
 static void sessions_take_over_one_after_the_other(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         server *first = &slack, *next = &second;
         open_first();
         for (int i = 0; i < 10; i++) {
@@ -219,14 +220,14 @@ static void sessions_take_over_one_after_the_other(void **state) {
             server *other = first;
             first = next;
             next = other;
-            assert_int_equal(heard_count, heard_next);
+            assert_int_equal(received_count, received_next);
         }
     }
 }
 
 static void a_goodbye_said_twice_begins_one_handover(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(CONNECTING);
         say_goodbye(&slack);
         say_goodbye(&slack);
@@ -241,7 +242,7 @@ static void a_goodbye_said_twice_begins_one_handover(void **state) {
         test_now_ms += 5000;
         no_event();
         assert_false(server_pending(&slack));
-        second_serves(1);
+        second_is_used(1);
     }
 }
 
@@ -251,7 +252,7 @@ static void the_second_attempt_waits_as_after_an_end(void **state) {
         { 30000, 0, 99 }, { 1500, 0, 99 },
     };
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         server *first = &slack, *next = &second;
         make();
         open_session_with_hello();
@@ -280,7 +281,7 @@ static void the_second_attempt_waits_as_after_an_end(void **state) {
 
 static void without_auto_reconnect_there_is_no_handover(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         rtm_config config = app ? app_config() : usual_config();
         config.no_auto_reconnect = true;
         make_bot(&config);
@@ -291,7 +292,8 @@ static void without_auto_reconnect_there_is_no_handover(void **state) {
         else server_send_text(&slack, "{\"type\":\"goodbye\"}");
         if (!app) next_event("goodbye");
         WAIT_FOR(rtm_poll(bot, 0) < 0);
-        while (heard_next < heard_count && strcmp(heard[heard_next].type, "close")) heard_next++;
+        while (received_next < received_count && strcmp(received[received_next].type, "close"))
+            received_next++;
         record *closed = next_event("close");
         assert_int_equal(closed->retry_ms, -1);
         assert_int_equal(closed->code, 1000);
@@ -299,7 +301,7 @@ static void without_auto_reconnect_there_is_no_handover(void **state) {
     }
 }
 
-/* Where the second cannot be opened ------------------------------------------------------------ */
+/* The second cannot be opened ------------------------------------------------------------------ */
 
 static void fail_with(const char *status, const char *fields, const char *body) {
     char lines[128];
@@ -361,9 +363,9 @@ static const struct failure {
     { "link_disabled", fail_link, RTM_E_SLACK, 300000, 300999, true },
 };
 
-static void the_first_serves_while_the_second_cannot_be_opened(void **state) {
+static void the_first_stays_in_use_while_the_second_cannot_be_opened(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (size_t i = 0; i < COUNT(failures); i++) {
             const struct failure *row = &failures[i];
             if (row->app_only && !app) continue;
@@ -371,42 +373,42 @@ static void the_first_serves_while_the_second_cannot_be_opened(void **state) {
             say_goodbye(&slack);
             test_now_ms += 1000;
             row->happens();
-            while (heard_next < heard_count && !strcmp(heard[heard_next].type, "message"))
-                heard_next++;
-            WAIT_FOR(heard_count > heard_next);
-            record *told_event = next_event("error");
-            if (told_event->result != row->result || told_event->retry_ms < row->lo ||
-                told_event->retry_ms > row->hi || strlen(told_event->detail) < 10)
-                fail_msg("%s: %d, %d ms, %s", row->name, told_event->result, told_event->retry_ms,
-                         told_event->detail);
+            while (received_next < received_count &&
+                   !strcmp(received[received_next].type, "message")) received_next++;
+            WAIT_FOR(received_count > received_next);
+            record *error_event = next_event("error");
+            if (error_event->result != row->result || error_event->retry_ms < row->lo ||
+                error_event->retry_ms > row->hi || strlen(error_event->detail) < 10)
+                fail_msg("%s: %d, %d ms, %s", row->name, error_event->result, error_event->retry_ms,
+                         error_event->detail);
             no_event();
             assert_true(rtm_is_connected(bot));
             assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
             event_arrives(&slack, 1);
             server_close(&second);
-            pass_time(&slack, told_event->retry_ms - 1);
+            pass_time(&slack, error_event->retry_ms - 1);
             event_arrives(&slack, 3);
             assert_false(server_pending(&slack));
             test_now_ms++;
             open_second();
             take_over(&slack, &second);
-            second_serves(2);
+            second_is_used(2);
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
 static void failures_of_the_second_are_counted(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
         for (int i = 0; i < 4; i++) {
             fail_500();
-            record *told_event = next_error(RTM_E_HTTP);
-            assert_in_range(told_event->retry_ms, (1 << i) * 1000, (1 << i) * 1000 + 999);
-            test_now_ms += told_event->retry_ms - 1;
+            record *error_event = next_error(RTM_E_HTTP);
+            assert_in_range(error_event->retry_ms, (1 << i) * 1000, (1 << i) * 1000 + 999);
+            test_now_ms += error_event->retry_ms - 1;
             event_arrives(&slack, i);
             assert_false(server_pending(&slack));
             test_now_ms++;
@@ -416,14 +418,14 @@ static void failures_of_the_second_are_counted(void **state) {
 
 static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
         say_goodbye(&slack); /* again, while the second is on its way */
         fail_with("200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
-        record *told_event = next_error(RTM_E_AUTH);
-        assert_int_equal(told_event->retry_ms, -1);
+        record *error_event = next_error(RTM_E_AUTH);
+        assert_int_equal(error_event->retry_ms, -1);
         for (int i = 0; i < 40; i++) {
             pass_time(&slack, 15000);
             event_arrives(&slack, i);
@@ -443,7 +445,7 @@ static void a_fatal_refusal_of_the_second_lets_the_first_live(void **state) {
     }
 }
 
-/* Where the first dies ------------------------------------------------------------------------- */
+/* The first dies ------------------------------------------------------------------------------- */
 
 static void die_fin(void) { server_close(&slack); }
 static void die_reset(void) { server_reset(&slack); }
@@ -451,26 +453,26 @@ static void die_close(void) { server_send_close(&slack, 1001, ""); }
 
 static void (*const deaths[])(void) = { die_fin, die_reset, die_close };
 
-static void a_first_that_dies_beside_an_open_second_is_not_missed(void **state) {
+static void a_first_that_dies_while_the_second_is_open_loses_nothing(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (size_t i = 0; i < COUNT(deaths); i++) {
             reach_stage(SECOND_OPEN);
             event_arrives(&slack, 1);
             deaths[i]();
             no_event();
-            second_serves(2);
+            second_is_used(2);
             say_hello(&second);
-            second_serves(3);
+            second_is_used(3);
             no_event();
             assert_false(server_pending(&slack));
-            new_world();
+            next_mode();
         }
 }
 
-static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state) {
+static void a_first_that_dies_earlier_is_reported_and_the_second_opens(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (size_t i = 0; i < COUNT(deaths); i++)
             for (int stage = BEGUN; stage < SECOND_OPEN; stage++) {
                 reach_stage((enum stage)stage);
@@ -478,8 +480,8 @@ static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state)
                 int wait = stage == BEGUN ? (int)(bot->session[1]->deadline - test_now_ms) : 0;
                 assert_in_range(wait, 0, 99);
                 deaths[i]();
-                WAIT_FOR(heard_count > heard_next);
-                if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+                WAIT_FOR(received_count > received_next);
+                if (!strcmp(received[received_next].type, "error")) received_next++;
                 record *closed = next_event("close");
                 assert_int_equal(closed->retry_ms, wait);
                 assert_false(rtm_is_connected(bot));
@@ -494,23 +496,23 @@ static void a_first_that_dies_earlier_is_told_and_the_second_opens(void **state)
                 server_answer_upgrade(&second, &got);
                 next_event("open");
                 say_hello(&second);
-                second_serves(2);
+                second_is_used(2);
                 no_event();
                 assert_false(server_pending(&slack));
-                new_world();
+                next_mode();
             }
 }
 
 /* Both the end of the first and the attempt of the second are due when the program polls again. */
 static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(BEGUN);
         event_arrives(&slack, 1);
         test_now_ms += 5000;
         deaths[0]();
-        WAIT_FOR(heard_count > heard_next);
-        if (!strcmp(heard[heard_next].type, "error")) heard_next++;
+        WAIT_FOR(received_count > received_next);
+        if (!strcmp(received[received_next].type, "error")) received_next++;
         assert_int_equal(next_event("close")->retry_ms, 0);
         open_second();
         next_event("open");
@@ -519,13 +521,13 @@ static void a_first_that_dies_when_the_second_is_due_has_no_wait(void **state) {
 
 static void a_first_that_falls_silent_ends_as_always(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         int interval = app ? 10000 : 30000, rest = app ? 10000 : 15000;
         open_first();
         say_goodbye(&slack); /* its last bytes */
         test_now_ms += interval - 5000;
         open_second();
-        event_arrives(&second, 1); /* which has not said hello */
+        event_arrives(&second, 1); /* which has not received "hello" */
         test_now_ms += 5000;
         no_event();
         for (int i = 0; i < 2; i++) {
@@ -537,7 +539,7 @@ static void a_first_that_falls_silent_ends_as_always(void **state) {
         }
         server_ends(&slack);
         no_event();
-        second_serves(4);
+        second_is_used(4);
         say_hello(&second);
         no_event();
     }
@@ -545,7 +547,7 @@ static void a_first_that_falls_silent_ends_as_always(void **state) {
 
 static void a_second_that_dies_after_taking_over_ends_as_any_session(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int draining = 0; draining < 2; draining++) {
             reach_stage(TAKEN_OVER);
             if (!draining) close_first(&slack);
@@ -559,15 +561,15 @@ static void a_second_that_dies_after_taking_over_ends_as_any_session(void **stat
             open_second();
             next_event("open");
             say_hello(&second);
-            second_serves(1);
+            second_is_used(1);
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
 static enum stage slow_stage;
 
-/* A handler that takes a minute, in which the second session receives what it waits for. */
+/* A handler that takes a minute; meanwhile the second session receives what it waits for. */
 static void take_a_minute(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event, (void)user_data;
     rtm_off(client, "message", take_a_minute, NULL);
@@ -579,7 +581,7 @@ static void take_a_minute(rtm_client *client, const rtm_event *event, void *user
 
 static void a_slow_callback_of_the_first_is_no_silence_of_the_second(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (slow_stage = CONNECTING; slow_stage <= SECOND_OPEN; slow_stage++) {
             reach_stage(slow_stage);
             rtm_on(bot, "message", take_a_minute, NULL);
@@ -590,28 +592,28 @@ static void a_slow_callback_of_the_first_is_no_silence_of_the_second(void **stat
             }
             if (slow_stage == SECOND_OPEN) next_event("hello");
             else say_hello(&second);
-            second_serves(2);
+            second_is_used(2);
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
 /* Delivered once ------------------------------------------------------------------------------- */
 
-static void what_both_bring_is_delivered_once(void **state) {
+static void an_event_on_both_sessions_is_delivered_once(void **state) {
     static const struct {
         const char *what;
         const char *sent; /* events and who sends them: "1a" is event 1 on the first, "A" second */
-        const char *heard;
+        const char *received;
     } rows[] = {
         { "the first is earlier", "1a 1A 2a 2A", "12" },
         { "the second is earlier", "1A 1a 2A 2a", "12" },
-        { "one behind the other", "1a 2a 3a 1A 2A 3A", "123" },
+        { "one after the other", "1a 2a 3a 1A 2A 3A", "123" },
         { "mixed", "1a 2a 1A 3A 2A 3a 4A 4a", "1234" },
         { "only one brings it", "1a 2A 3a 3A", "123" },
         { "equal ones, each twice on both", "1a 1a 1A 1A", "11" },
         { "equal ones, alternating", "1a 1A 1a 1A", "11" },
-        { "equal ones on one alone", "1a 1a 1a", "111" },
+        { "equal ones on only one", "1a 1a 1a", "111" },
         { "once more on one than on the other", "1a 1A 1A", "11" },
     };
     (void)state;
@@ -619,17 +621,17 @@ static void what_both_bring_is_delivered_once(void **state) {
     for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++)
         for (size_t i = 0; i < COUNT(rows); i++) {
             reach_stage((enum stage)stage);
-            int before = heard_next;
+            int before = received_next;
             for (const char *p = rows[i].sent; *p; p += p[2] ? 3 : 2) {
                 send_event(p[1] == 'a' ? &slack : &second, *p - '0');
                 for (int n = 0; n < 3; n++) server_round(n);
             }
             char order[16] = "";
-            for (; heard_next < heard_count; heard_next++)
-                snprintf(order + (heard_next - before), 2, "%d",
-                         atoi(strstr(heard[heard_next].data, "\"n\":") + 4));
-            if (strcmp(order, rows[i].heard)) fail_msg("%s: %s", rows[i].what, order);
-            new_world();
+            for (; received_next < received_count; received_next++)
+                snprintf(order + (received_next - before), 2, "%d",
+                         atoi(strstr(received[received_next].data, "\"n\":") + 4));
+            if (strcmp(order, rows[i].received)) fail_msg("%s: %s", rows[i].what, order);
+            next_mode();
         }
 }
 
@@ -652,11 +654,11 @@ static void events_are_compared_until_15_s_after_the_take_over(void **state) {
         no_event();
         event_arrives(&second, 2); /* another event with the same bytes */
         event_arrives(&second, 2);
-        new_world();
+        next_mode();
     }
 }
 
-/* A second event with the same bytes may be news if it has no time stamp. */
+/* A second event with the same bytes is a new one if it has no time stamp. */
 static void only_events_with_a_time_stamp_are_compared(void **state) {
     static const struct { const char *text; bool compared; } rows[] = {
         { "{\"type\":\"presence_change\",\"user\":\"U1\"}", false },
@@ -669,15 +671,15 @@ static void only_events_with_a_time_stamp_are_compared(void **state) {
     for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++)
         for (size_t i = 0; i < COUNT(rows); i++) {
             reach_stage((enum stage)stage);
-            int before = heard_count;
+            int before = received_count;
             server_send_text(&slack, rows[i].text);
-            WAIT_FOR(heard_count > before);
+            WAIT_FOR(received_count > before);
             server_send_text(&second, rows[i].text);
-            if (!rows[i].compared) WAIT_FOR(heard_count > before + 1);
-            heard_next = heard_count;
+            if (!rows[i].compared) WAIT_FOR(received_count > before + 1);
+            received_next = received_count;
             no_event();
-            assert_int_equal(heard_count, before + (rows[i].compared ? 1 : 2));
-            new_world();
+            assert_int_equal(received_count, before + (rows[i].compared ? 1 : 2));
+            next_mode();
         }
 }
 
@@ -685,13 +687,13 @@ static void an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again
     (void)state;
     app = false;
     reach_stage(CONNECTING);
-    event_arrives(&slack, 1); /* the second cannot have it */
+    event_arrives(&slack, 1); /* before the second connects */
     server_answer_connect(&second, "link?ticket=1&x=%2F");
     server_accept(&second);
     server_upgrade(&second, &got);
     for (int i = 0; i < 5; i++) server_round(i);
     event_arrives(&second, 1); /* so this is another that says the same */
-    new_world();
+    next_mode();
 }
 
 static void the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped(void **state) {
@@ -705,10 +707,10 @@ static void the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped(void **stat
     server_answer_upgrade(&second, &got);
     send_event(&second, 1);
     no_event();
-    new_world();
+    next_mode();
 }
 
-static void an_envelope_comes_again_on_the_other_session(void **state) {
+static void an_envelope_is_repeated_on_the_other_session(void **state) {
     (void)state;
     app = true;
     for (int stage = SECOND_OPEN; stage <= TAKEN_OVER; stage++) {
@@ -724,15 +726,15 @@ static void an_envelope_comes_again_on_the_other_session(void **state) {
         server_send_envelope(&second, "E2", "events_api", "\"retry_attempt\":1,\"payload\":{"
                              "\"event_id\":\"Ev2\",\"event\":{\"type\":\"message\"}}");
         server_expect_ack(&second, "E2");
-        next_event("message"); /* a retry of what never came */
+        next_event("message"); /* a retry of an event that was lost */
         no_event();
-        new_world();
+        next_mode();
     }
 }
 
 /* What belongs to a session -------------------------------------------------------------------- */
 
-/* The message is left to the second session, which does not open. */
+/* The message waits for the second session, which does not open. */
 static void a_message_is_reported_if_the_second_does_not_open(void **state) {
     (void)state;
     app = false;
@@ -748,7 +750,7 @@ static void a_message_is_reported_if_the_second_does_not_open(void **state) {
     next_error(RTM_E_WEBSOCKET);
     assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
     no_event();
-    new_world();
+    next_mode();
 }
 
 /* If the first session ends without an acknowledgement, the second may still bring it: the message
@@ -765,7 +767,7 @@ static void a_message_is_acknowledged_on_either_session(void **state) {
         server_read_frame(&slack, &sent);
         assert_int_equal(sent.opcode, RTMI_WS_TEXT);
         take_over(&slack, &second);
-        second_serves(1);
+        second_is_used(1);
         char text[64];
         snprintf(text, sizeof text, "{\"ok\":true,\"reply_to\":%d}", id);
         if (by == FIRST || by == SECOND) {
@@ -782,7 +784,7 @@ static void a_message_is_acknowledged_on_either_session(void **state) {
         if (by == NEITHER) assert_int_equal(next_error(RTM_E_UNACKNOWLEDGED)->id, id);
         next_event("close");
         no_event();
-        new_world();
+        next_mode();
     }
 }
 
@@ -813,7 +815,7 @@ static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **
                 server_expect(&second, RTMI_WS_TEXT, b);
             }
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
@@ -821,7 +823,7 @@ static void acknowledgements_go_to_the_session_that_brought_the_envelope(void **
 
 static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int stage = BEGUN; stage < STAGES; stage++)
             for (int stops = 0; stops < 2; stops++) {
                 reach_stage((enum stage)stage);
@@ -842,7 +844,7 @@ static void stop_and_destroy_end_a_handover_at_every_stage(void **state) {
                 end_bot();
                 if (!stops) server_expect_close(&slack, 1000);
                 if (!stops && stage >= SECOND_OPEN) server_expect_close(&second, 1000);
-                new_world();
+                next_mode();
             }
 }
 
@@ -858,7 +860,7 @@ static void disconnect_now(rtm_client *client, const rtm_event *event, void *use
 
 static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int of_second = 0; of_second < 2; of_second++) {
             reach_stage(SECOND_OPEN);
             rtm_on(bot, "message", stop_now, NULL);
@@ -873,14 +875,14 @@ static void a_stop_in_a_callback_of_either_session_ends_both(void **state) {
             WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
             next_event("close");
             no_event();
-            new_world();
+            next_mode();
         }
 }
 
-/* What the program drops is the session that it uses; the second serves on, or begins. */
+/* The program drops the session that is in use; the second continues, or is opened. */
 static void disconnect_drops_the_first_at_every_stage(void **state) {
     (void)state;
-    BOTH_WORLDS
+    BOTH_MODES
         for (int stage = BEGUN; stage < SECOND_OPEN; stage++)
             for (int in_callback = 0; in_callback < 2; in_callback++) {
                 reach_stage((enum stage)stage);
@@ -895,13 +897,13 @@ static void disconnect_drops_the_first_at_every_stage(void **state) {
                 assert_int_equal(closed->code, 1000);
                 assert_in_range(closed->retry_ms, 0, 99);
                 no_event();
-                new_world();
+                next_mode();
             }
 }
 
 static void rtm_reconnect_during_a_handover_drops_both(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         reach_stage(SECOND_OPEN);
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
         server_expect_close(&slack, 1000);
@@ -913,7 +915,7 @@ static void rtm_reconnect_during_a_handover_drops_both(void **state) {
 
 static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         say_goodbye(&slack);
         test_now_ms += 1000;
@@ -922,7 +924,7 @@ static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
         server_expect_close(&slack, 1000);
         assert_int_equal(next_event("close")->retry_ms, 7000);
-        new_world();
+        next_mode();
     }
 }
 
@@ -931,18 +933,18 @@ static void rtm_reconnect_keeps_the_wait_that_slack_asked_the_second_for(void **
 enum { EVENTS = 10000, EVERY = 100 };
 enum mode { PLAIN, REFUSED, LIMITED, SILENT, DIES_OPEN, DIES_EARLY, MODES };
 
-static unsigned char was_sent[EVENTS], was_heard[EVENTS], was_acked[EVENTS], sent_by[EVENTS];
+static unsigned char was_sent[EVENTS], was_received[EVENTS], was_acked[EVENTS], sent_by[EVENTS];
 static int last_of[256]; /* the last event of each session, modulo 256 */
 static int opens, closes, errors, retry_ms, grown;
 static unsigned random_state = 1;
 static server *closing; /* the session whose CLOSE came last */
 
-static void hear_number(rtm_client *client, const rtm_event *event, void *user_data) {
+static void on_number(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client, (void)user_data;
     long long n = rtm_json_int(rtm_json_get(event->data, "n"), -1);
     assert_in_range(n, 0, EVENTS - 1);
-    if (was_heard[n]++) fail_msg("event %d came twice", (int)n);
-    if (!app) return; /* both bring it: it has no session */
+    if (was_received[n]++) fail_msg("event %d came twice", (int)n);
+    if (!app) return; /* RTM: both sessions send it */
     if (n <= last_of[sent_by[n]]) fail_msg("event %d came after %d", (int)n, last_of[sent_by[n]]);
     last_of[sent_by[n]] = (int)n;
 }
@@ -954,14 +956,14 @@ static void count_ends(rtm_client *client, const rtm_event *event, void *user_da
     if (!strcmp(event->type, "error")) errors++, retry_ms = event->retry_ms;
 }
 
-static void hear_numbers(void) {
+static void receive_numbers(void) {
     rtm_off(bot, "*", record_event, NULL);
-    rtm_on(bot, "message", hear_number, NULL);
+    rtm_on(bot, "message", on_number, NULL);
     rtm_on(bot, "open", count_ends, NULL);
     rtm_on(bot, "close", count_ends, NULL);
     rtm_on(bot, "error", count_ends, NULL);
     memset(was_sent, 0, sizeof was_sent);
-    memset(was_heard, 0, sizeof was_heard);
+    memset(was_received, 0, sizeof was_received);
     memset(was_acked, 0, sizeof was_acked);
     memset(last_of, -1, sizeof last_of);
     opens = closes = errors = grown = 0;
@@ -999,14 +1001,14 @@ static void fail_second(enum mode mode, server *b) {
     if (mode == SILENT) test_now_ms += 30000;
 }
 
-/* Refreshes every 100 events; one round is about one of them. `a` serves, `b` takes over. */
+/* A refresh every 100 events; a round is one refresh. `a` is in use, `b` takes over. */
 static void refresh_round(enum mode mode, int round, server *a, server *b) {
     bool open = false, hello = false, dead = false, gap = false;
     int refused = errors;
     long before = test_allocations;
     for (int i = 0; i < EVERY; i++) {
         int n = round * EVERY + i;
-        /* Events cost no allocation; a buffer may grow when their numbers get a digit more. */
+        /* Events need no allocation; but a buffer may grow when the numbers get one more digit. */
         if (i == 20 && round > 1 && test_allocations != before) grown++;
         assert_true(grown <= 2);
         if (i == 20) {
@@ -1066,14 +1068,14 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
         if (i == 80 && app) /* what was not acknowledged comes again */
             for (int old = round * EVERY; old < n; old++)
                 if (!was_acked[old]) {
-                    if (!was_heard[old]) sent_by[old] = (unsigned char)(round + 128);
+                    if (!was_received[old]) sent_by[old] = (unsigned char)(round + 128);
                     was_sent[old] = 1;
                     send_event(b, old);
                     pump(a, b);
                 }
         random_state = random_state * 1103515245 + 12345;
         bool to_b = app && hello && (dead || (random_state >> 16 & 1));
-        if (gap || (app && dead && !hello)) continue; /* nobody to take it: app: it comes later */
+        if (gap || (app && dead && !hello)) continue; /* no session; in Socket Mode: later */
         was_sent[n] = 1;
         sent_by[n] = (unsigned char)((round + to_b) % 128);
         if (!dead && !to_b) send_event(a, n);
@@ -1088,7 +1090,7 @@ static void refresh_round(enum mode mode, int round, server *a, server *b) {
 static void ten_thousand(enum mode mode) {
     server *a = &slack, *b = &second;
     open_first();
-    hear_numbers();
+    receive_numbers();
     for (int round = 0; round < EVENTS / EVERY; round++) {
         refresh_round(mode, round, a, b);
         server *other = a;
@@ -1097,7 +1099,7 @@ static void ten_thousand(enum mode mode) {
     }
     for (int i = 0; i < 20; i++) pump(a, b);
     for (int n = 0; n < EVENTS; n++) {
-        if (was_heard[n] != was_sent[n]) fail_msg("mode %d: event %d is missing", mode, n);
+        if (was_received[n] != was_sent[n]) fail_msg("mode %d: event %d is missing", mode, n);
         if (app && !was_acked[n]) fail_msg("mode %d: event %d not acknowledged", mode, n);
     }
     bool fails = mode == REFUSED || mode == LIMITED || mode == SILENT;
@@ -1108,39 +1110,39 @@ static void ten_thousand(enum mode mode) {
 
 static void ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(PLAIN);
+    BOTH_MODES ten_thousand(PLAIN);
 }
 
 static void ten_thousand_events_while_the_second_is_refused(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(REFUSED);
+    BOTH_MODES ten_thousand(REFUSED);
 }
 
 static void ten_thousand_events_while_the_second_is_rate_limited(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(LIMITED);
+    BOTH_MODES ten_thousand(LIMITED);
 }
 
-static void ten_thousand_events_while_the_second_hears_nothing(void **state) {
+static void ten_thousand_events_while_the_second_receives_nothing(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(SILENT);
+    BOTH_MODES ten_thousand(SILENT);
 }
 
-static void ten_thousand_events_while_each_first_dies_beside_its_second(void **state) {
+static void ten_thousand_events_while_each_first_dies_after_its_second_opens(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(DIES_OPEN);
+    BOTH_MODES ten_thousand(DIES_OPEN);
 }
 
 static void ten_thousand_events_while_each_first_dies_before_its_second_opens(void **state) {
     (void)state;
-    BOTH_WORLDS ten_thousand(DIES_EARLY);
+    BOTH_MODES ten_thousand(DIES_EARLY);
 }
 
 /* Memory --------------------------------------------------------------------------------------- */
 
-static void a_handover_takes_a_second_session_and_gives_it_back(void **state) {
+static void a_handover_allocates_a_second_session_and_frees_it(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         open_first();
         event_arrives(&slack, 1);
         long one = test_bytes;
@@ -1151,7 +1153,7 @@ static void a_handover_takes_a_second_session_and_gives_it_back(void **state) {
         event_arrives(&slack, 2);
         take_over(&slack, &second);
         close_first(&slack);
-        second_serves(3);
+        second_is_used(3);
         pass_time(&second, 15000);
         no_event();
         assert_in_range(test_most, one, 2 * one + RTMI_SEEN * (long)sizeof(uint64_t));
@@ -1159,7 +1161,7 @@ static void a_handover_takes_a_second_session_and_gives_it_back(void **state) {
     }
 }
 
-/* A server that answers of its own accord. */
+/* A server that answers without calls from the test. */
 static struct peer {
     server s;
     bool websocket;
@@ -1186,7 +1188,8 @@ static bool serve(struct peer *peer) {
     return true;
 }
 
-/* Runs client and server for so many rounds, with events on one of its sessions, or on all. */
+/* Runs client and server for this number of rounds, with events on one of its sessions, or on
+   all. */
 static void run_peers(int rounds, int *n) {
     for (int round = 0; round < rounds; round++) {
         bool moved = false;
@@ -1214,7 +1217,7 @@ static struct peer *any_session(void) {
     return NULL;
 }
 
-/* `tries` = how many allocations fail from the one on. */
+/* `tries` = the number of allocations that fail, beginning with this one. */
 static void handover_without_memory(long tries) {
     bool hit = true;
     for (long fail = 1; hit; fail++) {
@@ -1222,7 +1225,7 @@ static void handover_without_memory(long tries) {
         make();
         server_free(&second);
         for (size_t i = 0; i < COUNT(peers); i++) server_share(&peers[i].s, &slack);
-        hear_numbers();
+        receive_numbers();
         run_peers(40, &n);
         assert_true(rtm_is_connected(bot) && n > 3);
         struct peer *first = any_session();
@@ -1248,10 +1251,10 @@ static void handover_without_memory(long tries) {
         run_peers(40, &n);
         run_peers(3, &n);
         for (int i = 0; i < n; i++) {
-            if (app && was_acked[i] && !was_heard[i])
+            if (app && was_acked[i] && !was_received[i])
                 fail_msg("allocation %ld: event %d acknowledged, and lost", fail, i);
-            if (i >= from && !was_heard[i] && i < n - 1)
-                fail_msg("allocation %ld: event %d not heard", fail, i);
+            if (i >= from && !was_received[i] && i < n - 1)
+                fail_msg("allocation %ld: event %d not delivered", fail, i);
         }
         end_bot();
         for (size_t i = 0; i < COUNT(peers); i++) {
@@ -1263,20 +1266,20 @@ static void handover_without_memory(long tries) {
     }
 }
 
-static void no_memory_at_any_allocation_of_a_handover_is_survived(void **state) {
+static void a_failure_of_any_allocation_of_a_handover_is_survived(void **state) {
     (void)state;
-    BOTH_WORLDS handover_without_memory(1);
+    BOTH_MODES handover_without_memory(1);
 }
 
-static void no_memory_for_ten_allocations_of_a_handover_is_survived(void **state) {
+static void a_failure_of_ten_allocations_of_a_handover_is_survived(void **state) {
     (void)state;
-    BOTH_WORLDS handover_without_memory(10);
+    BOTH_MODES handover_without_memory(10);
 }
 
 /* Fails each allocation in turn, until the second session waits for its attempt. */
 static void a_handover_without_memory_is_reported(void **state) {
     (void)state;
-    BOTH_WORLDS {
+    BOTH_MODES {
         bool hit = true;
         for (long at = 1; hit; at++) {
             open_first();
@@ -1287,40 +1290,40 @@ static void a_handover_without_memory_is_reported(void **state) {
             for (int i = 0; i < 5; i++) server_round(i);
             hit = test_allocations >= test_fail_at;
             test_fail_at = 0;
-            if (!app && heard_count > heard_next && !heard[heard_next].result)
+            if (!app && received_count > received_next && !received[received_next].result)
                 next_event("goodbye");
             if (hit && !bot->session[1]) assert_int_equal(next_error(RTM_E_MEMORY)->retry_ms, -1);
             assert_true(hit || at > 1);
             assert_true(rtm_is_connected(bot));
-            new_world();
+            next_mode();
         }
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(another_session_takes_over_and_nothing_is_told),
+        TEST(another_session_takes_over_without_open_or_close),
         TEST(the_first_stays_open_for_15_s_at_most),
         TEST(a_new_handover_closes_the_draining_session_at_once),
         TEST(sessions_take_over_one_after_the_other),
         TEST(a_goodbye_said_twice_begins_one_handover),
         TEST(the_second_attempt_waits_as_after_an_end),
         TEST(without_auto_reconnect_there_is_no_handover),
-        TEST(the_first_serves_while_the_second_cannot_be_opened),
+        TEST(the_first_stays_in_use_while_the_second_cannot_be_opened),
         TEST(failures_of_the_second_are_counted),
         TEST(a_fatal_refusal_of_the_second_lets_the_first_live),
-        TEST(a_first_that_dies_beside_an_open_second_is_not_missed),
-        TEST(a_first_that_dies_earlier_is_told_and_the_second_opens),
+        TEST(a_first_that_dies_while_the_second_is_open_loses_nothing),
+        TEST(a_first_that_dies_earlier_is_reported_and_the_second_opens),
         TEST(a_first_that_dies_when_the_second_is_due_has_no_wait),
         TEST(a_first_that_falls_silent_ends_as_always),
         TEST(a_second_that_dies_after_taking_over_ends_as_any_session),
         TEST(a_slow_callback_of_the_first_is_no_silence_of_the_second),
-        TEST(what_both_bring_is_delivered_once),
+        TEST(an_event_on_both_sessions_is_delivered_once),
         TEST(events_are_compared_until_15_s_after_the_take_over),
         TEST(only_events_with_a_time_stamp_are_compared),
         TEST(an_event_that_came_before_the_upgrade_was_sent_is_not_expected_again),
         TEST(the_copy_of_an_event_in_flight_at_the_upgrade_is_dropped),
-        TEST(an_envelope_comes_again_on_the_other_session),
+        TEST(an_envelope_is_repeated_on_the_other_session),
         TEST(a_message_is_reported_if_the_second_does_not_open),
         TEST(a_message_is_acknowledged_on_either_session),
         TEST(acknowledgements_go_to_the_session_that_brought_the_envelope),
@@ -1332,12 +1335,12 @@ int main(void) {
         TEST(ten_thousand_events_and_a_hundred_refreshes_lose_and_double_none),
         TEST(ten_thousand_events_while_the_second_is_refused),
         TEST(ten_thousand_events_while_the_second_is_rate_limited),
-        TEST(ten_thousand_events_while_the_second_hears_nothing),
-        TEST(ten_thousand_events_while_each_first_dies_beside_its_second),
+        TEST(ten_thousand_events_while_the_second_receives_nothing),
+        TEST(ten_thousand_events_while_each_first_dies_after_its_second_opens),
         TEST(ten_thousand_events_while_each_first_dies_before_its_second_opens),
-        TEST(a_handover_takes_a_second_session_and_gives_it_back),
-        TEST(no_memory_at_any_allocation_of_a_handover_is_survived),
-        TEST(no_memory_for_ten_allocations_of_a_handover_is_survived),
+        TEST(a_handover_allocates_a_second_session_and_frees_it),
+        TEST(a_failure_of_any_allocation_of_a_handover_is_survived),
+        TEST(a_failure_of_ten_allocations_of_a_handover_is_survived),
         TEST(a_handover_without_memory_is_reported)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

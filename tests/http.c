@@ -4,19 +4,19 @@
 
 #define OK_LINE "HTTP/1.1 200 OK\r\n"
 
-typedef enum ending { OPEN, CUT, CLEAN } ending; /* the connection lives, died, was closed well */
+typedef enum ending { OPEN, CUT, CLEAN } ending; /* of the connection: none, broken, in order */
 
 typedef struct vector {
     const char *in;
     size_t size;
     rtmi_http_kind kind;
     ending ending;
-    rtmi_http_what what; /* the last thing that the parser says */
+    rtmi_http_what what; /* the last result of the parser */
     int status;
     const char *body;
-    size_t rest;    /* bytes behind the response, which are not its own */
+    size_t rest;    /* bytes after the response, which do not belong to it */
     int retry;      /* seconds of Retry-After; 0 = there is none */
-    bool closes;    /* not to be kept alive */
+    bool closes;    /* the connection must not be kept alive */
 } vector;
 
 typedef struct outcome {
@@ -96,7 +96,8 @@ static void assert_same(const outcome *a, const outcome *b) {
     if (a->body.size) assert_memory_equal(a->body.data, b->body.data, a->body.size);
 }
 
-/* All ways must lead to the same; vectors of many KiB are cut at both ends and at samples. */
+/* All three must give the same result; vectors of many KiB are cut near both ends and at
+   samples. */
 static outcome run_all_ways(const vector *v) {
     outcome whole = run_cut(v, v->size);
     for (size_t step = 1; step <= 7; step += 2) {
@@ -133,7 +134,7 @@ static void check_vectors(const vector *table, size_t count) {
     for (size_t i = 0; i < count; i++) check_vector(&table[i]);
 }
 
-/* Tables of good responses say DONE in their rows' stead. */
+/* Tables of good responses: the result of each row is DONE. */
 static void check_good(vector *table, size_t count) {
     for (size_t i = 0; i < count; i++) {
         table[i].what = RTMI_HTTP_DONE;
@@ -340,7 +341,7 @@ static void bodies_may_end_with_a_clean_close_only(void **state) {
     check_vectors(table, COUNT(table));
 }
 
-static void what_is_not_http_is_refused(void **state) {
+static void invalid_http_is_refused(void **state) {
     static vector table[] = {
         { IN("\x15\x03\x01\x00\x02\x02\x0a\n") }, { IN("SSH-2.0-OpenSSH_9.2\r\n") }, { IN("\r\n") },
         { IN("\r\n" OK_LINE "\r\n") }, { IN(" " OK_LINE "\r\n") }, { IN("HTTP/2 200 OK\r\n\r\n") },
@@ -408,7 +409,7 @@ static void bad_header_lines_are_refused(void **state) {
     for (size_t i = 0; i < COUNT(table); i++) assert_lines_refused(table[i].lines, table[i].size);
 }
 
-static void lengths_beyond_all_memory_are_waited_for_not_believed(void **state) {
+static void lengths_beyond_all_memory_allocate_nothing(void **state) {
     static const vector table[] = {
         { IN(OK_LINE "Content-Length: 9223372036854775807\r\n\r\nx"), .what = RTMI_HTTP_MORE },
         { IN(OK_LINE "Content-Length: 4294967297\r\n\r\nx"), .what = RTMI_HTTP_MORE },
@@ -463,7 +464,7 @@ static void check_made(const made *m, rtmi_http_what what, const char *body, end
     check_vector(&v);
 }
 
-/* Fills up to `limit` bytes with lines of `length` bytes that mean nothing. */
+/* Fills up to `limit` bytes with header lines of `length` bytes without meaning. */
 static void make_lines(made *m, size_t limit, size_t length) {
     while (m->size < limit) {
         size_t line = limit - m->size < 2 * length ? limit - m->size : length;
@@ -516,7 +517,8 @@ static void endless_lines_are_refused_without_their_end(void **state) {
     check_made(&m, RTMI_HTTP_BAD, NULL, OPEN);
 }
 
-/* Lines longer than what is kept of one: no matter in what nobody reads, fatal in what frames. */
+/* Lines longer than the part that is kept: allowed in headers without a meaning here, fatal in
+   those that frame the body. */
 static void long_lines_never_frame_a_body(void **state) {
     static const struct { const char *before, *after; } refused[] = {
         { OK_LINE "Content-Length: ", "5\r\n\r\nhello" },
@@ -547,7 +549,7 @@ static void long_lines_never_frame_a_body(void **state) {
     }
 }
 
-static void long_lines_that_nobody_reads_are_skipped(void **state) {
+static void long_lines_without_meaning_are_skipped(void **state) {
     static const char *const before[] = { "HTTP/1.1 200 ", OK_LINE "X: ", OK_LINE "Set-Cookie: a:",
                                           OK_LINE "Server: Content-Length: 3" };
     static made m;
@@ -571,11 +573,11 @@ static void long_lines_that_nobody_reads_are_skipped(void **state) {
     m.size = 0;
     make(&m, OK_LINE);
     make_many(&m, 'n', 600);
-    make(&m, ": x\r\nContent-Length: 2\r\n\r\nhi"); /* a name of that length is an attack */
+    make(&m, ": x\r\nContent-Length: 2\r\n\r\nhi"); /* a name of this length is refused */
     check_made(&m, RTMI_HTTP_BAD, NULL, OPEN);
 }
 
-static void large_bodies_come_through(void **state) {
+static void large_bodies_are_transferred(void **state) {
     static made m;
     static char body[70001];
     char line[64];
@@ -597,7 +599,7 @@ static void large_bodies_come_through(void **state) {
     }
     make(&m, "0\r\n\r\n");
     check_made(&m, RTMI_HTTP_DONE, body, OPEN);
-    m.size = 0; /* more chunk lines than a header may have bytes: each has a limit of its own */
+    m.size = 0; /* more bytes of chunk lines than a header may have: each line has its own limit */
     make(&m, CHUNKED);
     for (size_t i = 0; i < 4000; i++) {
         make(&m, "1;x\r\na\r\n");
@@ -608,8 +610,8 @@ static void large_bodies_come_through(void **state) {
     check_made(&m, RTMI_HTTP_DONE, body, OPEN);
 }
 
-/* Once a response is complete, more input is not its own. */
-static void a_complete_response_takes_nothing_more(void **state) {
+/* After the end of a response, the parser must consume nothing. */
+static void a_complete_response_consumes_nothing_more(void **state) {
     size_t used = 9;
     outcome out;
     (void)state;
@@ -643,7 +645,7 @@ static void check_url(const url_row *row) {
     assert_memory_equal(path, row->path, length);
 }
 
-static void urls_are_taken_apart(void **state) {
+static void urls_are_parsed(void **state) {
     static const url_row good[] = {
         { "https://slack.com/api/", "slack.com", "443", true, true, "/api/" },
         { "http://slack.com", "slack.com", "80", false, true, "" },
@@ -752,7 +754,7 @@ static void requests_are_written_in_full(void **state) {
                    "GET / HTTP/1.1\r\nuser-AGENT: a\r\nHost: b\r\n");
 }
 
-static void a_field_of_the_user_goes_before_ours(void **state) {
+static void a_header_of_the_user_replaces_that_of_rtm_h(void **state) {
     static const struct { const char *lines; bool written; } row[] = {
         { NULL, true },          { "", true },           { "B: Name: x\r\n", true },
         { "Name: x\r\n", false }, { "nAME:\r\n", false }, { "B: c\r\nNAME: x\r\n", false },
@@ -768,7 +770,7 @@ static void a_field_of_the_user_goes_before_ours(void **state) {
     }
 }
 
-/* Every byte by the rule of the WHATWG URL standard: alphanumerics and *-._ stay, space is +. */
+/* Every byte as the WHATWG URL standard says: alphanumerics and *-._ are kept, space is +. */
 static void forms_are_percent_encoded(void **state) {
     (void)state;
     for (int c = 1; c < 256; c++) {
@@ -864,7 +866,7 @@ static void nothing_is_leaked(void **state) {
     assert_int_equal(test_blocks, 0);
 }
 
-/* What people read ---------------------------------------------------------------------------- */
+/* Masking of server text ---------------------------------------------------------------------- */
 
 #define A24 "abcdefghijklmnopqrstuvwx"
 
@@ -896,7 +898,7 @@ static void server_text_is_tamed_by_one_rule(void **state) {
         { "\x1f \x7e\x7f\x80", "? ~??" }, { "\x1b[31m\n\x7f ok", "?[31m?? ok" },
         { "\t\r\n", "???" }, { "\xc3\xa9t\xc3\xa9", "??t??" }, { "a\xe2\x80\xae" "b", "a???b" },
         { "\xff\x80\xc0", "???" }, { "\xc2\x9b", "??" },
-        /* what Slack says, and what it must not repeat */
+        /* messages of Slack, and secrets in them */
         { "channel_not_found", "channel_not_found" },
         { "Message text is missing.", "Message text is missing." },
         { "(Going away: it's time!)", "(Going away: it's time!)" },
@@ -912,11 +914,11 @@ static void server_text_is_tamed_by_one_rule(void **state) {
         rtmi_tame(text);
         assert_string_equal(text, rows[i].tamed);
         rtmi_tame(text);
-        assert_string_equal(text, rows[i].tamed); /* again changes nothing */
+        assert_string_equal(text, rows[i].tamed); /* taming twice changes nothing */
     }
 }
 
-/* Each byte alone, and between two words. */
+/* Each byte by itself, and between two words. */
 static void every_byte_of_server_text_is_kept_or_one_question_mark(void **state) {
     (void)state;
     for (int c = 1; c < 256; c++) {
@@ -940,22 +942,22 @@ int main(void) {
         cmocka_unit_test(interim_responses_are_skipped),
         cmocka_unit_test(responses_without_a_body_end_with_their_head),
         cmocka_unit_test(bodies_may_end_with_a_clean_close_only),
-        cmocka_unit_test(what_is_not_http_is_refused),
+        cmocka_unit_test(invalid_http_is_refused),
         cmocka_unit_test(bad_header_lines_are_refused),
-        cmocka_unit_test(lengths_beyond_all_memory_are_waited_for_not_believed),
+        cmocka_unit_test(lengths_beyond_all_memory_allocate_nothing),
         cmocka_unit_test(retry_after_is_read_in_seconds),
         cmocka_unit_test(header_blocks_may_have_16_kib),
         cmocka_unit_test(interim_responses_share_the_limit),
         cmocka_unit_test(endless_lines_are_refused_without_their_end),
         cmocka_unit_test(long_lines_never_frame_a_body),
-        cmocka_unit_test(long_lines_that_nobody_reads_are_skipped),
-        cmocka_unit_test(large_bodies_come_through),
-        cmocka_unit_test(a_complete_response_takes_nothing_more),
-        cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(long_lines_without_meaning_are_skipped),
+        cmocka_unit_test(large_bodies_are_transferred),
+        cmocka_unit_test(a_complete_response_consumes_nothing_more),
+        cmocka_unit_test(urls_are_parsed),
         cmocka_unit_test(bad_urls_are_refused),
         cmocka_unit_test(hosts_have_at_most_255_bytes),
         cmocka_unit_test(requests_are_written_in_full),
-        cmocka_unit_test(a_field_of_the_user_goes_before_ours),
+        cmocka_unit_test(a_header_of_the_user_replaces_that_of_rtm_h),
         cmocka_unit_test(forms_are_percent_encoded),
         cmocka_unit_test(lists_are_searched_by_whole_tokens),
         cmocka_unit_test(no_proxy_names_hosts_and_domains),

@@ -1,6 +1,6 @@
 /* An idle client in rtm_run, for tests/strace.sh to look at: idle SECONDS PING_INTERVAL_MS. What it
    writes to standard error marks the beginning in the trace; SIGALRM is the end. */
-#include "box.h"
+#include "sandbox_process.h"
 
 static rtm_client *client;
 

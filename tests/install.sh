@@ -52,4 +52,4 @@ cd "$here"
 make -s uninstall PREFIX="$dir/usr" >"$log" 2>&1 || fail 'make uninstall'
 make -s uninstall PREFIX=/usr DESTDIR="$dir/staged" >>"$log" 2>&1 || fail 'make uninstall DESTDIR='
 find "$dir/usr" "$dir/staged/usr" >"$log" 2>/dev/null && fail 'uninstall left these'
-echo 'PASS install: pkg-config, CMake, Meson; nothing is left behind'
+echo 'PASS install: pkg-config, CMake, Meson; all files are removed'

@@ -23,7 +23,7 @@ static bool is_json(const char *data, size_t size) {
 
 static rtmi_document document;
 
-/* Checks a text and opens it; the one before is closed. */
+/* Checks a text and opens it; the previous one is closed. */
 static rtm_json open_bytes(const char *data, size_t size) {
     char *copy = at_guard(data, size);
     rtm_json root;
@@ -76,7 +76,7 @@ static unsigned random_below(unsigned limit) {
     return number % limit;
 }
 
-/* A second opinion on RFC 8259. Each returns the end of its piece, or NULL. ------------------- */
+/* A second parser of RFC 8259: functions return the end, or NULL ------------------------------ */
 
 static const char *plain_value(const char *p, const char *end, int depth);
 
@@ -281,8 +281,9 @@ static void all_small_changes_agree_with_a_plain_implementation(void **state) {
     }
 }
 
-/* The scan reads words: every byte at every place of strings of every small length. */
-static void every_byte_in_a_string_is_judged_wherever_it_stands(void **state) {
+/* The scan reads whole machine words: every byte at every place of strings of every small
+   length. */
+static void every_byte_in_a_string_is_checked_at_any_position(void **state) {
     (void)state;
     for (size_t length = 1; length <= 24; length++) {
         for (size_t at = 1; at <= length; at++) {
@@ -305,7 +306,7 @@ static void every_byte_in_a_string_is_judged_wherever_it_stands(void **state) {
     }
 }
 
-static void every_escape_letter_and_hex_digit_is_judged(void **state) {
+static void every_escape_letter_and_hex_digit_is_checked(void **state) {
     (void)state;
     for (int byte = 0; byte < 256; byte++) {
         char simple[] = "\"\\?\"", unicode[] = "\"\\u0000\"";
@@ -341,7 +342,7 @@ static void nesting_is_limited_to_128_levels(void **state) {
     }
     assert_false(is_json("[1", 2));
     assert_false(checked.too_deep);
-    /* Depth is what is open, not what has been. */
+    /* The depth counts open arrays and objects only, not closed ones. */
     static char wide[8 * 300 + 2] = "[";
     for (size_t i = 0; i < 300; i++) strcat(wide, i ? ",[[{}]]" : "[[{}]]");
     strcat(wide, "]");
@@ -354,7 +355,7 @@ static void a_mebibyte_of_openers_is_refused_at_once(void **state) {
     (void)state;
     for (size_t kind = 0; kind < COUNT(opener); kind++) {
         for (size_t i = 0; i < sizeof deep; i++) deep[i] = opener[kind][i % strlen(opener[kind])];
-        /* Twenty times: were it not refused early, these would be hours. */
+        /* Twenty times: this would take hours if it were not refused early. */
         for (int i = 0; i < 20; i++) assert_false(is_json(deep, sizeof deep));
     }
 }
@@ -380,8 +381,8 @@ static void assert_string(rtm_json json, const char *expected, size_t length) {
     assert_int_equal(buffer[length], '\0');
 }
 
-/* Every accessor on every kind of value, the missing one too. */
-static void every_accessor_takes_every_value(void **state) {
+/* Every accessor on every kind of value, also on the missing one. */
+static void every_accessor_accepts_every_value(void **state) {
     static const struct {
         const char *json, *string;
         size_t size;
@@ -479,8 +480,8 @@ static void paths_lead_to_members_and_elements(void **state) {
     assert_raw(rtm_json_get(open_text(" [1] "), NULL), "[1]");
 }
 
-/* Texts made to mislead a scan for names. */
-static void names_are_not_confused_with_what_looks_like_them(void **state) {
+/* Texts that could mislead a scan for names. */
+static void names_are_not_confused_with_similar_text(void **state) {
     static const struct { const char *json, *path, *found; } row[] = {
         { "{\"a\":1,\"a\":2}", "a", "1" },
         { "{\"a\":{\"x\":1},\"a\":{\"y\":2}}", "a.y", NULL },
@@ -716,7 +717,7 @@ static void assert_same_element(rtm_json json, size_t index) {
     assert_same(rtm_json_key(json, index), name);
 }
 
-/* A pool of values that were met; each step looks into any of them, at any index. */
+/* A pool of values found so far; each step looks into any of them, at any index. */
 static void elements_and_members_are_right_whatever_order_they_are_asked_for(void **state) {
     (void)state;
     for (int round = 0; round < 300; round++) {
@@ -780,7 +781,7 @@ static void loops_over_wide_arrays_take_linear_time(void **state) {
     for (int i = 0; i < WIDE; i++) p += sprintf(p, "%s[%d,2]", i ? "," : "", i % 1000);
     *p++ = ']';
     rtm_json root = open_bytes(json, (size_t)(p - json));
-    /* Wide enough that anything but linear time would be seen by whoever waits for it. */
+    /* So wide that quadratic time would be noticed. */
     assert_int_equal(rtm_json_count(root), WIDE);
     for (size_t i = 0; i < WIDE; i++) {
         rtm_json inner = rtm_json_at(root, i);
@@ -798,7 +799,7 @@ static void loops_over_wide_arrays_take_linear_time(void **state) {
 static const char sample[] = "{\"blocks\":[{\"type\":\"section\",\"fields\":[1,[2,3],\"x\"]},"
     FORTY_SEVEN "," FORTY_SEVEN "],\"n\":[9,8]}";
 
-/* Right answers, or fallbacks with `failed` set: nothing between. */
+/* Results are right, or are fallbacks with `failed` set. */
 static void read_sample(void) {
     rtm_json root = open_text(sample);
     long long got[4] = { (long long)rtm_json_count(rtm_json_get(root, "blocks")),
@@ -815,7 +816,7 @@ static void read_sample(void) {
     assert_string(rtm_json_get(root, "blocks.0.type"), "section", all ? 7 : 0);
 }
 
-static void without_memory_the_fallback_comes_and_failed_is_set(void **state) {
+static void without_memory_the_fallback_is_returned_and_failed_is_set(void **state) {
     (void)state;
     for (test_fail_ever = 0; test_fail_ever <= 1; test_fail_ever++) {
         bool failed = true;
@@ -829,7 +830,7 @@ static void without_memory_the_fallback_comes_and_failed_is_set(void **state) {
             assert_true(i < 20);
             assert_true(failed || i == 2); /* there is no other allocation */
             test_fail_at = 0;
-            read_sample(); /* nothing is spoilt by the failure */
+            read_sample(); /* the failure has no lasting effect */
             assert_false(document.failed);
             rtmi_document_free(&document);
             assert_int_equal(test_blocks, 0);
@@ -856,8 +857,8 @@ static void a_second_document_of_the_same_size_costs_no_allocation(void **state)
     assert_int_equal(test_allocations, 0);
 }
 
-/* The tokens are exactly as many as there are values and names; with the table of elements that is
-   24 bytes each. */
+/* There is exactly one token for each value and name; with the table of elements that is 24 bytes
+   each. */
 static void a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value(void **state) {
     char json[16384];
     (void)state;
@@ -873,7 +874,8 @@ static void a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value(void
     }
 }
 
-/* The document is told where to leave a sentence; `failed` stays for who looks later. */
+/* The error message is written to where the document points; `failed` stays set for a later
+   look. */
 static void without_memory_the_detail_says_so_at_once(void **state) {
     rtmi_error error = { "" };
     (void)state;
@@ -942,7 +944,7 @@ static void what_is_escaped_and_what_is_not(void **state) {
     }
 }
 
-/* As Python's "replace" has it. */
+/* As with errors="replace" in Python. */
 static void each_maximal_part_that_is_not_utf8_becomes_one_replacement(void **state) {
 #define FFFD "\xef\xbf\xbd"
     static const struct { const char *plain, *quoted; } rows[] = {
@@ -997,7 +999,7 @@ static void a_quoted_text_is_truncated_at_a_whole_character(void **state) {
 #undef FFFD
 }
 
-static void nothing_is_quoted_as_an_empty_string(void **state) {
+static void null_is_quoted_as_an_empty_string(void **state) {
     (void)state;
     for (int empty = 0; empty < 2; empty++)
         for (size_t size = 0; size < 9; size++) {
@@ -1063,7 +1065,7 @@ static void assert_utf8_agrees(const unsigned char *data, size_t size) {
         assert_int_equal(utf8_pieces(data, size, split), good == size ? need : -1);
 }
 
-/* Every lead byte, with continuation bytes on both sides of every boundary there is. */
+/* Every lead byte, with continuation bytes on both sides of every boundary. */
 static void utf8_agrees_with_the_table_at_all_boundaries(void **state) {
     static const unsigned char edge[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0,
         0xff };
@@ -1092,8 +1094,8 @@ static void every_character_is_utf8_and_no_surrogate_is(void **state) {
     }
 }
 
-/* ASCII is read in words: one other character at any place of a longer text, any split. */
-static void utf8_within_ascii_is_judged_wherever_it_stands(void **state) {
+/* ASCII is read in machine words: one other character at any place of a longer text, any split. */
+static void utf8_within_ascii_is_checked_at_any_position(void **state) {
     static const text piece[] = { T("\xc3\xa9"), T("\xe2\x82\xac"), T("\xf0\x9f\x98\x80"),
         T("\x80"),
         T("\xff"), T("\xc3"), T("\xe2\x82"), T("\xed\xa0\x80"), T("\xc0\xaf"),
@@ -1122,13 +1124,13 @@ int main(void) {
         cmocka_unit_test(invalid_texts_are_refused),
         cmocka_unit_test(all_short_texts_agree_with_a_plain_implementation),
         cmocka_unit_test(all_small_changes_agree_with_a_plain_implementation),
-        cmocka_unit_test(every_byte_in_a_string_is_judged_wherever_it_stands),
-        cmocka_unit_test(every_escape_letter_and_hex_digit_is_judged),
+        cmocka_unit_test(every_byte_in_a_string_is_checked_at_any_position),
+        cmocka_unit_test(every_escape_letter_and_hex_digit_is_checked),
         cmocka_unit_test(nesting_is_limited_to_128_levels),
         cmocka_unit_test(a_mebibyte_of_openers_is_refused_at_once),
-        cmocka_unit_test(every_accessor_takes_every_value),
+        cmocka_unit_test(every_accessor_accepts_every_value),
         cmocka_unit_test(paths_lead_to_members_and_elements),
-        cmocka_unit_test(names_are_not_confused_with_what_looks_like_them),
+        cmocka_unit_test(names_are_not_confused_with_similar_text),
         cmocka_unit_test(the_members_of_an_inner_object_are_noted),
         cmocka_unit_test(strings_are_decoded_to_utf8),
         cmocka_unit_test(every_escaped_character_is_decoded),
@@ -1138,7 +1140,7 @@ int main(void) {
         cmocka_unit_test(elements_and_members_are_right_whatever_order_they_are_asked_for),
         cmocka_unit_test(loops_within_loops_meet_every_element),
         cmocka_unit_test(loops_over_wide_arrays_take_linear_time),
-        cmocka_unit_test(without_memory_the_fallback_comes_and_failed_is_set),
+        cmocka_unit_test(without_memory_the_fallback_is_returned_and_failed_is_set),
         cmocka_unit_test(members_are_found_without_any_memory),
         cmocka_unit_test(a_second_document_of_the_same_size_costs_no_allocation),
         cmocka_unit_test(a_document_of_any_size_costs_one_allocation_of_24_bytes_a_value),
@@ -1147,11 +1149,11 @@ int main(void) {
         cmocka_unit_test(what_is_escaped_and_what_is_not),
         cmocka_unit_test(each_maximal_part_that_is_not_utf8_becomes_one_replacement),
         cmocka_unit_test(a_quoted_text_is_truncated_at_a_whole_character),
-        cmocka_unit_test(nothing_is_quoted_as_an_empty_string),
+        cmocka_unit_test(null_is_quoted_as_an_empty_string),
         cmocka_unit_test(quoting_without_memory_leaves_a_mark),
         cmocka_unit_test(utf8_agrees_with_the_table_at_all_boundaries),
         cmocka_unit_test(every_character_is_utf8_and_no_surrogate_is),
-        cmocka_unit_test(utf8_within_ascii_is_judged_wherever_it_stands),
+        cmocka_unit_test(utf8_within_ascii_is_checked_at_any_position),
         cmocka_unit_test(nothing_is_leaked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@ And rtm_json_quote with json.dumps: 2,000 texts, many of them not UTF-8, truncat
 
     python3 tests/json_peer.py build/test/json_peer [SEED]
 
-Where RFC 8259 leaves a choice, rtm.h has made it, and the reference is told: of members with the
-same name the first counts, NaN and Infinity are no JSON, 128 levels of nesting are the limit, a
+Where RFC 8259 leaves a choice, the reference is configured like rtm.h: of members with the same
+name the first counts, NaN and Infinity are no JSON, 128 levels of nesting are the limit, a
 lone surrogate is read as U+FFFD, a document is UTF-8.
 """
 import json

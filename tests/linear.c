@@ -1,21 +1,21 @@
-/* linear SHAPE N - loops over a document of that shape with about N values, through the accessors
-   alone. For linear.sh, which counts the instructions. */
+/* linear SHAPE N - loops over a document of that shape with about N values, with the accessors
+   only. For linear.sh, which counts the instructions. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 
-/* Shapes: what stands N times in the outermost array, and how often six such arrays stand side by
-   side in an object instead. */
+/* Shapes: the element that is N times in the outermost array; in six_siblings, six such arrays are
+   members of an object. */
 static const struct { const char *name, *element; } shapes[] = {
     { "five_deep", "[[[[1,2],[3]],[[4]]]]" },
     { "three_deep", "[[1,2],[3],[4],[5],[6],[7]]" },
     { "objects", "{\"a\":{\"b\":1,\"c\":[]},\"d\":[2]}" },
     { "random", "[1]" },
-    { "six_beside", "1" },
+    { "six_siblings", "1" },
 };
 enum { RANDOM = 3, SIX_BESIDE = 4, SHAPES = 5 };
 static const char *const names[6] = { "a", "b", "c", "d", "e", "f" };
 
-static unsigned long met; /* so that nothing is left out as useless */
+static unsigned long met; /* so that the compiler removes nothing */
 
 static void walk(rtm_json json) {
     size_t size = rtm_json_count(json);
@@ -24,7 +24,7 @@ static void walk(rtm_json json) {
 }
 
 /* Element i of each, then element i + 1 of each. */
-static void walk_beside(rtm_json root, size_t count) {
+static void walk_siblings(rtm_json root, size_t count) {
     rtm_json list[6];
     for (size_t k = 0; k < 6; k++) list[k] = rtm_json_get(root, names[k]);
     for (size_t i = 0; i < count; i++)
@@ -46,16 +46,16 @@ int main(int argc, char **argv) {
     size_t shape = 0, count = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
     while (shape < SHAPES && (!count || strcmp(argv[1], shapes[shape].name))) shape++;
     if (shape == SHAPES) return 2;
-    bool beside = shape == SIX_BESIDE;
-    for (size_t k = 0; k < (beside ? 6 : 1); k++) {
-        if (beside) rtmi_buf_text(&json, k ? ",\"" : "{\"", names[k], "\":");
+    bool siblings = shape == SIX_BESIDE;
+    for (size_t k = 0; k < (siblings ? 6 : 1); k++) {
+        if (siblings) rtmi_buf_text(&json, k ? ",\"" : "{\"", names[k], "\":");
         for (size_t i = 0; i < count; i++)
             rtmi_buf_text(&json, i ? "," : "[", shapes[shape].element);
         rtmi_buf_text(&json, "]");
     }
-    rtmi_buf_text(&json, beside ? "}" : "");
+    rtmi_buf_text(&json, siblings ? "}" : "");
     if (!rtmi_document_open(&document, json.data, json.size, &root)) return 1;
-    if (beside) walk_beside(root, count);
+    if (siblings) walk_siblings(root, count);
     else if (shape == RANDOM) walk_random(root, count);
     else walk(root);
     printf("%lu\n", met);

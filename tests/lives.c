@@ -18,7 +18,7 @@
 #include "../rtm.h"
 #include "states.h"
 
-/* The rules: a name, and what is said of a life that breaks it. */
+/* The rules: a name, and a description of the violation. */
 #define RULES(X) \
     X(CALLBACK_ONCE, "the callback of a request was not called exactly once") \
     X(SENT_TWICE, "a request that had reached the server was sent again, and not after a 429") \
@@ -26,7 +26,7 @@
     X(REQUEST_LATE, "a request was reported as timed out although its response was in the socket") \
     X(REQUEST_SENT_LATE, "a request was sent and reported as timed out at the same time") \
     X(REQUEST_EARLY, "a request was reported as timed out before its timeout was over") \
-    X(CANCEL_OTHER, "a request was cancelled that nobody cancelled") \
+    X(CANCEL_OTHER, "a request was cancelled without rtm_cancel") \
     X(CANCEL_LOST, "rtm_cancel of an id from rtm_send_message found no request") \
     X(HOLD_SHORT, "a request was sent again in less than a second after its 429") \
     X(ACK_TWICE, "an envelope was acknowledged more often than it was sent") \
@@ -124,13 +124,13 @@ typedef struct sent_event {
     long long delivered_at;
 } sent_event;
 
-/* A connection, as the server knows it; the index is its serial number. */
+/* A connection, as the server sees it; the index is its serial number. */
 typedef struct conn {
     int slot;
     bool open, websocket, tunnel, hello, silent, ended, close_seen, was_blocked, unread_at_end,
         fatal, too_many, program_hello;
-    /* Zombies: where what it sent by itself ends, how much of that was read by which rtm_poll; the
-       same of PINGs, and the longest time between two. */
+    /* Zombies: the end of what the session sent by itself, and how much of it each rtm_poll has
+       read; the same of PINGs, and the longest time between two. */
     bool zombie;
     size_t own_end, own_read, ping_end, ping_read;
     long long own_at, ping_at, ping_gap;
@@ -279,7 +279,7 @@ static void net_closed(net_socket *s) {
     c->final_read = peer_read(s);
     c->final_arrived = peer_arrived(s);
     c->open = false;
-    /* A response that was not read asks for nothing: rtm_reconnect gave the attempt up. */
+    /* A response that was not read asks for no wait: rtm_reconnect abandoned the attempt. */
     if (s->serial == life.asked_by && life.dropping && peer_read(s) < s->said)
         life.not_before = LONG_AGO;
     life.last_closed = s->serial;
@@ -431,7 +431,7 @@ static void add_presence(net_socket *s, const char *presence) {
              presence);
 }
 
-/* One thing that a server may do at any time. */
+/* One random action of the server. */
 static void add_something(net_socket *s) {
     static const char *const reasons[] = { "warning", "refresh_requested", "link_disabled",
                                            "too_many_websockets" };
@@ -683,7 +683,7 @@ static void respond_upgrade(net_socket *s, const char *head) {
         if (life.socket_mode && roll == 87) add_disconnect(s, "too_many_websockets");
         else if (roll < 84) add_hello(s);
         net_socket *other = other_websocket(s);
-        if (!life.socket_mode && other && chance(50)) { /* news on both connections of a handover */
+        if (!life.socket_mode && other && chance(50)) { /* a new event on both connections */
             add_presence(other, "active");
             add_presence(other, "away");
             flush_group(other, 0);
@@ -727,7 +727,7 @@ static void client_message(net_socket *s, const char *text) {
     unsigned roll = rnd(life.hostile ? 100 : 80);
     trace("client %d: message m%d, roll %u", s->serial, m, roll);
     if (conn_of(s)->ended) return;
-    /* On a newer connection, that is: the one before it is about to end. */
+    /* That is, on a newer connection: the one before it is about to end. */
     if (other && other->serial > s->serial && chance(30) && !conn_of(other)->ended) to = other;
     if (roll < 80)
         add_text(to, ANSWER, m, "{\"ok\":true,\"reply_to\":%d,\"ts\":\"1.2\",\"text\":\"m%d\"}",
@@ -839,7 +839,7 @@ static void net_server_input(net_socket *s) {
     } while (used && s->got_size);
 }
 
-/* Judging what the program sees ---------------------------------------------------------------- */
+/* Checking what the program sees --------------------------------------------------------------- */
 
 /* What the server sent before item `to` on its connection must have been answered before a callback
    that is called because of that item; `to` itself too, if it is an envelope. */
@@ -866,7 +866,7 @@ static void judge_answers(int to) {
     if (pings && last_answered && !all_answered) violate(PONG_MISSING, pings);
 }
 
-/* Whether another connection has brought this event too: its order there is what counts. */
+/* Whether the event was sent on another connection, too: then the order there counts. */
 static bool waits_elsewhere(const item *of) {
     for (int i = 0; i < life.items && life.event[of->n].copies > 1; i++) {
         const item *other = &life.item[i];
@@ -911,7 +911,7 @@ static void judge_event(int n) {
     else judge_before(found);
 }
 
-/* A report of something unreadable: what came before it must have been dealt with. */
+/* A report of an unreadable message: everything before it must have been handled. */
 static void judge_bad(void) {
     for (int i = 0; i < life.items; i++) {
         item *of = &life.item[i];
@@ -1081,7 +1081,8 @@ static void reconnect(void) {
     life.dropping = result == RTM_OK;
 }
 
-/* A failure of the program's own, whose message must not be taken for the cause of a close. */
+/* A failure of the program's own call, whose message must not be reported as the cause of a
+   close. */
 static void fail(void) {
     rtm_request none = { .method = NULL };
     rtm_submit(life.client, &none);
@@ -1111,8 +1112,8 @@ static void act(bool inside) {
     else if (inside) pass_time();
 }
 
-/* Whether the connection that brought this event certainly takes replies; `must`: whether it
-   sends them at once. */
+/* Whether the connection of this event certainly accepts replies; `must`: whether it sends them at
+   once. */
 static bool takes_replies(int n, bool must) {
     const sent_event *e = &life.event[n];
     net_socket *s = socket_of(e->first_conn);
@@ -1214,8 +1215,8 @@ static void reply(rtm_client *client, const rtm_event *event, int n) {
     rtm_result result = rtm_reply(client, event, json);
     trace("program: replies to %d: %s", n, rtm_strerror(result));
     if (result == RTM_OK && closed) violate(REPLY_CLOSED, n);
-    /* A session that is being dropped delivers what it has received without a pause. */
-    const net_socket *s = socket_of(e->first_conn); /* what is reset is read to its end */
+    /* A session that is being closed delivers all that it has received, without a pause. */
+    const net_socket *s = socket_of(e->first_conn); /* a reset connection is read to its end */
     if (result == RTM_E_AGAIN && !life.dropping && !life.dropped &&
         (!s || s->reset_at > test_now_ms)) violate(REPLY_AGAIN, n);
 }
@@ -1258,7 +1259,7 @@ static void judge_unanswered(int id) {
     }
 }
 
-/* Whether a "hello" was in the socket when rtm_poll was called, and was not read. */
+/* Whether a "hello" was in the socket, unread, when rtm_poll was called. */
 static bool hello_waited(int number) {
     const conn *c = &life.conn[number];
     for (int i = 0; i < life.items; i++) {
@@ -1321,7 +1322,7 @@ static void on_event(rtm_client *client, const rtm_event *event, void *user_data
     leave_callback(entered);
 }
 
-/* Registered after on_event: what on_event does in a callback decides what this one receives. */
+/* Registered after on_event: actions of on_event decide whether this one is called. */
 static void on_second(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)user_data;
@@ -1329,8 +1330,8 @@ static void on_second(rtm_client *client, const rtm_event *event, void *user_dat
     else if (++life.second_close > life.second_open) violate(CLOSE_UNOPENED, 0);
 }
 
-/* "chat.postMessage: ...; next attempt in 1000 ms": of the oldest request of this kind. Its time
-   runs from its first attempt, whatever ends in its lane until the next one. */
+/* "chat.postMessage: ...; next attempt in 1000 ms": the oldest request of this kind. Its timeout
+   begins with its first attempt, whatever requests of its lane end until the next one. */
 static void note_retry(const char *line) {
     if (!strstr(line, "; next attempt in ")) return;
     for (int i = 1; i <= life.requests; i++) {
@@ -1352,7 +1353,7 @@ static void on_log(const char *line, void *user_data) {
     life.lines++;
     if (!strcmp(line, "disconnect: link_disabled") && !life.stopped)
         life.link_disabled_at = test_now_ms;
-    /* An attempt that was in progress by then may go on; if it succeeds, the app is on again. */
+    /* An attempt that was in progress by then may continue; if it succeeds, the app is on again. */
     if (strstr(line, " -> CONNECTING")) life.attempt_begun = test_now_ms;
     if (!strncmp(line, "OPEN -> ", 8)) life.ended = true;
     if (!strcmp(line, "UPGRADING -> OPEN") || strstr(line, " takes over")) life.ended = false;
@@ -1415,8 +1416,8 @@ static void note_unread(void) {
     }
 }
 
-/* A session must be replaced that has brought two PINGs and then nothing by itself for 60 s, or for
-   three times the longest interval between PINGs; with 20 s for an attempt to judge it. */
+/* A session must be replaced if it has sent two PINGs and then nothing but PONGs for 60 s, or for
+   three times the longest interval between PINGs; 20 s are added for an attempt to detect it. */
 static void note_zombies(void) {
     for (int i = 0; i < NET_SOCKETS; i++) {
         net_socket *s = &net.socket[i];
@@ -1502,7 +1503,7 @@ static void judge_end(void) {
     }
 }
 
-/* Before the end nothing new happens, so that all can be delivered. */
+/* Nothing new happens before the end, so that everything can be delivered. */
 static bool settle(void) {
     int idle = 0;
     long long second = test_now_ms, until = test_now_ms + 120000;

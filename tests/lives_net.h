@@ -7,7 +7,7 @@
 #define LIVES_NET_H
 
 #define RTM_NO_THREADS
-#include "repeat.h"
+#include "fake_clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,10 +41,10 @@ typedef struct net_socket {
     int error;                      /* of connect() */
     char *in;                       /* the stream to the client */
     size_t in_size, in_capacity, in_read;
-    size_t said;                    /* what the server said of it: less than in_size with TLS */
+    size_t said;                    /* sent by the server: less than in_size with TLS */
     struct net_tls *tls;            /* lives_tls.h */
     net_segment *segment;
-    int segments, first;            /* first: that has not arrived at the last look */
+    int segments, first;            /* first: not arrived at the last look */
     char *got;                      /* from the client, not yet understood by the server */
     size_t got_size, got_capacity;
     char *group;                    /* bytes that the server will send as one segment */
@@ -57,8 +57,8 @@ static struct {
     size_t wake_bytes;
     unsigned long wake_stamp, wake_seen, edges, edges_seen;
     bool wake_watched;
-    int trouble;        /* percent of system calls that are short or fail for no good reason */
-    bool only_level;    /* spurious EAGAIN is fair with a level-triggered loop only */
+    int trouble;        /* percent of system calls that are short or fail at random */
+    bool only_level;    /* spurious EAGAIN is allowed with a level-triggered loop only */
     int resolver;       /* percent of lookups that fail */
     unsigned long work; /* bytes that the client has received or sent, connections begun */
     bool misused;       /* a system call on a descriptor that is not open */
@@ -130,13 +130,13 @@ static inline unsigned long net_stamp(net_socket *s) {
     return stamp + (net_connected(s) ? 1UL << 16 : 0) + (net_is_reset(s) ? 1UL << 17 : 0);
 }
 
-/* The socket takes nothing for so long. */
+/* The socket accepts nothing for this long. */
 static inline void net_block(net_socket *s, int ms) {
     s->blocked_until = test_now_ms + ms;
     s->blocks++;
 }
 
-/* The next time at which anything changes without the client. */
+/* The next time at which something changes without an action of the client. */
 static inline long long net_next_change(void) {
     long long next = net.next_tick;
     for (int i = 0; i < NET_SOCKETS; i++) {
@@ -189,7 +189,7 @@ static inline bool net_epoll_ready(void *unused) {
     return ready || (net.wake_watched && net.wake_bytes);
 }
 
-/* What a loop sees that watches the epoll instance edge-triggered. */
+/* The events that an edge-triggered loop sees at the epoll instance. */
 static inline bool net_epoll_edge(void *unused) {
     bool ready = net_epoll_ready(unused);
     bool edge = ready && net.edges != net.edges_seen;
@@ -199,8 +199,8 @@ static inline bool net_epoll_edge(void *unused) {
 
 /* The server's side ---------------------------------------------------------------------------- */
 
-/* Sends bytes to the client, to arrive after `delay`; piece: 0 = as one segment, else of so many
-   bytes, each `gap` ms later. */
+/* Sends bytes to the client, which arrive after `delay`; piece: 0 = in one segment, else in
+   segments of this size, each `gap` ms later. */
 static inline void net_say(net_socket *s, const void *data, size_t size, long long delay,
                            size_t piece, int gap) {
     long long at = test_now_ms + delay;
@@ -211,7 +211,7 @@ static inline void net_say(net_socket *s, const void *data, size_t size, long lo
     while (size) {
         size_t n = piece && piece < size && s->segments < NET_SEGMENTS - 64 ? piece : size;
         if (s->segments == NET_SEGMENTS) {
-            s->segments--; /* joins the last one */
+            s->segments--; /* appended to the last segment */
             at = s->segment[s->segments].at;
         }
         net_append(&s->in, &s->in_size, &s->in_capacity, data, n);
@@ -222,7 +222,7 @@ static inline void net_say(net_socket *s, const void *data, size_t size, long lo
     }
 }
 
-/* After all that was said. */
+/* Arrives after everything sent before. */
 static inline long long net_last_at(const net_socket *s) {
     return s->segments && s->segment[s->segments - 1].at > test_now_ms
                ? s->segment[s->segments - 1].at : test_now_ms;

@@ -57,7 +57,7 @@ static struct {
     bool resumes;
 } tls_life;
 
-/* Whether TLS is next on this connection, or has begun. */
+/* Whether this connection begins with TLS, or has begun it. */
 static bool net_is_secure(net_socket *s);
 static bool net_is_hostile(void);
 
@@ -86,7 +86,7 @@ static void tls_begin_life(bool resumes) {
     }
 }
 
-/* The same cipher suite on every machine, and no random numbers of the system's. */
+/* The same cipher suite on every machine, and no random numbers from the system. */
 static void tls_repeat(br_ssl_engine_context *engine) {
     static const uint16_t suite[] = { BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 };
     br_ssl_engine_set_suites(engine, suite, 1);
@@ -120,7 +120,7 @@ static void tls_free(net_socket *s) {
     s->tls = NULL;
 }
 
-/* Sends the records that are complete. */
+/* Sends the complete records. */
 static void tls_pump(net_socket *s, long long delay, size_t piece, int gap) {
     br_ssl_engine_context *engine = &s->tls->server.eng;
     const unsigned char *record;
@@ -131,8 +131,8 @@ static void tls_pump(net_socket *s, long long delay, size_t piece, int gap) {
     }
 }
 
-/* How much of what the server said is in so many bytes of the socket's stream. Only a complete
-   record counts. */
+/* How much of what the server sent is in the first `wire` bytes of the socket's stream. Only a
+   complete record counts. */
 static size_t tls_said_at(const net_socket *s, size_t wire) {
     if (!s->tls) return wire;
     size_t low = 0, high = s->tls->marks;
@@ -148,7 +148,7 @@ static size_t peer_read(const net_socket *s) { return tls_said_at(s, s->in_read)
 
 static size_t peer_arrived(net_socket *s) { return tls_said_at(s, net_arrived(s)); }
 
-/* What net_say does, in records of at most `most` bytes (0: as large as they can be). */
+/* Like net_say, in records of at most `most` bytes (0: as large as possible). */
 static void peer_say(net_socket *s, const char *data, size_t size, long long delay, size_t piece,
                      int gap, size_t most) {
     while (size) {
@@ -182,8 +182,8 @@ static void peer_say(net_socket *s, const char *data, size_t size, long long del
     }
 }
 
-/* FIN, mostly after a close_notify. The server still reads what the client sends, so the closed
-   engine is replaced by its state of before. */
+/* Sends FIN, mostly after a close_notify. The server still reads what the client sends, so the
+   closed engine is replaced by its previous state. */
 static void peer_fin(net_socket *s, long long delay) {
     if (s->tls && s->fin_at == NEVER && chance(75)) {
         br_ssl_server_context open = s->tls->server;

@@ -1,6 +1,6 @@
-/* Lookups of host names: in a thread that may hang for as long as its name server likes. The
-   resolver here answers when a test says so. Built three times: with the address sanitizer, with
-   the thread sanitizer, and with RTM_NO_THREADS, where a lookup cannot hang. */
+/* Lookups of host names, in a thread, which hangs if the name server does not answer. The resolver
+   here answers when the test lets it. Built three times: with the address sanitizer, with the
+   thread sanitizer, and with RTM_NO_THREADS, where a lookup cannot hang. */
 #define _GNU_SOURCE
 #include <netdb.h>
 #include <pthread.h>
@@ -22,9 +22,9 @@ static inline int start_thread(pthread_t *thread, const pthread_attr_t *attribut
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
 static struct {
-    bool hangs;              /* answers nothing until this is false */
-    int error;               /* what it answers then; 0 = 127.0.0.1 */
-    int asked, running;      /* lookups ever, and now */
+    bool hangs;              /* answers nothing while this is true */
+    int error;               /* its result; 0 = 127.0.0.1 */
+    int asked, running;      /* all lookups so far, and those running */
     bool in_caller, signals; /* one ran in the test's thread; in one a signal could arrive */
 } resolver;
 static pthread_t test_thread;
@@ -78,12 +78,12 @@ static int lookups(void) {
     return asked;
 }
 
-/* Lookups now go on for ever, until answer() or the end of the test. */
+/* Lookups now hang until answer() or the end of the test. */
 static inline void hang(void) {
     set_resolver(true, 0);
 }
 
-/* Lets all lookups come to this end. */
+/* Ends all lookups with this result. */
 static inline void answer(int error) {
     set_resolver(false, error);
     pthread_mutex_lock(&lock);
@@ -105,7 +105,7 @@ static void make_named_bot(void) {
     make_bot(&config);
 }
 
-/* Until the thread of the first lookup is at it. */
+/* Waits until the thread of the first lookup is running. */
 static inline void begin_lookup(void) {
     make_named_bot();
     WAIT_FOR(lookups() == 1);
@@ -120,12 +120,12 @@ static int begin_lookups(void **state) {
     return begin_test(state);
 }
 
-/* A lookup that was given up ends by itself, with its descriptor. */
+/* An abandoned lookup ends by itself, and closes its descriptor. */
 static int end_lookups(void **state) {
     end_bot();
     server_free(&slack);
     answer(0);
-    files_are_closed(); /* by now no thread is left that could find a signal */
+    files_are_closed(); /* no thread is left that could receive a signal */
     bool signals = resolver.signals;
 #ifdef RTM_NO_THREADS
     signals = false;
@@ -176,7 +176,7 @@ static void an_answer_wakes_a_waiting_poll(void **state) {
     assert_int_equal(lookups(), 1);
 }
 
-static void an_answer_wakes_a_foreign_loop(void **state) {
+static void an_answer_wakes_an_external_loop(void **state) {
     struct pollfd pollfd = { -1, POLLIN, 0 };
     request got;
     (void)state;
@@ -214,8 +214,8 @@ static void a_stop_does_not_wait_for_a_lookup(void **state) {
     assert_int_equal(test_blocks, 0);
 }
 
-/* What is left of it must be freed by its own thread: the sanitizers look. */
-static void an_answer_after_destroy_finds_nobody(void **state) {
+/* Its memory must be freed by its own thread: the sanitizers check this. */
+static void an_answer_after_destroy_is_discarded(void **state) {
     static const int errors[] = { 0, EAI_NONAME };
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -228,8 +228,8 @@ static void an_answer_after_destroy_finds_nobody(void **state) {
     }
 }
 
-/* Both may come to an end in the same moment. */
-static void destroy_may_meet_the_answer(void **state) {
+/* The lookup and the client may end at the same moment. */
+static void destroy_may_race_with_the_answer(void **state) {
     (void)state;
     for (int i = 0; i < 200; i++) {
         hang();
@@ -261,7 +261,8 @@ static void a_dead_name_server_costs_one_thread(void **state) {
     }
 }
 
-/* The answer comes when the attempt has given up; it is there when the lookup's thread says so. */
+/* The answer arrives after the attempt was given up; it is available as soon as the thread of the
+   lookup reports it. */
 static void answer_too_late(int error) {
     hang();
     begin_lookup();
@@ -271,7 +272,7 @@ static void answer_too_late(int error) {
     WAIT_FOR(RTMI_LOAD(&bot->network.hosts->lookup->progress) == RTMI_LOOKUP_DONE);
 }
 
-static void a_late_answer_serves_the_next_attempt(void **state) {
+static void a_late_answer_is_used_by_the_next_attempt(void **state) {
     request got;
     (void)state;
     answer_too_late(0);
@@ -283,7 +284,7 @@ static void a_late_answer_serves_the_next_attempt(void **state) {
     assert_int_equal(lookups(), 1);
 }
 
-/* Meanwhile the name server may have come back. */
+/* The name server may be available again by now. */
 static void a_late_failure_counts_for_nothing(void **state) {
     request got;
     (void)state;
@@ -294,7 +295,7 @@ static void a_late_failure_counts_for_nothing(void **state) {
     assert_int_equal(lookups(), 2);
 }
 
-static void addresses_of_before_serve_when_a_lookup_is_late(void **state) {
+static void previous_addresses_are_used_when_a_lookup_is_late(void **state) {
     request got;
     (void)state;
     make_named_bot();
@@ -313,7 +314,7 @@ static void addresses_of_before_serve_when_a_lookup_is_late(void **state) {
     test_now_ms++;
     take_call(&got);
     assert_int_equal(lookups(), 2);
-    /* Nor does the next attempt ask again: the answer to that question is awaited still. */
+    /* The next attempt starts no lookup either: the first one is still running. */
     server_close(&slack);
     next_error(RTM_E_CLOSED);
     test_now_ms += rtm_timeout_ms(bot);
@@ -323,7 +324,7 @@ static void addresses_of_before_serve_when_a_lookup_is_late(void **state) {
     assert_int_equal(lookups(), 2);
 }
 
-/* rtm_call's lookup is the session's. */
+/* rtm_call uses the lookup of the session. */
 static int call_error;
 
 static int answer_and_serve(int timeout_ms) {
@@ -365,8 +366,8 @@ static void a_lookup_that_fails_for_one_is_done_again_for_the_other(void **state
     assert_int_equal(lookups(), 2);
 }
 
-/* More hosts than are remembered are called, and their lookups hang: none of them takes the place
-   of a host whose lookup a connection waits for, and no more than four run. */
+/* Calls to more hosts than are remembered, whose lookups hang: none of them replaces a host whose
+   lookup a connection waits for, and no more than four run. */
 static void other_hosts_do_not_disturb_a_lookup_in_progress(void **state) {
     rtm_request asked = { .url = base_url, .json = "{}", .timeout_ms = 100 };
     request got;
@@ -405,7 +406,7 @@ static int let_all_end(int timeout_ms) {
     return 0;
 }
 
-/* Its host's addresses are not known, and as many lookups run as may. */
+/* The addresses of its host are not known, and the maximum number of lookups is running. */
 static void a_fifth_lookup_waits_until_another_ends(void **state) {
     rtm_request asked = { .url = base_url, .json = "{}", .timeout_ms = 100 };
     request got;
@@ -426,7 +427,7 @@ static void a_fifth_lookup_waits_until_another_ends(void **state) {
     take_call(&got);
 }
 
-/* mlockall() takes all of a stack; and the default one is 8 MiB. */
+/* mlockall() locks the whole stack of a thread, which is 8 MiB by default. */
 static void a_thread_has_a_small_stack_if_it_is_enough(void **state) {
     pthread_attr_t usual;
     size_t usual_stack;
@@ -472,7 +473,7 @@ static void a_child_looks_up_again_at_once(void **state) {
                 if (bot->session[0]->exchange.conn.phase != RTMI_CONN_LOOKUP) break;
                 poll(NULL, 0, 10);
             }
-            /* With addresses of before, these are used. */
+            /* Addresses of an earlier lookup are used. */
             bool good = known ? bot->session[0]->exchange.conn.phase == RTMI_CONN_TCP
                               : lookups() == before + 2;
             if (good && !due) kill(getpid(), SIGKILL); /* unseen by a leak checker */
@@ -525,7 +526,7 @@ static void a_failed_lookup_is_named(void **state) {
     assert_int_equal(lookups(), 2);
 }
 
-static void addresses_of_before_serve_when_a_lookup_fails(void **state) {
+static void previous_addresses_are_used_when_a_lookup_fails(void **state) {
     request got;
     (void)state;
     make_named_bot();
@@ -559,15 +560,15 @@ static const struct CMUnitTest tests[] = {
     LOOKUP(poll_returns_while_a_lookup_hangs),
     LOOKUP(the_caller_keeps_its_signal_mask),
     LOOKUP(an_answer_wakes_a_waiting_poll),
-    LOOKUP(an_answer_wakes_a_foreign_loop),
+    LOOKUP(an_answer_wakes_an_external_loop),
     LOOKUP(a_lookup_that_takes_too_long_is_named),
     LOOKUP(a_stop_does_not_wait_for_a_lookup),
-    LOOKUP(an_answer_after_destroy_finds_nobody),
-    LOOKUP(destroy_may_meet_the_answer),
+    LOOKUP(an_answer_after_destroy_is_discarded),
+    LOOKUP(destroy_may_race_with_the_answer),
     LOOKUP(a_dead_name_server_costs_one_thread),
-    LOOKUP(a_late_answer_serves_the_next_attempt),
+    LOOKUP(a_late_answer_is_used_by_the_next_attempt),
     LOOKUP(a_late_failure_counts_for_nothing),
-    LOOKUP(addresses_of_before_serve_when_a_lookup_is_late),
+    LOOKUP(previous_addresses_are_used_when_a_lookup_is_late),
     LOOKUP(two_connections_to_a_host_share_its_lookup),
     LOOKUP(a_lookup_that_fails_for_one_is_done_again_for_the_other),
     LOOKUP(other_hosts_do_not_disturb_a_lookup_in_progress),
@@ -579,11 +580,11 @@ static const struct CMUnitTest tests[] = {
     LOOKUP(a_lookup_runs_in_the_callers_thread),
 #endif
     LOOKUP(a_failed_lookup_is_named),
-    LOOKUP(addresses_of_before_serve_when_a_lookup_fails),
+    LOOKUP(previous_addresses_are_used_when_a_lookup_fails),
     LOOKUP(each_attempt_asks_again),
 };
 
 int main(void) {
-    alarm(120); /* in place of waiting for ever */
+    alarm(120); /* instead of hanging for ever */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

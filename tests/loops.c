@@ -1,7 +1,7 @@
-/* One descriptor for foreign loops: a client that is called only when rtm_fd is readable or
+/* One descriptor for external event loops: a client that is called only when rtm_fd is readable or
    rtm_timeout_ms is 0, by poll(2), by epoll in both ways, and by libuv; and by rtm_poll itself,
    which is all there is with RTMI_EPOLL=0. Built with the address and the thread sanitizer. */
-#include "deaf.h"
+#include "unresponsive_server.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -11,8 +11,8 @@
 #include <uv.h>
 #endif
 
-/* A loop: `wait` says whether rtm_poll is to be called: rtm_fd is readable, or `due` is 0. It waits
-   for that if it may `block`: for ever, with a `due` of -1. */
+/* A loop: `wait` returns whether rtm_poll must be called: rtm_fd is readable, or `due` is 0. If it
+   may `block`, it waits for that: for ever, if `due` is -1. */
 typedef struct loop {
     const char *name;
     void (*open)(void);
@@ -22,7 +22,7 @@ typedef struct loop {
 
 static const loop *used;
 static int fd_at_first, turns; /* turns: calls of rtm_poll */
-static long long most_taken;   /* bytes by one of them */
+static long long most_taken;   /* bytes received in one of them */
 
 static void nothing(void) {}
 
@@ -82,7 +82,7 @@ static void libuv_open(void) {
 
 static bool libuv_wait(int due, bool block) {
     uv_ready = false;
-    /* The client's clock stands still: what is not due now does not become so while libuv waits. */
+    /* The clock of the client is fake: a timeout cannot become due while libuv waits. */
     if (due) uv_timer_stop(&uv_timer);
     else uv_timer_start(&uv_timer, on_timer, 0, 0);
     uv_run(&uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
@@ -109,7 +109,7 @@ static const loop loops[] = {
 };
 
 /* Whether rtm_poll waits by itself, and turns cannot be counted. */
-static bool is_foreign(void) { return used->wait != never_wait; }
+static bool is_external(void) { return used->wait != never_wait; }
 
 static int turn(void) {
     long long before = client_taken;
@@ -144,7 +144,7 @@ static void open_here(void) {
 /* The loop never calls a client that has nothing to do. */
 static void expect_idle(void) {
     for (int i = 0; i < 10; i++) drive();
-    if (!is_foreign()) return;
+    if (!is_external()) return;
     int before = turns;
     for (int i = 0; i < 50; i++) drive();
     assert_int_equal(turns, before);
@@ -152,7 +152,7 @@ static void expect_idle(void) {
     assert_int_equal(poll(&pollfd, 1, 0), 0);
 }
 
-/* Lets the clock jump to what is due. */
+/* Advances the clock to the next timeout. */
 static void skip_wait(void) {
     int wait = rtm_timeout_ms(bot);
     assert_true(wait >= 0);
@@ -203,10 +203,10 @@ static void several_attempts_wake_the_loop(void **state) {
     (void)state;
     server_open(&closed);
     server_free(&closed);
-    deaf_open();
+    unresponsive_open();
     memset(list, 0, sizeof list);
     for (int i = 0; i < 4; i++) {
-        address[i] = loopback(i == 3 ? slack.port : i == 1 ? deaf.port : closed.port);
+        address[i] = loopback(i == 3 ? slack.port : i == 1 ? unresponsive.port : closed.port);
         list[i].ai_family = AF_INET;
         list[i].ai_addrlen = sizeof address[i];
         list[i].ai_addr = (struct sockaddr *)&address[i];
@@ -228,7 +228,7 @@ static void several_attempts_wake_the_loop(void **state) {
     }
     open_here();
     expect_idle();
-    deaf_close();
+    unresponsive_close();
 }
 
 static void every_end_of_a_session_wakes_the_loop(void **state) {
@@ -275,7 +275,7 @@ static void an_idle_client_is_called_only_for_its_pings(void **state) {
             test_now_ms++;
             before = turns;
             server_expect(&slack, RTMI_WS_PING, "");
-            if (is_foreign()) assert_int_equal(turns, before + 1);
+            if (is_external()) assert_int_equal(turns, before + 1);
             wait = 7500;
         }
         expect_idle();
@@ -303,11 +303,11 @@ static void each_event_costs_one_turn(void **state) {
         server_send_text(&slack, text);
         assert_string_equal(next_event("message")->data, text);
         if (i % 10 == 0) no_event();
-        if (is_foreign()) assert_int_equal(turns, before + 1);
+        if (is_external()) assert_int_equal(turns, before + 1);
     }
 }
 
-/* Whatever the client has not read yet, sent as far as its socket takes it. */
+/* Sends as much as the socket of the client accepts. */
 static const char *flood_at, *flood_end;
 
 static void send_flood(char call) {
@@ -324,7 +324,7 @@ static void widen(char call) {
     if (call == 'c') setsockopt(client_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 }
 
-static void a_flood_is_heard_once_and_in_order(void **state) {
+static void a_flood_is_delivered_once_and_in_order(void **state) {
     enum { EVENTS = 500, SIZE = 2000 };
     char *flood = malloc(EVENTS * (SIZE + 4)), *end = flood;
     int size = 1400, held = 0;
@@ -340,7 +340,7 @@ static void a_flood_is_heard_once_and_in_order(void **state) {
         end[length] = ' ';
         end += SIZE;
     }
-    /* So that a socket can hold more than one step may take. */
+    /* So that a socket can hold more than one step reads. */
     setsockopt(slack.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
     client_before = widen;
     make_looped_bot(NULL);
@@ -361,12 +361,12 @@ static void a_flood_is_heard_once_and_in_order(void **state) {
     }
     assert_ptr_equal(flood_at, flood_end);
     no_event();
-    assert_int_equal(most_taken, RTMI_BUDGET); /* the budget did cut a step */
+    assert_int_equal(most_taken, RTMI_BUDGET); /* the budget has limited a step */
     expect_idle();
     free(flood);
 }
 
-/* What the client has sent in all, behind what server_fill took. */
+/* Reads what the client has sent after the bytes that server_fill has read; returns its size. */
 static size_t drain(void) {
     static char waste[65536];
     size_t size = 0;
@@ -377,7 +377,7 @@ static size_t drain(void) {
 
 static void a_full_send_buffer_wakes_the_loop_when_it_drains(void **state) {
     static char text[15001];
-    size_t sent = 0, received = 0;
+    size_t sent = 0, drained = 0;
     int small = 4096;
     (void)state;
     memset(text, 'x', sizeof text - 1);
@@ -391,11 +391,11 @@ static void a_full_send_buffer_wakes_the_loop_when_it_drains(void **state) {
     }
     assert_non_null(strstr(rtm_error_detail(bot), "send buffer full (64 KiB)"));
     expect_idle(); /* as long as the server takes nothing */
-    WAIT_FOR((received += drain()) == sent);
+    WAIT_FOR((drained += drain()) == sent);
     expect_idle();
     assert_true(rtm_send_message(bot, "C1", "y") > 0);
     sent += 2 + 4 + bot->compose.size;
-    WAIT_FOR((received += drain()) == sent);
+    WAIT_FOR((drained += drain()) == sent);
     expect_idle();
 }
 
@@ -454,9 +454,9 @@ static void handle_signal(void (*handler)(int)) {
     test_task = (pid_t)syscall(SYS_gettid);
 }
 
-/* Waits without a bound, unless alarm() ends the program, and calls rtm_poll. */
+/* Calls rtm_poll without a timeout; alarm() ends the program if it hangs. */
 static int block(void) {
-    if (is_foreign()) {
+    if (is_external()) {
         while (!used->wait(-1, true)) continue; /* a signal may end it early */
         return turn();
     }
@@ -476,7 +476,7 @@ static void open_without_pings(void) {
     assert_int_equal(rtm_timeout_ms(bot), -1);
 }
 
-/* From a thread, from a signal handler while it waits, and from one before it does. */
+/* rtm_wake from a thread, from a signal handler during the wait, and from one before it. */
 static void a_wake_up_ends_the_wait(void **state) {
     void *(*const from[])(void *) = { wake_it, signal_it, NULL };
     (void)state;
@@ -489,16 +489,16 @@ static void a_wake_up_ends_the_wait(void **state) {
         else raise(SIGUSR1);
         assert_int_equal(block(), 0);
         if (threaded) pthread_join(thread, NULL);
-        if (i % 5 == 0) expect_idle(); /* it is gone by then, however often it was asked for */
+        if (i % 5 == 0) expect_idle(); /* it is over by then, however often it was requested */
     }
     for (int i = 0; i < 1000; i++) rtm_wake(bot);
     assert_int_equal(block(), 0);
     expect_idle();
 }
 
-/* A handler may interrupt a program between a call that fails and its look at errno. */
+/* A handler may interrupt a program between a failed call and its reading of errno. */
 static void a_wake_up_does_not_change_errno(void **state) {
-    static const uint64_t almost = UINT64_MAX - 1; /* as much as an eventfd holds */
+    static const uint64_t almost = UINT64_MAX - 1; /* the maximum of an eventfd */
     (void)state;
     open_without_pings();
     handle_signal(on_signal_wake);
@@ -555,7 +555,7 @@ static void a_stop_ends_the_wait_in_every_state(void **state) {
                                         RTM_STATE_BACKOFF };
     request got;
     (void)state;
-    if (!is_foreign()) skip(); /* these have deadlines, which would end it, too */
+    if (!is_external()) skip(); /* these have deadlines, which would end it, too */
     for (int i = 0; i < 3; i++) {
         pthread_t thread;
         make_looped_bot(NULL);
@@ -581,7 +581,7 @@ static void a_stop_ends_the_wait_in_every_state(void **state) {
     }
 }
 
-/* What happens while rtm_call waits for its response, which comes one round later. */
+/* Events while rtm_call waits for its response, which arrives one round later. */
 static server web;
 static void (*meanwhile)(void);
 
@@ -629,7 +629,7 @@ static const struct CMUnitTest tests[] = {
     LOOP(every_end_of_a_session_wakes_the_loop),
     LOOP(an_idle_client_is_called_only_for_its_pings),
     LOOP(each_event_costs_one_turn),
-    LOOP(a_flood_is_heard_once_and_in_order),
+    LOOP(a_flood_is_delivered_once_and_in_order),
     LOOP(a_full_send_buffer_wakes_the_loop_when_it_drains),
     LOOP(a_wake_up_ends_the_wait),
     LOOP(a_wake_up_does_not_change_errno),
@@ -641,7 +641,7 @@ static const struct CMUnitTest tests[] = {
 
 int main(void) {
     int failed = 0;
-    alarm(120); /* in place of waiting for ever */
+    alarm(120); /* instead of hanging for ever */
 #if RTMI_EPOLL
     assert_int_equal(uv_loop_init(&uv), 0); /* opens what the library keeps open */
     assert_int_equal(uv_loop_close(&uv), 0);

@@ -1,13 +1,13 @@
 #!/bin/sh
-# On a machine where the headers are missing: the rule of a file installs nothing, and names what is
-# missing and the command for each package manager; deps.sh installs what it was asked for alone.
+# If headers are missing, the rule of a file installs nothing, and names what is missing and the
+# command for each package manager; deps.sh installs only what it was asked for.
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAIL missing: $1" >&2; cat "$dir/out" >&2; exit 1; }
 says() { grep -qF -- "$1" "$dir/out" || fail "does not say: $1"; }
 
-# The tools that a build needs, and package managers that write down how they were called.
+# The tools that a build needs, and package managers that record how they were called.
 mkdir "$dir/tools"
 for tool in sh cc gcc as ld make mkdir touch cat sed grep tr sort id env rm; do
     ln -s "$(command -v $tool)" "$dir/tools/$tool"
@@ -35,7 +35,7 @@ with
 run sh tests/deps.sh build && fail 'no manager: no failure'
 says 'libbearssl-dev'
 
-# Plain make in a copy, apt-get at hand.
+# Plain make in a copy, with apt-get.
 mkdir "$dir/copy" "$dir/copy/tests"
 cp -R Makefile rtm.h examples "$dir/copy"
 cp tests/deps.sh "$dir/copy/tests"
@@ -46,7 +46,7 @@ for target in all build/quick_start; do
     [ ! -s "$dir/calls" ] || fail "make $target calls $(cat "$dir/calls")"
 done
 
-# deps.sh alone installs: through sudo where it is not root who asks.
+# Only deps.sh installs, with sudo if the user is not root.
 printf '#!/bin/sh\necho 1000\n' >"$dir/bin/id"
 chmod +x "$dir/bin/id"
 run sh tests/deps.sh build || fail 'the packages of build'

@@ -80,7 +80,7 @@ def closing(code, start):
 
 
 def families(code):
-    """Constants that can stand in for each other: those with the same first two words."""
+    """Constants that can replace each other: those with the same first two words."""
     groups = collections.defaultdict(set)
     for name in re.findall(r'\bRTMI?_[A-Z0-9_]*[A-Z0-9]\b(?!\()', code):
         words = name.split('_')

@@ -1,5 +1,5 @@
-/* What the simulated networks of tests/lives_net.h and tests/fuzz/network.h share: the addresses of
-   any host, and the system calls that rtm.h makes. Included after all headers of the system. */
+/* Shared by the simulated networks of tests/lives_net.h and tests/fuzz/network.h: the addresses of
+   any host, and the system calls that rtm.h makes. Included after all system headers. */
 #ifndef NET_CALLS_H
 #define NET_CALLS_H
 

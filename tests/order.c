@@ -1,6 +1,6 @@
-/* Time and order: what is judged when, what leaves before which callback, and how long a client
-   waits. Each test is a rule of the manual on the fake clock. A callback that takes time advances
-   the clock; the server may send and answer meanwhile. */
+/* Time and order: when timeouts are checked, what is sent before which callback, and how long a
+   client waits. Each test is a rule of the manual with a fake clock. A slow callback advances the
+   clock; the server may send and answer meanwhile. */
 #include "server.h"
 
 static bool app;      /* Socket Mode */
@@ -27,19 +27,19 @@ static int end_order(void **state) {
     return end_test(state);
 }
 
-/* Ends the client, so that the test can go through another life. */
+/* Ends the client, so that the test can begin with another. */
 static void next_life(void) {
     end_bot();
     server_close(&second);
     server_close(&slack);
-    heard_count = heard_next = called = 0;
+    received_count = received_next = called = 0;
 }
 
 static void settle(void) {
     for (int i = 0; i < 20; i++) server_round(i);
 }
 
-/* Frames that have arrived at the server, until there are none. */
+/* Reads the frames that have arrived at the server. */
 static int count_frames(server *s, int opcode) {
     int count = 0;
     while (server_try_frame(s, &sent)) count += sent.opcode == opcode;
@@ -131,19 +131,20 @@ static void send_message(server *s, int n) {
     server_send_text(s, text);
 }
 
-/* Events of this type that the recorder has and no test has looked at; looks at all. */
+/* Counts the recorded events of this type; marks all recorded events as seen. */
 static int count_events(const char *type) {
     int count = 0;
     settle();
-    for (; heard_next < heard_count; heard_next++) count += !strcmp(heard[heard_next].type, type);
+    for (; received_next < received_count; received_next++)
+        count += !strcmp(received[received_next].type, type);
     return count;
 }
 
-/* The next event of this type; those of other types before it are skipped. */
+/* The next event of this type; events of other types before it are skipped. */
 static record *skip_to(const char *type) {
     for (;;) {
-        WAIT_FOR(heard_count > heard_next);
-        record *next = &heard[heard_next++];
+        WAIT_FOR(received_count > received_next);
+        record *next = &received[received_next++];
         if (!strcmp(next->type, type)) return next;
     }
 }
@@ -300,7 +301,7 @@ static void a_ping_that_arrives_during_a_callback_is_no_sign_of_a_zombie(void **
 
 static int frames_at_callback, awaited_opcode;
 
-/* Counts the frames that the server has when the first callback is called. */
+/* Counts the frames that the server has received when the first callback is called. */
 static void look(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client;
     (void)event;
@@ -398,17 +399,17 @@ static void events_of_an_ended_session_are_delivered_in_slices(void **state) {
     server_send_close(&slack, 1001, "");
     WAIT_FOR(called);
     while (called < 300) {
-        for (; heard_next < heard_count; heard_next++)
-            assert_string_equal(heard[heard_next].type, "message");
+        for (; received_next < received_count; received_next++)
+            assert_string_equal(received[received_next].type, "message");
         assert_false(rtm_is_connected(bot) && slack.ended);
         timed_poll();
         server_fill(&slack);
     }
-    int at_end = heard_count;
+    int at_end = received_count;
     record *closed = skip_to("close");
     server_drive = NULL;
     assert_true(longest_poll < 50 + 20 + 1);
-    assert_true(closed - heard >= at_end - 1);
+    assert_true(closed - received >= at_end - 1);
     assert_int_equal(closed->retry_ms, 0); /* the wait began when the connection ended */
     server_close(&slack);
     open_session();
@@ -525,7 +526,7 @@ static void a_close_that_waits_in_the_socket_is_read_after_the_second_is_over(vo
     assert_string_equal(closed->reason, "bye");
 }
 
-static void silence_is_not_judged_while_the_client_does_not_read(void **state) {
+static void silence_does_not_count_while_the_client_does_not_read(void **state) {
     (void)state;
     begin(true);
     begin_replies(10000);
@@ -660,9 +661,9 @@ static void a_handler_that_received_no_open_receives_no_close(void **state) {
     server_send_close(&slack, 1000, "");
     WAIT_FOR(rtm_get_state(bot) == RTM_STATE_FINISHED);
     int opens = 0, closes = 0;
-    for (; heard_next < heard_count; heard_next++) {
-        opens += !strcmp(heard[heard_next].type, "open");
-        closes += !strcmp(heard[heard_next].type, "close");
+    for (; received_next < received_count; received_next++) {
+        opens += !strcmp(received[received_next].type, "open");
+        closes += !strcmp(received[received_next].type, "close");
     }
     assert_int_equal(opens, closes);
     assert_int_equal(called, 2); /* `open` and `close` */
@@ -674,7 +675,7 @@ static void there_is_no_next_attempt_after_a_stop(void **state) {
     rtm_on(bot, "error", stop, NULL);
     test_now_ms += 1000;
     server_send_frame(&slack, 11, FIN, "", 0); /* a protocol error */
-    WAIT_FOR(heard_count > heard_next);
+    WAIT_FOR(received_count > received_next);
     next_error(RTM_E_WEBSOCKET);
     assert_int_equal(next_event("close")->retry_ms, -1);
     WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
@@ -775,7 +776,8 @@ static void a_message_acknowledged_after_the_end_of_its_session_is_reported_once
     test_now_ms += 16000;
     settle();
     int reports = 0;
-    for (; heard_next < heard_count; heard_next++) reports += heard[heard_next].id == id;
+    for (; received_next < received_count; received_next++)
+        reports += received[received_next].id == id;
     assert_int_equal(reports, 1);
 }
 
@@ -809,7 +811,7 @@ static void a_copy_is_recognized_until_15_seconds_after_the_take_over(void **sta
     assert_int_equal(count_events("message"), 1);
 }
 
-static void a_presence_that_returns_is_news(void **state) {
+static void a_presence_that_returns_is_a_new_event(void **state) {
     static const char active[] = "{\"type\":\"presence_change\",\"presence\":\"active\"}",
                       away[] = "{\"type\":\"presence_change\",\"presence\":\"away\"}";
     (void)state;
@@ -866,7 +868,7 @@ static void the_inbox_takes_four_messages_and_one_read(void **state) {
         fail_msg("%ld bytes", test_most - before);
 }
 
-/* On 32 bits four times as much is 0. */
+/* On 32-bit machines four times this number is 0. */
 static void events_are_delivered_if_one_may_have_1_gib(void **state) {
     rtm_config config = config_of(true);
     (void)state;
@@ -1076,7 +1078,7 @@ static void sessions_cut_before_hello_are_no_storm(void **state) {
 
 /* Silence and zombies -------------------------------------------------------------------------- */
 
-/* Ms until the silent session is ended. */
+/* Returns after how many ms the silent session ends. */
 static int silence(int step_ms) {
     long long began = test_now_ms;
     while (rtm_is_connected(bot) && test_now_ms - began < 600000) {
@@ -1098,7 +1100,8 @@ static void silence_ends_a_session(void **state) {
     }
 }
 
-/* Ms until a session is ended whose server answers PINGs and sends none; a day at most. */
+/* Returns after how many ms a session ends whose server answers PINGs and sends none; a day at
+   most. */
 static int zombie(int gap_ms, int pings) {
     for (int i = 0; i < pings; i++) {
         for (int ms = 0; i && ms < gap_ms; ms += 5000) {
@@ -1356,7 +1359,7 @@ int main(void) {
         TEST(a_session_is_acknowledged_while_an_ended_one_is_delivered),
         TEST(the_end_of_a_replaced_session_leaves_the_backlog_of_the_new_in_slices),
         TEST(no_reply_is_refused_while_the_socket_is_congested),
-        TEST(silence_is_not_judged_while_the_client_does_not_read),
+        TEST(silence_does_not_count_while_the_client_does_not_read),
         TEST(a_close_that_waits_in_the_socket_is_read_after_the_second_is_over),
         TEST(a_reply_on_a_replaced_session_counts_until_the_close),
         TEST(a_close_does_not_hide_the_disconnect_before_it),
@@ -1371,7 +1374,7 @@ int main(void) {
         TEST(a_message_acknowledged_after_the_end_of_its_session_is_reported_once),
         TEST(three_hundred_events_and_their_copies_are_delivered_once),
         TEST(a_copy_is_recognized_until_15_seconds_after_the_take_over),
-        TEST(a_presence_that_returns_is_news),
+        TEST(a_presence_that_returns_is_a_new_event),
         TEST(at_most_1024_messages_await_their_acknowledgement),
         TEST(the_inbox_takes_four_messages_and_one_read),
         TEST(events_are_delivered_if_one_may_have_1_gib),

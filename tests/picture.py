@@ -28,15 +28,15 @@ def run(build):
     demo = subprocess.Popen(['sh', 'examples/demo.sh', build], stdin=slave, stdout=slave,
                             stderr=slave, env=environment)
     os.close(slave)
-    told = b''
+    output = b''
     try:
         while data := os.read(master, 4096):
-            told += data
+            output += data
     except OSError:  # the other end is closed
         pass
     if demo.wait():
-        sys.exit(told.decode() + 'FAIL the demo')
-    lines = re.sub(r'localhost:\d+', 'localhost:8443', told.decode()).replace('\r', '').splitlines()
+        sys.exit(output.decode() + 'FAIL the demo')
+    lines = re.sub(r'localhost:\d+', 'localhost:8443', output.decode()).replace('\r', '').splitlines()
     second = [i for i, line in enumerate(lines) if line.startswith('demo: the same again')][0]
     return lines[:second], lines[second:]
 

@@ -1,11 +1,11 @@
-/* Through a proxy: against tinyproxy with the sandbox behind it, and against a proxy made of exact
-   bytes. That one lives in this thread (pump.h). */
-#include "counted.h"
-#include "pump.h"
+/* Through a proxy: against tinyproxy, which connects to the sandbox, and against a scripted proxy,
+   which sends exactly the bytes of a test and runs in the same thread (same_thread_server.h). */
+#include "counted_memory.h"
+#include "same_thread_server.h"
 #include "ca.h"
 
-/* The credentials of nearly all tests: as they are, in a URL, and on the wire. Nothing that rtm.h
-   tells may show any of these, nor a good part of one. */
+/* The credentials of nearly all tests: as they are, in a URL, and on the wire. No log
+   line and no message of rtm.h may contain any of these, or a larger part of one. */
 #define PASSWORD "p@ss:w%rd/x+Secret"
 #define ENCODED "p%40ss%3Aw%25rd%2Fx+Secret"
 #define BASE64 "Ym90OnBAc3M6dyVyZC94K1NlY3JldA=="
@@ -14,24 +14,24 @@ static const char *const secrets[] = { "p@ss:w%r", "p%40ss%3A", "Ym90OnBAc3M6", 
                                        "94K1NlY3JldA", "Secret", "Ym90OlNlY3Jl" };
 static char leaked[1200];
 
-static void hear_line(const char *line, void *user_data) {
+static void find_leak(const char *line, void *user_data) {
     (void)user_data;
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (strstr(line, secrets[i])) snprintf(leaked, sizeof leaked, "%s", line);
 }
 
-/* The proxy of exact bytes -------------------------------------------------------------------- */
+/* The scripted proxy -------------------------------------------------------------------------- */
 
 typedef struct proxy {
     int listener, fd, port, accepts;
-    /* what to do */
+    /* its script */
     const char *answer; /* to CONNECT */
-    size_t step;        /* bytes of it that go out between two polls of the client; 0 = all */
+    size_t step;        /* bytes of it that are sent between two polls of the client; 0 = all */
     bool hangs_up;      /* after the answer, which may be empty */
     bool rudely;        /* as soon as there is a connection */
     const char *reply;  /* to the request inside of the tunnel */
-    bool silent;        /* the rest is waited for in vain: no need to do so in real time */
-    /* what has come */
+    bool silent;        /* sends nothing more: the wait is skipped */
+    /* what it has received */
     char in[4000];
     size_t in_size, sent;
     bool replied;
@@ -48,7 +48,7 @@ static void proxy_hang_up(void) {
     scripted.fd = -1;
 }
 
-/* Forgets what has come; the listener stays. */
+/* Forgets what was received; the listener stays open. */
 static void proxy_script(const proxy *script) {
     proxy kept = scripted;
     proxy_hang_up();
@@ -91,7 +91,7 @@ static void proxy_run(void) {
     tunnel += 4;
     if (scripted.answer[scripted.sent] || !*scripted.answer) {
         proxy_answer();
-    } else if (*tunnel == 0x16) { /* a ClientHello: the proxy has done its part */
+    } else if (*tunnel == 0x16) { /* a ClientHello: the tunnel is open */
         if (!scripted.silent) proxy_hang_up();
     } else if (scripted.reply && !scripted.replied && strstr(tunnel, "\r\n\r\n")) {
         scripted.replied = true;
@@ -110,12 +110,12 @@ static int serve(bool *idle) {
 /* The client ---------------------------------------------------------------------------------- */
 
 static void note_detail(const rtm_client *bot) {
-    char told[sizeof leaked];
+    char shown[sizeof leaked];
     snprintf(detail, sizeof detail, "%s", rtm_error_detail(bot));
-    hear_line(detail, NULL);
-    memcpy(told, leaked, sizeof told);
+    find_leak(detail, NULL);
+    memcpy(shown, leaked, sizeof shown);
     *leaked = '\0';
-    assert_string_equal(told, "");
+    assert_string_equal(shown, "");
 }
 
 static rtm_client *make_bot(const char *url, const char *proxy_url, rtm_config config) {
@@ -124,12 +124,12 @@ static rtm_client *make_bot(const char *url, const char *proxy_url, rtm_config c
     if (!config.ca_pem) config.ca_file = "build/certs/ca.pem";
     config.base_url = url;
     config.proxy = proxy_url;
-    config.log = hear_line;
+    config.log = find_leak;
     if (rtm_create(&config, &bot) != RTM_OK) fail_msg("%s", rtm_error_detail(NULL));
     return bot;
 }
 
-/* One attempt to get a session, and why it failed; `detail` then has the sentence. */
+/* One attempt to open a session; `detail` then has its error message. */
 static rtm_result attempt(const char *url, const char *proxy_url, rtm_config config) {
     config.no_auto_reconnect = true;
     rtm_client *bot = make_bot(url, proxy_url, config);
@@ -139,7 +139,7 @@ static rtm_result attempt(const char *url, const char *proxy_url, rtm_config con
     return result;
 }
 
-/* The URL of the scripted proxy, with this before its host. */
+/* The URL of the scripted proxy, with this text before its host. */
 static const char *scripted_url(const char *user_info) {
     static char url[200];
     snprintf(url, sizeof url, "http://%s127.0.0.1:%d", user_info, scripted.port);
@@ -197,7 +197,8 @@ static void the_connect_request_is_exact(void **state) {
     }
 }
 
-/* The proxy learns where to, and nothing that is for Slack: token, user's headers, address. */
+/* The proxy receives the destination, and nothing that is meant for Slack: token, headers,
+   address. */
 static void the_proxy_gets_nothing_that_is_for_slack(void **state) {
     static const char *const headers[] = { "Cookie: d=CookieCookie", NULL };
     (void)state;
@@ -212,7 +213,7 @@ static void the_proxy_gets_nothing_that_is_for_slack(void **state) {
     assert_int_equal(strstr(scripted.in, "\r\n\r\n")[4], 0x16);
 }
 
-/* Slack's own requests in the tunnel have no trace of the proxy. */
+/* Requests to Slack in the tunnel contain nothing about the proxy. */
 static void plain_http_goes_through_connect_too(void **state) {
     (void)state;
     proxy_script(&(proxy){ .answer = "HTTP/1.1 200 OK\r\n\r\n",
@@ -236,8 +237,8 @@ static void plain_http_goes_through_connect_too(void **state) {
     rtm_destroy(bot);
 }
 
-/* A row of answers: what becomes of each, given at once and byte by byte. Where the tunnel opens,
-   what is behind it answers 418. */
+/* Answers of the proxy and their results; each is sent at once and byte by byte. If the tunnel
+   opens, the server at its other end answers 418. */
 typedef struct answer {
     const char *text;
     bool hangs_up;
@@ -270,7 +271,7 @@ static void every_form_of_success_opens_the_tunnel(void **state) {
         { "HTTP/1.1 200 OK\r\nConnection: close\r\nProxy-Connection: close\r\n\r\n", false,
           RTM_E_HTTP, "418" },
         { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", false, RTM_E_HTTP, "418" },
-        /* A length means nothing here (RFC 9110 section 9.3.6). */
+        /* Content-Length has no meaning here (RFC 9110 section 9.3.6). */
         { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, RTM_E_HTTP, "418" },
         { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", false, RTM_E_HTTP, "418" },
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, RTM_E_HTTP, "418" },
@@ -280,7 +281,7 @@ static void every_form_of_success_opens_the_tunnel(void **state) {
     try_answers(rows, sizeof rows / sizeof *rows);
 }
 
-static void every_refusal_is_told_with_its_status(void **state) {
+static void every_refusal_is_reported_with_its_status(void **state) {
     static const answer rows[] = {
         { "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno!\n", false, RTM_E_PROXY,
           "the proxy 127.0.0.1 refused CONNECT to slack.lost: HTTP 403" },
@@ -298,7 +299,7 @@ static void every_refusal_is_told_with_its_status(void **state) {
           "Content-Length: 0\r\n\r\n", false, RTM_E_PROXY, "credentials" },
         { "HTTP/1.1 407\r\nContent-Length: 2\r\n\r\nno", false, RTM_E_PROXY, "credentials" },
         { "HTTP/1.1 407 Who?\r\nConnection: close\r\n\r\n", true, RTM_E_PROXY, "credentials" },
-        /* A body that is announced and does not come changes nothing. */
+        /* An announced body that does not arrive changes nothing. */
         { "HTTP/1.1 407 Who?\r\nContent-Length: 500\r\n\r\n", false, RTM_E_PROXY, "credentials" },
         { "HTTP/1.1 407 Who?\r\nTransfer-Encoding: chunked\r\n\r\n", true, RTM_E_PROXY,
           "credentials" } };
@@ -306,7 +307,7 @@ static void every_refusal_is_told_with_its_status(void **state) {
     try_answers(rows, sizeof rows / sizeof *rows);
 }
 
-static void nonsense_is_told_as_such(void **state) {
+static void invalid_responses_are_reported_as_such(void **state) {
     static char endless[20001], header[20100];
     const answer rows[] = {
         { "SSH-2.0-OpenSSH_9.2p1\r\n\r\n", false, RTM_E_PROXY, "invalid response" },
@@ -346,9 +347,9 @@ static void a_proxy_that_hangs_up_is_named(void **state) {
     expect(result, RTM_E_PROXY, "the proxy 127.0.0.1 closed the connection");
 }
 
-/* What stands behind the empty line came before anything was asked for inside of the tunnel: a
-   proxy that is mistaken, or one that wants to speak for Slack. */
-static void bytes_behind_the_answer_are_refused(void **state) {
+/* Bytes after the empty line arrive before anything was requested inside the tunnel: the proxy is
+   broken, or wants to speak for Slack. */
+static void bytes_after_the_answer_are_refused(void **state) {
     static const char *const answers[] = {
         "HTTP/1.1 200 OK\r\n\r\nx", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}" };
@@ -379,7 +380,7 @@ static void a_silent_proxy_costs_timeout_ms_and_no_more(void **state) {
     }
 }
 
-static void a_call_tells_of_the_proxy_as_well(void **state) {
+static void a_call_reports_errors_of_the_proxy_too(void **state) {
     static const struct { proxy script; rtm_result result; const char *words; } cases[] = {
         { { .answer = "HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n" }, RTM_E_PROXY,
           "credentials" },
@@ -401,7 +402,7 @@ static void a_call_tells_of_the_proxy_as_well(void **state) {
     }
 }
 
-/* Somebody mends the proxy, and the bot is back by itself. */
+/* The proxy is repaired, and the client connects without help. */
 static void a_refused_client_tries_again(void **state) {
     (void)state;
     proxy_script(&(proxy){ .answer = "HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n" });
@@ -420,7 +421,7 @@ static void a_refused_client_tries_again(void **state) {
     rtm_destroy(bot);
 }
 
-static void a_proxy_that_is_not_there_is_named(void **state) {
+static void an_unreachable_proxy_is_named(void **state) {
     (void)state;
     proxy_script(&(proxy){ .answer = "" });
     rtm_result result = attempt("https://slack.lost/", "http://127.0.0.1:1",
@@ -433,7 +434,7 @@ static void a_proxy_that_is_not_there_is_named(void **state) {
 
 /* Secrets ------------------------------------------------------------------------------------- */
 
-static void a_hostile_proxy_cannot_make_us_tell_the_password(void **state) {
+static void a_hostile_proxy_cannot_make_a_message_show_the_password(void **state) {
     static const answer rows[] = {
         { "HTTP/1.1 407 " PASSWORD " " BASE64 "\r\nProxy-Authenticate: Basic realm=\"" PASSWORD
           "\"\r\nX: " BASE64 "\r\nContent-Length: 29\r\n\r\n" BASE64, false, RTM_E_PROXY,
@@ -450,10 +451,10 @@ static void a_hostile_proxy_cannot_make_us_tell_the_password(void **state) {
     try_answers(rows, sizeof rows / sizeof *rows);
 }
 
-/* With a plain http target the proxy speaks for Slack, whose error code is told: there it might
-   hide what it knows, also in part, at the end of a text that is cut. */
-static void an_echo_in_slacks_place_is_blotted_out(void **state) {
-    /* PASSWORD itself is made of words, which pass; as it is sent it is not. */
+/* With a plain http target the proxy can answer for Slack, whose error code is shown in messages:
+   it might put the credentials there, also a part of them at the end of a truncated code. */
+static void credentials_echoed_through_a_proxy_are_masked(void **state) {
+    /* PASSWORD itself consists of words, which are not masked; its encoded form is. */
     static const char *const echoes[] = { BASE64, "x" BASE64 "x", "Basic " BASE64,
                                           "\\u0059" BASE64, BASE64 " " BASE64 };
     char body[300];
@@ -479,7 +480,7 @@ static int clear_environment(void **state) {
     return 0;
 }
 
-/* The host that a client wants to know the address of: the proxy's, or that of the URL. */
+/* The host that the client resolves: the proxy, or the host of the URL. */
 static const char *first_host(const char *url, const char *proxy_url) {
     *looked_up = '\0';
     expect(attempt(url, proxy_url, (rtm_config){ .timeout_ms = 3000 }), RTM_E_RESOLVE, "");
@@ -523,7 +524,7 @@ static const struct { const char *list, *host; bool direct; } exceptions[] = {
     { "example.lost:80", "example.lost", false }
 };
 
-static void no_proxy_takes_hosts_and_domains_out(void **state) {
+static void no_proxy_excludes_hosts_and_domains(void **state) {
     (void)state;
     setenv("HTTPS_PROXY", "http://proxy.lost:3128", 1);
     for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++) {
@@ -537,7 +538,7 @@ static void no_proxy_takes_hosts_and_domains_out(void **state) {
                 fail_msg("%s in \"%s\": %s", exceptions[i].host, exceptions[i].list, host);
             unsetenv(lower ? "no_proxy" : "NO_PROXY");
         }
-        /* What the program asked for is not for the environment to undo. */
+        /* The environment must not override the configuration. */
         setenv("NO_PROXY", exceptions[i].list, 1);
         assert_string_equal(first_host(url, "http://own.lost:8080"), "own.lost ");
         unsetenv("NO_PROXY");
@@ -562,7 +563,7 @@ static void no_proxy_knows_addresses(void **state) {
     }
 }
 
-/* The URL that Slack gives for the WebSocket names another host, which goes by the same rules. */
+/* The WebSocket URL from Slack names another host, for which the same rules hold. */
 static void no_proxy_is_asked_for_each_connection(void **state) {
     (void)state;
     setenv("http_proxy", scripted_url("bot:" ENCODED "@"), 1);
@@ -613,12 +614,12 @@ static const struct { const char *proxy; rtm_result result; const char *words; }
     { "http://bot:%+1@proxy.test", RTM_E_ARGUMENT, "percent-encoding" }
 };
 
-static void what_is_no_proxy_makes_no_client(void **state) {
+static void an_invalid_proxy_makes_no_client(void **state) {
     (void)state;
     for (size_t i = 0; i < 2 * sizeof refused / sizeof *refused; i++) {
         static void *anything; /* what rtm_create must overwrite */
         rtm_client *bot = (rtm_client *)&anything;
-        rtm_config config = { .token = TOKEN, .log = hear_line };
+        rtm_config config = { .token = TOKEN, .log = find_leak };
         if (i % 2) setenv("http_proxy", refused[i / 2].proxy, 1);
         else config.proxy = refused[i / 2].proxy;
         rtm_result result = rtm_create(&config, &bot);
@@ -637,14 +638,14 @@ static void what_is_no_proxy_makes_no_client(void **state) {
                      RTM_E_ARGUMENT);
 }
 
-/* Nobody remembers what the environment says: the sentence names the variable. */
+/* The proxy may be set in the environment and forgotten: the message names the variable. */
 static void a_bad_proxy_in_the_environment_is_named(void **state) {
     static const char *const urls[] = { "socks5://proxy.test:1080", "http://proxy.test:0",
                                         "http://proxy.test\r\n" };
     (void)state;
     for (int i = 0; i < 12; i++) {
         rtm_client *bot;
-        rtm_config config = { .token = TOKEN, .log = hear_line };
+        rtm_config config = { .token = TOKEN, .log = find_leak };
         setenv(variables[i % 4], urls[i / 4], 1);
         rtm_result result = rtm_create(&config, &bot);
         note_detail(NULL);
@@ -653,7 +654,7 @@ static void a_bad_proxy_in_the_environment_is_named(void **state) {
     }
 }
 
-/* A client without the credentials or the exceptions it was given is worse than none. */
+/* A client that lost its credentials or exceptions must not be created. */
 static void memory_that_runs_out_makes_no_client(void **state) {
     rtm_client *bot;
     rtm_config config = { .token = TOKEN };
@@ -678,9 +679,9 @@ static void memory_that_runs_out_makes_no_client(void **state) {
     }
 }
 
-/* tinyproxy, and the sandbox behind it -------------------------------------------------------- */
+/* tinyproxy in front of the sandbox ----------------------------------------------------------- */
 
-/* tinyproxy's configuration takes letters, digits, and - . _ alone. */
+/* tinyproxy's configuration accepts only letters, digits, and - . _ */
 #define TINY_PASSWORD "Secret-w.x_rd"
 #define TINY_ENCODED "%53ecret%2Dw%2ex%5Frd"
 
@@ -721,7 +722,7 @@ static char *read_log(const program *it, char *text, size_t size) {
     return text;
 }
 
-/* A port that was free a moment ago. */
+/* Returns a port that was free just now. */
 static int free_port(void) {
     proxy_open();
     close(scripted.listener);
@@ -729,7 +730,7 @@ static int free_port(void) {
     return scripted.port;
 }
 
-/* False when it did not come up: somebody else may have taken the port. */
+/* False if it did not start: another program may have taken the port. */
 static bool tinyproxy_try(program *it, const char *name, const char *more) {
     char file[100], text[20000];
     char *argv[] = { "tinyproxy", "-d", "-c", file, NULL };
@@ -760,7 +761,7 @@ static void tinyproxy_start(program *it, const char *name, const char *more, con
     snprintf(it->url, sizeof it->url, "http://%s127.0.0.1:%d", user, it->port);
 }
 
-/* How many tunnels to the sandbox it was asked for. */
+/* Returns the number of tunnels to the sandbox. */
 static int tunnels(const program *it) {
     static char text[200000];
     char line[100];
@@ -772,12 +773,12 @@ static int tunnels(const program *it) {
 
 #define GREETING "Gr\xc3\xbc\xc3\x9f Gott"
 
-static void hear_message(rtm_client *bot, const rtm_event *event, void *user_data) {
+static void on_message(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     if (rtm_json_equals(rtm_json_get(event->data, "text"), GREETING)) ++*(int *)user_data;
 }
 
-/* A session, its events and sends, and a call: all of it in tunnels, three of them. */
+/* A session, its events and sends, and a call: everything is in tunnels, three in all. */
 static void everything_passes_through_tinyproxy(void **state) {
     program *proxies[] = { &open_tinyproxy, &closed_tinyproxy };
     (void)state;
@@ -786,7 +787,7 @@ static void everything_passes_through_tinyproxy(void **state) {
         rtm_response response;
         rtm_client *bot = make_bot(box.url, proxies[i]->url,
                                    (rtm_config){ .timeout_ms = 5000 });
-        rtm_on(bot, "message", hear_message, &messages);
+        rtm_on(bot, "message", on_message, &messages);
         if (rtm_connect(bot) != RTM_OK) fail_msg("%s", rtm_error_detail(bot));
         assert_int_equal(tunnels(proxies[i]), before + 2);
         struct sockaddr_in peer;
@@ -839,8 +840,8 @@ static void tinyproxy_refuses_wrong_and_missing_credentials(void **state) {
     }
 }
 
-/* tinyproxy may connect to the sandbox's port and no other; and it cannot find the second host. */
-static void what_tinyproxy_will_not_do_is_told(void **state) {
+/* tinyproxy allows only the port of the sandbox; and it cannot resolve the second host. */
+static void refusals_of_tinyproxy_are_reported(void **state) {
     (void)state;
     rtm_result result = attempt("https://localhost:1/api/", open_tinyproxy.url,
                                 (rtm_config){ .timeout_ms = 5000 });
@@ -851,7 +852,8 @@ static void what_tinyproxy_will_not_do_is_told(void **state) {
     expect(result, RTM_E_PROXY, "refused CONNECT to no-such-host.invalid: HTTP 5");
 }
 
-/* The certificate is the sandbox's, and is checked against its name: not against the proxy's. */
+/* The certificate of the sandbox is checked against its own name, not against the name of the
+   proxy. */
 static void a_proxy_does_not_weaken_the_certificate_check(void **state) {
     char url[100];
     (void)state;
@@ -896,27 +898,27 @@ int main(void) {
         SCRIPTED(the_proxy_gets_nothing_that_is_for_slack),
         SCRIPTED(plain_http_goes_through_connect_too),
         SCRIPTED(every_form_of_success_opens_the_tunnel),
-        SCRIPTED(every_refusal_is_told_with_its_status),
-        SCRIPTED(nonsense_is_told_as_such),
+        SCRIPTED(every_refusal_is_reported_with_its_status),
+        SCRIPTED(invalid_responses_are_reported_as_such),
         SCRIPTED(a_proxy_that_hangs_up_is_named),
-        SCRIPTED(bytes_behind_the_answer_are_refused),
+        SCRIPTED(bytes_after_the_answer_are_refused),
         SCRIPTED(a_silent_proxy_costs_timeout_ms_and_no_more),
-        SCRIPTED(a_call_tells_of_the_proxy_as_well),
+        SCRIPTED(a_call_reports_errors_of_the_proxy_too),
         SCRIPTED(a_refused_client_tries_again),
-        SCRIPTED(a_proxy_that_is_not_there_is_named),
-        SCRIPTED(a_hostile_proxy_cannot_make_us_tell_the_password),
-        SCRIPTED(an_echo_in_slacks_place_is_blotted_out),
+        SCRIPTED(an_unreachable_proxy_is_named),
+        SCRIPTED(a_hostile_proxy_cannot_make_a_message_show_the_password),
+        SCRIPTED(credentials_echoed_through_a_proxy_are_masked),
         SCRIPTED(no_proxy_is_asked_for_each_connection),
         cmocka_unit_test_teardown(the_first_variable_that_is_not_empty_counts, clear_environment),
-        cmocka_unit_test_teardown(no_proxy_takes_hosts_and_domains_out, clear_environment),
+        cmocka_unit_test_teardown(no_proxy_excludes_hosts_and_domains, clear_environment),
         cmocka_unit_test_teardown(no_proxy_knows_addresses, clear_environment),
-        cmocka_unit_test_teardown(what_is_no_proxy_makes_no_client, clear_environment),
+        cmocka_unit_test_teardown(an_invalid_proxy_makes_no_client, clear_environment),
         cmocka_unit_test_teardown(a_bad_proxy_in_the_environment_is_named, clear_environment),
         cmocka_unit_test_teardown(memory_that_runs_out_makes_no_client, clear_environment),
         cmocka_unit_test(everything_passes_through_tinyproxy),
         cmocka_unit_test_teardown(tinyproxy_is_taken_from_the_environment, clear_environment),
         cmocka_unit_test(tinyproxy_refuses_wrong_and_missing_credentials),
-        cmocka_unit_test(what_tinyproxy_will_not_do_is_told),
+        cmocka_unit_test(refusals_of_tinyproxy_are_reported),
         cmocka_unit_test(a_proxy_does_not_weaken_the_certificate_check)
     };
     return cmocka_run_group_tests(tests, start_programs, stop_programs);

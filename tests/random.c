@@ -1,5 +1,5 @@
-/* Where random numbers come from when the program brings none: getrandom(2), or /dev/urandom where
-   that does not serve; nowhere else, and never by waiting. */
+/* The sources of random numbers if the program has none: getrandom(2), or /dev/urandom if that
+   fails; no other, and without blocking. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "sentences.h"
+#include "seen_messages.h"
 
-/* The kernel, by script: negative = fails with that errno, else at most so many bytes of '.' */
+/* The scripted kernel: negative = fails with that errno, else at most this many bytes of '.' */
 static const int *script;
 static int calls, devices;
 static unsigned other_flags;
@@ -39,7 +39,7 @@ static int fake_open(const char *path, int flags) {
     return open("/dev/zero", flags);
 }
 
-/* CLOCK_MONOTONIC stands still in suspend, CLOCK_BOOTTIME does not; perhaps it is refused. */
+/* CLOCK_MONOTONIC stops in suspend, CLOCK_BOOTTIME does not, but it may be refused. */
 static bool no_boottime;
 
 static int fake_clock_gettime(clockid_t clock, struct timespec *now) {
@@ -58,10 +58,10 @@ static int fake_clock_gettime(clockid_t clock, struct timespec *now) {
 static void random_numbers_come_from_the_kernel(void **state) {
     static const struct { int script[8]; const char *got; int devices; } rows[] = {
         { { 256 }, "..........", 0 },
-        { { 3 }, "0000000000", 1 },       /* what no kernel does with so few */
+        { { 3 }, "0000000000", 1 },       /* no kernel returns this for so few bytes */
         { { -ENOSYS }, "0000000000", 1 }, /* an old kernel */
         { { -EPERM }, "0000000000", 1 },  /* a sandbox */
-        { { -EAGAIN }, NULL, 0 }, /* none yet: none at all, rather than poor ones */
+        { { -EAGAIN }, NULL, 0 }, /* not seeded yet: fails instead of returning weak ones */
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -72,12 +72,12 @@ static void random_numbers_come_from_the_kernel(void **state) {
         for (int at = 0; at < 10; at++) out[at] = out[at] ? out[at] : '0';
         if (rows[i].got) assert_string_equal(out, rows[i].got);
         assert_int_equal(devices, rows[i].devices);
-        assert_int_equal(other_flags, 0); /* it never waits */
+        assert_int_equal(other_flags, 0); /* it never blocks */
         if (devices) assert_true(device_flags & O_CLOEXEC);
     }
 }
 
-static void without_them_no_handshake_begins(void **state) {
+static void without_random_numbers_no_handshake_begins(void **state) {
     static const int none[] = { -EAGAIN };
     rtmi_conn conn = { .peer = { .host = "slack.test", .tls = true } };
     (void)state;
@@ -99,7 +99,7 @@ static void the_clock_counts_the_time_in_suspend(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_numbers_come_from_the_kernel),
-        cmocka_unit_test(without_them_no_handshake_begins),
+        cmocka_unit_test(without_random_numbers_no_handshake_begins),
         cmocka_unit_test(the_clock_counts_the_time_in_suspend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ class Program:
     """A program in the background, what it prints, and what is typed to it."""
 
     def __init__(self, command):
-        self.command, self.told = command, ''
+        self.command, self.output = command, ''
         self.program = subprocess.Popen(
             command, shell=isinstance(command, str), cwd=here if 'build/' in command else where,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -51,7 +51,7 @@ class Program:
 
     def read(self):
         for line in self.program.stdout:
-            self.told += line
+            self.output += line
 
     def type(self, *lines):
         self.program.stdin.write(''.join(line + '\n' for line in lines))
@@ -59,10 +59,10 @@ class Program:
 
     def shows(self, what):
         end = time.monotonic() + 30
-        while what not in self.told and time.monotonic() < end and self.reader.is_alive():
+        while what not in self.output and time.monotonic() < end and self.reader.is_alive():
             time.sleep(0.02)
         self.reader.join(0.5)
-        check(what in self.told, f'{self.command}: does not print: {what}\n{self.told[-3000:]}')
+        check(what in self.output, f'{self.command}: does not print: {what}\n{self.output[-3000:]}')
 
     def stop(self):
         try:
@@ -197,7 +197,7 @@ def web_api(block):
                    'if (i == 0) printf("%%s\\n", name);\nuser = "";\n}').replace('%%', '%'))
     box = sandbox()
     bot = Program(path)
-    check(bot.program.wait(30) == 0, f'rtm_call: {bot.told}')
+    check(bot.program.wait(30) == 0, f'rtm_call: {bot.output}')
     bot.shows('user_not_found')
     bot.shows('Ada Human')
     box.stop()
@@ -214,7 +214,7 @@ def failures(block):
     bot.shows('close: ')
     bot.shows('error: ')
     bot.shows('HTTP 500')
-    check(re.search(r'^close: .*; next attempt: \d+ ms$', bot.told, re.M), bot.told)
+    check(re.search(r'^close: .*; next attempt: \d+ ms$', bot.output, re.M), bot.output)
     bot.stop()
     box.stop()
 
@@ -279,7 +279,7 @@ def from_source(block):
 
 def by_hand(block):
     box, bot = block.replace('\\\n', ' ').splitlines()
-    try: # somebody's own sandbox may have its port
+    try: # another sandbox may use this port
         socket.create_server(('127.0.0.1', 8443)).close()
         port = '8443'
     except OSError:

@@ -4,7 +4,7 @@
 
 #define FATAL(code) "{\"ok\":false,\"error\":\"" code "\"}"
 
-/* Answers the next call with this, and sees the attempt fail. */
+/* Answers the next call with this, and expects the attempt to fail. */
 static record *fail_call(const char *status, const char *fields, const char *body,
                          rtm_result result) {
     request got;
@@ -25,9 +25,10 @@ static void end_session(void) {
     server_close(&slack);
 }
 
-/* The next attempt begins when the last event said, and not a ms earlier. Returns how many ms. */
+/* Checks that the next attempt begins when the last event said, not a ms earlier. Returns after how
+   many ms. */
 static int next_attempt(void) {
-    int wait = heard[heard_next - 1].retry_ms;
+    int wait = received[received_next - 1].retry_ms;
     if (wait < 0) fail_msg("no other attempt: %d", wait);
     if (wait > 0) { /* else it may have begun already */
         assert_int_equal(rtm_timeout_ms(bot), wait);
@@ -40,7 +41,8 @@ static int next_attempt(void) {
     return wait;
 }
 
-/* In so many seconds, plus the random part: below a second, or below 0.1 s if the wait is 0. */
+/* The next attempt is after this many seconds plus the random part: below a second, or below 0.1 s
+   if the wait is 0. */
 static void expect_seconds(int seconds) {
     assert_in_range(next_attempt(), seconds * 1000, seconds * 1000 + (seconds ? 999 : 99));
 }
@@ -91,7 +93,7 @@ static void every_wait_has_a_random_part(void **state) {
         for (int n = 0; n < 60; n++) {
             make_bot(NULL);
             rows[i].end();
-            int part = heard[heard_next - 1].retry_ms - base;
+            int part = received[received_next - 1].retry_ms - base;
             assert_in_range(part, 0, most - 1);
             if (part < lowest) lowest = part;
             if (part > highest) highest = part;
@@ -99,7 +101,7 @@ static void every_wait_has_a_random_part(void **state) {
         }
         if (lowest >= most / 5 || highest <= most * 4 / 5)
             fail_msg("row %zu: from %d to %d ms only", i, lowest, highest);
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -135,14 +137,14 @@ static void the_longer_of_retry_after_and_backoff_is_waited(void **state) {
         expect_seconds(rows[i].seconds);
         end_bot();
         make_bot(NULL);
-        for (int n = 1; n <= 8; n *= 2) { /* the fifth failure calls for 16 s */
+        for (int n = 1; n <= 8; n *= 2) { /* the fifth failure: 16 s */
             fail_500();
             expect_seconds(n);
         }
         fail_call(rows[i].status, rows[i].fields, rows[i].body, rows[i].result);
         expect_seconds(rows[i].seconds > 16 ? rows[i].seconds : 16);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -182,7 +184,7 @@ static void the_upgrade_may_ask_for_a_wait_too(void **state) {
     }
 }
 
-/* Its body may never come. */
+/* Its body may never arrive. */
 static void a_refused_upgrade_is_over_with_its_head(void **state) {
     static const char refusal[] = "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n";
     request got;
@@ -194,7 +196,7 @@ static void a_refused_upgrade_is_over_with_its_head(void **state) {
     expect_seconds(7);
 }
 
-/* It asked for a wait, and opened the door. */
+/* It sent Retry-After, and opened the session. */
 static void a_good_answer_asks_for_no_wait(void **state) {
     char body[100];
     request got;
@@ -209,9 +211,9 @@ static void a_good_answer_asks_for_no_wait(void **state) {
     expect_seconds(1);
 }
 
-/* Counts the calls of an hour to a server that does nothing but close the connection: when it has
-   come, in place of the 101, behind the 101, and behind hello. */
-static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
+/* Counts the calls within an hour to a server that only closes the connection: when it is accepted,
+   instead of the 101, after the 101, and after hello. */
+static void a_server_that_closes_at_once_causes_no_hot_loop(void **state) {
     static const struct { int lo, hi; } calls[] = {
         { 15, 25 }, { 15, 25 }, { 15, 25 }, { 110, 130 },
     };
@@ -235,11 +237,11 @@ static void a_server_that_closes_at_once_is_no_hot_loop(void **state) {
         }
         assert_in_range(count, calls[leg].lo, calls[leg].hi);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
-/* What Slack says ------------------------------------------------------------------------------ */
+/* Errors of Slack ------------------------------------------------------------------------------ */
 
 static void fatal_codes_end_the_client(void **state) {
     static const char *const codes[] = {
@@ -268,7 +270,7 @@ static void fatal_codes_end_the_client(void **state) {
         assert_int_equal(rtm_timeout_ms(bot), -1);
         assert_int_equal(session_socket(), -1);
         assert_false(server_pending(&slack));
-        assert_int_equal(heard_count, heard_next); /* no `close`: no session was open */
+        assert_int_equal(received_count, received_next); /* no `close`: no session was open */
         end_bot();
     }
 }
@@ -356,7 +358,7 @@ static void a_deprecated_rtm_start_is_final_and_gets_advice(void **state) {
 
 /* The first leg -------------------------------------------------------------------------------- */
 
-static void a_bad_answer_to_the_call_is_tried_again(void **state) {
+static void a_bad_answer_to_the_call_is_retried(void **state) {
     static const char headless[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
     static const struct { const char *answer; rtm_result result; } rows[] = {
         { "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", RTM_E_HTTP },
@@ -666,8 +668,8 @@ static void disconnect(void) { assert_int_equal(rtm_reconnect(bot), RTM_OK); }
 
 static const struct end {
     void (*end)(void);
-    const char *event;  /* of Slack's own that comes first, or NULL */
-    rtm_result result;  /* of the `error` that comes next, or RTM_OK: none comes */
+    const char *event;  /* Slack's own event before it, or NULL */
+    rtm_result result;  /* of the `error` event, or RTM_OK: none */
     int code;           /* of `close` */
     const char *reason;
     int sees;           /* the code of the CLOSE that the server sees; 1 = one without, 0 = none */
@@ -684,7 +686,7 @@ static const struct end {
     { disconnect, NULL, RTM_OK, 1000, "", 1000 },
 };
 
-/* Ends the session, and sees all that there is to be seen of it. */
+/* Ends the session, and checks all effects. */
 static void end_and_check(const struct end *how) {
     how->end();
     if (how->event) assert_int_equal(next_event(how->event)->result, RTM_OK);
@@ -694,14 +696,14 @@ static void end_and_check(const struct end *how) {
     assert_string_equal(event->reason, how->reason);
     assert_int_equal(event->result, how->result);
     assert_int_equal(event->id, 0);
-    if (how->result) assert_int_equal(event->retry_ms, heard[heard_next - 2].retry_ms);
+    if (how->result) assert_int_equal(event->retry_ms, received[received_next - 2].retry_ms);
     assert_false(rtm_is_connected(bot));
     if (how->sees) server_expect_close(&slack, how->sees == 1 ? 0 : how->sees);
     if (slack.fd >= 0) server_ends(&slack); /* the old socket is closed before there is a new one */
     assert_int_equal(slack.in_size, 0);
 }
 
-static void every_end_of_a_session_is_told_once_and_followed_by_another(void **state) {
+static void every_end_of_a_session_is_reported_once_and_followed_by_another(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
         make_bot(NULL);
@@ -731,8 +733,9 @@ static void hang_up(void) {
     next_error(RTM_E_CLOSED);
 }
 
-/* One attempt, or one session, by its letter: f(ails), n(o hello, 29,999 ms), s(hort: hello, and
-   29,999 ms after it the end), l(ong: 30,000 ms after it). `kind` varies how it fails, or ends. */
+/* Makes one attempt or one session, by its letter: f(ails), n(o "hello", ends after 29,999 ms),
+   s(hort: ends 29,999 ms after "hello"), l(ong: 30,000 ms after it). `kind` varies how it fails or
+   ends. */
 static void run_step(char letter, size_t kind) {
     static void (*const fails[])(void) = { fail_500, refuse_upgrade, hang_up };
     if (letter == 'f') {
@@ -753,13 +756,13 @@ static void failures_in_a_row_decide_the_wait(void **state) {
         { "nnnnnnnnnnnn", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300 } },
         { "ssssssss", { 0, 2, 4, 8, 16, 30, 30, 30 } },
         { "llll", { 0, 0, 0, 0 } },
-        { "fffflff", { 1, 2, 4, 8, 0, 1, 2 } }, /* a long session forgives all before it */
+        { "fffflff", { 1, 2, 4, 8, 0, 1, 2 } }, /* a long session resets the number of failures */
         { "ssslss", { 0, 2, 4, 0, 0, 2 } },
         { "nlnln", { 1, 0, 1, 0, 1 } },
         { "fnfn", { 1, 2, 4, 8 } },
         { "fffsss", { 1, 2, 4, 0, 16, 30 } }, /* the first short one is followed at once */
-        { "sfsfs", { 0, 2, 4, 8, 16 } },      /* that happens once */
-        { "nsns", { 1, 0, 4, 8 } },           /* without hello it is no session yet */
+        { "sfsfs", { 0, 2, 4, 8, 16 } },      /* only once */
+        { "nsns", { 1, 0, 4, 8 } },           /* without "hello" it does not count as a session */
         { "fffffffffsf", { 1, 2, 4, 8, 16, 32, 64, 128, 256, 0, 300 } },
         { "sssssssff", { 0, 2, 4, 8, 16, 30, 30, 128, 256 } }, /* the cap is not a count */
         { "ffffffffss", { 1, 2, 4, 8, 16, 32, 64, 128, 0, 30 } },
@@ -775,7 +778,7 @@ static void failures_in_a_row_decide_the_wait(void **state) {
                 fail_msg("%s, step %zu: waits %d ms, not %d", rows[row].steps, i, wait, lo);
         }
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -792,7 +795,7 @@ static void hello_counts_without_a_handler(void **state) {
     expect_seconds(0);
 }
 
-/* What a server says that is only like hello. */
+/* Messages that are similar to "hello". */
 static void nothing_but_hello_is_hello(void **state) {
     static const char *const texts[] = {
         "{\"type\":\"message\",\"text\":\"hello\"}", "{\"type\":\"hello_\"}",
@@ -804,15 +807,15 @@ static void nothing_but_hello_is_hello(void **state) {
         make_bot(NULL);
         open_session();
         server_send_text(&slack, texts[i]);
-        WAIT_FOR(heard_count > heard_next);
-        heard_next = heard_count;
+        WAIT_FOR(received_count > received_next);
+        received_next = received_count;
         end_session();
         expect_seconds(1);
         end_bot();
     }
 }
 
-static void a_stopped_client_tells_of_no_other_attempt(void **state) {
+static void a_stopped_client_reports_no_other_attempt(void **state) {
     (void)state;
     make_bot(NULL);
     open_session_with_hello();
@@ -831,7 +834,7 @@ static void hang_up_after_the_101(void) {
     next_event("close");
 }
 
-/* What happens again and again: an end of sessions, or what attempts meet after a FIN. */
+/* What happens repeatedly: the end of a session, or the failure of attempts after a FIN. */
 static const struct trouble {
     const char *name;
     void (*end)(void), (*meet)(void);
@@ -851,13 +854,14 @@ static void pass_a_session(const struct trouble *trouble, int seconds) {
     open_session_with_hello();
     test_now_ms += seconds * 1000;
     trouble->end();
-    while (strcmp(heard[heard_next - 1].type, "close")) {
-        WAIT_FOR(heard_count > heard_next);
-        heard_next++;
+    while (strcmp(received[received_next - 1].type, "close")) {
+        WAIT_FOR(received_count > received_next);
+        received_next++;
     }
 }
 
-/* Writes two cells: seconds from the first trouble to the next attempt, calls in the 20 s after. */
+/* Writes two cells: seconds from the first event to the next attempt, calls in the 20 s after
+   it. */
 static void measure(const struct trouble *trouble, int session_seconds, char cells[64]) {
     int first = -1, calls = 0;
     long long begin = 0;
@@ -876,7 +880,7 @@ static void measure(const struct trouble *trouble, int session_seconds, char cel
     assert_int_equal(first % 1000, 0);
     snprintf(cells, 64, "%d | %d", first / 1000, calls);
     end_bot();
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
 }
 
 static void the_waits_are_those_of_parity_md(void **state) {
@@ -918,12 +922,12 @@ static void without_auto_reconnect_the_first_end_is_final(void **state) {
         open_session_with_hello();
         pass_time(&slack, 20000);
         end_and_check(&ends[i]);
-        assert_int_equal(heard[heard_next - 1].retry_ms, -1);
+        assert_int_equal(received[received_next - 1].retry_ms, -1);
         for (int n = 0; n < 5; n++) {
             assert_int_equal(rtm_poll(bot, 0), final);
             test_now_ms += 400000;
         }
-        if (!*rtm_error_detail(bot)) fail_msg("row %zu: no sentence on it", i);
+        if (!*rtm_error_detail(bot)) fail_msg("row %zu: no message", i);
         assert_false(server_pending(&slack));
         no_event();
         end_bot();
@@ -936,7 +940,7 @@ static void without_auto_reconnect_the_first_failure_is_final(void **state) {
     config.no_auto_reconnect = true;
     make_bot(&config);
     fail_500();
-    assert_int_equal(heard[heard_next - 1].retry_ms, -1);
+    assert_int_equal(received[received_next - 1].retry_ms, -1);
     assert_int_equal(rtm_poll(bot, 0), RTM_E_HTTP);
     test_now_ms += 1000000;
     assert_int_equal(rtm_poll(bot, -1), RTM_E_HTTP);
@@ -962,7 +966,7 @@ static void the_detail_explains_what_rtm_poll_returns(void **state) {
     assert_string_equal(rtm_error_detail(bot), event->detail);
 }
 
-static void what_came_before_the_end_is_delivered(void **state) {
+static void events_before_the_end_are_delivered(void **state) {
     (void)state;
     make_bot(NULL);
     open_session();
@@ -1023,7 +1027,7 @@ static void each_attempt_asks_for_a_new_url(void **state) {
     assert_int_equal(slack.accepts, 8);
 }
 
-/* rtm_reconnect and friends in callbacks ------------------------------------------------------ */
+/* rtm_reconnect and similar calls in callbacks ------------------------------------------------ */
 
 static void reconnect_in_callback(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
@@ -1050,7 +1054,7 @@ static void reconnect_in_callbacks(void **state) {
     assert_in_range(rtm_timeout_ms(bot), 0, 1000); /* the wait ends: one attempt a second at most */
 }
 
-/* The network is back: try now. */
+/* The network is available again: connect now. */
 static void reconnect_ends_a_wait(void **state) {
     (void)state;
     make_bot(NULL);
@@ -1064,9 +1068,9 @@ static void reconnect_ends_a_wait(void **state) {
     assert_int_equal(rtm_reconnect(bot), RTM_OK);
     assert_int_equal(rtm_timeout_ms(bot), 0);
     WAIT_FOR(server_pending(&slack));
-    fail_500(); /* the number of failures in a row goes up as ever */
+    fail_500(); /* the number of failures in a row continues to grow */
     assert_in_range(rtm_timeout_ms(bot), 32000, 32999);
-    for (int i = 0; i < 20; i++) { /* as often as a program may call it */
+    for (int i = 0; i < 20; i++) { /* however often a program calls it */
         assert_int_equal(rtm_reconnect(bot), RTM_OK);
         rtm_poll(bot, 0);
         assert_false(server_pending(&slack));
@@ -1109,7 +1113,7 @@ static void reconnect_abandons_an_attempt(void **state) {
     while (rtm_poll(bot, 1000) >= 0) test_now_ms += 1000;
     assert_int_equal(rtm_reconnect(bot), RTM_E_NOT_CONNECTED);
     assert_true(strlen(rtm_error_detail(bot)) > 5);
-    heard_next = heard_count;
+    received_next = received_count;
 }
 
 static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
@@ -1124,7 +1128,7 @@ static void connect_fails_when_the_session_is_dropped_in_open(void **state) {
 
 /* Memory --------------------------------------------------------------------------------------- */
 
-/* Serves, breaks the session once, serves again: an allocation fails somewhere on the way. */
+/* Opens a session, breaks it once, and opens another: an allocation fails somewhere on the way. */
 static int serve_through(int timeout_ms) {
     static request got;
     if (rtm_get_state(bot) == RTM_STATE_BACKOFF) test_now_ms += timeout_ms;
@@ -1135,7 +1139,7 @@ static int serve_through(int timeout_ms) {
     return 0;
 }
 
-static void no_memory_is_one_more_reason_to_try_again(void **state) {
+static void out_of_memory_is_one_more_reason_to_try_again(void **state) {
     static const char json[] = "{\"type\":\"message\",\"text\":\"in two frames\"}";
     bool hit = true;
     (void)state;
@@ -1151,18 +1155,18 @@ static void no_memory_is_one_more_reason_to_try_again(void **state) {
         assert_true(id == 1 || id == RTM_E_MEMORY);
         server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 10);
         server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json + 10, sizeof json - 11);
-        heard_next = heard_count;
-        WAIT_FOR(heard_count > heard_next);
-        if (strcmp(heard[heard_next].type, "message")) next_error(RTM_E_MEMORY);
+        received_next = received_count;
+        WAIT_FOR(received_count > received_next);
+        if (strcmp(received[received_next].type, "message")) next_error(RTM_E_MEMORY);
         hit = test_allocations >= test_fail_at;
         test_fail_at = 0;
         assert_int_equal(rtm_send_message(bot, "C1", "text"), id > 0 ? 2 : 1);
-        for (int i = 0; hit && i < heard_next; i++)
-            if (heard[i].result) assert_int_equal(heard[i].result, RTM_E_MEMORY);
+        for (int i = 0; hit && i < received_next; i++)
+            if (received[i].result) assert_int_equal(received[i].result, RTM_E_MEMORY);
         assert_true(hit || at > 10);
         end_bot();
         assert_int_equal(test_blocks, 0);
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -1174,13 +1178,13 @@ static const struct CMUnitTest tests[] = {
     TEST(the_upgrade_may_ask_for_a_wait_too),
     TEST(a_refused_upgrade_is_over_with_its_head),
     TEST(a_good_answer_asks_for_no_wait),
-    TEST(a_server_that_closes_at_once_is_no_hot_loop),
+    TEST(a_server_that_closes_at_once_causes_no_hot_loop),
     TEST(fatal_codes_end_the_client),
     TEST(other_codes_are_tried_again),
     TEST(a_token_of_the_wrong_type_gets_advice),
     TEST(connect_method_chooses_the_path),
     TEST(a_deprecated_rtm_start_is_final_and_gets_advice),
-    TEST(a_bad_answer_to_the_call_is_tried_again),
+    TEST(a_bad_answer_to_the_call_is_retried),
     TEST(a_bad_url_is_tried_again),
     TEST(a_ws_url_from_an_https_api_is_not_followed),
     TEST(odd_but_good_answers_open_a_session),
@@ -1193,17 +1197,17 @@ static const struct CMUnitTest tests[] = {
     TEST(a_wrong_handshake_is_tried_again),
     TEST(a_broken_connection_to_the_second_host_is_tried_again),
     TEST(a_second_host_that_refuses_is_tried_again),
-    TEST(every_end_of_a_session_is_told_once_and_followed_by_another),
+    TEST(every_end_of_a_session_is_reported_once_and_followed_by_another),
     TEST(failures_in_a_row_decide_the_wait),
     TEST(hello_counts_without_a_handler),
     TEST(nothing_but_hello_is_hello),
-    TEST(a_stopped_client_tells_of_no_other_attempt),
+    TEST(a_stopped_client_reports_no_other_attempt),
     cmocka_unit_test_setup_teardown(the_waits_are_those_of_parity_md, begin_test,
                                     end_without_chance),
     TEST(without_auto_reconnect_the_first_end_is_final),
     TEST(without_auto_reconnect_the_first_failure_is_final),
     TEST(the_detail_explains_what_rtm_poll_returns),
-    TEST(what_came_before_the_end_is_delivered),
+    TEST(events_before_the_end_are_delivered),
     TEST(slacks_error_event_arrives_with_its_data),
     TEST(leaving_events_count_without_a_handler),
     TEST(each_attempt_asks_for_a_new_url),
@@ -1212,7 +1216,7 @@ static const struct CMUnitTest tests[] = {
         TEST(reconnect_does_not_end_a_wait_that_slack_asks_for),
     TEST(reconnect_abandons_an_attempt),
     TEST(connect_fails_when_the_session_is_dropped_in_open),
-    TEST(no_memory_is_one_more_reason_to_try_again),
+    TEST(out_of_memory_is_one_more_reason_to_try_again),
 };
 
 int main(void) {

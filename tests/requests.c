@@ -1,5 +1,5 @@
-/* Submitted requests: that each is told of once and sent no more than once, rate limits, bodies,
-   URLs, limits, and blocking calls beside them. */
+/* Submitted requests: each is reported once and sent at most once; rate limits, bodies, URLs,
+   limits, and blocking calls at the same time. */
 #include "server.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
@@ -7,10 +7,11 @@
     "HTTP/1.1 429 Slow\r\n" fields "Content-Length: 34\r\n\r\n" \
     "{\"ok\":false,\"error\":\"ratelimited\"}"
 
-/* The work of the client, in basic blocks: each of them calls this (-fsanitize-coverage). */
+/* Measures the work of the client in basic blocks: each of them calls this
+   (-fsanitize-coverage). */
 static long blocks;
 void __sanitizer_cov_trace_pc(void);
-#ifndef __clang__ /* which leaves it alone by its name */
+#ifndef __clang__ /* clang does not instrument a function of this name */
 __attribute__((no_sanitize_coverage))
 #endif
 void __sanitizer_cov_trace_pc(void) { blocks++; }
@@ -29,12 +30,12 @@ typedef struct peer {
 static peer peers[PEERS];
 static server other; /* another host */
 
-/* What is done about rtm.connect and the upgrade. */
+/* How rtm.connect and the upgrade are handled. */
 static enum { OPENS, NO_ANSWER, NO_UPGRADE, FAILS, FATAL, LIMITS } session;
 static bool answers_close; /* of the session */
 
-/* What is answered to the other requests, in the order in which they come; then "ok" with the
-   number that was in the request. NULL is no answer; EARLY comes before the body was read. */
+/* The responses to the other requests, in order of arrival; then "ok" with the number of the
+   request. NULL: no response; EARLY: sent before the body was read. */
 typedef struct reply {
     const char *answer;
     enum after { KEEP, HANG_UP, RESET, EARLY, EARLY_HANG_UP } then;
@@ -43,8 +44,8 @@ static reply script[20];
 static int script_at, script_size;
 static bool stalls; /* nothing is read */
 
-/* The requests that came, whole: the last letters of their methods, the numbers in their fields;
-   and the last of them. */
+/* The complete requests received: the last letters of their methods, the numbers in their fields;
+   and the last request. */
 static char order[MOST];
 static int numbers[MOST], asked_count;
 static struct asked {
@@ -116,7 +117,7 @@ static void answer(peer *p) {
     if (now.then == RESET) server_reset(&p->s);
 }
 
-/* Takes what came of a request; true when it is whole, and answered. */
+/* Reads a request; true if it is complete and answered. */
 static bool take_request(peer *p) {
     server *s = &p->s;
     server_fill(s);
@@ -210,7 +211,7 @@ static struct outcome {
     int runs; /* of its callback */
     bool submitted, ok, json;
     rtm_result result;
-    int status, retry_after, number; /* number: what its answer has to have, or 0 */
+    int status, retry_after, number; /* number: expected in its response, or 0 */
     char error[64], detail[256], body[200], type[200];
 } done[MOST]; /* by id */
 static int done_count;
@@ -218,7 +219,7 @@ static void (*in_done)(rtm_client *client, const rtm_response *response); /* in 
 static void (*in_message)(rtm_client *client, const rtm_event *event);
 static char tag; /* what is given as `user` */
 
-static void hear_response(rtm_client *client, const rtm_response *response, void *user_data) {
+static void on_response(rtm_client *client, const rtm_response *response, void *user_data) {
     assert_ptr_equal(user_data, &tag);
     assert_ptr_equal(client, bot);
     assert_in_range(response->id, 1, MOST - 1);
@@ -240,19 +241,19 @@ static void hear_response(rtm_client *client, const rtm_response *response, void
         assert_int_equal(rtm_json_int(rtm_json_get(response->data, "number"), kept->number),
                          kept->number);
     assert_int_equal(strlen(response->detail) > 10, response->result != RTM_OK);
-    tell(response->detail);
+    note_shown(response->detail);
     if (in_done) in_done(client, response);
 }
 
-static void hear_message(rtm_client *client, const rtm_event *event, void *user_data) {
+static void on_message(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)user_data;
     if (in_message) in_message(client, event);
 }
 
-/* Submits a request, whose callback is hear_response unless it has another. */
+/* Submits a request, whose callback is on_response unless it has another. */
 static int put(rtm_request asking) {
     if (!asking.callback) {
-        asking.callback = hear_response;
+        asking.callback = on_response;
         asking.user_data = &tag;
     }
     int id = rtm_submit(bot, &asking);
@@ -263,7 +264,7 @@ static int put(rtm_request asking) {
     return id;
 }
 
-/* Submits one to this method, of which nothing else is to be known than a number. */
+/* Submits a request to this method; only its number matters. */
 static int submit(const char *method, int number) {
     char text[16];
     const char *fields[] = { "n", text, NULL };
@@ -274,15 +275,15 @@ static int submit(const char *method, int number) {
     return id;
 }
 
-/* As a loop of the program's own does it: rtm_poll is called when rtm_fd or rtm_timeout_ms says so,
-   and the number that it gives is that of the callbacks. */
+/* Like an external event loop: rtm_poll is called if rtm_fd or rtm_timeout_ms says so, and must
+   return the number of callbacks. */
 static int last_poll;
 
 static void drive(void) {
-    int before = heard_count + done_count;
+    int before = received_count + done_count;
     if (rtm_timeout_ms(bot) == 0 || has_something_to_do()) {
         last_poll = rtm_poll(bot, 0);
-        if (last_poll >= 0) assert_int_equal(last_poll, heard_count + done_count - before);
+        if (last_poll >= 0) assert_int_equal(last_poll, received_count + done_count - before);
     }
     serve(0);
 }
@@ -303,14 +304,14 @@ static void has_result(int id, rtm_result result, int status) {
 
 static rtm_config request_config(void) {
     rtm_config config = usual_config();
-    config.ping_interval_ms = -1; /* the clock is the queue's alone */
+    config.ping_interval_ms = -1; /* no PINGs: only the queue has timeouts */
     return config;
 }
 
 static void start(void) {
     rtm_config config = request_config();
     make_bot(&config);
-    rtm_on(bot, "message", hear_message, NULL);
+    rtm_on(bot, "message", on_message, NULL);
 }
 
 static void begin_session(void) {
@@ -323,8 +324,8 @@ static void start_open(void) {
     begin_session();
 }
 
-/* What remains to be said of all tests: each request had its callback, once. */
-static bool each_was_told_once(void) {
+/* Checked at the end of each test: each request had its callback, once. */
+static bool each_was_reported_once(void) {
     bool good = true;
     for (int id = 1; id < MOST; id++) {
         if (done[id].submitted == (done[id].runs == 1)) continue;
@@ -338,7 +339,7 @@ static void forget(void) {
     memset(done, 0, sizeof done);
     memset(order, 0, sizeof order);
     done_count = asked_count = hung_up = script_size = script_at = 0;
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
     session = OPENS;
     answers_close = true;
     stalls = false;
@@ -352,7 +353,7 @@ static void end_client(void) {
     if (!bot) return;
     in_done = NULL;
     end_bot();
-    assert_true(each_was_told_once());
+    assert_true(each_was_reported_once());
     for (peer *p = peers; p < peers + PEERS; p++) server_close(&p->s);
     while (server_try_accept(&other)) continue;
     server_close(&other);
@@ -373,14 +374,14 @@ static int end_requests(void **state) {
     in_done = NULL;
     test_fail_at = 0;
     end_bot();
-    bool good = each_was_told_once();
+    bool good = each_was_reported_once();
     for (int i = 0; i < PEERS; i++) server_free(&peers[i].s);
     server_free(&other);
     return end_test(state) || !good ? -1 : 0;
 }
 
-/* Hands out the pattern: `piece` bytes at a time, 0 = all that is asked for, TOO_MUCH = more; up to
-   read_end, 0 = for ever. */
+/* The `read` callback: returns the pattern, `piece` bytes at a time, 0 = all that is asked for,
+   TOO_MUCH = more; up to read_end, 0 = without end. */
 enum { TOO_MUCH = -1 };
 static int piece, read_calls;
 static size_t read_end, read_at;
@@ -408,7 +409,7 @@ static void begin_read(int at_a_time, size_t end) {
 
 /* Exactly once --------------------------------------------------------------------------------- */
 
-static void every_ending_is_told_once_and_the_next_request_goes_on(void **state) {
+static void every_ending_is_reported_once_and_the_next_request_is_sent(void **state) {
     static char too_big[4200];
     static const struct {
         reply reply;
@@ -471,7 +472,7 @@ static void every_ending_is_told_once_and_the_next_request_goes_on(void **state)
     }
 }
 
-static void a_request_that_finds_no_server_is_told(void **state) {
+static void a_request_that_finds_no_server_is_reported(void **state) {
     server closed;
     (void)state;
     server_open(&closed);
@@ -490,7 +491,7 @@ static void a_request_that_finds_no_server_is_told(void **state) {
     }
 }
 
-static void a_requests_time_begins_when_its_turn_has_come(void **state) {
+static void the_timeout_of_a_request_begins_with_its_turn(void **state) {
     (void)state;
     start_open();
     PLAY({ NULL, KEEP }, { NULL, KEEP });
@@ -509,12 +510,12 @@ static void a_requests_time_begins_when_its_turn_has_come(void **state) {
     test_now_ms++;
     WAIT_FOR(done_count == 2);
     has_result(second, RTM_E_TIMEOUT, 0);
-    int third = submit("test.c", 3); /* to which no late answer is given */
+    int third = submit("test.c", 3); /* which gets no late response of another */
     WAIT_FOR(done_count == 3);
     has_result(third, RTM_OK, 200);
 }
 
-/* Nothing is too late on old knowledge -------------------------------------------------------- */
+/* Timeouts are checked after reading ---------------------------------------------------------- */
 
 static void sleep_in_message(rtm_client *client, const rtm_event *event) {
     (void)client;
@@ -549,7 +550,7 @@ static void a_response_during_an_events_callback_is_no_timeout(void **state) {
     has_result(id, RTM_OK, 200);
 }
 
-/* The pause ends while the request's connection is made. */
+/* The pause ends while the connection of the request is established. */
 static void a_request_whose_time_is_over_is_not_sent(void **state) {
     (void)state;
     start_open();
@@ -631,7 +632,7 @@ static void cancel_in_message(rtm_client *client, const rtm_event *event) {
     cancelled = rtm_cancel(client, victim);
 }
 
-static void a_cancelled_request_is_told_so_once_and_the_others_go_on(void **state) {
+static void a_cancelled_request_is_reported_once_and_the_others_continue(void **state) {
     enum { QUEUED, UNDER_WAY, HELD };
     enum { OUTSIDE, IN_EVENT, IN_ANOTHERS };
     (void)state;
@@ -644,7 +645,7 @@ static void a_cancelled_request_is_told_so_once_and_the_others_go_on(void **stat
         WAIT_FOR(asked_count == (which == HELD ? 2 : 1));
         victim = which == QUEUED ? second : first;
         cancelled = 1;
-        if (which == UNDER_WAY) /* its answer comes, and is nobody's any more */
+        if (which == UNDER_WAY) /* the answer of the cancelled request */
             server_send(&last_asked()->from->s, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
         if (where == OUTSIDE) cancelled = rtm_cancel(bot, victim);
         in_done = cancel_in_done;
@@ -659,7 +660,7 @@ static void a_cancelled_request_is_told_so_once_and_the_others_go_on(void **stat
         assert_int_equal(cancelled, RTM_OK);
         has_result(victim, RTM_E_CANCELLED, 0);
         assert_int_equal(rtm_cancel(bot, victim), RTM_E_ARGUMENT);
-        if (which != UNDER_WAY) /* the other answer that is owed */
+        if (which != UNDER_WAY) /* the response of the other request */
             server_send(&asked[which == HELD].from->s,
                         "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
         WAIT_FOR(done_count == 3);
@@ -703,7 +704,7 @@ static void only_a_request_that_is_there_can_be_cancelled(void **state) {
     assert_string_equal(order, "a");
 }
 
-/* Also where no other request takes its place: its server may stop working on it. */
+/* Also if no other request is waiting: the server may stop working on it. */
 static void the_connection_of_a_cancelled_request_is_closed_at_once(void **state) {
     (void)state;
     start_open();
@@ -721,9 +722,9 @@ static void the_connection_of_a_cancelled_request_is_closed_at_once(void **state
 static void poll_to_the_end(void) {
     for (int i = 0; last_poll >= 0; i++) {
         assert_true(i < SERVER_ROUNDS);
-        int before = heard_count + done_count;
+        int before = received_count + done_count;
         last_poll = rtm_poll(bot, 0);
-        if (last_poll >= 0) assert_int_equal(last_poll, heard_count + done_count - before);
+        if (last_poll >= 0) assert_int_equal(last_poll, received_count + done_count - before);
         serve(0);
         if (i == 20) test_now_ms += 1000; /* the second in which Slack may answer the CLOSE */
     }
@@ -755,7 +756,7 @@ static void stop_ends_all_requests_in_each_state(void **state) {
     }
 }
 
-static void a_request_under_way_may_finish_while_the_session_closes(void **state) {
+static void a_request_in_progress_may_finish_while_the_session_closes(void **state) {
     (void)state;
     answers_close = false;
     PLAY({ NULL, KEEP });
@@ -795,8 +796,8 @@ static void stop_in_the_callback_of_a_request_ends_the_others(void **state) {
     assert_string_equal(order, "a");
 }
 
-/* A token of a new-style app may not open RTM, but it may post. */
-static void requests_go_out_behind_the_end_of_the_last_session(void **state) {
+/* The token of a new-style app cannot open RTM, but can post. */
+static void requests_are_sent_after_the_end_of_the_last_session(void **state) {
     (void)state;
     for (int fatal = 0; fatal < 2; fatal++) {
         rtm_config config = request_config();
@@ -856,7 +857,7 @@ static void destroy_ends_all_requests(void **state) {
     }
 }
 
-static void no_memory_is_told_once(void **state) {
+static void out_of_memory_is_reported_once(void **state) {
     (void)state;
     for (int ever = 0; ever < 2; ever++) {
         bool hit = true;
@@ -914,7 +915,7 @@ static void a_429_holds_its_method_in_order_and_lets_the_others_pass(void **stat
     nothing_happens();
     assert_int_equal(rtm_timeout_ms(bot), 4000);
     test_now_ms += 3999;
-    submit("test.a", 9); /* behind those that wait */
+    submit("test.a", 9); /* after those that wait */
     nothing_happens();
     test_now_ms++;
     WAIT_FOR(done_count == 9);
@@ -938,7 +939,7 @@ static void a_429_is_waited_for_as_long_as_it_says(void **state) {
     for (size_t i = 0; i < COUNT(rows); i++) {
         start_open();
         PLAY({ rows[i].answer, KEEP }, { rows[i].answer, HANG_UP });
-        /* The wait is not part of the request's time. */
+        /* The wait does not count for the timeout of the request. */
         int id = put((rtm_request){ .method = "test.a", .timeout_ms = 500 });
         for (int again = 1; again <= 2; again++) {
             WAIT_FOR(asked_count == again);
@@ -957,12 +958,12 @@ static void a_429_is_waited_for_as_long_as_it_says(void **state) {
         WAIT_FOR(done_count);
         has_result(id, RTM_OK, 200);
         assert_string_equal(order, "aaa");
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         end_client();
     }
 }
 
-static void a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again(void **state) {
+static void a_429_is_returned_with_no_retry_and_with_read_body(void **state) {
     (void)state;
     for (int reads = 0; reads < 2; reads++) {
         start_open();
@@ -981,7 +982,7 @@ static void a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again(void **
     }
 }
 
-/* Of no_retry too the method is held: the next would fail as well. */
+/* With no_retry the method is held, too: the next request would fail as well. */
 static void what_follows_a_429_that_is_a_result_waits(void **state) {
     (void)state;
     start_open();
@@ -1000,8 +1001,8 @@ static void what_follows_a_429_that_is_a_result_waits(void **state) {
     assert_string_equal(order, "aba");
 }
 
-/* The head of a 429 is enough: its page may be too large, cut short, endless or no HTTP at all. */
-static void a_429_counts_whatever_becomes_of_its_body(void **state) {
+/* The header of a 429 is enough: its body may be too large, cut short, endless or invalid. */
+static void a_429_counts_even_if_its_body_fails(void **state) {
 #define HEAD(fields) "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n" fields "\r\n"
     static char page[8000];
     static const struct { const char *answer; enum after then; int wait_ms; } rows[] = {
@@ -1100,9 +1101,9 @@ static void at_most_64_holds_exist(void **state) {
         has_result(id, RTM_E_RATE_LIMITED, 429);
         if (i == 63) before = test_bytes;
     }
-    assert_true(test_bytes <= before + 1000); /* further ones take no memory */
+    assert_true(test_bytes <= before + 1000); /* further ones allocate nothing */
     PLAY({ LIMITED("Retry-After: 50\r\n"), KEEP });
-    int id = submit("test.b", 1); /* which would be held, if there were room */
+    int id = submit("test.b", 1); /* it would be held if there were room */
     WAIT_FOR(done[id].runs);
     has_result(id, RTM_E_RATE_LIMITED, 429);
     test_now_ms += 50000;
@@ -1133,7 +1134,7 @@ static void a_held_request_that_is_cancelled_leaves_the_others_held(void **state
     assert_string_equal(order, "aa");
 }
 
-static void a_429_of_a_url_holds_that_url_alone(void **state) {
+static void a_429_of_a_url_holds_only_that_url(void **state) {
     char urls[2][100];
     (void)state;
     start_open();
@@ -1170,7 +1171,7 @@ static rtm_config big_config(void) {
     return config;
 }
 
-/* The connection of the queue, to which something was sent that nobody has read. */
+/* The connection of the queue with data that the server has not read. */
 static peer *stalled_peer(void) {
     for (peer *p = peers; p < peers + PEERS; p++) {
         struct pollfd pollfd = { p->s.fd, POLLIN, 0 };
@@ -1184,7 +1185,7 @@ static void cut_off(peer *p, bool reset) {
     else shutdown(p->s.fd, SHUT_WR);
 }
 
-/* The server may have read it and acted: it is not sent again, on a kept connection either. */
+/* The server may have handled it: it is not sent again, on a kept connection either. */
 static void a_connection_lost_while_a_request_is_written_ends_the_request(void **state) {
     (void)state;
     for (int i = 0; i < 8; i++) {
@@ -1212,7 +1213,7 @@ static void a_connection_lost_while_a_request_is_written_ends_the_request(void *
         WAIT_FOR(done[next].runs);
         has_result(next, RTM_OK, 200);
         assert_int_equal(done[id].runs, 1);
-        /* The next request has a connection of its own, or that of the other lane. */
+        /* The next request uses a new connection, or that of the other lane. */
         bool kept = reads && !fresh && RTMI_LANES == 2;
         assert_int_equal(accepted(), before + !kept);
         assert_string_equal(order, fresh ? "c" : "ac");
@@ -1236,7 +1237,7 @@ static void a_connection_closed_while_idle_is_replaced(void **state) {
             if (i % 2) nothing_happens(); /* seen before the next request, or with it */
         }
         assert_string_equal(order, "aaaaa");
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
         end_client();
     }
@@ -1250,7 +1251,7 @@ static void close_before_send(char call) {
     doomed = NULL;
 }
 
-/* It was written whole, and that nobody reads it shows too late. */
+/* It was written completely; that the connection is dead shows too late. */
 static void a_request_written_whole_into_a_dead_connection_is_not_sent_again(void **state) {
     (void)state;
     start_open();
@@ -1322,8 +1323,8 @@ static void a_body_is_sent_as_it_was_given(void **state) {
     }
 }
 
-/* All of it, in whatever pieces, through sockets that take little at a time. */
-static void a_read_body_may_come_in_any_pieces(void **state) {
+/* The whole body, in pieces of any size, through sockets that accept little at a time. */
+static void a_read_body_may_have_pieces_of_any_size(void **state) {
     static const int pieces[] = { 1, 7, 4095, 4096, 4097, 0 };
     (void)state;
     rtm_config config = big_config();
@@ -1341,7 +1342,7 @@ static void a_read_body_may_come_in_any_pieces(void **state) {
     }
 }
 
-static void a_read_that_breaks_its_word_ends_the_request_and_the_connection(void **state) {
+static void a_read_of_the_wrong_size_ends_the_request_and_the_connection(void **state) {
     static const struct { int piece; size_t end; } rows[] = {
         { 0, 100 }, { 10, 999 }, { 1, 1 }, { TOO_MUCH, 0 } };
     (void)state;
@@ -1361,7 +1362,7 @@ static void a_read_that_breaks_its_word_ends_the_request_and_the_connection(void
     }
 }
 
-static void a_read_that_gives_nothing_at_all_is_told(void **state) {
+static void a_read_that_returns_nothing_is_reported(void **state) {
     (void)state;
     start_open();
     begin_read(0, 1);
@@ -1372,7 +1373,7 @@ static void a_read_that_gives_nothing_at_all_is_told(void **state) {
     assert_int_equal(read_calls, 1);
 }
 
-static void a_large_upload_takes_no_more_memory_than_a_small_one(void **state) {
+static void a_large_upload_uses_no_more_memory_than_a_small_one(void **state) {
     static const size_t sizes[] = { 100000, 100000000 };
     long most[2];
     (void)state;
@@ -1393,7 +1394,7 @@ static void a_large_upload_takes_no_more_memory_than_a_small_one(void **state) {
     assert_int_equal(most[1], most[0]);
 }
 
-/* What a server says before it has read all is its answer; the connection is of no more use. */
+/* A response before the end of the request is its response; the connection is not used again. */
 static void an_answer_before_the_end_of_the_body_counts(void **state) {
     static const char too_large[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
     (void)state;
@@ -1527,8 +1528,8 @@ static void the_answer_of_a_url_may_be_anything(void **state) {
     }
 }
 
-/* Whoever knows it may post: a webhook's path is its password. */
-static void the_path_of_a_url_is_told_nowhere(void **state) {
+/* Its path is a webhook's password: everyone who knows it may post. */
+static void the_path_of_a_url_is_never_shown(void **state) {
     static const reply replies[] = {
         { OK_ANSWER, KEEP }, { "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", KEEP },
         { "HTTP/1.1 302 No\r\nLocation: /PaThSecret\r\nContent-Length: 0\r\n\r\n", KEEP },
@@ -1543,7 +1544,7 @@ static void the_path_of_a_url_is_told_nowhere(void **state) {
         char url[200];
         snprintf(url, sizeof url, "%s", other_url("PaThSecret/T0?q=PaThSecret"));
         if (i / 2 < COUNT(replies)) play(&replies[i / 2], 1);
-        else snprintf(url, sizeof url, "http://127.0.0.1:1/PaThSecret"); /* nobody is there */
+        else snprintf(url, sizeof url, "http://127.0.0.1:1/PaThSecret"); /* no server listens */
         rtm_request asking = { .url = url, .timeout_ms = 1000 };
         server_idle = serve_and_skip;
         if (blocking) rtm_perform(bot, &asking, NULL);
@@ -1555,8 +1556,8 @@ static void the_path_of_a_url_is_told_nowhere(void **state) {
         assert_int_equal(done_count, !blocking);
         rtm_request bad = { .url = "http://PaThSecret@host/PaThSecret" };
         assert_int_equal(rtm_submit(bot, &bad), RTM_E_ARGUMENT);
-        tell(rtm_error_detail(bot));
-        assert_null(strstr(told, "PaThSecret"));
+        note_shown(rtm_error_detail(bot));
+        assert_null(strstr(shown, "PaThSecret"));
         server_idle = serve;
         end_client();
     }
@@ -1567,7 +1568,7 @@ static void a_url_is_https_unless_that_of_the_web_api_is_not(void **state) {
     (void)state;
     config.base_url = "https://127.0.0.1:1/api/";
     make_bot(&config);
-    rtm_request asking = { .url = "http://127.0.0.1:1/hook", .callback = hear_response };
+    rtm_request asking = { .url = "http://127.0.0.1:1/hook", .callback = on_response };
     assert_int_equal(rtm_submit(bot, &asking), RTM_E_ARGUMENT);
     assert_non_null(strstr(rtm_error_detail(bot), "https"));
     assert_int_equal(rtm_perform(bot, &asking, NULL), RTM_E_ARGUMENT);
@@ -1581,7 +1582,7 @@ static void a_url_is_https_unless_that_of_the_web_api_is_not(void **state) {
 
 /* Limits --------------------------------------------------------------------------------------- */
 
-static void a_full_queue_takes_nothing_until_there_is_room(void **state) {
+static void a_full_queue_accepts_nothing_until_there_is_room(void **state) {
     rtm_config config = request_config();
     static char body[4000];
     (void)state;
@@ -1609,7 +1610,7 @@ static void a_full_queue_takes_nothing_until_there_is_room(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "max_queue_size"));
     submit("test.c", 1); /* for a small one there is room */
     int upload = put((rtm_request){ .method = "test.d", .read_body = read_pattern,
-                                    .body_size = 1000000 }); /* which takes none */
+                                    .body_size = 1000000 }); /* which accepts none */
     assert_true(upload > 0);
     begin_read(0, 0);
     server_send(&last_asked()->from->s, OK_ANSWER);
@@ -1673,7 +1674,7 @@ static void count_call(char call) {
     system_calls++;
 }
 
-/* What a step costs when nothing happens in it: in basic blocks and in system calls. */
+/* The cost of a step in which nothing happens: in basic blocks and in system calls. */
 static void step_cost(long *work, int *calls) {
     client_before = count_call;
     for (int i = 0; i < 20; i++) {
@@ -1710,7 +1711,7 @@ static void a_step_costs_the_same_with_a_thousand_requests_as_with_one(void **st
     }
 }
 
-/* The scan for the next one is short work for each request that waits. */
+/* The scan for the next request needs little work for each waiting request. */
 static void a_thousand_requests_cost_each_what_a_hundred_do(void **state) {
     rtm_config config = long_queue();
     (void)state;
@@ -1748,7 +1749,7 @@ static void count_message(rtm_client *client, const rtm_event *event, void *user
     messages++;
 }
 
-static void requests_and_a_flood_of_events_both_go_on(void **state) {
+static void requests_and_a_flood_of_events_both_progress(void **state) {
     enum { STEPS = 300 };
     static unsigned char flood[50000];
     static const char text[] = "{\"type\":\"flood\",\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}";
@@ -1786,7 +1787,7 @@ static void submit_and_cancel(rtm_client *client, const rtm_response *response) 
         assert_int_equal(rtm_cancel(client, submit("test.a", done_count)), RTM_OK);
 }
 
-/* A program that goes round and round does not keep rtm_poll from returning. */
+/* A callback that always submits again does not keep rtm_poll from returning. */
 static void a_callback_that_submits_what_fails_at_once_leaves_rtm_poll(void **state) {
     server closed;
     (void)state;
@@ -1872,7 +1873,7 @@ static void a_429_holds_requests_with_the_same_token_only(void **state) {
     WAIT_FOR(done_count == 1);
     has_result(others, RTM_OK, 200);
     nothing_happens();
-    assert_int_equal(rtm_set_token(bot, "xoxb-new"), RTM_OK); /* it is the client's all the same */
+    assert_int_equal(rtm_set_token(bot, "xoxb-new"), RTM_OK); /* the client owns it in any case */
     nothing_happens();
     test_now_ms += 7000;
     WAIT_FOR(done_count == 3);
@@ -1880,9 +1881,9 @@ static void a_429_holds_requests_with_the_same_token_only(void **state) {
     has_result(same, RTM_OK, 200);
 }
 
-/* Sent again ----------------------------------------------------------------------------------- */
+/* Retries -------------------------------------------------------------------------------------- */
 
-static void what_was_never_sent_is_tried_again(void **state) {
+static void requests_that_were_never_sent_are_retried(void **state) {
     (void)state;
     for (int seconds = 1; seconds <= 16; seconds *= 2) {
         char urls[2][100];
@@ -2020,7 +2021,7 @@ static void begin_write(void) {
     most_bytes = 0;
 }
 
-/* Sends the pattern, in any pieces that the socket takes. */
+/* Sends the pattern in the pieces that the socket accepts. */
 static void send_pattern(server *s, long long from, long long to) {
     static char piece_of_it[23 * 2000];
     for (size_t i = 0; i < sizeof piece_of_it; i++) piece_of_it[i] = pattern(i);
@@ -2033,7 +2034,7 @@ static void send_pattern(server *s, long long from, long long to) {
     }
 }
 
-static void a_large_download_takes_constant_memory(void **state) {
+static void a_large_download_uses_constant_memory(void **state) {
     static const long long sizes[] = { 100000, 100000000 };
     long most[2];
     char head[200];
@@ -2110,8 +2111,8 @@ static void a_download_ends_as_its_status_and_write_body_say(void **state) {
     }
 }
 
-/* As long as it goes on, however slowly. */
-static void the_time_of_what_is_streamed_is_that_without_progress(void **state) {
+/* A transfer may be slow as long as it progresses. */
+static void the_timeout_of_a_stream_counts_time_without_progress(void **state) {
     (void)state;
     for (int dies = 0; dies < 2; dies++) {
         start_open();
@@ -2141,8 +2142,8 @@ static void the_time_of_what_is_streamed_is_that_without_progress(void **state) 
     }
 }
 
-/* rtm_stop promises an end within a second, whatever goes on. */
-static void what_is_streamed_has_a_second_after_stop(void **state) {
+/* rtm_stop promises an end within a second, even during a transfer. */
+static void a_stream_has_a_second_after_stop(void **state) {
     (void)state;
     start_open();
     begin_write();
@@ -2189,7 +2190,7 @@ static void a_slow_upload_is_not_cut(void **state) {
     assert_int_equal(last_asked()->size, SIZE);
 }
 
-/* Only with TLS does a URL get a token: its request is looked at before it is encrypted. */
+/* A URL gets a token only with TLS: the request is read before it is encrypted. */
 static void a_token_goes_to_the_url_that_it_was_given_with(void **state) {
     (void)state;
     start_open();
@@ -2230,7 +2231,7 @@ static void an_empty_queue_accepts_one_large_request(void **state) {
     WAIT_FOR(done_count == 2);
 }
 
-/* What Slack says ------------------------------------------------------------------------------ */
+/* Messages of Slack in a response -------------------------------------------------------------- */
 
 static void a_message_names_what_slack_says_beyond_the_code(void **state) {
     static const struct { const char *body, *detail; } rows[] = {
@@ -2279,7 +2280,7 @@ static void a_message_in_socket_mode_may_have_40000_characters(void **state) {
     assert_int_equal(last_asked()->size, strlen("channel=C1&text=") + 6 * MOST_CHARACTERS);
 }
 
-/* Blocking calls beside the queue -------------------------------------------------------------- */
+/* Blocking calls and the queue ----------------------------------------------------------------- */
 
 static rtm_response blocked;
 static rtm_result blocked_result;
@@ -2294,7 +2295,7 @@ static void call_in_done(rtm_client *client, const rtm_response *response) {
     const char *body = response->body;
     in_done = NULL;
     blocked_result = rtm_call(client, &blocked, "test.b", "n", "2", NULL);
-    /* What the callback was given is as it was. */
+    /* The arguments of the callback are unchanged. */
     assert_ptr_equal(response->body, body);
     assert_int_equal(response->body_size, strlen(kept->body));
     assert_memory_equal(body, kept->body, response->body_size);
@@ -2304,7 +2305,7 @@ static void call_in_done(rtm_client *client, const rtm_response *response) {
     assert_string_equal(response->detail, kept->detail);
 }
 
-static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **state) {
+static void a_blocking_call_and_a_submitted_one_get_their_own_answers(void **state) {
     enum { OUTSIDE, IN_EVENT, IN_DONE };
     static const struct {
         int where;
@@ -2315,7 +2316,7 @@ static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **
         { IN_DONE, ECHO, "abc" },
         { IN_DONE, "HTTP/1.1 500 No\r\nContent-Length: 24\r\n\r\n{\"texts\":\"a\",\"number\":1}",
           "abc" },
-        /* The call does not wait for the end of the 429, also where it is of the same method. */
+        /* The call does not wait for the end of the 429, even if it is of the same method. */
         { OUTSIDE, LIMITED("Retry-After: 5\r\n"), "acba" },
         { IN_EVENT, LIMITED("Retry-After: 5\r\n"), "acba" },
     };
@@ -2354,7 +2355,7 @@ static void a_blocking_call_and_a_submitted_one_have_each_its_own_answer(void **
     }
 }
 
-/* In `read` nothing can begin: the connection is in the middle of a request. */
+/* In `read` no call is allowed: the connection is in the middle of a request. */
 static rtm_result in_read[2];
 
 static size_t read_and_call(void *buf, size_t size, void *user_data) {
@@ -2377,9 +2378,9 @@ static void a_call_in_read_is_refused(void **state) {
     for (int i = 0; i < 2; i++) assert_int_equal(in_read[i], RTM_E_BUSY);
 }
 
-/* Beside the session --------------------------------------------------------------------------- */
+/* Requests and the session --------------------------------------------------------------------- */
 
-static void requests_go_on_through_a_reconnect(void **state) {
+static void requests_continue_during_a_reconnect(void **state) {
     (void)state;
     for (int failing = 0; failing < 2; failing++) {
         start_open();
@@ -2409,7 +2410,7 @@ static void requests_go_on_through_a_reconnect(void **state) {
     }
 }
 
-/* It has what rtm_poll needs to begin: no deadline of the session's does it. */
+/* A submitted request makes rtm_poll necessary: no deadline of the session does that here. */
 static void a_submitted_request_wakes_a_loop_that_has_nothing_else_to_do(void **state) {
     (void)state;
     start_open();
@@ -2418,7 +2419,7 @@ static void a_submitted_request_wakes_a_loop_that_has_nothing_else_to_do(void **
     assert_false(has_something_to_do());
     int id = submit("test.a", 1);
     assert_true(rtm_timeout_ms(bot) == 0 || has_something_to_do());
-    WAIT_FOR(asked_count); /* by drive(), which looks at no more than this */
+    WAIT_FOR(asked_count); /* through drive(), which calls rtm_poll only for these two */
     WAIT_FOR(done_count);
     has_result(id, RTM_OK, 200);
 }
@@ -2486,7 +2487,7 @@ static void the_connection_is_kept_for_a_minute(void **state) {
 
 #define NEW_TOKEN "xoxb-1234567890-SecretOtherSecret"
 
-static void a_new_token_serves_from_the_next_request_on(void **state) {
+static void a_new_token_is_used_from_the_next_request_on(void **state) {
     (void)state;
     start_open();
     PLAY({ NULL, KEEP }, { LIMITED("Retry-After: 2\r\n"), KEEP });
@@ -2500,7 +2501,7 @@ static void a_new_token_serves_from_the_next_request_on(void **state) {
         assert_string_equal(header(&asked[i].got, "Authorization"), "Bearer " NEW_TOKEN);
     assert_int_equal(rtm_set_token(bot, TOKEN), RTM_OK);
     test_now_ms += 2000;
-    WAIT_FOR(done_count == 3); /* and so does one that was held back */
+    WAIT_FOR(done_count == 3); /* and so does one that was held */
     assert_string_equal(header(&asked[3].got, "Authorization"), "Bearer " TOKEN);
     assert_int_equal(rtm_set_token(bot, NEW_TOKEN), RTM_OK);
     assert_int_equal(rtm_call(bot, NULL, "test.d", NULL), RTM_OK);
@@ -2518,7 +2519,8 @@ static void a_new_token_serves_from_the_next_request_on(void **state) {
     assert_string_equal(header(got, "Authorization"), "Bearer " NEW_TOKEN);
 }
 
-/* Taming needs no list: a token that the client never had, or has no more, is no word either. */
+/* Masking needs no list of tokens: also tokens that the client never had, or no longer has, are
+   masked. */
 static void a_token_that_a_server_echoes_is_tamed(void **state) {
 #define CALL_TOKEN "xoxp-2345678901-ForOneCall1"
     static const char *const echoed[] = { TOKEN, NEW_TOKEN, CALL_TOKEN,
@@ -2539,14 +2541,14 @@ static void a_token_that_a_server_echoes_is_tamed(void **state) {
                             i % 2 ? "Bearer " CALL_TOKEN : "Bearer " NEW_TOKEN);
         has_result(id, RTM_E_SLACK, 200);
         assert_string_equal(done[id].error, tamed[i / 2]);
-        assert_null(strstr(told, token));
-        assert_null(strstr(told, strrchr(token, '-') + 1));
+        assert_null(strstr(shown, token));
+        assert_null(strstr(shown, strrchr(token, '-') + 1));
     }
-    assert_null(strstr(told, "1234567"));
-    assert_null(strstr(told, "2345678"));
+    assert_null(strstr(shown, "1234567"));
+    assert_null(strstr(shown, "2345678"));
 }
 
-static void what_is_no_token_changes_nothing(void **state) {
+static void an_invalid_token_changes_nothing(void **state) {
     static const char *const bad[] = { NULL, "", " \t\r\n", "xoxb-1\n2", "xoxb 1", "xoxb-\xc3\xbc",
                                        "\x01xoxb", "xoxb\x7f" };
     (void)state;
@@ -2574,7 +2576,7 @@ static void what_is_no_token_changes_nothing(void **state) {
 
 /* Arguments ------------------------------------------------------------------------------------ */
 
-static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
+static void a_bad_request_is_refused_with_its_own_message(void **state) {
     static const char *const fields[] = { "a", "b", NULL };
     static const char *const no_utf8[] = { "a", "\xff", NULL };
     static const char *const no_utf8_name[] = { "\xff", "a", NULL };
@@ -2583,7 +2585,7 @@ static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
     static const struct {
         rtm_request request;
         rtm_result result;
-        int like; /* the same sentence as that of the row above may serve */
+        int like; /* the message may be the same as in the row above */
     } rows[] = {
         { { M, .url = "http://127.0.0.1/x" }, RTM_E_ARGUMENT, 0 },
         { { .json = "{}" }, RTM_E_ARGUMENT, 1 },
@@ -2631,25 +2633,25 @@ static void a_bad_request_is_refused_with_a_sentence_of_its_own(void **state) {
     };
 #undef M
 #undef URL
-    static char sentences[COUNT(rows)][256];
+    static char details[COUNT(rows)][256];
     (void)state;
     start_open();
     int accepts = accepted();
     for (size_t i = 0; i < COUNT(rows); i++) {
         rtm_request asking = rows[i].request;
         rtm_response response;
-        asking.callback = hear_response;
+        asking.callback = on_response;
         assert_int_equal(rtm_perform(bot, &asking, &response), rows[i].result);
         assert_int_equal(response.result, rows[i].result);
         assert_int_equal(response.status, 0);
         assert_string_equal(response.error, "");
-        snprintf(sentences[i], sizeof sentences[i], "%s", rtm_error_detail(bot));
-        assert_string_equal(response.detail, sentences[i]);
+        snprintf(details[i], sizeof details[i], "%s", rtm_error_detail(bot));
+        assert_string_equal(response.detail, details[i]);
         if (rtm_submit(bot, &asking) != (int)rows[i].result) fail_msg("row %zu", i);
-        assert_string_equal(rtm_error_detail(bot), sentences[i]);
-        assert_true(strlen(sentences[i]) > 10);
+        assert_string_equal(rtm_error_detail(bot), details[i]);
+        assert_true(strlen(details[i]) > 10);
         for (size_t j = 0; j < i && !rows[i].like; j++)
-            if (!strcmp(sentences[j], sentences[i])) fail_msg("%zu, %zu: %s", i, j, sentences[i]);
+            if (!strcmp(details[j], details[i])) fail_msg("%zu, %zu: %s", i, j, details[i]);
     }
     assert_int_equal(rtm_submit(bot, NULL), RTM_E_ARGUMENT);
     assert_true(strlen(rtm_error_detail(bot)) > 10);
@@ -2690,27 +2692,27 @@ static void a_submitted_request_is_a_copy(void **state) {
 static void call_async_is_a_submitted_call(void **state) {
     (void)state;
     start_open();
-    int id = rtm_call_async(bot, hear_response, &tag, "test.a", "n", "1", "no", NULL, "b", "&",
+    int id = rtm_call_async(bot, on_response, &tag, "test.a", "n", "1", "no", NULL, "b", "&",
                             NULL);
     assert_int_equal(id, 1);
     done[id].submitted = true;
     WAIT_FOR(done_count);
     has_result(id, RTM_OK, 200);
     assert_string_equal(asked[0].got.body, "n=1&b=%26");
-    assert_int_equal(rtm_call_async(bot, hear_response, &tag, "test.a", "n", "\xff", NULL),
+    assert_int_equal(rtm_call_async(bot, on_response, &tag, "test.a", "n", "\xff", NULL),
                      RTM_E_ARGUMENT);
-    assert_int_equal(rtm_call_async(bot, hear_response, &tag, NULL, NULL), RTM_E_ARGUMENT);
+    assert_int_equal(rtm_call_async(bot, on_response, &tag, NULL, NULL), RTM_E_ARGUMENT);
     nothing_happens();
 }
 
-static void a_request_that_nobody_waits_for_fails_as_an_error_event(void **state) {
+static void a_request_without_a_callback_fails_as_an_error_event(void **state) {
     (void)state;
     start_open();
     PLAY({ OK_ANSWER, KEEP }, { "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", KEEP },
          { NULL, KEEP });
     rtm_request asking = { .method = "test.a" };
     for (int i = 0; i < 3; i++) assert_true(rtm_submit(bot, &asking) > 0);
-    next_error(RTM_E_HTTP); /* of the one that went well nothing is told */
+    next_error(RTM_E_HTTP); /* the first succeeded: no event */
     WAIT_FOR(asked_count == 3);
     test_now_ms += 30000;
     record *late = next_error(RTM_E_TIMEOUT);
@@ -2747,7 +2749,7 @@ static void escape_writes_what_slack_shows_as_it_is(void **state) {
                 if (size > length) assert_int_equal(written, length);
                 else assert_true(written < size && written + 5 >= size);
                 assert_memory_equal(out.data, whole, written);
-                /* It is cut behind a whole character, and a whole "&...;". */
+                /* It is cut after a whole character and a whole "&...;". */
                 const char *last = strrchr(out.data, '&');
                 if (last) assert_non_null(strchr(last, ';'));
                 assert_true(((unsigned char)whole[written] & 0xc0) != 0x80);
@@ -2761,83 +2763,83 @@ static void escape_writes_what_slack_shows_as_it_is(void **state) {
     cmocka_unit_test_setup_teardown(function, begin_requests, end_requests)
 
 static const struct CMUnitTest tests[] = {
-    REQUEST(every_ending_is_told_once_and_the_next_request_goes_on),
-    REQUEST(a_request_that_finds_no_server_is_told),
-    REQUEST(a_requests_time_begins_when_its_turn_has_come),
+    REQUEST(every_ending_is_reported_once_and_the_next_request_is_sent),
+    REQUEST(a_request_that_finds_no_server_is_reported),
+    REQUEST(the_timeout_of_a_request_begins_with_its_turn),
     REQUEST(a_response_during_an_events_callback_is_no_timeout),
     REQUEST(a_request_whose_time_is_over_is_not_sent),
     REQUEST(the_callback_of_a_cancelled_request_takes_no_time_of_the_next),
     REQUEST(a_message_in_socket_mode_is_cancelled_by_its_id),
     REQUEST(messages_and_requests_take_ids_from_one_counter),
-    REQUEST(a_cancelled_request_is_told_so_once_and_the_others_go_on),
+    REQUEST(a_cancelled_request_is_reported_once_and_the_others_continue),
     REQUEST(only_a_request_that_is_there_can_be_cancelled),
     REQUEST(the_connection_of_a_cancelled_request_is_closed_at_once),
     REQUEST(stop_ends_all_requests_in_each_state),
-    REQUEST(a_request_under_way_may_finish_while_the_session_closes),
+    REQUEST(a_request_in_progress_may_finish_while_the_session_closes),
     REQUEST(stop_in_the_callback_of_a_request_ends_the_others),
-    REQUEST(requests_go_out_behind_the_end_of_the_last_session),
+    REQUEST(requests_are_sent_after_the_end_of_the_last_session),
     REQUEST(destroy_ends_all_requests),
-    REQUEST(no_memory_is_told_once),
+    REQUEST(out_of_memory_is_reported_once),
     REQUEST(a_429_holds_its_method_in_order_and_lets_the_others_pass),
     REQUEST(a_429_is_waited_for_as_long_as_it_says),
-    REQUEST(a_429_is_a_result_for_who_wants_it_and_who_cannot_send_again),
+    REQUEST(a_429_is_returned_with_no_retry_and_with_read_body),
     REQUEST(what_follows_a_429_that_is_a_result_waits),
-    REQUEST(a_429_counts_whatever_becomes_of_its_body),
+    REQUEST(a_429_counts_even_if_its_body_fails),
     REQUEST(a_429_with_a_large_page_is_waited_for_by_a_session_too),
     REQUEST(a_gzip_body_is_reported_as_one),
     REQUEST(at_most_64_holds_exist),
     REQUEST(a_held_request_that_is_cancelled_leaves_the_others_held),
-    REQUEST(a_429_of_a_url_holds_that_url_alone),
+    REQUEST(a_429_of_a_url_holds_only_that_url),
     REQUEST(a_connection_lost_while_a_request_is_written_ends_the_request),
     REQUEST(a_connection_closed_while_idle_is_replaced),
     REQUEST(a_request_written_whole_into_a_dead_connection_is_not_sent_again),
     REQUEST(a_body_is_sent_as_it_was_given),
-    REQUEST(a_read_body_may_come_in_any_pieces),
-    REQUEST(a_read_that_breaks_its_word_ends_the_request_and_the_connection),
-    REQUEST(a_read_that_gives_nothing_at_all_is_told),
-    REQUEST(a_large_upload_takes_no_more_memory_than_a_small_one),
+    REQUEST(a_read_body_may_have_pieces_of_any_size),
+    REQUEST(a_read_of_the_wrong_size_ends_the_request_and_the_connection),
+    REQUEST(a_read_that_returns_nothing_is_reported),
+    REQUEST(a_large_upload_uses_no_more_memory_than_a_small_one),
     REQUEST(an_answer_before_the_end_of_the_body_counts),
     REQUEST(a_request_to_a_url_carries_no_header_but_user_agent),
     REQUEST(the_answer_of_a_url_may_be_anything),
-    REQUEST(the_path_of_a_url_is_told_nowhere),
+    REQUEST(the_path_of_a_url_is_never_shown),
     REQUEST(a_url_is_https_unless_that_of_the_web_api_is_not),
-    REQUEST(a_full_queue_takes_nothing_until_there_is_room),
+    REQUEST(a_full_queue_accepts_nothing_until_there_is_room),
     REQUEST(a_cancelled_request_makes_room),
     REQUEST(queued_requests_take_memory_by_their_bytes),
     REQUEST(a_step_costs_the_same_with_a_thousand_requests_as_with_one),
     REQUEST(a_thousand_requests_cost_each_what_a_hundred_do),
-    REQUEST(requests_and_a_flood_of_events_both_go_on),
+    REQUEST(requests_and_a_flood_of_events_both_progress),
     REQUEST(a_callback_that_submits_what_fails_at_once_leaves_rtm_poll),
     REQUEST(a_dead_webhook_does_not_delay_a_method),
     REQUEST(an_upload_keeps_its_place_among_requests_of_its_method),
     REQUEST(a_429_holds_requests_with_the_same_token_only),
-    REQUEST(what_was_never_sent_is_tried_again),
+    REQUEST(requests_that_were_never_sent_are_retried),
     REQUEST(a_request_that_is_never_sent_fails_after_its_time_with_the_last_cause),
     REQUEST(an_attempt_to_connect_takes_a_third_of_the_time),
     REQUEST(the_second_lane_is_kept_unless_there_is_one_only),
-    REQUEST(a_large_download_takes_constant_memory),
+    REQUEST(a_large_download_uses_constant_memory),
     REQUEST(a_download_ends_as_its_status_and_write_body_say),
-    REQUEST(the_time_of_what_is_streamed_is_that_without_progress),
-    REQUEST(what_is_streamed_has_a_second_after_stop),
+    REQUEST(the_timeout_of_a_stream_counts_time_without_progress),
+    REQUEST(a_stream_has_a_second_after_stop),
     REQUEST(a_slow_upload_is_not_cut),
     REQUEST(a_token_goes_to_the_url_that_it_was_given_with),
     REQUEST(an_empty_queue_accepts_one_large_request),
     REQUEST(a_message_names_what_slack_says_beyond_the_code),
     REQUEST(a_message_in_socket_mode_may_have_40000_characters),
-    REQUEST(a_blocking_call_and_a_submitted_one_have_each_its_own_answer),
+    REQUEST(a_blocking_call_and_a_submitted_one_get_their_own_answers),
     REQUEST(a_call_in_read_is_refused),
-    REQUEST(requests_go_on_through_a_reconnect),
+    REQUEST(requests_continue_during_a_reconnect),
     REQUEST(a_submitted_request_wakes_a_loop_that_has_nothing_else_to_do),
     REQUEST(an_idle_queue_costs_no_wake_up_and_after_a_minute_nothing_at_all),
     REQUEST(a_connection_that_the_server_closes_while_idle_leaves_the_loop_quiet),
     REQUEST(the_connection_is_kept_for_a_minute),
-    REQUEST(a_new_token_serves_from_the_next_request_on),
+    REQUEST(a_new_token_is_used_from_the_next_request_on),
     REQUEST(a_token_that_a_server_echoes_is_tamed),
-    REQUEST(what_is_no_token_changes_nothing),
-    REQUEST(a_bad_request_is_refused_with_a_sentence_of_its_own),
+    REQUEST(an_invalid_token_changes_nothing),
+    REQUEST(a_bad_request_is_refused_with_its_own_message),
     REQUEST(a_submitted_request_is_a_copy),
     REQUEST(call_async_is_a_submitted_call),
-    REQUEST(a_request_that_nobody_waits_for_fails_as_an_error_event),
+    REQUEST(a_request_without_a_callback_fails_as_an_error_event),
     REQUEST(escape_writes_what_slack_shows_as_it_is),
 };
 

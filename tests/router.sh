@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boots a small machine as a whole and runs a bot on it: sh tests/router.sh
+# Boots an emulated small machine and runs a bot on it: sh tests/router.sh
 # The machine is an emulated MIPS board (qemu-system-mipsel: Malta, 24Kf, 64 MB of RAM) with Debian's
 # kernel, busybox and a static echo_bot, built with musl. The sandbox runs on this machine, whose
 # loopback address is 10.0.2.2 there. Exits with 77 if this machine cannot do that.
@@ -107,7 +107,7 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM HUP
 
-# Both end after 10 minutes, whatever becomes of this script.
+# Both end after 10 minutes, even if this script is killed.
 rm -f $out/to_slack $out/to_machine $out/port
 mkfifo $out/to_slack $out/to_machine
 exec 3<>$out/to_slack 4<>$out/to_machine

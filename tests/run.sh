@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs the test programs given, shows what failed and a line for each, exits 1 if any did.
+# Runs the given test programs, prints failures and a line for each program, exits 1 if any failed.
 set -u
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# A child of a test looks up names in a thread of its own; clang's ThreadSanitizer must be told.
+# A child of a test starts a lookup thread, which clang's ThreadSanitizer must permit.
 export TSAN_OPTIONS=die_after_fork=0
 failed=0 passed=0
 for program in "$@"; do

@@ -28,14 +28,14 @@ BOT, APP = 'xoxb-test', 'xapp-test'
 
 def check(good, why):
     if not good:
-        sys.exit(f'FAIL sandbox.py: {why}\n{"".join(box.told)[-3000:]}')
+        sys.exit(f'FAIL sandbox.py: {why}\n{"".join(box.output)[-3000:]}')
 
 
 class Box:
     """The sandbox, what it prints, and one line after the other to it."""
 
     def __init__(self, *arguments, files=None):
-        self.told, self.lines = [], queue.Queue()
+        self.output, self.lines = [], queue.Queue()
         self.program = subprocess.Popen(
             [f'{build}/sandbox', '--port', '0', '--seed', '1', '--cert',
              f'{build}/certs/server.pem', '--key', f'{build}/certs/server.key', *arguments],
@@ -45,7 +45,7 @@ class Box:
 
     def read(self):
         for line in self.program.stdout:
-            self.told.append(line)
+            self.output.append(line)
             self.lines.put(line)
         self.lines.put(None)
 
@@ -89,7 +89,7 @@ def path_of(url):
 
 
 class Socket:
-    """A WebSocket that hears text, PING, CLOSE and the end (None); it answers no PING by itself."""
+    """A WebSocket that receives text, PING, CLOSE and the end (None); does not answer PINGs."""
 
     def __init__(self, url):
         path = re.fullmatch(r'wss://localhost:\d+(/.*)', url)[1]
@@ -111,7 +111,7 @@ class Socket:
     def send_json(self, value):
         self.send(1, json.dumps(value).encode())
 
-    def hears(self):
+    def receive(self):
         """(opcode, payload) of the next frame, or None at the end."""
         try:
             head = self.file.read(2)
@@ -124,9 +124,9 @@ class Socket:
         except ssl.SSLEOFError:
             return None
 
-    def hears_json(self):
+    def receive_json(self):
         while True:
-            frame = self.hears()
+            frame = self.receive()
             check(frame and frame[0] in (1, 9), f'a frame of text was to come, not {frame}')
             if frame[0] == 1:
                 return json.loads(frame[1])
@@ -139,7 +139,7 @@ class Socket:
 
     def leave(self):
         self.send(8, struct.pack('>H', 1000))
-        while self.hears()[0] != 8:
+        while self.receive()[0] != 8:
             pass
         self.end()
 
@@ -150,7 +150,7 @@ class Socket:
 
 def open_app():
     app = Socket(api('apps.connections.open', APP)['url'])
-    hello = app.hears_json()
+    hello = app.receive_json()
     check(hello['type'] == 'hello' and hello['debug_info']['approximate_connection_time'] > 0
           and hello['connection_info']['app_id'], f'hello: {hello}')
     return app, hello['num_connections']
@@ -250,7 +250,7 @@ def other_methods_work():
           'users.lookupByEmail')
 
 
-def any_method_fails_as_ordered():
+def any_method_fails_on_command():
     box.type('/fail chat.postMessage not_in_channel 2', '/fail users.info fatal_error', '/link on')
     box.shows('on again')
     post = lambda: api('chat.postMessage', channel='C0SANDBOX', text='x').get('error')
@@ -262,18 +262,18 @@ def any_method_fails_as_ordered():
 def typed_text_is_escaped_and_mentions_the_bot():
     app, _ = open_app()
     session = Socket(api('rtm.connect')['url'])
-    session.hears_json()
+    session.receive_json()
     for line, text in [('1 < 2 & <b> <!channel>', '1 &lt; 2 &amp; &lt;b&gt; &lt;!channel&gt;'),
                        ('hi <@U0HUMAN> @here', 'hi <@U0HUMAN> <!here>')]:
         box.type(line)
-        event = session.hears_json()
+        event = session.receive_json()
         check((event['text'], event['channel_type']) == (text, 'channel'), f'{line}: {event}')
-        app.acknowledge(app.hears_json())
+        app.acknowledge(app.receive_json())
     box.type('@sandbox-bot help')
-    check(session.hears_json()['type'] == 'message', 'a mention by RTM')
+    check(session.receive_json()['type'] == 'message', 'a mention by RTM')
     events = []
     for _ in range(2):
-        envelope = app.hears_json()
+        envelope = app.receive_json()
         events.append(envelope['payload']['event'])
         app.acknowledge(envelope)
     check([(e['type'], e['text']) for e in events]
@@ -313,22 +313,22 @@ def a_body_is_a_form_json_or_in_parts():
     check(json.loads(text)['ok'], f'no JSON at all: {text}')
 
 
-def what_was_said_is_kept_and_read_by_pages():
+def messages_are_kept_and_read_in_pages():
     session = Socket(api('rtm.connect')['url'])
-    check(session.hears_json() == {'type': 'hello'}, 'no hello')
+    check(session.receive_json() == {'type': 'hello'}, 'no hello')
     box.type('from a person')
-    first = session.hears_json()
+    first = session.receive_json()
     session.send_json({'id': 1, 'type': 'message', 'channel': 'C0SANDBOX', 'text': 'by RTM',
                        'thread_ts': first['ts']})
     box.shows(f'in thread {first["ts"]}: by RTM')
-    check(session.hears_json()['reply_to'] == 1, 'no answer by RTM')
+    check(session.receive_json()['reply_to'] == 1, 'no answer by RTM')
     C = {'channel': 'C0SANDBOX'}
     blocks = [{'type': 'section', 'text': {'type': 'mrkdwn', 'text': 'only blocks'}}]
     ts = [first['ts']]
     for more in [{'text': 'two'}, {'blocks': blocks}, {'text': 'four', 'blocks': blocks}]:
         answer = api('chat.postMessage', **C, **more)
         check(answer['message'].get('blocks') == more.get('blocks'), f'blocks: {answer}')
-        check(session.hears_json()['ts'] == answer['ts'], 'the post is no event')
+        check(session.receive_json()['ts'] == answer['ts'], 'the post is no event')
         ts.append(answer['ts'])
         box.shows(' '.join(['posted:', *([more['text']] if 'text' in more else []),
                             *(['[blocks] only blocks'] if 'blocks' in more else [])]))
@@ -422,7 +422,7 @@ def files_are_uploaded():
     check(message['text'] == 'listen' and message['files'][0]['id'] == start['file_id'],
           f'the message with the file: {message}')
     check([f['name'] for f in api('files.list')['files']] == ['noise'], 'files.list')
-    # An upload that is refused leaves nothing behind for the next request of its connection.
+    # An upload that is refused does not affect the next request of its connection.
     box.type('/http 503')
     kept = http.client.HTTPSConnection('localhost', port, context=TLS, timeout=20)
     kept.request('POST', path, data[:10])
@@ -453,19 +453,19 @@ def many_files_and_channels_are_not_kept():
         check(answer.get('error') == error, f'80 MB of messages: {answer}')
     box.type('<b> & <@U1>', '/link on')
     session = Socket(api('rtm.connect')['url'])
-    session.hears_json()
-    check(session.hears_json()['text'] == '<b> & <@U1>', '--lenient sends lines verbatim')
+    session.receive_json()
+    check(session.receive_json()['text'] == '<b> & <@U1>', '--lenient sends lines verbatim')
     box.program.kill()
     box, port = first
 
 
-def clients_that_send_no_request_keep_no_others_out():
+def idle_clients_do_not_block_others():
     global box, port
     first = box, port
     box = Box(files=256)
     port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
     session = Socket(api('rtm.connect')['url'])
-    session.hears_json()
+    session.receive_json()
     silent = []
     for start in None, b'GET /api/api.te', b'POST /api/api.test HTTP/1.1\r\nContent-Length: 9\r\n\r\n1':
         for _ in range(150):
@@ -476,7 +476,7 @@ def clients_that_send_no_request_keep_no_others_out():
             silent.append(client)
         check(api('api.test')['ok'], f'150 clients that send {start}')
     box.type('still here')
-    check(session.hears_json()['text'] == 'still here', 'a session is closed')
+    check(session.receive_json()['text'] == 'still here', 'a session is closed')
     last = socket.create_connection(('localhost', port), 60)
     check(last.recv(1) == b'', 'a silent client is not closed after a time')
     for client in silent:
@@ -503,12 +503,12 @@ def files_that_cannot_be_used_are_errors():
 
 def files_are_shared_and_downloaded():
     session = Socket(api('rtm.connect')['url'])
-    session.hears_json()
+    session.receive_json()
     data = bytes(range(256)) * 300
     with open(f'{directory}/my notes.txt', 'wb') as file:
         file.write(data)
     box.type(f'/share {directory}/my notes.txt')
-    event = session.hears_json()
+    event = session.receive_json()
     shared = event['files'][0]
     check((event['type'], shared['name'], shared['mimetype'], shared['size'])
           == ('message', 'my notes.txt', 'text/plain', len(data)), f'/share: {event}')
@@ -550,42 +550,42 @@ def webhooks_answer_ok():
 
 # Socket Mode ----------------------------------------------------------------------------------
 
-def an_envelope_comes_again_until_it_is_acknowledged():
+def an_envelope_is_repeated_until_it_is_acknowledged():
     app, count = open_app()
     check(count == 1, f'{count} connections')
     box.type('hello')
-    first = app.hears_json()
+    first = app.receive_json()
     event = first['payload']['event']
     check(first['type'] == 'events_api' and first['accepts_response_payload'] is False
           and (event['type'], event['text']) == ('message', 'hello'), f'an envelope: {first}')
-    heard = [first]
+    received = [first]
     for seconds in 4, 11, 45, 240:
         box.type(f'/later {seconds}')
         box.shows('not acknowledged for')
-        heard.append(app.hears_json())
+        received.append(app.receive_json())
         app.send(10, b'so that it is not cut')
         app.send_json({'envelope_id': f'no such {seconds}'})
         box.shows(f'unknown envelope: no such {seconds}')
-    check([(e['retry_attempt'], e.get('retry_reason')) for e in heard]
+    check([(e['retry_attempt'], e.get('retry_reason')) for e in received]
           == [(0, None), (1, 'timeout'), (0, None), (2, 'timeout'), (3, 'timeout')],
-          f'retries: {heard}')
-    check([e['envelope_id'] == first['envelope_id'] for e in heard]
+          f'retries: {received}')
+    check([e['envelope_id'] == first['envelope_id'] for e in received]
           == [True, False, True, False, False], 'the ids of retries')
-    check({e['payload']['event_id'] for e in heard} == {first['payload']['event_id']}, 'event_id')
-    app.acknowledge(heard[1])
+    check({e['payload']['event_id'] for e in received} == {first['payload']['event_id']}, 'event_id')
+    app.acknowledge(received[1])
     box.shows('acknowledged message ')
     app.acknowledge(first)
     box.shows('again')
     app.acknowledge({'envelope_id': 'x-000000000001'})
     box.shows('unknown envelope: x-000000000001')
-    # Nobody connected: nothing is lost, and it comes when somebody is.
+    # Without a connection events are kept, and sent to the next one.
     box.type('while away')
-    app.hears_json()
+    app.receive_json()
     app.leave()
     box.shows('bot disconnected')
     box.type('/later 4')
     app, _ = open_app()
-    again = app.hears_json()
+    again = app.receive_json()
     check((again['payload']['event']['text'], again['retry_attempt']) == ('while away', 1),
           f'after an absence: {again}')
     app.acknowledge(again)
@@ -597,7 +597,7 @@ def an_envelope_comes_again_until_it_is_acknowledged():
 def commands_are_answered_in_time_and_by_their_url():
     app, _ = open_app()
     box.type('/slash /weather Berlin')
-    command = app.hears_json()
+    command = app.receive_json()
     payload = command['payload']
     check((command['type'], payload['command'], payload['text'],
            command['accepts_response_payload'], 'retry_attempt' in command)
@@ -621,11 +621,11 @@ def commands_are_answered_in_time_and_by_their_url():
     asked = api('chat.postMessage', channel='C0SANDBOX', text='Shall I?', blocks=[
         {'type': 'actions', 'block_id': 'ask', 'elements': [
             {'type': 'button', 'action_id': 'approve', 'value': '1'}]}])
-    app.acknowledge(app.hears_json())
+    app.acknowledge(app.receive_json())
     newer = api('chat.postMessage', channel='C0SANDBOX', text='another')['ts']
-    app.acknowledge(app.hears_json())
+    app.acknowledge(app.receive_json())
     box.type('/click approve 7', '/submit form')
-    click, view = app.hears_json(), app.hears_json()
+    click, view = app.receive_json(), app.receive_json()
     check((click['payload']['message']['ts'], click['payload']['container']['message_ts'],
            click['payload']['actions'][0]['block_id'], click['payload']['channel']['id'])
           == (asked['ts'], asked['ts'], 'ask', 'C0SANDBOX'), f'/click of a message: {click}')
@@ -639,15 +639,15 @@ def commands_are_answered_in_time_and_by_their_url():
     box.shows('acknowledged approve')
     box.shows('answers form: clear')
     box.type('/click other')
-    click = app.hears_json()
+    click = app.receive_json()
     check(click['payload']['message']['ts'] == newer, f'/click without a button: {click}')
     app.acknowledge(click)
     box.shows('acknowledged other')
     box.type('/slash /late', '/later 3')
-    check(app.hears_json()['payload']['command'] == '/late', 'a command')
+    check(app.receive_json()['payload']['command'] == '/late', 'a command')
     box.shows('/late: no acknowledgement within 3 s')
     box.type('/later 300', 'an event')
-    late = app.hears_json()
+    late = app.receive_json()
     check(late['type'] == 'events_api', f'a command came again: {late}')
     app.acknowledge(late, {'text': 'x'})
     box.shows('a payload that is not accepted')
@@ -667,7 +667,7 @@ def modals_are_opened_submitted_and_changed():
 
     def submits(line):
         box.type(line)
-        envelope = app.hears_json()
+        envelope = app.receive_json()
         check((envelope['type'], envelope['accepts_response_payload'], envelope['payload']['type'])
               == ('interactive', True, 'view_submission'), f'{line}: {envelope}')
         return envelope, envelope['payload']['view']
@@ -733,7 +733,7 @@ def modals_are_opened_submitted_and_changed():
 
     # An external select asks for its options.
     box.type('/suggest town Ber')
-    asked = app.hears_json()
+    asked = app.receive_json()
     check((asked['payload']['type'], asked['payload']['action_id'], asked['payload']['block_id'],
            asked['payload']['value'], asked['payload']['view']['id'])
           == ('block_suggestion', 'town', 'city', 'Ber', pushed['id']), f'/suggest: {asked}')
@@ -761,67 +761,68 @@ def a_session_ends_as_slack_ends_it():
                               ('/link off', 'link_disabled', 1000)]:
         app, _ = open_app()
         box.type(line)
-        told = app.hears_json()
-        check((told['type'], told['reason']) == ('disconnect', reason), f'{line}: {told}')
+        received = app.receive_json()
+        check((received['type'], received['reason']) == ('disconnect', reason),
+              f'{line}: {received}')
         if line in ('/refresh', '/warning'):
             box.type('still here')
-            app.acknowledge(app.hears_json())
+            app.acknowledge(app.receive_json())
             box.shows('acknowledged message ')
             box.type('/later 10')
-        frame = app.hears()
+        frame = app.receive()
         while frame and frame[0] == 9:
-            frame = app.hears()
+            frame = app.receive()
         check((frame and struct.unpack('>H', frame[1][:2])[0]) == end, f'{line}: {frame}')
         app.end()
         box.shows('disconnected' if end else 'connection cut')
     refused = Socket(api('apps.connections.open', APP)['url'])
-    check(refused.hears_json()['reason'] == 'link_disabled', 'Socket Mode is off')
+    check(refused.receive_json()['reason'] == 'link_disabled', 'Socket Mode is off')
     box.type('/link on', '/fail internal_error')
     box.shows('on again')
     check(api('apps.connections.open', APP)['error'] == 'internal_error', '/fail')
     apps = [open_app() for _ in range(10)]
     check([count for _, count in apps] == list(range(1, 11)), 'num_connections')
     more = Socket(api('apps.connections.open', APP)['url'])
-    check(more.hears_json()['reason'] == 'too_many_websockets' and more.hears()[0] == 8,
+    check(more.receive_json()['reason'] == 'too_many_websockets' and more.receive()[0] == 8,
           'more than ten')
     # Who answers no PING is cut, and who does is not.
     quiet, lively = apps[0][0], apps[1][0]
     for app, _ in apps[2:]:
         app.leave()
     box.type('/later 10')
-    check(lively.hears()[0] == 9, 'no PING')
+    check(lively.receive()[0] == 9, 'no PING')
     lively.send(10, b'here')
     lively.send_json({'envelope_id': 'after the PONG'})
     box.shows('after the PONG')
     box.type('/later 10')
     box.shows('no answer to a PING')
-    while quiet.hears():
+    while quiet.receive():
         pass
-    check(lively.hears()[0] == 9, 'no second PING')
+    check(lively.receive()[0] == 9, 'no second PING')
     lively.send(1, b'{"envelope_id":"x"' + b' ' * 20000 + b'}')
     box.shows('unknown envelope: x')
     lively.send(1, b' ' * 20481)
-    check(struct.unpack('>H', lively.hears()[1][:2])[0] == 1009, 'a frame of 20,481 bytes')
+    check(struct.unpack('>H', lively.receive()[1][:2])[0] == 1009, 'a frame of 20,481 bytes')
 
 
-def both_worlds_hear_what_is_said():
+def both_modes_receive_messages():
     session, (app, _) = Socket(api('rtm.connect')['url']), open_app()
-    check(session.hears_json() == {'type': 'hello'}, 'no hello')
+    check(session.receive_json() == {'type': 'hello'}, 'no hello')
     box.type('to both')
-    check(session.hears_json()['text'] == 'to both', 'RTM')
-    check(app.hears_json()['payload']['event']['text'] == 'to both', 'Socket Mode')
-    # Each event goes to one connection of the app alone.
+    check(session.receive_json()['text'] == 'to both', 'RTM')
+    check(app.receive_json()['payload']['event']['text'] == 'to both', 'Socket Mode')
+    # Each event is sent to only one connection of the app.
     other, _ = open_app()
     for i in range(20):
         api('chat.postMessage', channel='C0SANDBOX', text=str(i))
-        check(session.hears_json()['text'] == str(i), 'RTM misses what was posted')
+        check(session.receive_json()['text'] == str(i), 'RTM misses what was posted')
     box.type('/expect 19')
     box.shows('seen')
     box.type('/refresh')
     got = []
     for each in app, other:
         mine = []
-        while (frame := each.hears_json())['type'] != 'disconnect':
+        while (frame := each.receive_json())['type'] != 'disconnect':
             mine.append(int(frame['payload']['event']['text']))
         check(mine, 'one connection gets all events')
         got += mine
@@ -849,18 +850,18 @@ with tempfile.TemporaryDirectory() as directory:
     try:
         port = int(re.search(r':(\d+)/api/', box.shows('listening on'))[1])
         tests = [errors_are_those_of_slack, a_body_is_a_form_json_or_in_parts,
-                 what_was_said_is_kept_and_read_by_pages,
+                 messages_are_kept_and_read_in_pages,
                  messages_are_refused_as_slack_refuses_them, other_methods_work,
-                 any_method_fails_as_ordered, help_lists_what_there_is,
+                 any_method_fails_on_command, help_lists_what_there_is,
                  a_method_is_limited_and_answers_come_late, files_are_uploaded,
                  files_are_shared_and_downloaded, webhooks_answer_ok, many_files_and_channels_are_not_kept,
-                 clients_that_send_no_request_keep_no_others_out,
+                 idle_clients_do_not_block_others,
                  files_that_cannot_be_used_are_errors,
                  typed_text_is_escaped_and_mentions_the_bot,
-                 an_envelope_comes_again_until_it_is_acknowledged,
+                 an_envelope_is_repeated_until_it_is_acknowledged,
                  commands_are_answered_in_time_and_by_their_url,
                  modals_are_opened_submitted_and_changed, a_session_ends_as_slack_ends_it,
-                 both_worlds_hear_what_is_said, each_request_is_logged, tokens_rotate]
+                 both_modes_receive_messages, each_request_is_logged, tokens_rotate]
         for test in tests:
             test()
         box.type('/quit')

@@ -1,11 +1,11 @@
-/* A Slack made of exact bytes: a scripted TCP server for the tests, plain http and ws on loopback,
-   in the thread of the client it serves. It never blocks: whoever waits for something calls
-   rtm_poll in between, and gives up after a bounded number of rounds.
+/* A scripted Slack: a TCP server that sends the exact bytes of a test, plain http and ws on
+   loopback, in the same thread as the client. It never blocks: functions that wait for something
+   call rtm_poll meanwhile, and give up after a bounded number of rounds.
 
-   A test program includes this instead of support.h, which is included from here: first the
-   system calls of rtm.h are replaced. poll() and getaddrinfo(), by which it could block, so that
-   the time that passes is the fake clock's alone, and a blocking rtm_call can be answered; the
-   others, so that a test can count bytes and do something at any point. */
+   A test program includes this instead of support.h, which is included from here after rtm.h's
+   system calls were replaced: poll() and getaddrinfo(), which could block, so that time passes only
+   on the fake clock and a blocking rtm_call can be answered; the others, so that a test can count
+   bytes and act at any point. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -44,10 +44,10 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags);
 #include "sockets.h"
 #include "states.h"
 
-enum { SERVER_ROUNDS = 2000 }; /* nothing that a test waits for takes more of them */
+enum { SERVER_ROUNDS = 2000 }; /* more than any test needs */
 
-/* The client's system calls. `client_before` may do something before each of them, which is named
-   by its first letter, or by 'o' for socket() and 'n' for a name that is looked up. */
+/* The client's system calls. `client_before` is called before each of them with its first letter,
+   or with 'o' for socket() and 'n' for a lookup. */
 static void (*client_before)(char call);
 static int client_fd, client_type; /* the socket that was made last, and its type as asked for */
 static long long client_taken;     /* bytes that recv() gave since the last reset */
@@ -79,7 +79,7 @@ static ssize_t client_send(int fd, const void *data, size_t size, int flags) {
     return send(fd, data, size, flags);
 }
 
-/* Name resolution: counted; takes server_resolve_ms, fails with server_resolve_error, gives
+/* Name resolution: counts; takes server_resolve_ms, fails with server_resolve_error, returns
    server_addresses if set. */
 static int server_resolves, server_resolve_error, server_resolve_ms;
 static struct addrinfo *server_addresses;
@@ -98,17 +98,18 @@ static inline void server_freeaddrinfo(struct addrinfo *list) {
     if (list != server_addresses) freeaddrinfo(list);
 }
 
-/* What rtm.h asked poll() to wait since the last reset, in all: it never really waits. When it
-   would, `server_idle` may do something instead; a negative answer is a signal (EINTR). */
+/* The sum of the timeouts that rtm.h passed to poll() since the last reset: it never really waits.
+   Instead of a wait, `server_idle` is called; if it returns a negative number, the wait ends with
+   EINTR. */
 static long long server_waited_ms;
 static int server_polls;
 static int (*server_idle)(int timeout_ms);
-static bool server_waits; /* it does wait: for tests of what wakes it */
+static bool server_waits; /* it really waits: for tests of wake-ups */
 
 static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     client_calls('p');
     int ready = poll(fds, count, server_waits ? timeout_ms : 0);
-    assert_true(server_polls++ < 50 * SERVER_ROUNDS); /* or rtm.h goes round and round */
+    assert_true(server_polls++ < 50 * SERVER_ROUNDS); /* else rtm.h is in an endless loop */
     if (ready || !timeout_ms) return ready;
     server_waited_ms += timeout_ms;
     if (!server_idle) return 0;
@@ -119,14 +120,14 @@ static int server_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     return poll(fds, count, 0);
 }
 
-/* What all clients here are given, and no log line or error text may ever show. */
+/* Given to all clients here, and never to appear in a log line or an error message. */
 #define TOKEN "xoxb-1234567890-SecretSecretSecret"
-#define TOKEN_PART "xoxb-1234567890-Secret" /* a token cut short is no less secret */
+#define TOKEN_PART "xoxb-1234567890-Secret" /* a truncated token is secret, too */
 #define COOKIE "d=xoxd-CookieCookieCookie"
 #define APP_TOKEN "xapp-1-A1-1234567890-SecretSecretSecret" /* of clients in Socket Mode */
 #define APP_TOKEN_PART "xapp-1-A1-1234567890-Secret"
 
-/* The client under test: one, so that helpers need not be told which. */
+/* The client under test: only one, so that helpers need no parameter for it. */
 static rtm_client *bot;
 
 /* Its session's socket, -1 until it is connected. */
@@ -143,28 +144,28 @@ static inline bool has_something_to_do(void) {
 
 /* Secrets: every log line and error text of every test ---------------------------------------- */
 
-static char *told;
-static size_t told_size;
-static int told_lines;
+static char *shown;
+static size_t shown_size;
+static int shown_lines;
 
-static inline void tell(const char *text) {
+static inline void note_shown(const char *text) {
     size_t length = strlen(text) + 1;
-    if (told_size >= length && !strncmp(told + told_size - length, text, length - 1) &&
-        (told_size == length || told[told_size - length - 1] == '\n')) return; /* once more */
-    told = (realloc)(told, told_size + length + 1);
-    assert_non_null(told);
-    memcpy(told + told_size, text, length - 1);
-    told[told_size + length - 1] = '\n';
-    told[told_size + length] = '\0';
-    told_size += length;
-    told_lines++;
+    if (shown_size >= length && !strncmp(shown + shown_size - length, text, length - 1) &&
+        (shown_size == length || shown[shown_size - length - 1] == '\n')) return; /* repeated */
+    shown = (realloc)(shown, shown_size + length + 1);
+    assert_non_null(shown);
+    memcpy(shown + shown_size, text, length - 1);
+    shown[shown_size + length - 1] = '\n';
+    shown[shown_size + length] = '\0';
+    shown_size += length;
+    shown_lines++;
 }
 
 static bool transitions_seen[sizeof state_transitions / sizeof *state_transitions];
 
 static inline void log_line(const char *line, void *user_data) {
     (void)user_data;
-    tell(line);
+    note_shown(line);
     assert_null(strpbrk(line, "\r\n"));
     if (!strstr(line, " -> ")) return;
     size_t i = 0;
@@ -182,16 +183,16 @@ typedef struct record {
     char reason[128], detail[256], data[600];
 } record;
 
-static record heard[1024];
-static int heard_count, heard_next; /* next: the first that no test has looked at */
+static record received[1024];
+static int received_count, received_next; /* next: the first that no test has checked */
 
 static inline void record_event(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t size;
     const char *data = rtm_json_raw(event->data, &size);
     (void)client;
     (void)user_data;
-    assert_true(heard_count < 1024);
-    record *kept = &heard[heard_count++];
+    assert_true(received_count < 1024);
+    record *kept = &received[received_count++];
     memset(kept, 0, sizeof *kept);
     kept->result = event->result;
     kept->id = event->id;
@@ -202,18 +203,18 @@ static inline void record_event(rtm_client *client, const rtm_event *event, void
     snprintf(kept->detail, sizeof kept->detail, "%s", event->detail);
     snprintf(kept->data, sizeof kept->data, "%.*s", (int)(size < 599 ? size : 599),
              data ? data : "");
-    tell(event->detail);
+    note_shown(event->detail);
 }
 
-/* What calls rtm_poll(bot, 0) in a test that has a loop of its own; NULL = it is always called. */
+/* Calls rtm_poll(bot, 0) in tests with a loop of their own; NULL = it is always called. */
 static void (*server_drive)(void);
 
-/* A round of the client, and now and then a moment for the kernel. */
+/* One call of the client, and now and then some time for the kernel. */
 static inline void server_round(int round) {
     if (bot) {
         if (server_drive) server_drive();
         else rtm_poll(bot, 0);
-        tell(rtm_error_detail(bot));
+        note_shown(rtm_error_detail(bot));
     }
     if (round > 50) poll(NULL, 0, 1);
 }
@@ -228,14 +229,14 @@ static inline void server_round(int round) {
 
 /* The next event, which must be of this type. */
 static inline record *next_event(const char *type) {
-    WAIT_FOR(heard_count > heard_next);
-    record *next = &heard[heard_next++];
+    WAIT_FOR(received_count > received_next);
+    record *next = &received[received_next++];
     if (strcmp(next->type, type)) print_error("%s: %s\n", next->type, next->detail);
     assert_string_equal(next->type, type);
     return next;
 }
 
-/* The next event is an error of this kind, with a sentence on it. */
+/* The next event is an error with this result and a message. */
 static inline record *next_error(rtm_result result) {
     record *next = next_event("error");
     if (next->result != result) print_error("%s\n", next->detail);
@@ -246,9 +247,9 @@ static inline record *next_error(rtm_result result) {
 
 static inline void no_event(void) {
     for (int i = 0; i < 20; i++) server_round(i);
-    if (heard_count > heard_next)
-        print_error("%s: %s\n", heard[heard_next].type, heard[heard_next].detail);
-    assert_int_equal(heard_count, heard_next);
+    if (received_count > received_next)
+        print_error("%s: %s\n", received[received_next].type, received[received_next].detail);
+    assert_int_equal(received_count, received_next);
 }
 
 /* The server ----------------------------------------------------------------------------------- */
@@ -257,9 +258,9 @@ typedef struct server {
     int listener, fd; /* fd: the connection that is served; -1 = none */
     int port, accepts;
     char base_url[64];
-    char in[200000]; /* what came and was not looked at */
+    char in[200000]; /* received and not yet read by a test */
     size_t in_size;
-    bool ended; /* FIN or RST came */
+    bool ended; /* FIN or RST was received */
     unsigned char mask[4];
 } server;
 
@@ -325,7 +326,7 @@ static inline void server_accept(server *s) {
     WAIT_FOR(server_try_accept(s));
 }
 
-/* Reads what is here. */
+/* Reads what has arrived. */
 static inline void server_fill(server *s) {
     while (s->fd >= 0 && !s->ended && s->in_size < sizeof s->in) {
         ssize_t n = recv(s->fd, s->in + s->in_size, sizeof s->in - s->in_size, 0);
@@ -340,7 +341,7 @@ static inline void server_use(server *s, size_t size) {
     memmove(s->in, s->in + size, s->in_size);
 }
 
-/* Waits for the client's FIN (or RST) behind what it sent. */
+/* Waits for the client's FIN (or RST) after what it sent. */
 static inline void server_ends(server *s) {
     WAIT_FOR((server_fill(s), s->ended));
 }
@@ -387,7 +388,7 @@ static inline void server_read_request(server *s, request *got) {
     WAIT_FOR(server_try_request(s, got));
 }
 
-/* The value of a field, in a buffer of its own; NULL when it is not there, or there twice. */
+/* The value of a header field, in a static buffer; NULL if it is missing or repeated. */
 static inline const char *header(const request *got, const char *name) {
     static char value[512];
     char line[80];
@@ -422,7 +423,7 @@ static inline void server_answer(server *s, const char *status, const char *fiel
     server_send(s, body);
 }
 
-/* rtm.connect's answer, with the URL escaped as Slack does it. */
+/* The response to rtm.connect, with the URL escaped as Slack does it. */
 static inline void server_answer_connect(server *s, const char *path) {
     char body[512];
     snprintf(body, sizeof body,
@@ -482,7 +483,7 @@ typedef struct frame {
     char payload[70000];
 } frame;
 
-/* A frame as RFC 6455 wants it of a client: FIN, no RSV, masked, with a new mask each time. */
+/* Checks a client's frame by RFC 6455: FIN, no RSV, masked, with a new mask each time. */
 static inline bool server_try_frame(server *s, frame *got) {
     server_fill(s);
     const unsigned char *in = (const unsigned char *)s->in;
@@ -530,7 +531,8 @@ static inline void server_expect_close(server *s, int code) {
     if (code) assert_int_equal(bytes[0] << 8 | bytes[1], code);
 }
 
-/* Socket Mode: an envelope with these members beside its id and type, and its acknowledgement. */
+/* Socket Mode: an envelope with these members in addition to its id and type, and its
+   acknowledgement. */
 static inline void server_send_envelope(server *s, const char *id, const char *type,
                                         const char *members) {
     char text[2048];
@@ -546,7 +548,7 @@ static inline void server_expect_ack(server *s, const char *id) {
     server_expect(s, RTMI_WS_TEXT, text);
 }
 
-/* A client and its ways ------------------------------------------------------------------------ */
+/* A client and its states ---------------------------------------------------------------------- */
 
 static inline rtm_config usual_config(void) {
     rtm_config config;
@@ -565,7 +567,7 @@ static inline rtm_config app_config(void) {
     return config;
 }
 
-/* Makes the client under test, with the recorder on it. NULL = the usual configuration. */
+/* Creates the client under test, with the recorder as a handler. NULL = the usual configuration. */
 static inline void make_bot(const rtm_config *config) {
     rtm_config usual = usual_config();
     assert_null(bot);
@@ -574,8 +576,8 @@ static inline void make_bot(const rtm_config *config) {
     assert_int_equal(rtm_on(bot, "*", record_event, NULL), RTM_OK);
 }
 
-/* The first leg, as far as the request; then the answer with its URL; then all of a session. With
-   `_on` for a second session beside that of `slack`. */
+/* Receives the request of the first leg; then also answers it and receives the upgrade; then opens
+   the whole session. The functions with `_on` do this for a second session. */
 static inline void take_call_on(server *s, request *got) {
     server_accept(s);
     server_read_request(s, got);
@@ -622,7 +624,7 @@ static inline void pass_time(server *s, long long ms) {
     }
 }
 
-/* Answers sessions of its own accord, for calls that block: to be used as server_idle. */
+/* Opens sessions without calls from the test, for calls that block: to be used as server_idle. */
 static inline int serve_sessions(int timeout_ms) {
     static request got;
     (void)timeout_ms;
@@ -633,7 +635,7 @@ static inline int serve_sessions(int timeout_ms) {
     return 0;
 }
 
-/* Lets the clock jump to what is due: for calls that block and get no answer. */
+/* Advances the clock to the next timeout, for calls that block and get no response. */
 static inline int skip_time(int timeout_ms) {
     test_now_ms += timeout_ms;
     return 0;
@@ -658,7 +660,7 @@ static inline void reach(rtm_state state) {
     assert_int_equal(rtm_get_state(bot), state);
 }
 
-/* The client waits between lo and hi ms, and not a ms less: then it calls. */
+/* Checks that the client waits between lo and hi ms, and then calls. */
 static inline int expect_wait(int lo, int hi) {
     int wait = rtm_timeout_ms(bot);
     assert_int_equal(rtm_get_state(bot), RTM_STATE_BACKOFF);
@@ -685,7 +687,7 @@ static inline int begin_test(void **state) {
     for (const char *const *name = names; *name; name++) unsetenv(*name);
     files_before = open_files();
     test_now_ms = 1000000;
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
     server_waited_ms = server_polls = server_resolves = server_resolve_error = 0;
     server_idle = NULL;
     server_waits = false;
@@ -701,7 +703,7 @@ static inline int begin_test(void **state) {
 static inline void end_bot(void) {
     client_before = NULL;
     if (!bot) return;
-    tell(rtm_error_detail(bot));
+    note_shown(rtm_error_detail(bot));
     bot->polling = false; /* a failed test may have jumped out of a callback */
     rtm_destroy(bot);
     bot = NULL;
@@ -720,12 +722,12 @@ static inline int end_test(void **state) {
     test_fail_at = 0;
     end_bot();
     server_free(&slack);
-    bool secret = told && (strstr(told, "1234567890") || strstr(told, "SecretS") ||
-                           strstr(told, "CookieC"));
-    if (secret) print_error("a secret was told\n");
-    (free)(told);
-    told = NULL;
-    told_size = 0;
+    bool secret = shown && (strstr(shown, "1234567890") || strstr(shown, "SecretS") ||
+                           strstr(shown, "CookieC"));
+    if (secret) print_error("a secret was shown\n");
+    (free)(shown);
+    shown = NULL;
+    shown_size = 0;
     if (test_blocks) print_error("%ld blocks leaked\n", test_blocks);
     bool closed = files_are_closed();
     if (!closed) print_error("a socket leaked\n");

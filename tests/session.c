@@ -1,5 +1,5 @@
-/* The session: life and end of a client, the step, events, sends, keep-alive. */
-#include "deaf.h"
+/* The session: states and end of a client, rtm_poll, events, sends, keep-alive. */
+#include "unresponsive_server.h"
 
 #include <sys/epoll.h>
 
@@ -24,7 +24,7 @@ static void open_session_silently(void) {
     WAIT_FOR(rtm_is_connected(bot));
 }
 
-/* Life ----------------------------------------------------------------------------------------- */
+/* From rtm_create to rtm_destroy --------------------------------------------------------------- */
 
 static void create_opens_no_connection(void **state) {
     (void)state;
@@ -36,7 +36,7 @@ static void create_opens_no_connection(void **state) {
     assert_false(rtm_is_connected(bot));
     assert_string_equal(rtm_error_detail(bot), "");
     assert_false(server_pending(&slack));
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
 }
 
 static void without_a_descriptor_there_is_no_client(void **state) {
@@ -91,7 +91,7 @@ static void everything_in_the_config_is_copied(void **state) {
     assert_int_equal(calls, 1);
 }
 
-static void no_client_is_an_argument_error(void **state) {
+static void a_null_client_is_an_argument_error(void **state) {
     rtm_response response;
     (void)state;
     assert_int_equal(rtm_poll(NULL, 0), RTM_E_ARGUMENT);
@@ -117,7 +117,7 @@ static void no_client_is_an_argument_error(void **state) {
     rtm_destroy(NULL);
 }
 
-static void every_result_has_words_of_its_own(void **state) {
+static void every_result_has_its_own_description(void **state) {
     (void)state;
     for (int a = RTM_E_UNACKNOWLEDGED; a <= RTM_OK; a++) {
         assert_true(strlen(rtm_strerror((rtm_result)a)) > 5);
@@ -136,7 +136,7 @@ static void open_carries_the_whole_connect_response(void **state) {
     (void)state;
     make_bot(NULL);
     take_upgrade(&got);
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
     server_answer_upgrade(&slack, &got);
     record *event = next_event("open");
     snprintf(expected, sizeof expected,
@@ -160,7 +160,7 @@ static void look_into_open(rtm_client *client, const rtm_event *event, void *use
     open_last = rtm_json_int(rtm_json_at(pad, rtm_json_count(pad) - 1), -1);
 }
 
-/* The answer must outlive the handshake of the WebSocket, which uses the same buffers. */
+/* The response must outlive the handshake of the WebSocket, which uses the same buffers. */
 static void the_data_of_open_can_be_looked_into_whatever_its_size(void **state) {
     static const int numbers[] = { 1, 3000, 20000 }; /* beyond what buffers keep: 16 KiB, 2,048 */
     static char body[200000];
@@ -183,7 +183,7 @@ static void the_data_of_open_can_be_looked_into_whatever_its_size(void **state) 
         assert_string_equal(open_name, "pad");
         assert_int_equal(open_last, numbers[i]);
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -216,7 +216,7 @@ static void upgrade_request_is_complete_and_has_no_token(void **state) {
     assert_string_not_equal(header(&got, "Sec-WebSocket-Key"), key);
 }
 
-static void connect_request_has_the_token_in_the_header_alone(void **state) {
+static void connect_request_has_the_token_only_in_the_header(void **state) {
     rtm_config config = usual_config();
     request got;
     char host[32], *at;
@@ -233,7 +233,7 @@ static void connect_request_has_the_token_in_the_header_alone(void **state) {
     assert_null(strstr(at + 1, TOKEN));
 }
 
-static void frames_in_the_same_segment_as_the_101_are_heard(void **state) {
+static void frames_in_the_same_segment_as_the_101_are_delivered(void **state) {
     request got;
     char accept[29], answer[300];
     (void)state;
@@ -258,7 +258,7 @@ static void base_url_needs_no_slash_at_its_end(void **state) {
     open_session();
 }
 
-/* What each state answers; the wait of BACKOFF has a random part. */
+/* What the functions return in each state; the wait of BACKOFF has a random part. */
 static const struct {
     rtm_state state;
     int timeout_lo, timeout_hi;
@@ -288,7 +288,7 @@ static void each_state_says_what_to_wait_for(void **state) {
             assert_int_equal(rtm_timeout_ms(bot), due - 500);
         }
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -309,7 +309,7 @@ static void poll_never_waits_longer_than_it_may(void **state) {
         if (!states[i].final) assert_int_equal(rtm_poll(bot, -1), 0);
         assert_int_equal(server_waited_ms, states[i].final ? 0 : due);
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
@@ -326,7 +326,7 @@ static int interrupt(int timeout_ms) {
     return -1;
 }
 
-static void poll_returns_when_a_signal_comes(void **state) {
+static void poll_returns_when_a_signal_arrives(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     server_idle = interrupt;
@@ -357,11 +357,11 @@ static void destroy_in_each_state_leaks_nothing(void **state) {
     (void)state;
     for (int i = 0; i < STATES; i++) {
         reach(states[i].state);
-        int before = heard_count;
+        int before = received_count;
         end_bot();
         assert_int_equal(test_blocks, 0);
-        assert_int_equal(heard_count, before); /* no callback runs */
-        heard_next = heard_count;
+        assert_int_equal(received_count, before); /* no callback runs */
+        received_next = received_count;
     }
 }
 
@@ -403,7 +403,7 @@ static void the_request_and_response_that_opened_a_session_are_freed(void **stat
     assert_in_range(opened[1], opened[0] - 4096, opened[0] + 4096);
 }
 
-static void destroy_says_goodbye(void **state) {
+static void destroy_sends_close(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     end_bot();
@@ -439,7 +439,7 @@ static void poll_connect_and_run_are_busy_in_callbacks(void **state) {
 
 /* Stop ----------------------------------------------------------------------------------------- */
 
-/* The client has finished: it says so at each call, and connects no more. */
+/* The client has finished: each call returns that, and it no longer connects. */
 static void expect_finished(rtm_result result) {
     for (int i = 0; i < 10; i++) {
         assert_int_equal(rtm_poll(bot, 0), result);
@@ -451,7 +451,7 @@ static void expect_finished(rtm_result result) {
     assert_false(has_something_to_do());
     assert_false(rtm_is_connected(bot));
     assert_false(server_pending(&slack));
-    assert_int_equal(heard_count, heard_next);
+    assert_int_equal(received_count, received_next);
     assert_int_equal(rtm_connect(bot), result);
     assert_int_equal(rtm_run(bot), result == RTM_E_STOPPED ? RTM_OK : result);
     assert_int_equal(rtm_send_ping(bot), RTM_E_NOT_CONNECTED);
@@ -481,7 +481,7 @@ static void stop_sends_close_1000_and_waits_for_the_answer(void **state) {
     assert_int_equal(slack.in_size, 0); /* one CLOSE, not two */
 }
 
-static void after_a_stop_the_sentence_is_about_the_stop(void **state) {
+static void after_a_stop_the_message_is_about_the_stop(void **state) {
     (void)state;
     for (int answered = 0; answered < 2; answered++) {
         reach(RTM_STATE_CLOSING);
@@ -512,7 +512,7 @@ static void stop_waits_a_second_at_most(void **state) {
     server_ends(&slack);
 }
 
-static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
+static void stop_also_ends_with_a_fin_or_reset_or_invalid_data(void **state) {
     (void)state;
     for (int how = 0; how < 3; how++) {
         reach(RTM_STATE_CLOSING);
@@ -521,12 +521,12 @@ static void stop_ends_as_well_with_a_fin_or_reset_or_nonsense(void **state) {
         else server_send(&slack, "\xff\xff");
         next_event("close");
         assert_int_equal(rtm_poll(bot, 0), RTM_E_STOPPED);
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         end_bot();
     }
 }
 
-static void stop_in_each_state_finishes_without_a_word(void **state) {
+static void stop_in_each_state_finishes_without_an_event(void **state) {
     (void)state;
     for (int i = 0; i < STATES; i++) {
         if (states[i].state == RTM_STATE_OPEN || states[i].state == RTM_STATE_CLOSING) continue;
@@ -629,7 +629,7 @@ static void functions_after_stop_say_so(void **state) {
     assert_int_equal(rtm_on(bot, "a", count_call, NULL), RTM_OK);
 }
 
-/* Blocking conveniences ------------------------------------------------------------------------ */
+/* rtm_connect and rtm_run ---------------------------------------------------------------------- */
 
 static int serve_and_skip_waits(int timeout_ms) {
     rtm_state now = rtm_get_state(bot);
@@ -696,7 +696,7 @@ static void connect_of_a_stopped_client_is_stopped(void **state) {
     expect_finished(RTM_E_STOPPED);
 }
 
-/* Serves until the session is open, then sends itself this signal. */
+/* Acts as the server until the session is open, then sends this signal to its own process. */
 static int signal_to_raise, rounds_after;
 static struct sigaction action_within;
 
@@ -743,7 +743,7 @@ static void run_stops_on_a_signal_and_restores_the_handlers(void **state) {
     }
 }
 
-static void run_with_no_signals_leaves_them_alone(void **state) {
+static void run_with_no_signals_keeps_the_old_handlers(void **state) {
     struct sigaction mine, old;
     rtm_config config = usual_config();
     (void)state;
@@ -765,7 +765,7 @@ static void run_with_no_signals_leaves_them_alone(void **state) {
     assert_true(mine.sa_handler == count_signal);
 }
 
-/* The same, and the bot is to go on: it hears of one thing more. */
+/* The same, but the client must continue: the server sends one more event. */
 static int serve_and_raise_and_send(int timeout_ms) {
     int result = serve_and_raise(timeout_ms);
     if (rounds_after == 1) server_send_text(&slack, "{\"type\":\"message\"}");
@@ -911,14 +911,14 @@ static void run_returns_what_ended_the_client(void **state) {
 
 /* Addresses and phases ------------------------------------------------------------------------- */
 
-static int end_deaf(void **state) {
-    deaf_close();
+static int end_unresponsive(void **state) {
+    unresponsive_close();
     return end_test(state);
 }
 
-#define DEAF(test) cmocka_unit_test_setup_teardown(test, begin_test, end_deaf)
+#define UNRESPONSIVE(test) cmocka_unit_test_setup_teardown(test, begin_test, end_unresponsive)
 
-/* What the name of every host stands for: servers on this machine. */
+/* What every host name resolves to: servers on this machine. */
 static void resolve_to(const server *const *servers, int count) {
     static struct sockaddr_in address[4];
     static struct addrinfo list[4];
@@ -941,8 +941,8 @@ static void sockets_are_closed_on_exec_from_the_start(void **state) {
     assert_true(client_type & SOCK_NONBLOCK);
 }
 
-/* A daemon may have closed its standard input. */
-static void descriptor_0_is_as_good_as_any(void **state) {
+/* Daemons often close their standard input. */
+static void descriptor_0_is_a_valid_descriptor(void **state) {
     (void)state;
     int input = dup(0);
     assert_true(input > 0);
@@ -958,7 +958,7 @@ static void descriptor_0_is_as_good_as_any(void **state) {
     assert_true(used && closed);
 }
 
-/* What comes after a slow lookup has its whole time, though the lookup took all of it. */
+/* The steps after a slow lookup have their whole time, although the lookup used all of its own. */
 static void a_slow_lookup_costs_the_attempt_nothing(void **state) {
     request got;
     (void)state;
@@ -995,14 +995,14 @@ static void a_slow_lookup_that_fails_is_named(void **state) {
 typedef enum phase { CONNECTING, HANDSHAKE, ANSWER, UPGRADE } phase;
 
 static void a_timeout_names_the_phase(void **state) {
-    static const server *const dead[] = { &deaf };
+    static const server *const dead[] = { &unresponsive };
     char https[80];
     const char *const words[] = { "connecting to 127.0.0.1 port ",
                                   "the TLS handshake with 127.0.0.1",
                                   "the response from 127.0.0.1", "the response from 127.0.0.1" };
     request got;
     (void)state;
-    deaf_open();
+    unresponsive_open();
     snprintf(https, sizeof https, "https://127.0.0.1:%d/api/", slack.port);
     for (int i = 0; i < 2 * UPGRADE + 1; i++) {
         phase now = (phase)(i / 2);
@@ -1016,7 +1016,7 @@ static void a_timeout_names_the_phase(void **state) {
         if (i % 2) {
             assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_E_TIMEOUT);
         } else {
-            while (heard_count == heard_next) rtm_poll(bot, -1);
+            while (received_count == received_next) rtm_poll(bot, -1);
             next_error(RTM_E_TIMEOUT);
         }
         const char *detail = rtm_error_detail(bot);
@@ -1028,7 +1028,7 @@ static void a_timeout_names_the_phase(void **state) {
 
 /* Handlers ------------------------------------------------------------------------------------- */
 
-static char order[64]; /* what ran, a letter each */
+static char order[64]; /* which handlers were called, a letter each */
 
 static void note(rtm_client *client, const rtm_event *event, void *user_data) {
     size_t length = strlen(order);
@@ -1039,13 +1039,13 @@ static void note(rtm_client *client, const rtm_event *event, void *user_data) {
     order[length + 1] = '\0';
 }
 
-/* Sends an event and compares what ran. */
+/* Sends an event and compares which handlers were called. */
 static void expect_order(const char *json, const char *expected) {
     order[0] = '\0';
-    int before = heard_count;
+    int before = received_count;
     server_send_text(&slack, json);
-    WAIT_FOR(heard_count > before);
-    heard_next = heard_count;
+    WAIT_FOR(received_count > before);
+    received_next = received_count;
     assert_string_equal(order, expected);
 }
 
@@ -1146,7 +1146,7 @@ static void add_many(rtm_client *client, const rtm_event *event, void *user_data
         assert_int_equal(rtm_on(client, "message", note, &"abcdefghijklmnopqrst"[i]), RTM_OK);
 }
 
-static void handlers_added_in_a_callback_hear_the_next_event(void **state) {
+static void handlers_added_in_a_callback_receive_the_next_event(void **state) {
     (void)state;
     make_bot(NULL);
     rtm_on(bot, "message", add_many, "A");
@@ -1161,7 +1161,7 @@ static void swap_places(rtm_client *client, const rtm_event *event, void *user_d
     rtm_on(client, "message", note, "y");
 }
 
-static void a_handler_removed_and_added_again_hears_the_next_event(void **state) {
+static void a_handler_removed_and_added_again_receives_the_next_event(void **state) {
     (void)state;
     make_bot(NULL);
     rtm_on(bot, "message", swap_places, "x");
@@ -1232,7 +1232,7 @@ static void an_event_has_its_data_whole(void **state) {
     assert_int_equal(event->code, 0);
 }
 
-static void what_is_not_json_is_an_error_and_the_session_lives(void **state) {
+static void invalid_json_is_an_error_and_the_session_lives(void **state) {
     static const char *const texts[] = {
         "", " ", "hello", "{\"type\":\"message\"", "{\"type\":\"message\",}", "{'type':'message'}",
         "{\"type\":\"message\"} x", "[1,]", "{\"type\":\"message\",\"a\":01}", "nul",
@@ -1295,7 +1295,7 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
         next_error(RTM_E_TOO_BIG);
         test_now_ms += 1001;
     }
-    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* too big only in all */
+    server_send_frame(&slack, RTMI_WS_TEXT, MORE, json, 4000); /* only together too big */
     server_send_frame(&slack, RTMI_WS_PING, FIN, "p", 1);
     server_send_frame(&slack, RTMI_WS_CONTINUATION, MORE, json, 97);
     server_send_frame(&slack, RTMI_WS_CONTINUATION, FIN, json, 1);
@@ -1306,7 +1306,8 @@ static void a_message_over_the_limit_is_skipped_and_reported(void **state) {
     no_event();
 }
 
-/* What the `error` events of one kind stood for: each for itself and for as many as it tells of. */
+/* The failures that the `error` events of one kind report: one each, and the number in the
+   detail. */
 static int errors, failures;
 static long long last_error_ms;
 
@@ -1320,7 +1321,7 @@ static void count_failures(rtm_client *client, const rtm_event *event, void *use
     failures += 1 + (digits < more ? atoi(digits) : 0);
 }
 
-static void a_flood_of_errors_is_told_once_a_second_with_its_number(void **state) {
+static void a_flood_of_errors_is_reported_once_a_second_with_its_number(void **state) {
     enum { FRAMES = 30000, STEP = 1000 };
     rtm_result kind = RTM_E_WEBSOCKET;
     (void)state;
@@ -1345,10 +1346,10 @@ static void a_flood_of_errors_is_told_once_a_second_with_its_number(void **state
     test_now_ms++;
     rtm_poll(bot, 0);
     assert_int_equal(failures, FRAMES);
-    assert_true(rtm_timeout_ms(bot) > 1000); /* nothing more to tell */
+    assert_true(rtm_timeout_ms(bot) > 1000); /* no further report is due */
 }
 
-static void held_back_errors_are_told_before_the_session_ends(void **state) {
+static void deferred_errors_are_reported_before_the_session_ends(void **state) {
     rtm_result kind = RTM_E_WEBSOCKET;
     (void)state;
     for (int fin = 0; fin < 2; fin++) {
@@ -1370,7 +1371,8 @@ static void held_back_errors_are_told_before_the_session_ends(void **state) {
     }
 }
 
-/* One report a second, whatever the messages were: first the first, then the last and a number. */
+/* One report a second, whatever the messages were: the first one at once, then the last one and a
+   number. */
 static void skipped_messages_of_all_kinds_share_one_report(void **state) {
     static char json[4097];
     rtm_config config = usual_config();
@@ -1398,7 +1400,7 @@ static void skipped_messages_of_all_kinds_share_one_report(void **state) {
     assert_null(strstr(next_error(RTM_E_JSON)->detail, "more"));
     server_send_frame(&slack, RTMI_WS_BINARY, FIN, "", 0);
     server_send_text(&slack, "hello");
-    server_send_close(&slack, 1001, ""); /* the end of the session waits for nothing */
+    server_send_close(&slack, 1001, ""); /* the end of the session does not wait */
     assert_non_null(strstr(next_error(RTM_E_JSON)->detail, "(and 1 more)"));
     next_event("close");
 }
@@ -1410,7 +1412,7 @@ static void events_arrive_in_any_chunking(void **state) {
     reach(RTM_STATE_OPEN);
     memcpy(bytes + 2, json, sizeof json - 1);
     for (size_t i = 0; i < sizeof json + 1; i++) {
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         server_send_bytes(&slack, bytes + i, 1);
         server_round(0);
     }
@@ -1423,7 +1425,7 @@ static void events_arrive_in_any_chunking(void **state) {
     assert_string_equal(next_event("message")->data, json);
 }
 
-/* The session ends with this close code, the server having seen it. */
+/* The session ends with this close code, and the server receives it. */
 static void expect_broken(int code) {
     record *event = next_error(RTM_E_WEBSOCKET);
     assert_true(strlen(event->detail) > 20);
@@ -1437,7 +1439,7 @@ static void expect_broken(int code) {
 
 static void broken_frames_end_the_session_with_their_code(void **state) {
     static const struct { const char *bytes; size_t size; int code; } broken[] = {
-        { "\xc1\x02{}", 4, 1002 },             /* RSV1: compression that nobody asked for */
+        { "\xc1\x02{}", 4, 1002 },             /* RSV1: compression, not negotiated */
         { "\x81\x82mask\x16\x1c", 8, 1002 },   /* masked */
         { "\x83\x00", 2, 1002 },               /* opcode 3 */
         { "\x8b\x00", 2, 1002 },               /* opcode 11 */
@@ -1473,7 +1475,7 @@ static void count_bytes(rtm_client *client, const rtm_event *event, void *user_d
     poll_bytes += (int)size;
 }
 
-static void a_flood_leaves_the_caller_his_turn(void **state) {
+static void a_flood_does_not_keep_rtm_poll_from_returning(void **state) {
     static char flood[1 << 20];
     (void)state;
     make_bot(NULL);
@@ -1485,7 +1487,7 @@ static void a_flood_leaves_the_caller_his_turn(void **state) {
         memcpy(flood + i, "\x81\x7e\x03\xfc{\"type\":\"flood\"", 19);
         flood[i + 1023] = '}';
     }
-    ssize_t sent = send(slack.fd, flood, sizeof flood, MSG_NOSIGNAL); /* what the kernel takes */
+    ssize_t sent = send(slack.fd, flood, sizeof flood, MSG_NOSIGNAL); /* as much as fits */
     assert_true(sent > 300000);
     int polls = 0, total = 0, whole = (int)sent / 1024 * 1020;
     for (; total < whole; polls++) {
@@ -1507,13 +1509,13 @@ static size_t water_size, water_at;
 static void pour(char call) {
     int before = errno;
     if (call != 'r') return;
-    if (client_taken > 4 << 20) fail_msg("%s", "one rtm_poll has taken 4 MiB, and goes on");
+    if (client_taken > 4 << 20) fail_msg("%s", "one rtm_poll has read 4 MiB, and continues");
     for (ssize_t n = 0; n >= 0; water_at = (water_at + (size_t)(n > 0 ? n : 0)) % water_size)
         n = send(slack.fd, water + water_at, water_size - water_at, MSG_NOSIGNAL);
     errno = before;
 }
 
-/* Begins to pour; then, and before each rtm_poll, the socket holds more than 256 KiB. */
+/* Begins the flood; then, and before each rtm_poll, the socket holds more than 256 KiB. */
 static void pour_these(const char *drop) {
     size_t size = strlen(drop);
     for (water_size = 0; water_size + size <= sizeof water; water_size += size)
@@ -1554,7 +1556,7 @@ static void make_bot_for_floods(void) {
 
 #define FLOOD_FRAME "\x81\x10{\"type\":\"flood\"}"
 
-static void no_flood_makes_a_poll_take_more_than_256_kib(void **state) {
+static void no_flood_makes_a_poll_read_more_than_256_kib(void **state) {
     static const struct { rtm_state state; const char *first; size_t size; const char *drop; }
     floods[] = {
         { RTM_STATE_CONNECTING, "HTTP/1.1 200 OK\r\n\r\n", 19, "{\"ok\":true}  " },
@@ -1596,7 +1598,7 @@ static void endless_interim_responses_end_the_attempt(void **state) {
     }
 }
 
-static int stopped_at; /* what had been taken in by then */
+static int stopped_at; /* what had been read by then */
 
 static void stop_late(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)event;
@@ -1606,7 +1608,8 @@ static void stop_late(rtm_client *client, const rtm_event *event, void *user_dat
     rtm_stop(client);
 }
 
-/* Whoever stops in the middle of it gets no second 256 KiB, and the closing second is one. */
+/* A stop during the flood ends the reading: no second 256 KiB are read, and the closing second is
+   one second. */
 static void a_stop_in_a_flood_is_seen_and_costs_no_more(void **state) {
     (void)state;
     make_bot_for_floods();
@@ -1677,7 +1680,7 @@ static void events_and_answers_cost_no_allocation(void **state) {
 
 enum { MIB = 1048576, LISTED = 50000 };
 
-/* An event of so many bytes: numbers of 19 digits in a list, as many as there is room for. */
+/* Sends an event of this size: a list of numbers with 19 digits. */
 static void send_event_of(size_t size) {
     static char json[MIB];
     size_t at = (size_t)snprintf(json, sizeof json, "{\"type\":\"message\",\"list\":[0");
@@ -1710,8 +1713,8 @@ static void next_ping_of_slack(void) {
 
 static void next_ping_of_ours(void) { server_expect(&slack, RTMI_WS_PING, ""); }
 
-/* A client that heard a huge event 30 s ago. Returns the bytes that it had before. */
-static long hear_a_huge_event(void) {
+/* A client that received a huge event 30 s ago. Returns its allocated bytes before the event. */
+static long receive_a_huge_event(void) {
     make_bot(NULL);
     open_session_with_hello();
     assert_int_equal(rtm_on(bot, "message", look_into_list, NULL), RTM_OK);
@@ -1738,7 +1741,7 @@ static void a_minute_after_a_huge_event_its_memory_is_given_back(void **state) {
                                            next_ping_of_ours };
     (void)state;
     for (int i = 0; i < 3; i++) {
-        long before = hear_a_huge_event();
+        long before = receive_a_huge_event();
         test_now_ms += 29999;
         if (nexts[i] != next_ping_of_ours) nexts[i]();
         expect_heap(before, false);
@@ -1755,7 +1758,7 @@ static void a_minute_after_a_huge_event_its_memory_is_given_back(void **state) {
 static void an_event_over_16_kib_keeps_the_memory_for_another_minute(void **state) {
     (void)state;
     for (int over = 0; over < 2; over++) {
-        long before = hear_a_huge_event();
+        long before = receive_a_huge_event();
         send_event_of(over ? 20000 : 16384);
         test_now_ms += 29999;
         next_small_event();
@@ -1788,7 +1791,7 @@ static void ids_count_up_from_one(void **state) {
     server_expect(&slack, RTMI_WS_TEXT, "{\"id\":4,\"type\":\"presence_sub\",\"ids\":[\"U1\"]}");
 }
 
-static void ids_are_added_where_they_are_missing(void **state) {
+static void ids_are_added_if_they_are_missing(void **state) {
     static const struct { const char *json, *sent; int id; } rows[] = {
         { "{}", "{\"id\":1}", 1 },
         { "{ }", "{\"id\":2 }", 2 },
@@ -1811,7 +1814,7 @@ static void ids_are_added_where_they_are_missing(void **state) {
     }
 }
 
-static void texts_are_escaped_and_come_out_the_same(void **state) {
+static void strings_are_escaped_and_read_back_the_same(void **state) {
     static const char *const texts[] = {
         "", "plain", "\"quoted\" \\ /", "line\nbreak\ttab\r", "\x01\x1f\x7f",
         "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "<@U1> & 'x'", "\\u0041", "}{",
@@ -1838,7 +1841,7 @@ static void texts_are_escaped_and_come_out_the_same(void **state) {
     rtmi_document_free(&document);
 }
 
-static void what_is_no_json_object_is_not_sent(void **state) {
+static void only_json_objects_are_sent(void **state) {
     static const char *const texts[] = {
         "", " ", "[]", "1", "\"a\"", "null", "{", "}", "{}}", "{} {}", "{\"a\":}", "{a:1}", "x{}",
         "{\"a\":\"\xff\"}", "{\"a\":\"\xc3\"}", "{\"a\":\"\n\"}", "{\"a\":01}", "{\"a\":1,}",
@@ -1858,7 +1861,7 @@ static void what_is_no_json_object_is_not_sent(void **state) {
     server_expect(&slack, RTMI_WS_TEXT, "{\"id\":1,\"type\":\"ping\"}");
 }
 
-static void missing_texts_are_argument_errors_with_a_sentence(void **state) {
+static void missing_strings_are_argument_errors_with_a_message(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_message(bot, NULL, "t"), RTM_E_ARGUMENT);
@@ -1905,12 +1908,12 @@ static void nothing_is_sent_without_a_session(void **state) {
         assert_string_equal(rtm_error_detail(bot),
                             "not connected: wait for the `open` event");
         end_bot();
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
-/* A loop of the program's own calls rtm_poll for nothing but rtm_fd and rtm_timeout_ms. */
-static void rtm_fd_tells_when_a_full_socket_takes_more(void **state) {
+/* An external loop calls rtm_poll only because of rtm_fd and rtm_timeout_ms. */
+static void rtm_fd_is_readable_when_a_full_socket_accepts_more(void **state) {
     static char text[8000];
     int small = 4096, sent = 0, waiting;
     (void)state;
@@ -1933,8 +1936,9 @@ static void rtm_fd_tells_when_a_full_socket_takes_more(void **state) {
     assert_false(has_something_to_do());
 }
 
-/* What came together with the end of the connection must not hide that from an edge. */
-static void an_edge_of_rtm_fd_tells_of_the_end_behind_an_event(void **state) {
+/* Data that arrives together with the end of the connection must not hide the end from an
+   edge-triggered loop. */
+static void an_edge_of_rtm_fd_reports_the_end_after_an_event(void **state) {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET };
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -1954,7 +1958,7 @@ static void an_edge_of_rtm_fd_tells_of_the_end_behind_an_event(void **state) {
     next_event("close");
 }
 
-static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
+static void a_full_send_buffer_accepts_nothing_and_loses_nothing(void **state) {
     static char text[8000];
     frame got;
     int small = 4096, sent = 0, id, taken = 0;
@@ -1986,8 +1990,8 @@ static void a_full_send_buffer_takes_nothing_and_loses_nothing(void **state) {
     assert_int_equal(rtmi_unanswered_count(bot), 0);
 }
 
-/* Else a server could make error events without end. */
-static void a_refusal_of_what_was_not_sent_is_no_error(void **state) {
+/* Otherwise a server could cause any number of error events. */
+static void a_refusal_of_an_unknown_message_is_no_error(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     server_send_text(&slack, "{\"ok\":false,\"reply_to\":7,\"error\":{\"msg\":\"no\"}}");
@@ -2051,7 +2055,7 @@ static void a_late_answer_is_not_reported_again(void **state) {
     open_session();
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":1}");
     assert_int_equal(next_event("Unknown")->id, 1);
-    assert_int_equal(rtm_send_message(bot, "C1", "text"), 2); /* ids go on */
+    assert_int_equal(rtm_send_message(bot, "C1", "text"), 2); /* ids continue */
     server_send_text(&slack, "{\"ok\":true,\"reply_to\":2}");
     assert_int_equal(next_event("Unknown")->id, 2);
     server_send_close(&slack, 1000, "");
@@ -2059,7 +2063,7 @@ static void a_late_answer_is_not_reported_again(void **state) {
     no_event();
 }
 
-static void one_message_that_is_never_answered_takes_one_place(void **state) {
+static void one_message_that_is_never_answered_uses_one_place(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     assert_int_equal(rtm_send_ping(bot), 1);
@@ -2088,7 +2092,7 @@ static void send_in_event(rtm_client *client, const rtm_event *event, void *user
     calls = rtm_send_message(client, "C1", event->type);
 }
 
-static void an_answer_that_has_come_counts_before_a_drop(void **state) {
+static void an_answer_received_before_a_drop_counts(void **state) {
     static const char answer[] = "\x81\x18{\"ok\":true,\"reply_to\":1}"; /* in one segment */
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -2100,7 +2104,7 @@ static void an_answer_that_has_come_counts_before_a_drop(void **state) {
     no_event();
 }
 
-static void what_came_before_a_broken_send_is_heard(void **state) {
+static void an_event_before_a_broken_send_is_delivered(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
     no_event(); /* the socket has been read empty */
@@ -2113,8 +2117,8 @@ static void what_came_before_a_broken_send_is_heard(void **state) {
     assert_int_equal(next_event("close")->code, 1012);
 }
 
-/* More than one rtm_poll takes in, all of it in the client's socket before a send fails. */
-static void all_that_came_before_a_broken_send_is_heard(void **state) {
+/* More than one rtm_poll reads, all of it in the socket of the client before a send fails. */
+static void many_events_before_a_broken_send_are_delivered(void **state) {
     enum { EVENTS = 800, SIZE = 443 };
     static char events[EVENTS * SIZE];
     (void)state;
@@ -2257,7 +2261,7 @@ static void a_pong_has_the_payload_of_its_ping(void **state) {
     no_event();
 }
 
-/* RFC 6455 section 5.5.3; one send for each would be a lever for the server. */
+/* RFC 6455 section 5.5.3; with one send for each, a server could cause much work. */
 static int sends;
 
 static void count_sends(char call) {
@@ -2423,11 +2427,11 @@ static void no_ping_at_all_when_the_interval_is_minus_one(void **state) {
     assert_int_equal((server_fill(&slack), slack.in_size), 0);
 }
 
-static void a_caller_who_comes_late_still_gets_a_ping_answered(void **state) {
+static void a_late_rtm_poll_still_answers_a_ping(void **state) {
     (void)state;
     make_bot(NULL);
     open_session_with_hello();
-    test_now_ms += 60000; /* the caller was busy, or the machine asleep: Slack is not to blame */
+    test_now_ms += 60000; /* the program was busy, or the machine suspended: not a fault of Slack */
     server_expect(&slack, RTMI_WS_PING, "");
     assert_true(rtm_is_connected(bot));
     server_send_frame(&slack, RTMI_WS_PONG, FIN, "", 0);
@@ -2493,7 +2497,7 @@ static void a_token_cut_by_the_end_of_a_reason_is_tamed(void **state) {
     }
 }
 
-static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
+static void secrets_that_a_server_echoes_are_not_shown(void **state) {
     static const char *const headers[] = { "Cookie: " COOKIE, "X-Key: " TOKEN_PART,
                                            "X-Tab: a\tTabSecret", NULL };
     static const char *const bodies[] = {
@@ -2525,11 +2529,11 @@ static void a_server_that_echoes_secrets_does_not_get_them_told(void **state) {
     next_error(RTM_E_SLACK);
     server_send_close(&slack, 4000, TOKEN);
     next_event("close");
-    assert_true(told_lines > 20);
-    assert_null(strstr(told, "TabSecret"));
+    assert_true(shown_lines > 20);
+    assert_null(strstr(shown, "TabSecret"));
 }
 
-static void a_secret_that_is_cut_short_is_not_told_either(void **state) {
+static void a_truncated_secret_is_not_shown_either(void **state) {
     char body[400], pad[200];
     (void)state;
     make_bot(NULL);
@@ -2555,7 +2559,7 @@ static void a_secret_that_is_cut_short_is_not_told_either(void **state) {
     }
 }
 
-/* Last, for where this overflows an int the program ends. */
+/* Last, because the program ends if this overflows an int. */
 static void the_largest_id_leads_to_no_overflow(void **state) {
     (void)state;
     reach(RTM_STATE_OPEN);
@@ -2582,29 +2586,29 @@ static const struct CMUnitTest tests[] = {
     TEST(create_opens_no_connection),
     TEST(without_a_descriptor_there_is_no_client),
     TEST(everything_in_the_config_is_copied),
-    TEST(no_client_is_an_argument_error),
-    TEST(every_result_has_words_of_its_own),
+    TEST(a_null_client_is_an_argument_error),
+    TEST(every_result_has_its_own_description),
     TEST(open_carries_the_whole_connect_response),
     TEST(the_data_of_open_can_be_looked_into_whatever_its_size),
     TEST(upgrade_request_is_complete_and_has_no_token),
-    TEST(connect_request_has_the_token_in_the_header_alone),
-    TEST(frames_in_the_same_segment_as_the_101_are_heard),
+    TEST(connect_request_has_the_token_only_in_the_header),
+    TEST(frames_in_the_same_segment_as_the_101_are_delivered),
     TEST(base_url_needs_no_slash_at_its_end),
     TEST(each_state_says_what_to_wait_for),
     TEST(poll_never_waits_longer_than_it_may),
     TEST(poll_of_an_idle_client_waits_no_longer_than_it_may),
-    TEST(poll_returns_when_a_signal_comes),
+    TEST(poll_returns_when_a_signal_arrives),
     TEST(poll_counts_the_events_that_callbacks_ran_for),
     TEST(destroy_in_each_state_leaks_nothing),
     TEST(no_freed_memory_holds_the_token),
     TEST(the_request_and_response_that_opened_a_session_are_freed),
-    TEST(destroy_says_goodbye),
+    TEST(destroy_sends_close),
     TEST(poll_connect_and_run_are_busy_in_callbacks),
     TEST(stop_sends_close_1000_and_waits_for_the_answer),
-    TEST(after_a_stop_the_sentence_is_about_the_stop),
+    TEST(after_a_stop_the_message_is_about_the_stop),
     TEST(stop_waits_a_second_at_most),
-    TEST(stop_ends_as_well_with_a_fin_or_reset_or_nonsense),
-    TEST(stop_in_each_state_finishes_without_a_word),
+    TEST(stop_also_ends_with_a_fin_or_reset_or_invalid_data),
+    TEST(stop_in_each_state_finishes_without_an_event),
     TEST(after_stop_only_close_and_error_callbacks_run),
     TEST(stop_in_a_callback_of_any_type_ends_the_client),
     TEST(stop_after_goodbye_does_not_spin),
@@ -2615,61 +2619,61 @@ static const struct CMUnitTest tests[] = {
     TEST(connect_says_why_the_attempt_failed_and_can_be_called_again),
     TEST(connect_of_a_stopped_client_is_stopped),
     TEST(run_stops_on_a_signal_and_restores_the_handlers),
-    TEST(run_with_no_signals_leaves_them_alone),
+    TEST(run_with_no_signals_keeps_the_old_handlers),
     TEST(run_with_no_signals_installs_no_handler),
     TEST(run_leaves_ignored_signals_ignored),
     TEST(a_stop_at_any_point_is_no_failure),
     TEST(run_returns_what_ended_the_client),
     TEST(sockets_are_closed_on_exec_from_the_start),
-    TEST(descriptor_0_is_as_good_as_any),
+    TEST(descriptor_0_is_a_valid_descriptor),
     TEST(a_slow_lookup_costs_the_attempt_nothing),
     TEST(a_slow_lookup_that_fails_is_named),
-    DEAF(a_timeout_names_the_phase),
+    UNRESPONSIVE(a_timeout_names_the_phase),
     TEST(handlers_run_in_the_order_registered),
     TEST(handlers_are_compared_by_type_callback_and_user),
     TEST(bad_handlers_are_refused),
     TEST(handlers_can_be_removed_in_callbacks),
-    TEST(handlers_added_in_a_callback_hear_the_next_event),
-    TEST(a_handler_removed_and_added_again_hears_the_next_event),
+    TEST(handlers_added_in_a_callback_receive_the_next_event),
+    TEST(a_handler_removed_and_added_again_receives_the_next_event),
     TEST(handlers_belong_to_one_client),
     TEST(the_table_in_the_config_comes_first),
     TEST(events_without_a_usable_type_are_unknown),
     TEST(an_event_has_its_data_whole),
-    TEST(what_is_not_json_is_an_error_and_the_session_lives),
+    TEST(invalid_json_is_an_error_and_the_session_lives),
     TEST(deep_nesting_is_refused_and_the_session_lives),
     TEST(a_binary_message_is_reported_and_the_session_lives),
     TEST(a_message_over_the_limit_is_skipped_and_reported),
-    TEST(a_flood_of_errors_is_told_once_a_second_with_its_number),
-    TEST(held_back_errors_are_told_before_the_session_ends),
+    TEST(a_flood_of_errors_is_reported_once_a_second_with_its_number),
+    TEST(deferred_errors_are_reported_before_the_session_ends),
     TEST(skipped_messages_of_all_kinds_share_one_report),
     TEST(events_arrive_in_any_chunking),
     TEST(broken_frames_end_the_session_with_their_code),
-    TEST(a_flood_leaves_the_caller_his_turn),
-    TEST(no_flood_makes_a_poll_take_more_than_256_kib),
+    TEST(a_flood_does_not_keep_rtm_poll_from_returning),
+    TEST(no_flood_makes_a_poll_read_more_than_256_kib),
     TEST(endless_interim_responses_end_the_attempt),
     TEST(a_stop_in_a_flood_is_seen_and_costs_no_more),
     TEST(events_and_answers_cost_no_allocation),
     TEST(a_minute_after_a_huge_event_its_memory_is_given_back),
     TEST(an_event_over_16_kib_keeps_the_memory_for_another_minute),
     TEST(ids_count_up_from_one),
-    TEST(ids_are_added_where_they_are_missing),
-    TEST(texts_are_escaped_and_come_out_the_same),
-    TEST(what_is_no_json_object_is_not_sent),
-    TEST(missing_texts_are_argument_errors_with_a_sentence),
+    TEST(ids_are_added_if_they_are_missing),
+    TEST(strings_are_escaped_and_read_back_the_same),
+    TEST(only_json_objects_are_sent),
+    TEST(missing_strings_are_argument_errors_with_a_message),
     TEST(a_message_may_have_16384_bytes_and_no_more),
     TEST(nothing_is_sent_without_a_session),
-    TEST(rtm_fd_tells_when_a_full_socket_takes_more),
-    TEST(an_edge_of_rtm_fd_tells_of_the_end_behind_an_event),
-    TEST(a_full_send_buffer_takes_nothing_and_loses_nothing),
+    TEST(rtm_fd_is_readable_when_a_full_socket_accepts_more),
+    TEST(an_edge_of_rtm_fd_reports_the_end_after_an_event),
+    TEST(a_full_send_buffer_accepts_nothing_and_loses_nothing),
     TEST(answers_are_matched_and_refusals_are_errors),
-    TEST(a_refusal_of_what_was_not_sent_is_no_error),
+    TEST(a_refusal_of_an_unknown_message_is_no_error),
     TEST(only_messages_and_pings_expect_an_answer),
     TEST(a_late_answer_is_not_reported_again),
-    TEST(one_message_that_is_never_answered_takes_one_place),
+    TEST(one_message_that_is_never_answered_uses_one_place),
     TEST(after_1024_unacknowledged_messages_there_is_no_room),
-    TEST(an_answer_that_has_come_counts_before_a_drop),
-    TEST(what_came_before_a_broken_send_is_heard),
-    TEST(all_that_came_before_a_broken_send_is_heard),
+    TEST(an_answer_received_before_a_drop_counts),
+    TEST(an_event_before_a_broken_send_is_delivered),
+    TEST(many_events_before_a_broken_send_are_delivered),
     TEST(a_failed_send_ends_the_session),
     TEST(a_refused_message_keeps_no_memory),
     TEST(the_first_skipped_message_is_reported_before_the_next_event),
@@ -2685,12 +2689,12 @@ static const struct CMUnitTest tests[] = {
     TEST(the_first_ping_unanswered_counts),
     TEST(any_byte_is_a_sign_of_life),
     TEST(no_ping_at_all_when_the_interval_is_minus_one),
-    TEST(a_caller_who_comes_late_still_gets_a_ping_answered),
+    TEST(a_late_rtm_poll_still_answers_a_ping),
     TEST(a_slow_callback_is_no_silence),
     TEST(a_slow_callback_of_open_is_no_silence),
     TEST(a_token_cut_by_the_end_of_a_reason_is_tamed),
-    TEST(a_server_that_echoes_secrets_does_not_get_them_told),
-    TEST(a_secret_that_is_cut_short_is_not_told_either),
+    TEST(secrets_that_a_server_echoes_are_not_shown),
+    TEST(a_truncated_secret_is_not_shown_either),
     TEST(the_largest_id_leads_to_no_overflow),
     TEST(every_transition_of_the_diagram_has_happened_by_now), /* the last */
 };

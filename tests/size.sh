@@ -1,6 +1,6 @@
 #!/bin/sh
-# What rtm.h costs in bytes: the implementation at -Os for each machine that there is a compiler for
-# (make cross installs them), a client, and a whole bot with all it needs, static against musl.
+# The size of rtm.h in bytes: the implementation at -Os for each machine with a compiler (make cross
+# installs them), a client, and a whole static bot with musl.
 set -eu
 out=build/size
 mkdir -p $out/include

@@ -9,13 +9,13 @@ static void counted_free(void *ptr);
 #define RTM_REALLOC(ptr, size) counted_realloc(ptr, size)
 #define RTM_FREE(ptr) counted_free(ptr)
 
-#include "box.h"
+#include "sandbox_process.h"
 #include "sockets.h"
 
-enum { EVERY = 100, RSS_SLACK_KIB = 256, TOLD = 100000 };
+enum { EVERY = 100, RSS_SLACK_KIB = 256, NUMBERS = 100000 };
 
-/* The heap is counted as rtm.h asked for it. mallinfo() would not do: it counts what the C library
-   adds and keeps, which differs by some bytes from run to run. */
+/* The heap is counted by the sizes that rtm.h asks for. mallinfo() is not usable: it includes what
+   the C library adds and keeps, which differs by some bytes from run to run. */
 typedef union counted {
     size_t size;
     long double alignment;
@@ -39,10 +39,10 @@ static void counted_free(void *ptr) {
     free(block);
 }
 
-static int hellos, messages, wrong; /* wrong: out of order in RTM, told twice in Socket Mode */
+static int hellos, messages, wrong; /* wrong: out of order in RTM, delivered twice in Socket Mode */
 static bool app;
-static int told[TOLD]; /* when each message was, last: as which of all deliveries */
-static int deliveries; /* messages, and those among them that came again when long forgotten */
+static int delivered_as[NUMBERS]; /* the number of its last delivery, for each message */
+static int deliveries; /* messages, and repeated ones that the client no longer knows */
 
 static void count(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot, (void)event;
@@ -54,15 +54,15 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user_data)
     (void)bot, (void)user_data;
     rtm_json_string(rtm_json_get(event->data, "text"), text, sizeof text);
     int number = atoi(text);
-    if (number < 1 || number >= TOLD || (!app && number != messages + 1)) {
+    if (number < 1 || number >= NUMBERS || (!app && number != messages + 1)) {
         wrong++;
         return;
     }
-    /* One whose acknowledgement was lost comes again; the client knows the last 512 events. */
+    /* An event whose acknowledgement was lost is repeated; the client knows the last 512 events. */
     deliveries++;
-    if (!told[number]) messages++;
-    else if (deliveries - told[number] < 500) wrong++;
-    told[number] = deliveries;
+    if (!delivered_as[number]) messages++;
+    else if (deliveries - delivered_as[number] < 500) wrong++;
+    delivered_as[number] = deliveries;
 }
 
 static long rss_kib(void) {
@@ -109,7 +109,7 @@ static bool one_round(rtm_client *bot, sandbox *box, int round) {
 
 static bool soak(sandbox *box, int rounds) {
     rtm_client *bot;
-    int files = 0; /* the most of each in the first hundred sessions */
+    int files = 0; /* the maximum of each in */
     size_t most = 0;
     long rss = 0;
     bool good = true;
@@ -118,7 +118,7 @@ static bool soak(sandbox *box, int rounds) {
                           .timeout_ms = 5000 };
     if (rtm_create(&config, &bot) != RTM_OK) return false;
     hellos = messages = deliveries = wrong = 0;
-    memset(told, 0, sizeof told);
+    memset(delivered_as, 0, sizeof delivered_as);
     rtm_on(bot, "hello", count, &hellos);
     rtm_on(bot, "message", on_message, NULL);
     for (int round = 1; round <= rounds && good; round++) {
@@ -133,7 +133,7 @@ static bool soak(sandbox *box, int rounds) {
             if (rss_kib() > rss) rss = rss_kib();
         }
     }
-    /* A handover that is under way may have been at none of the first hundred. */
+    /* A handover in progress need not have been among the first hundred. */
     for (int i = 0; i < 200 && bot->session[1]; i++, skipped_ms += 100) rtm_poll(bot, 2);
     printf("soak: at the end: %d files (%d), %zu bytes of heap (%zu), %ld KiB resident (%ld)\n",
            open_files(), files, heap, most, rss_kib(), rss);

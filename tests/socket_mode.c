@@ -17,22 +17,22 @@ static void open_app(void) {
     open_session();
 }
 
-/* The next events, whatever they are, until the one of this type. */
+/* Skips events until one of this type. */
 static record *await_event(const char *type) {
     for (;;) {
-        WAIT_FOR(heard_count > heard_next);
-        if (!strcmp(heard[heard_next++].type, type)) return &heard[heard_next - 1];
+        WAIT_FOR(received_count > received_next);
+        if (!strcmp(received[received_next++].type, type)) return &received[received_next - 1];
     }
 }
 
-/* The client has sent nothing that was not looked at. */
+/* Checks that the client has sent nothing more. */
 static void expect_nothing(void) {
     frame got;
     for (int i = 0; i < 5; i++) server_round(i);
     if (server_try_frame(&slack, &got)) fail_msg("sent: %s", got.payload);
 }
 
-/* The session answers a PING, having read all before it. */
+/* Checks that the session answers a PING, so that everything before it was read. */
 static void expect_life(void) {
     server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
     server_expect(&slack, RTMI_WS_PONG, "");
@@ -40,7 +40,7 @@ static void expect_life(void) {
 
 /* Opening -------------------------------------------------------------------------------------- */
 
-static void the_app_token_is_for_the_opening_call_alone(void **state) {
+static void the_app_token_is_only_for_the_opening_call(void **state) {
     request got;
     rtm_config config = app_config();
     config.app_token = " " APP_TOKEN "\n";
@@ -70,7 +70,7 @@ static void each_token_has_its_place(void **state) {
     static const struct {
         const char *token, *app_token;
         rtm_result result;
-        const char *sentence; /* names this */
+        const char *message; /* names this */
     } rows[] = { /* an empty app_token counts as not set */
         { NULL, APP_TOKEN, RTM_OK, NULL },
         { TOKEN, APP_TOKEN, RTM_OK, NULL },
@@ -97,21 +97,21 @@ static void each_token_has_its_place(void **state) {
         rtm_result result = rtm_create(&config, &made);
         const char *detail = rtm_error_detail(NULL);
         if (result != rows[i].result ||
-            (rows[i].sentence && (made || !strstr(detail, rows[i].sentence))))
+            (rows[i].message && (made || !strstr(detail, rows[i].message))))
             fail_msg("row %zu: %d, %s", i, result, detail);
         bool app = rows[i].app_token && *rows[i].app_token;
         if (made) assert_int_equal(made->socket_mode, app);
-        tell(detail);
+        note_shown(detail);
         rtm_destroy(made);
     }
 }
 
-static void a_call_that_fails_is_judged_as_that_of_rtm(void **state) {
+static void a_failed_call_has_the_same_results_as_in_rtm(void **state) {
     static const struct {
         const char *body;
         rtm_result result;
         bool final;
-        const char *sentence;
+        const char *message;
     } rows[] = {
         { "{\"ok\":true}", RTM_E_SLACK, false, "url" },
         { "{\"ok\":true,\"url\":7}", RTM_E_SLACK, false, "url" },
@@ -131,25 +131,25 @@ static void a_call_that_fails_is_judged_as_that_of_rtm(void **state) {
         make_bot(&config);
         take_call(&got);
         server_answer(&slack, "200 OK", "Connection: close\r\n", rows[i].body);
-        record *told_event = next_event("error");
-        if (rows[i].result == RTM_E_SLACK && told_event->result != RTM_E_SLACK)
-            assert_string_equal(rows[i].sentence, "url"); /* any result will do for a bad answer */
-        else assert_int_equal(told_event->result, rows[i].result);
-        if (!strstr(told_event->detail, rows[i].sentence)) fail_msg("%s", told_event->detail);
-        assert_int_equal(told_event->retry_ms >= 0, !rows[i].final);
+        record *error_event = next_event("error");
+        if (rows[i].result == RTM_E_SLACK && error_event->result != RTM_E_SLACK)
+            assert_string_equal(rows[i].message, "url"); /* any result will do for a bad answer */
+        else assert_int_equal(error_event->result, rows[i].result);
+        if (!strstr(error_event->detail, rows[i].message)) fail_msg("%s", error_event->detail);
+        assert_int_equal(error_event->retry_ms >= 0, !rows[i].final);
         assert_int_equal(rtm_poll(bot, 0), rows[i].final ? RTM_E_AUTH : 0);
         end_bot();
     }
 }
 
-static void hello_is_delivered_each_time_and_tells_of_connections(void **state) {
+static void hello_is_delivered_each_time_and_its_connections_are_logged(void **state) {
     (void)state;
     open_app();
     say_hello(&slack);
-    assert_null(strstr(told, "1 connections"));
+    assert_null(strstr(shown, "1 connections"));
     server_send_text(&slack, "{\"type\":\"hello\",\"num_connections\":3}");
     next_event("hello");
-    assert_non_null(strstr(told, "3 connections"));
+    assert_non_null(strstr(shown, "3 connections"));
     expect_life();
 }
 
@@ -173,7 +173,7 @@ static void keep(rtm_client *client, const rtm_event *event, void *user_data) {
 static void each_kind_of_envelope_arrives_as_its_event(void **state) {
 #define PAYLOAD(payload) "\"payload\":" payload
     static const struct {
-        const char *type, *members, *heard_as, *handler, *data;
+        const char *type, *members, *received_as, *handler, *data;
     } rows[] = {
         { "events_api", EVENT("Ev1", "{\"type\":\"message\",\"text\":\"a\"}"), "message",
           "message", "{\"type\":\"message\",\"text\":\"a\"}" },
@@ -224,11 +224,11 @@ static void each_kind_of_envelope_arrives_as_its_event(void **state) {
         assert_int_equal(rtm_on(bot, rows[i].handler, keep, NULL), RTM_OK);
         snprintf(id, sizeof id, "E%zu", i);
         server_send_envelope(&slack, id, rows[i].type, rows[i].members);
-        record *heard_event = next_event(rows[i].heard_as);
-        if (strcmp(heard_event->data, rows[i].data))
-            fail_msg("row %zu: %s", i, heard_event->data);
-        assert_int_equal(heard_event->result, RTM_OK);
-        assert_int_equal(keeps, 1); /* heard by name, and once by "*" */
+        record *received_event = next_event(rows[i].received_as);
+        if (strcmp(received_event->data, rows[i].data))
+            fail_msg("row %zu: %s", i, received_event->data);
+        assert_int_equal(received_event->result, RTM_OK);
+        assert_int_equal(keeps, 1); /* a handler with its type or "*", called once */
         assert_string_equal(kept_data, rows[i].data);
         snprintf(envelope, sizeof envelope, "{\"envelope_id\":\"%s\",\"type\":\"%s\",%s}", id,
                  rows[i].type, rows[i].members);
@@ -254,7 +254,7 @@ static void an_event_of_rtm_has_no_envelope(void **state) {
     expect_nothing();
 }
 
-static void an_event_that_nobody_listens_to_is_acknowledged(void **state) {
+static void an_event_without_a_handler_is_acknowledged(void **state) {
     static const char *const types[] = { "events_api", "slash_commands", "strange" };
     (void)state;
     open_app();
@@ -270,7 +270,7 @@ static void an_event_that_nobody_listens_to_is_acknowledged(void **state) {
 
 /* Acknowledgements ----------------------------------------------------------------------------- */
 
-/* What a callback of a test does, and what the server has got when it begins and ends. */
+/* What a callback of a test does, and what the server has received when it begins and ends. */
 static const char *reply_json;
 static rtm_result replied[3];
 static int ack_before, ack_after;
@@ -379,7 +379,7 @@ static void each_envelope_is_acknowledged_once_and_in_time(void **state) {
         if (ack_before != rows[i].before || ack_after != rows[i].after)
             fail_msg("row %zu: %d before, %d within", i, ack_before, ack_after);
         if (rows[i].later) server_expect_ack(&slack, id);
-        expect_life(); /* nothing else came */
+        expect_life(); /* nothing else was received */
     }
     server_free(&other);
 }
@@ -441,7 +441,7 @@ static void a_reply_has_its_result_and_travels_in_the_acknowledgement(void **sta
     server_free(&other);
 }
 
-static void nothing_else_takes_a_reply(void **state) {
+static void nothing_else_accepts_a_reply(void **state) {
     (void)state;
     begin_reactions();
     reply_json = "{}";
@@ -471,7 +471,7 @@ static void a_reply_on_a_connection_that_ended_is_not_connected(void **state) {
     server_send_envelope(&slack, "E1", "events_api", EVENT("Ev1", "{\"type\":\"message\"}"));
     server_send_envelope(&slack, "E2", "slash_commands", COMMAND("/x"));
     next_event("message");
-    assert_int_equal(heard_count, heard_next); /* the command waits */
+    assert_int_equal(received_count, received_next); /* the command waits */
     server_reset(&slack);
     next_event("slash_commands");
     next_error(RTM_E_CLOSED);
@@ -480,7 +480,7 @@ static void a_reply_on_a_connection_that_ended_is_not_connected(void **state) {
 }
 
 /* Whatever the callback does to the session, its command is not left without an answer. */
-static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void **state) {
+static void an_end_requested_in_a_callback_follows_the_acknowledgement(void **state) {
     (void)state;
     for (int row = 0; row < 4; row++) {
         begin_reactions();
@@ -494,7 +494,7 @@ static void an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement(void
         server_expect_close(&slack, 1000);
         server_free(&other);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -510,7 +510,7 @@ static void defer(rtm_client *client, const rtm_event *event, void *user_data) {
     int id = deferred[deferred_count++] = rtm_defer(client, event);
     if (id < 0 && id != RTM_E_MEMORY)
         assert_non_null(strstr(rtm_error_detail(client), "rtm_defer: "));
-    if (id < 0) tell(rtm_error_detail(client));
+    if (id < 0) note_shown(rtm_error_detail(client));
 }
 
 /* Defers a reply, then replies in the same callback: with the deferral's id, then twice more. */
@@ -543,7 +543,7 @@ static void end_deferring(void) {
     server_close(&slack);
     server_free(&other);
     memset(&other, 0, sizeof other);
-    heard_count = heard_next = 0;
+    received_count = received_next = 0;
 }
 
 static void send_command(server *s, const char *id) {
@@ -583,7 +583,7 @@ static void is_refused(int id, const char *json, rtm_result result, const char *
     assert_int_equal(rtm_reply_deferred(bot, id, json), result);
     const char *detail = rtm_error_detail(bot);
     if (!strstr(detail, about)) fail_msg("%s is not about %s", detail, about);
-    tell(detail);
+    note_shown(detail);
 }
 
 static void a_reply_is_deferred_within_its_callback(void **state) {
@@ -745,7 +745,7 @@ static void a_deferral_lives_as_long_as_its_connection_in_a_handover(void **stat
     end_deferring();
 }
 
-static void a_deferral_goes_with_its_connection(void **state) {
+static void a_deferral_ends_with_its_connection(void **state) {
     (void)state;
     for (int how = 0; how < 6; how++) {
         begin_deferring();
@@ -775,7 +775,7 @@ static void a_deferral_goes_with_its_connection(void **state) {
             send_command(&slack, "E1"); /* Slack sends it again: it was delivered */
             server_expect_ack(&slack, "E1");
             expect_life();
-            assert_int_equal(heard_count, heard_next);
+            assert_int_equal(received_count, received_next);
             snprintf(name, sizeof name, "F%d", n);
             int next = defer_command(&slack, name);
             assert_int_not_equal(next, id);
@@ -811,12 +811,12 @@ static void a_reply_is_not_deferred_after_the_end_of_its_connection(void **state
         server_send_envelope(&slack, "E1", "events_api", EVENT("Ev1", "{\"type\":\"message\"}"));
         send_command(&slack, "E2");
         next_event("message");
-        assert_int_equal(heard_count, heard_next); /* the command waits */
+        assert_int_equal(received_count, received_next); /* the command waits */
         server_reset(&slack);
         next_event("slash_commands");
         assert_int_equal(deferred_count, 1);
         assert_int_equal(deferred[0], RTM_E_NOT_CONNECTED);
-        assert_non_null(strstr(told, "rtm_defer: the session has ended"));
+        assert_non_null(strstr(shown, "rtm_defer: the session has ended"));
         if (another) expect_none(&other);
         end_deferring();
     }
@@ -844,7 +844,7 @@ static void at_most_64_replies_are_deferred(void **state) {
         assert_int_equal(rtm_reply_deferred(bot, deferred[i], json), RTM_OK);
         expect_reply(&slack, id, json);
     }
-    heard_next = heard_count;
+    received_next = received_count;
     defer_command(&slack, "F");
     for (int i = 0; i < MOST; i++) {
         bool used = i % 2;
@@ -897,7 +897,7 @@ static void a_deferred_reply_that_fails_leaves_the_deferral_open(void **state) {
     end_deferring();
 }
 
-/* 64 KiB wait for the socket: no reply is taken, and none is lost. */
+/* The send buffer is full (64 KiB): no reply is accepted, and none is lost. */
 static void a_deferred_reply_waits_for_room(void **state) {
     static char large[20000];
     static frame got;
@@ -929,9 +929,9 @@ static void a_deferred_reply_waits_for_room(void **state) {
     end_deferring();
 }
 
-/* The first session takes the reply and the second, which brought a copy, has no room for it: the
-   first is not acknowledged once more by a further attempt. */
-static void a_reply_that_one_of_two_sessions_takes_has_left(void **state) {
+/* The first session accepts the reply; the second, which has sent a copy, has no room for it: a
+   second reply must not acknowledge the envelope again on the first. */
+static void a_reply_that_one_of_two_sessions_accepts_is_sent(void **state) {
     static char large[20000];
     request got;
     int small = 4096, id, sent = 1;
@@ -1000,8 +1000,8 @@ static void keep_event(rtm_client *client, const rtm_event *event, void *user_da
     *(rtm_event *)user_data = *event;
 }
 
-static void what_takes_no_reply_cannot_be_deferred(void **state) {
-    static const struct { const char *type, *members, *heard_as; } rows[] = {
+static void an_event_without_a_reply_cannot_be_deferred(void **state) {
+    static const struct { const char *type, *members, *received_as; } rows[] = {
         { "events_api", EVENT("Ev1", "{\"type\":\"message\"}"), "message" },
         { "interactive", "\"accepts_response_payload\":false,\"payload\":{}", "interactive" },
         { "interactive", "\"payload\":{}", "interactive" },
@@ -1013,11 +1013,11 @@ static void what_takes_no_reply_cannot_be_deferred(void **state) {
     for (size_t i = 0; i < COUNT(rows); i++) {
         char id[8];
         snprintf(id, sizeof id, "E%zu", i);
-        rtm_on(bot, rows[i].heard_as, defer, NULL);
+        rtm_on(bot, rows[i].received_as, defer, NULL);
         server_send_envelope(&slack, id, rows[i].type, rows[i].members);
         server_expect_ack(&slack, id);
-        next_event(rows[i].heard_as);
-        rtm_off(bot, rows[i].heard_as, defer, NULL);
+        next_event(rows[i].received_as);
+        rtm_off(bot, rows[i].received_as, defer, NULL);
         assert_int_equal(deferred_count, i + 1);
         assert_int_equal(deferred[i], RTM_E_UNSUPPORTED);
     }
@@ -1044,7 +1044,7 @@ static void what_takes_no_reply_cannot_be_deferred(void **state) {
     expect_nothing();
 }
 
-static void ids_that_never_were_are_refused(void **state) {
+static void unknown_ids_are_refused(void **state) {
     static const int ids[] = { 0, -1, INT_MIN, INT_MAX, 100000, INT_MAX / 2, RTM_E_AGAIN };
     (void)state;
     begin_deferring();
@@ -1067,7 +1067,7 @@ static void a_copy_of_what_is_deferred_gets_its_reply(void **state) {
     int id = defer_command(&slack, "E1");
     send_command(&slack, "E1");
     expect_life();
-    assert_int_equal(heard_count, heard_next); /* it is delivered once */
+    assert_int_equal(received_count, received_next); /* it is delivered once */
     assert_int_equal(rtm_reply_deferred(bot, id, "{\"n\":1}"), RTM_OK);
     expect_reply(&slack, "E1", "{\"n\":1}");
     expect_life();
@@ -1095,7 +1095,7 @@ static void a_copy_of_what_is_deferred_gets_its_reply(void **state) {
     server_expect_ack(&other, "E3");
     expect_none(&slack);
     expect_none(&other);
-    assert_int_equal(heard_count, heard_next);
+    assert_int_equal(received_count, received_next);
     end_deferring();
 }
 
@@ -1110,7 +1110,7 @@ static void deferring_without_memory_loses_no_reply(void **state) {
         begin_deferring();
         rtm_off(bot, "*", record_event, NULL);
         send_command(&slack, "E0");
-        WAIT_FOR(deferred_count == 1); /* what is allocated once only is there */
+        WAIT_FOR(deferred_count == 1); /* one-time allocations are done */
         test_fail_at = test_allocations + fail;
         send_command(&slack, "E1");
         for (int i = 0; i < 5; i++) server_round(i);
@@ -1139,12 +1139,12 @@ static void deferring_without_memory_loses_no_reply(void **state) {
 
 /* Repeated envelopes --------------------------------------------------------------------------- */
 
-static void what_comes_again_is_acknowledged_again_and_delivered_once(void **state) {
+static void a_repeated_envelope_is_acknowledged_again_and_delivered_once(void **state) {
     static const struct {
         const char *what, *id, *type, *members;
         int after_ms;
-        bool new_session;  /* it comes on another session than what came before */
-        const char *heard; /* NULL: not delivered */
+        bool new_session;  /* it is sent on another session than the one before */
+        const char *received; /* NULL: not delivered */
     } rows[] = {
 #define MESSAGE(event_id, more) EVENT(event_id, "{\"type\":\"message\"}") more
         { "the first time", "E1", "events_api", MESSAGE("Ev1", ""), 0, false, "message" },
@@ -1187,14 +1187,14 @@ static void what_comes_again_is_acknowledged_again_and_delivered_once(void **sta
         server_send_envelope(&slack, rows[i].id, rows[i].type, rows[i].members);
         server_expect_ack(&slack, rows[i].id);
         expect_life();
-        bool delivered = heard_count > heard_next;
-        if (delivered != (rows[i].heard != NULL))
+        bool delivered = received_count > received_next;
+        if (delivered != (rows[i].received != NULL))
             fail_msg("%s: %s", rows[i].what, delivered ? "delivered" : "not delivered");
-        if (delivered) next_event(rows[i].heard);
+        if (delivered) next_event(rows[i].received);
     }
 }
 
-/* A repeat of the last 512 is not delivered; of what came before, it is. */
+/* A repetition of the last 512 events is not delivered; of older events it is. */
 static void ids_are_remembered_for_512_events(void **state) {
     enum { MOST = 512 };
     char id[16], members[128];
@@ -1209,7 +1209,7 @@ static void ids_are_remembered_for_512_events(void **state) {
             server_expect_ack(&slack, id);
         }
     expect_life();
-    assert_int_equal(heard_count - heard_next, MOST + 1);
+    assert_int_equal(received_count - received_next, MOST + 1);
     for (int i = 1; i >= 0; i--) {
         snprintf(id, sizeof id, "E%d", i);
         snprintf(members, sizeof members, EVENT("Ev%d", "{\"type\":\"message\"}"), i);
@@ -1217,18 +1217,18 @@ static void ids_are_remembered_for_512_events(void **state) {
         server_expect_ack(&slack, id);
     }
     expect_life();
-    assert_int_equal(heard_count - heard_next, MOST + 2); /* the first was forgotten */
+    assert_int_equal(received_count - received_next, MOST + 2); /* the first was forgotten */
 }
 
 /* Bad input ------------------------------------------------------------------------------------ */
 
-static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **state) {
+static void bad_envelopes_are_reported_and_acknowledged_if_possible(void **state) {
     static char long_id[10001], huge_id[30001], big[4096];
     static char with_long_id[11000], with_huge_id[31000], large[6000], large_without[6000];
     static const struct {
         const char *text;
         const char *id;   /* acknowledged with it; NULL: not acknowledged */
-        const char *told; /* this event; NULL: none */
+        const char *event; /* its type; NULL: none */
         rtm_result result;
     } rows[] = {
         { "{\"type\":\"events_api\",\"payload\":{\"event\":{\"type\":\"message\"}}}", NULL,
@@ -1288,7 +1288,7 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
         for (size_t i = 0; i < COUNT(rows); i++) {
             bool is_large = rows[i].text == large || rows[i].text == large_without;
             if (is_large != (limit == 1)) continue;
-            test_now_ms += 2000; /* errors are told once a second */
+            test_now_ms += 2000; /* errors are reported once a second */
             server_send_text(&slack, rows[i].text);
             server_send_frame(&slack, RTMI_WS_PING, FIN, "", 0);
             *was = '\0';
@@ -1298,7 +1298,7 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
                 if (*was) fail_msg("row %zu: also %s", i, got.payload);
                 snprintf(was, sizeof was, "%.10900s", got.payload);
             }
-            for (int n = 0; !*was && rows[i].id && n < 5; n++) { /* perhaps behind its callbacks */
+            for (int n = 0; !*was && rows[i].id && n < 5; n++) { /* perhaps after its callbacks */
                 server_round(n);
                 if (server_try_frame(&slack, &got))
                     snprintf(was, sizeof was, "%.10900s", got.payload);
@@ -1306,19 +1306,19 @@ static void bad_envelopes_are_told_and_acknowledged_where_they_can_be(void **sta
             snprintf(ack, sizeof ack, "{\"envelope_id\":\"%s\"}", rows[i].id ? rows[i].id : "");
             if (strcmp(was, rows[i].id ? ack : "")) fail_msg("row %zu: %.200s", i, was);
             for (int n = 0; n < 5; n++) server_round(n);
-            if (heard_count - heard_next != 1)
-                fail_msg("row %zu: %d events", i, heard_count - heard_next);
-            record *got_event = next_event(rows[i].told);
+            if (received_count - received_next != 1)
+                fail_msg("row %zu: %d events", i, received_count - received_next);
+            record *got_event = next_event(rows[i].event);
             if (got_event->result != rows[i].result)
                 fail_msg("row %zu: %d %s", i, got_event->result, got_event->detail);
         }
         assert_int_equal(rtm_get_state(bot), RTM_STATE_OPEN);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
-static void unreadable_texts_are_told_once_a_second_and_acknowledged_each(void **state) {
+static void unreadable_messages_are_reported_once_a_second_and_all_acknowledged(void **state) {
     char text[64], id[16];
     (void)state;
     open_app();
@@ -1338,13 +1338,13 @@ static void unreadable_texts_are_told_once_a_second_and_acknowledged_each(void *
 
 enum { FLOOD = 5000 };
 static long long sent_at[FLOOD], worst_ms;
-static int flood_sent, flood_acked, flood_heard, flood_text; /* text: bytes of one's text */
+static int flood_sent, flood_acked, flood_received, flood_text; /* text: bytes of one's text */
 
-static void hear_flood(rtm_client *client, const rtm_event *event, void *user_data) {
+static void on_flood(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client, (void)user_data;
-    if (rtm_json_int(rtm_json_get(event->data, "n"), -1) != flood_heard)
-        fail_msg("not event %d", flood_heard);
-    flood_heard++;
+    if (rtm_json_int(rtm_json_get(event->data, "n"), -1) != flood_received)
+        fail_msg("not event %d", flood_received);
+    flood_received++;
     test_now_ms++;
 }
 
@@ -1365,8 +1365,8 @@ static void begin_flood_with(const rtm_config *config) {
     open_session();
     say_hello(&slack);
     rtm_off(bot, "*", record_event, NULL);
-    rtm_on(bot, "message", hear_flood, NULL);
-    flood_sent = flood_acked = flood_heard = 0;
+    rtm_on(bot, "message", on_flood, NULL);
+    flood_sent = flood_acked = flood_received = 0;
     flood_text = 1;
     worst_ms = 0;
 }
@@ -1393,7 +1393,7 @@ static void send_flood(int count) {
     server_send_bytes(&slack, flood, size);
 }
 
-static void a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order(void **state) {
+static void a_flood_of_5000_is_acknowledged_within_3_s_and_delivered_in_order(void **state) {
     (void)state;
     begin_flood();
     flood_text = 400; /* a usual size */
@@ -1406,8 +1406,8 @@ static void a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order(void *
         poll(NULL, 0, 2); /* a moment for the kernel */
     }
     assert_true(worst_ms <= 3000);
-    assert_true(flood_heard < FLOOD); /* or this has shown nothing */
-    WAIT_FOR(flood_heard == FLOOD);
+    assert_true(flood_received < FLOOD); /* otherwise this has tested nothing */
+    WAIT_FOR(flood_received == FLOOD);
     expect_nothing();
 }
 
@@ -1416,20 +1416,20 @@ static void a_step_runs_callbacks_for_50_ms_and_is_wanted_again(void **state) {
     begin_flood();
     send_flood(2000);
     WAIT_FOR((take_flood_acks(), flood_acked == 2000));
-    assert_true(flood_heard < 1900);
-    while (flood_heard < 2000) {
+    assert_true(flood_received < 1900);
+    while (flood_received < 2000) {
         long long before = test_now_ms;
-        int heard_before = flood_heard;
+        int received_before = flood_received;
         assert_int_equal(rtm_timeout_ms(bot), 0);
-        int told_of = rtm_poll(bot, 1000);
-        assert_int_equal(told_of, flood_heard - heard_before);
-        assert_in_range(test_now_ms - before, flood_heard < 2000 ? 50 : 1, 51);
+        int called = rtm_poll(bot, 1000);
+        assert_int_equal(called, flood_received - received_before);
+        assert_in_range(test_now_ms - before, flood_received < 2000 ? 50 : 1, 51);
     }
     assert_true(rtm_timeout_ms(bot) > 0);
     assert_int_equal(server_waited_ms, 0);
 }
 
-static void what_waits_for_callbacks_takes_4_times_max_message_at_most(void **state) {
+static void queued_events_use_4_times_max_message_at_most(void **state) {
     rtm_config config = app_config();
     (void)state;
     config.max_message_size = LIMIT;
@@ -1437,7 +1437,7 @@ static void what_waits_for_callbacks_takes_4_times_max_message_at_most(void **st
     long before = test_bytes;
     test_most = 0;
     send_flood(2000);
-    WAIT_FOR((take_flood_acks(), flood_acked == 2000 && flood_heard == 2000));
+    WAIT_FOR((take_flood_acks(), flood_acked == 2000 && flood_received == 2000));
     assert_true(test_most - before > 2 * LIMIT); /* some did wait */
     assert_true(test_most - before < 4 * LIMIT + 32768 + 10000); /* and acknowledgements */
 }
@@ -1453,28 +1453,28 @@ static void the_inbox_is_delivered_before_the_close(void **state) {
         if (row == 1) server_reset(&slack);
         if (row == 2) server_close(&slack);
         next_event("close");
-        if (row != 2) assert_int_equal(flood_heard, 1500);
+        if (row != 2) assert_int_equal(flood_received, 1500);
         end_bot();
     }
 }
 
-static void what_waits_at_a_stop_is_told_by_its_number(void **state) {
+static void the_number_of_events_dropped_by_a_stop_is_reported(void **state) {
     (void)state;
     begin_flood();
     rtm_on(bot, "error", record_event, NULL);
     send_flood(1500);
     WAIT_FOR((take_flood_acks(), flood_acked == 1500));
-    int before = flood_heard;
+    int before = flood_received;
     char number[16];
     assert_in_range(before, 1, 1400);
     snprintf(number, sizeof number, "%d", 1500 - before);
     rtm_stop(bot);
-    record *told_event = next_error(RTM_E_STOPPED);
-    if (!strstr(told_event->detail, number)) fail_msg("%s: %s", number, told_event->detail);
+    record *error_event = next_error(RTM_E_STOPPED);
+    if (!strstr(error_event->detail, number)) fail_msg("%s: %s", number, error_event->detail);
     server_expect_close(&slack, 1000);
     server_send_close(&slack, 1000, "");
     WAIT_FOR(rtm_poll(bot, 0) == RTM_E_STOPPED);
-    assert_int_equal(flood_heard, before);
+    assert_int_equal(flood_received, before);
     no_event();
 }
 
@@ -1510,9 +1510,9 @@ static void stop_reading(void) {
     assert_true(test_bytes - before < 256 * 1024);
 }
 
-/* Else its envelopes would fill the memory with acknowledgements that the server does not take. Its
-   silence says nothing while it is not read. */
-static void a_server_that_reads_nothing_is_not_read_and_not_judged(void **state) {
+/* Otherwise its envelopes would fill the memory with acknowledgements that the server does not
+   read. Silence does not count while the session is not read. */
+static void a_server_that_reads_nothing_is_not_read_and_has_no_timeout(void **state) {
     (void)state;
     for (int dropped = 0; dropped < 2; dropped++) {
         stop_reading();
@@ -1520,7 +1520,7 @@ static void a_server_that_reads_nothing_is_not_read_and_not_judged(void **state)
         for (int i = 0; i < 3; i++) {
             rtm_poll(bot, 0);
             assert_int_equal(client_taken, taken);
-            assert_false(has_something_to_do()); /* it does not go round and round meanwhile */
+            assert_false(has_something_to_do()); /* no busy loop meanwhile */
             assert_int_equal(rtm_timeout_ms(bot), -1);
             assert_true(rtm_is_connected(bot));
             test_now_ms += 3600000;
@@ -1542,7 +1542,7 @@ static void a_server_that_reads_nothing_is_not_read_and_not_judged(void **state)
 
 static int slow_commands;
 
-static void hear_command(rtm_client *client, const rtm_event *event, void *user_data) {
+static void on_command(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client, (void)event, (void)user_data;
     slow_commands++;
 }
@@ -1552,7 +1552,7 @@ static void a_session_is_dropped_though_the_server_reads_nothing(void **state) {
     enum { COMMANDS = 100 };
     (void)state;
     stop_reading();
-    rtm_on(bot, "slash_commands", hear_command, NULL);
+    rtm_on(bot, "slash_commands", on_command, NULL);
     slow_commands = 0;
     bot->session[0]->exchange.conn.paused = false;
     for (int i = 0; i < COMMANDS; i++) { /* as if they had been read before */
@@ -1570,8 +1570,8 @@ static void a_session_is_dropped_though_the_server_reads_nothing(void **state) {
     assert_int_equal(next_event("close")->code, 1000);
 }
 
-/* In RTM a server that reads nothing harms nobody: what is sent is the program's. Here the client
-   goes on as soon as the server does. */
+/* In RTM a server that reads nothing is no problem: only the program sends. Here the client
+   continues when the server reads again. */
 static void a_server_that_reads_late_gets_every_acknowledgement(void **state) {
     int small = 4096;
     (void)state;
@@ -1580,7 +1580,7 @@ static void a_server_that_reads_late_gets_every_acknowledgement(void **state) {
     assert_int_equal(setsockopt(session_socket(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
     send_flood(1200);
     for (int i = 0; i < 100; i++) rtm_poll(bot, 0);
-    WAIT_FOR((take_flood_acks(), flood_acked == 1200 && flood_heard == 1200));
+    WAIT_FOR((take_flood_acks(), flood_acked == 1200 && flood_received == 1200));
 }
 
 /* Ends ----------------------------------------------------------------------------------------- */
@@ -1590,7 +1590,7 @@ static void some_disconnects_end_the_session(void **state) {
         const char *reason;
         bool hello;
         int lasts_ms, lo, hi;
-        const char *sentence;
+        const char *message;
     } rows[] = {
         { "too_many_websockets", false, 0, 1000, 1999, "too_many_websockets" },
         { "too_many_websockets", true, 0, 1000, 1999, "too_many_websockets" },
@@ -1610,19 +1610,19 @@ static void some_disconnects_end_the_session(void **state) {
         server_ends(&slack);
         for (int n = 0; n < 5; n++) server_round(n);
         assert_false(server_pending(&slack));
-        bool told_why = false, closed = false;
+        bool reported = false, closed = false;
         int wait = -1;
-        while (heard_next < heard_count) {
-            record *next = &heard[heard_next++];
+        while (received_next < received_count) {
+            record *next = &received[received_next++];
             if (!strcmp(next->type, "close")) closed = true, wait = next->retry_ms;
             else if (strcmp(next->type, "error")) fail_msg("row %zu: %s", i, next->type);
-            else told_why = strlen(next->detail) > strlen(rows[i].sentence) + 10;
+            else reported = strlen(next->detail) > strlen(rows[i].message) + 10;
         }
-        if (!told_why || !closed || wait < rows[i].lo || wait > rows[i].hi)
-            fail_msg("row %zu: told %d, closed %d, wait %d", i, told_why, closed, wait);
+        if (!reported || !closed || wait < rows[i].lo || wait > rows[i].hi)
+            fail_msg("row %zu: reported %d, closed %d, wait %d", i, reported, closed, wait);
         expect_wait(rows[i].lo, rows[i].hi);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -1637,13 +1637,13 @@ static void too_many_websockets_again_and_again_is_waited_for_longer(void **stat
         server_send_text(&slack, "{\"type\":\"disconnect\",\"reason\":\"too_many_websockets\"}");
         await_event("close");
         expect_wait((1 << i) * 1000, (1 << i) * 1000 + 999);
-        heard_next = heard_count;
+        received_next = received_count;
     }
 }
 
 /* Sending -------------------------------------------------------------------------------------- */
 
-static void what_is_of_rtm_alone_is_unsupported(void **state) {
+static void functions_of_rtm_only_are_unsupported(void **state) {
     (void)state;
     open_app();
     assert_int_equal(rtm_send(bot, "{\"type\":\"message\"}"), RTM_E_UNSUPPORTED);
@@ -1655,7 +1655,7 @@ static void what_is_of_rtm_alone_is_unsupported(void **state) {
     expect_nothing();
 }
 
-static void a_message_without_a_token_is_refused_with_a_sentence(void **state) {
+static void a_message_without_a_token_is_refused_with_an_explanation(void **state) {
     rtm_config config = app_config();
     config.token = NULL;
     (void)state;
@@ -1672,7 +1672,7 @@ static void a_message_without_a_token_is_refused_with_a_sentence(void **state) {
 static void a_message_is_posted_and_answered_as_in_rtm(void **state) {
     static const struct {
         const char *status, *body;
-        const char *heard;
+        const char *received;
         rtm_result result;
     } rows[] = {
         { "200 OK", "{\"ok\":true,\"ts\":\"1.2\",\"channel\":\"C1\"}", "Unknown", RTM_OK },
@@ -1687,7 +1687,7 @@ static void a_message_is_posted_and_answered_as_in_rtm(void **state) {
         rtm_config config = app_config();
         make_bot(&config);
         if (session) open_session();
-        else take_call(&got); /* an attempt under way: no session is needed */
+        else take_call(&got); /* an attempt in progress: no session is needed */
         server_share(&other, &slack);
         for (size_t i = 0; i < COUNT(rows); i++) {
             int id = rtm_send_message(bot, "C1", "a & b");
@@ -1698,7 +1698,7 @@ static void a_message_is_posted_and_answered_as_in_rtm(void **state) {
             assert_string_equal(header(&got, "Authorization"), "Bearer " TOKEN);
             assert_non_null(strstr(got.body, "C1"));
             server_answer(&other, rows[i].status, "", rows[i].body);
-            record *answer = next_event(rows[i].heard);
+            record *answer = next_event(rows[i].received);
             assert_int_equal(answer->id, id);
             assert_int_equal(answer->result, rows[i].result);
             if (rows[i].result == RTM_OK) assert_string_equal(answer->data, rows[i].body);
@@ -1707,7 +1707,7 @@ static void a_message_is_posted_and_answered_as_in_rtm(void **state) {
         no_event();
         server_free(&other);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
@@ -1732,8 +1732,8 @@ static void an_envelope_costs_no_allocation(void **state) {
     assert_int_equal(test_allocations, before);
 }
 
-/* With no memory for it an envelope must not be acknowledged and lost. */
-static void no_memory_loses_no_event_that_was_acknowledged(void **state) {
+/* An envelope without memory for its event must not be acknowledged and lost. */
+static void out_of_memory_loses_no_acknowledged_event(void **state) {
     bool hit = true;
     (void)state;
     for (long fail = 1; hit; fail++) {
@@ -1768,12 +1768,12 @@ static void no_memory_loses_no_event_that_was_acknowledged(void **state) {
         test_fail_at = 0;
         if (acks > keeps) fail_msg("allocation %ld: %d of %d", fail, keeps, acks);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
         assert_true(fail < 100);
     }
 }
 
-static void one_bot_runs_in_both_worlds(void **state) {
+static void one_bot_runs_in_both_modes(void **state) {
     (void)state;
     for (int app = 0; app < 2; app++) {
         rtm_config config = app ? app_config() : usual_config();
@@ -1802,11 +1802,11 @@ static void one_bot_runs_in_both_worlds(void **state) {
         assert_int_equal(next_event("Unknown")->id, 1);
         server_free(&other);
         end_bot();
-        heard_count = heard_next = 0;
+        received_count = received_next = 0;
     }
 }
 
-/* Bursts, and what they leave ----------------------------------------------------------------- */
+/* Bursts, and the memory after them ----------------------------------------------------------- */
 
 /* Takes what the client has sent, while it is about to send more. */
 static void take_all_when_paused(char call) {
@@ -1855,10 +1855,10 @@ static void quiet_minutes(int minutes) {
     }
 }
 
-static int burst_heard;
-static void hear_burst(rtm_client *client, const rtm_event *event, void *user_data) {
+static int burst_received;
+static void on_burst(rtm_client *client, const rtm_event *event, void *user_data) {
     (void)client, (void)event, (void)user_data;
-    burst_heard++;
+    burst_received++;
 }
 
 static void the_inbox_gives_back_what_a_burst_took(void **state) {
@@ -1868,7 +1868,7 @@ static void the_inbox_gives_back_what_a_burst_took(void **state) {
     open_app();
     say_hello(&slack);
     rtm_off(bot, "*", record_event, NULL);
-    rtm_on(bot, "message", hear_burst, NULL);
+    rtm_on(bot, "message", on_burst, NULL);
     quiet_minutes(2);
     for (int i = 0; i < 3000; i++) {
         int length = snprintf(flood + size + 4, 396,
@@ -1878,15 +1878,15 @@ static void the_inbox_gives_back_what_a_burst_took(void **state) {
         memcpy(flood + size, header, sizeof header);
         size += sizeof header + (size_t)length;
     }
-    burst_heard = 0;
+    burst_received = 0;
     server_send_bytes(&slack, flood, size);
-    WAIT_FOR(burst_heard == 3000);
+    WAIT_FOR(burst_received == 3000);
     assert_true(bot->session[0]->inbox.capacity > RTMI_KEPT);
     quiet_minutes(2);
     assert_true(bot->session[0]->inbox.capacity <= RTMI_KEPT);
 }
 
-static void a_reason_that_is_cut_tells_no_secret(void **state) {
+static void a_truncated_reason_shows_no_secret(void **state) {
     (void)state;
     open_app();
     for (int pad = 20; pad < 64; pad++) { /* so that it is cut at each place of the token */
@@ -1897,67 +1897,67 @@ static void a_reason_that_is_cut_tells_no_secret(void **state) {
         for (int k = 0; k < 5; k++) server_round(k);
         snprintf(text, sizeof text, "disconnect: cut at %.*s", pad < 56 ? pad : 56,
                  "................................................................");
-        assert_non_null(strstr(told, text));
+        assert_non_null(strstr(shown, text));
     }
-    assert_non_null(strstr(told, "xapp-1-A1-?-"));
-    assert_null(strstr(told, "1234567"));
-    assert_null(strstr(told, "SecretS"));
+    assert_non_null(strstr(shown, "xapp-1-A1-?-"));
+    assert_null(strstr(shown, "1234567"));
+    assert_null(strstr(shown, "SecretS"));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_app_token_is_for_the_opening_call_alone),
+        TEST(the_app_token_is_only_for_the_opening_call),
         TEST(each_token_has_its_place),
-        TEST(a_call_that_fails_is_judged_as_that_of_rtm),
-        TEST(hello_is_delivered_each_time_and_tells_of_connections),
+        TEST(a_failed_call_has_the_same_results_as_in_rtm),
+        TEST(hello_is_delivered_each_time_and_its_connections_are_logged),
         TEST(each_kind_of_envelope_arrives_as_its_event),
         TEST(an_event_of_rtm_has_no_envelope),
-        TEST(an_event_that_nobody_listens_to_is_acknowledged),
+        TEST(an_event_without_a_handler_is_acknowledged),
         TEST(each_envelope_is_acknowledged_once_and_in_time),
         TEST(a_reply_has_its_result_and_travels_in_the_acknowledgement),
-        TEST(nothing_else_takes_a_reply),
+        TEST(nothing_else_accepts_a_reply),
         TEST(a_reply_on_a_connection_that_ended_is_not_connected),
-        TEST(an_end_asked_for_in_a_callback_comes_behind_the_acknowledgement),
+        TEST(an_end_requested_in_a_callback_follows_the_acknowledgement),
         TEST(a_reply_is_deferred_within_its_callback),
         TEST(two_callbacks_share_a_deferral),
         TEST(a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call),
         TEST(what_is_deferred_and_never_replied_to_is_not_acknowledged),
         TEST(a_blocking_call_does_not_acknowledge_what_is_deferred),
         TEST(a_deferral_lives_as_long_as_its_connection_in_a_handover),
-        TEST(a_deferral_goes_with_its_connection),
+        TEST(a_deferral_ends_with_its_connection),
         TEST(a_reply_is_not_deferred_after_the_end_of_its_connection),
         TEST(at_most_64_replies_are_deferred),
         TEST(a_deferred_reply_that_fails_leaves_the_deferral_open),
         TEST(a_deferred_reply_waits_for_room),
-        TEST(a_reply_that_one_of_two_sessions_takes_has_left),
+        TEST(a_reply_that_one_of_two_sessions_accepts_is_sent),
         TEST(function_executed_is_acknowledged_after_its_callbacks_or_deferred),
-        TEST(what_takes_no_reply_cannot_be_deferred),
-        TEST(ids_that_never_were_are_refused),
+        TEST(an_event_without_a_reply_cannot_be_deferred),
+        TEST(unknown_ids_are_refused),
         TEST(a_copy_of_what_is_deferred_gets_its_reply),
         TEST(deferring_without_memory_loses_no_reply),
-        TEST(what_comes_again_is_acknowledged_again_and_delivered_once),
+        TEST(a_repeated_envelope_is_acknowledged_again_and_delivered_once),
         TEST(ids_are_remembered_for_512_events),
-        TEST(bad_envelopes_are_told_and_acknowledged_where_they_can_be),
-        TEST(unreadable_texts_are_told_once_a_second_and_acknowledged_each),
-        TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_comes_in_order),
+        TEST(bad_envelopes_are_reported_and_acknowledged_if_possible),
+        TEST(unreadable_messages_are_reported_once_a_second_and_all_acknowledged),
+        TEST(a_flood_of_5000_is_acknowledged_within_3_s_and_delivered_in_order),
         TEST(a_step_runs_callbacks_for_50_ms_and_is_wanted_again),
-        TEST(what_waits_for_callbacks_takes_4_times_max_message_at_most),
+        TEST(queued_events_use_4_times_max_message_at_most),
         TEST(the_inbox_is_delivered_before_the_close),
-        TEST(what_waits_at_a_stop_is_told_by_its_number),
-        TEST(a_server_that_reads_nothing_is_not_read_and_not_judged),
+        TEST(the_number_of_events_dropped_by_a_stop_is_reported),
+        TEST(a_server_that_reads_nothing_is_not_read_and_has_no_timeout),
         TEST(a_session_is_dropped_though_the_server_reads_nothing),
         TEST(a_server_that_reads_late_gets_every_acknowledgement),
         TEST(some_disconnects_end_the_session),
         TEST(too_many_websockets_again_and_again_is_waited_for_longer),
-        TEST(what_is_of_rtm_alone_is_unsupported),
-        TEST(a_message_without_a_token_is_refused_with_a_sentence),
+        TEST(functions_of_rtm_only_are_unsupported),
+        TEST(a_message_without_a_token_is_refused_with_an_explanation),
         TEST(a_message_is_posted_and_answered_as_in_rtm),
         TEST(an_envelope_costs_no_allocation),
-        TEST(no_memory_loses_no_event_that_was_acknowledged),
+        TEST(out_of_memory_loses_no_acknowledged_event),
         TEST(a_session_is_read_again_once_its_acknowledgements_have_left),
         TEST(the_inbox_gives_back_what_a_burst_took),
-        TEST(a_reason_that_is_cut_tells_no_secret),
-        TEST(one_bot_runs_in_both_worlds)
+        TEST(a_truncated_reason_shows_no_secret),
+        TEST(one_bot_runs_in_both_modes)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
-/* What every server of the tests needs of this machine: a listener on a free port of loopback, its
-   address, and the number of descriptors that are open, so that a leak shows. For server.h, tls.c,
-   proxy.c, faults.c, threads.c, soak.c and bench/server.c. Some of these do without cmocka: what
-   cannot be had aborts. */
+/* Needed by every server in the tests: a listener on a free port of loopback, its address, and the
+   number of open descriptors, so that leaks are found. For server.h, same_thread_server.h,
+   faults.c, threads.c, soak.c, bench/server.c and bench/poll.c. Some of these do not use cmocka:
+   failures abort. */
 #ifndef SOCKETS_H
 #define SOCKETS_H
 
@@ -21,7 +21,7 @@ static inline struct sockaddr_in loopback(int port) {
     return address;
 }
 
-/* Gives the listener and its port; `flags` is SOCK_NONBLOCK or 0. */
+/* Returns the listener and its port; `flags` is SOCK_NONBLOCK or 0. */
 static inline int loopback_listen(int flags, int *port) {
     struct sockaddr_in address = loopback(0);
     socklen_t size = sizeof address;

@@ -1,5 +1,5 @@
 /* The transitions between the states of a session: those that rtm.h's diagram STATES draws, and
-   those to FINISHED in the sentences under it. tests/states.py compares this list with the comment;
+   those to FINISHED in the text below it. tests/states.py compares this list with the comment;
    server.h and fuzz/session.c compare it with what the client logs. */
 #ifndef STATES_H
 #define STATES_H

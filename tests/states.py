@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Compares the comment STATES in rtm.h with the code: its table lists what RTM_STATES lists, in
-that order; its diagram and the sentences under it have the transitions of tests/states.h, no more
-and no less."""
+that order; its diagram and the text below it have exactly the transitions of tests/states.h."""
 import re
 import sys
 
@@ -18,7 +17,7 @@ bottom = next(i for i, line in enumerate(lines) if line.strip().startswith('BACK
 
 
 def state_at(line, column):
-    """The state that stands in this line at this column."""
+    """The state at this column of this line."""
     for word in re.finditer(r'[A-Z]+', line):
         if word.start() <= column < word.end():
             return word[0]
@@ -32,10 +31,10 @@ for line in lines[1:bottom]:
         drawn.add(f'{top} -> BACKOFF' if arrow[0] == 'v' else f'BACKOFF -> {top}')
 words = r'((?:[A-Z]+, )*[A-Z]+ and [A-Z]+)'
 prose = ' '.join(' '.join(lines[bottom + 1:]).split())
-for sentence in (words + ' go to FINISHED when rtm_stop is called', words + ' also when their end'):
-    found = re.search(sentence, prose)
+for pattern in (words + ' go to FINISHED when rtm_stop is called', words + ' also when their end'):
+    found = re.search(pattern, prose)
     if not found:
-        sys.exit(f'FAIL states: no sentence like "{sentence}"')
+        sys.exit(f'FAIL states: no text like "{pattern}"')
     drawn |= {f'{name} -> FINISHED' for name in re.findall(r'[A-Z]+', found[1])}
 
 listed = set(re.findall(r'"([A-Z]+ -> [A-Z]+)"', open('tests/states.h').read()))

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The kernel's account of the waits. An idle client in rtm_run for 20 s, with a ping every 5 s: nothing
-# but the waits, and for each ping a last look at the socket, its mask, the ping and the answer. Then 60
-# sessions of tests/soak.c, whose longest rtm_poll is 100 ms: no poll() may be longer, no socket may be
-# one that blocks, and nothing may sleep.
+# Checks the system calls with strace. An idle client in rtm_run for 20 s, with a ping every 5 s, may
+# only wait, and for each ping read the socket once more, get random bytes for the mask, send the ping
+# and read the answer. Then 60 sessions of tests/soak.c, whose longest rtm_poll is 100 ms: no poll() may
+# be longer, no socket may be blocking, and nothing may sleep.
 set -eu
 calls=poll,ppoll,select,pselect6,nanosleep,clock_nanosleep,socket,connect,fcntl
 trace=build/soak.strace

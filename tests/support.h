@@ -1,10 +1,10 @@
-/* What the test programs on the fake clock share: a run that repeats itself (repeat.h), inputs that
-   end at a guard page, tables of cases. Each of them includes this first, or server.h, which does;
-   it brings in rtm.h with its implementation, so that private functions can be tested. */
+/* Shared by the test programs with a fake clock (fake_clock.h): inputs that end at a guard page,
+   tables of cases. Each of them includes this first, or server.h, which does. It includes rtm.h
+   with its implementation, so that private functions can be tested. */
 #ifndef SUPPORT_H
 #define SUPPORT_H
 
-#include "repeat.h"
+#include "fake_clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "sentences.h"
+#include "seen_messages.h"
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
 #undef vsnprintf
@@ -45,8 +45,8 @@ static inline void guard_free(guarded *copy) {
     munmap(copy->map, copy->map_size);
 }
 
-/* A copy at the end of one guarded area that is used again and again, so that the bytes of an
-   earlier piece are gone when the next one comes. */
+/* A copy at the end of a guarded area that is used repeatedly, so that the bytes of an earlier
+   piece are overwritten by the next one. */
 static inline char *at_guard(const void *data, size_t size) {
     static guarded area;
     if (!area.data) area = guard(NULL, 2 << 20);

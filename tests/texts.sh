@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is written in several places must say the same: the quick start in rtm.h's comment, in
+# Text that is in several places must be the same: the quick start in rtm.h's comment, in
 # README.md and in examples/quick_start.c; the licence in rtm.h and LICENSE; line lengths.
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ sed 1,2d LICENSE | tr -s ' \n' ' ' >"$out/b"
     { echo "FAIL licence: rtm.h and LICENSE differ"; exit 1; }
 echo "PASS the licence is one text"
 
-# What makes a server's text safe for a terminal is the same function in each example that has it.
+# The function that makes a server's text safe for a terminal is the same in all examples.
 function_of() { sed -n '/^static char \*printable(/,/^}/p' "$1"; }
 function_of examples/echo_bot.c >"$out/a"
 [ -s "$out/a" ] || { echo "FAIL printable: examples/echo_bot.c has none"; exit 1; }

@@ -1,5 +1,5 @@
-/* rtm_stop from another thread while rtm_run is at work: built with -fsanitize=thread, which must
-   find no data race. The clock and the sockets are real; this thread is the server, too. */
+/* rtm_stop from another thread during rtm_run: built with -fsanitize=thread, which must find no
+   data race. The clock and the sockets are real; this thread is also the server. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
@@ -82,7 +82,7 @@ static void stop_at(moment when) {
         answer(fd, text);
     }
     rtm_stop(client);
-    /* Its CLOSE, if it was open by then, is answered by the end. */
+    /* Its CLOSE, if the session was open by then, is answered by the end. */
     if (when == OPEN && recv(fd, head, 1, 0) == 1) shutdown(fd, SHUT_WR);
     if (fd >= 0) read_to_the_end(fd);
     check(!pthread_join(thread, &result), "pthread_join");

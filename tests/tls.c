@@ -1,5 +1,6 @@
 /* TLS: which certificates, versions and ends of a connection the client accepts, against OpenSSL.
-   The server lives in this thread (pump.h); the certificates come from tests/tls_certs.sh. */
+   The server runs in the same thread (same_thread_server.h); tests/tls_certs.sh makes the
+   certificates. */
 #define _GNU_SOURCE
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -11,10 +12,10 @@
 
 static ssize_t client_recv(int fd, void *data, size_t size, int flags);
 #define recv(fd, data, size, flags) client_recv(fd, data, size, flags)
-#include "pump.h"
+#include "same_thread_server.h"
 #undef recv
 
-/* What the client takes from its socket; `before_recv` may do something first. */
+/* Reads of the client from its socket; `before_recv` is called first. */
 static long long client_taken;
 static void (*before_recv)(int fd);
 
@@ -29,11 +30,11 @@ static ssize_t client_recv(int fd, void *data, size_t size, int flags) {
 
 /* The server ----------------------------------------------------------------------------------- */
 
-/* What answers a request tells that the handshake was good: no client takes a teapot for Slack. */
+/* A response to a request shows that the handshake succeeded; status 418 cannot be from Slack. */
 #define TEAPOT "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 #define SERVED RTM_E_HTTP, "418"
 
-typedef enum ending { NOTIFY, CUT, JUNK, KEEP, DEAF } ending; /* after the reply */
+typedef enum ending { NOTIFY, CUT, JUNK, KEEP, SEND_FAILS } ending; /* after the reply */
 
 typedef struct script {
     const char *chain;   /* certificate and key: NAME.pem, NAME.key; NULL = no TLS */
@@ -46,11 +47,11 @@ typedef struct script {
     ending end;
     size_t step;  /* bytes that go out between two polls of the client; 0 = all */
     size_t limit; /* with step: bytes after which it hangs up, 0 = none */
-    /* Without TLS: what is sent for the first bytes that come, before it hangs up */
+    /* Without TLS: sent in response to the first bytes, before it closes the connection */
     const char *raw;
     size_t raw_size;
     bool rude;   /* hangs up at once */
-    bool silent; /* never says a word */
+    bool silent; /* never sends anything */
     bool exact;  /* BearSSL's server and a whole session: see "Record by record" */
 } script;
 
@@ -59,8 +60,8 @@ static struct server {
     int listener, fd, port;
     SSL_CTX *context;
     SSL *ssl;
-    bool draining; /* until the client closes: a close() too early would take back what was sent */
-    char in[4000], out[60000]; /* out: what waits to go out in steps */
+    bool draining; /* until the client closes: an earlier close() would discard what was sent */
+    char in[4000], out[60000]; /* out: waits to be sent in steps */
     size_t in_size, out_size, out_at;
     /* of all connections since the start */
     int accepts, handshakes, reused, requests, client_certificates, version, fragment;
@@ -85,7 +86,7 @@ static void server_stop(void) {
 static SSL_CTX *server_context(const script *it) {
     char file[100];
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    /* Level 0: the server is to offer what is bad, and the client to refuse it. */
+    /* Level 0: the server must offer weak algorithms, and the client must refuse them. */
     SSL_CTX_set_security_level(context, 0);
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
     assert_int_equal(SSL_CTX_set_min_proto_version(context, it->min), 1);
@@ -127,16 +128,16 @@ static void server_send_step(void) {
     if (size > server.script.step) size = server.script.step;
     ssize_t n = send(server.fd, server.out + server.out_at, size, MSG_NOSIGNAL);
     if (n > 0) server.out_at += (size_t)n;
-    if (n < 0 && errno != EAGAIN) server_hang_up(); /* the client has what it wanted, and went */
+    if (n < 0 && errno != EAGAIN) server_hang_up(); /* the client has closed the connection */
     else if (server.script.limit && server.out_at >= server.script.limit) server_hang_up();
     else if (server.draining && server.out_at == server.out_size) shutdown(server.fd, SHUT_WR);
 }
 
-/* No more words; reads what still comes, so that the last words arrive. */
+/* Sends nothing more; reads what still arrives, so that the last bytes are delivered. */
 static void server_drain(void) {
     server_collect();
     if (server.ssl) {
-        /* So ended, or else OpenSSL would not let the session be resumed. */
+        /* Closed like this, since otherwise OpenSSL would not let the session be resumed. */
         SSL_set_shutdown(server.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(server.ssl);
     }
@@ -152,8 +153,8 @@ static void server_reply(void) {
     server.in_size = 0;
     if (*reply) SSL_write(server.ssl, reply, (int)strlen(reply));
     if (server.script.end == KEEP) return;
-    if (server.script.end == NOTIFY || server.script.end == DEAF) SSL_shutdown(server.ssl);
-    if (server.script.end == DEAF) shutdown(client_fd, SHUT_WR);
+    if (server.script.end == NOTIFY || server.script.end == SEND_FAILS) SSL_shutdown(server.ssl);
+    if (server.script.end == SEND_FAILS) shutdown(client_fd, SHUT_WR);
     if (server.script.end == JUNK) send(server.fd, junk, sizeof junk - 1, MSG_NOSIGNAL);
     server_drain();
 }
@@ -248,7 +249,7 @@ static char *read_file(const char *name) {
     return kept;
 }
 
-/* NULL when rtm_create refuses: `detail` has its sentence, `refusal` its result. */
+/* NULL if rtm_create fails: `detail` has its message, `refusal` its result. */
 static rtm_result refusal;
 
 static rtm_client *try_bot(const char *host, rtm_config config) {
@@ -329,9 +330,9 @@ static void good_chains_are_accepted(void **state) {
         { "rsa2", "rsa2-root", "rsa.test", SERVED, 0 },
         { "sha384", "root", "sandbox.test", SERVED, 0 },
         { "ec384", "root384", "sandbox.test", SERVED, 0 },
-        { "rooted", "root", "sandbox.test", SERVED, 0 }, /* the root, sent along, is no harm */
+        { "rooted", "root", "sandbox.test", SERVED, 0 }, /* the root may be sent, too */
         { "ec0", "root", "sandbox.test", SERVED, 28 },
-        /* an intermediate that is trusted will do: nothing above it is needed */
+        /* a trusted intermediate is enough: nothing above it is needed */
         { "ec1", "inter1", "sandbox.test", SERVED, 0 },
         { "ec2", "inter1", "sandbox.test", SERVED, 0 },
         { "missing", "inter1", "sandbox.test", SERVED, 0 } };
@@ -352,7 +353,7 @@ static void a_certificate_that_is_trusted_itself_is_accepted(void **state) {
     TRY(trials);
 }
 
-static void chains_that_lead_nowhere_are_refused(void **state) {
+static void chains_without_a_trusted_root_are_refused(void **state) {
     static const trial trials[] = {
         { "ec1", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
         { "rsa1", "root", "rsa.test", RTM_E_CERTIFICATE, "trusted CA", 0 },
@@ -364,7 +365,7 @@ static void chains_that_lead_nowhere_are_refused(void **state) {
         { "gap", "root", "sandbox.test", RTM_E_CERTIFICATE, "incomplete or out of order", 0 },
         { "disorder", "root", "sandbox.test", RTM_E_CERTIFICATE, "incomplete or out of order", 0 },
         { "leaf-signed", "root", "sandbox.test", RTM_E_CERTIFICATE, "not a CA", 0 },
-        /* trusted as a server is not trusted as an authority */
+        /* trusted as a server, not as an authority */
         { "leaf-signed", "ec0", "sandbox.test", RTM_E_CERTIFICATE, "not a CA", 0 },
         { "forged", "root", "sandbox.test", RTM_E_CERTIFICATE, "trusted CA", 0 } };
     (void)state;
@@ -385,7 +386,7 @@ static void a_certificate_for_another_name_is_refused(void **state) {
         { "wild", "root", "a.b.sandbox.test", RTM_E_CERTIFICATE, other, 0 },
         { "wild", "root", "sandbox.test", RTM_E_CERTIFICATE, other, 0 },
         { "wild", "root", "xsandbox.test", RTM_E_CERTIFICATE, other, 0 },
-        { "star", "root", "sandbox.test", SERVED, 0 }, /* by *.test: RFC 6125 knows no top levels */
+        { "star", "root", "sandbox.test", SERVED, 0 }, /* by *.test: RFC 6125 permits that */
         { "star", "root", "www.sandbox.test", RTM_E_CERTIFICATE, other, 0 },
         { "star", "root", "localhost", RTM_E_CERTIFICATE, other, 0 },
         { "other-names", "root", "other.test", SERVED, 0 },
@@ -397,7 +398,8 @@ static void a_certificate_for_another_name_is_refused(void **state) {
     TRY(trials);
 }
 
-/* BearSSL looks at DNS names alone: an address must stand among these, as people do who know. */
+/* BearSSL checks only DNS names: an address must be one of these, which some certificates take into
+   account. */
 static void an_address_counts_only_as_a_dns_name(void **state) {
     static const trial trials[] = {
         { "address", "root", "127.0.0.1", RTM_E_CERTIFICATE, "IP address", 0 },
@@ -433,7 +435,7 @@ static void weak_and_unknown_signatures_and_keys_are_refused(void **state) {
     TRY(trials);
 }
 
-static void what_bearssl_cannot_check_is_named(void **state) {
+static void certificates_that_bearssl_cannot_check_are_named(void **state) {
     static const trial trials[] = {
         { "pss", "rsa-root", "sandbox.test", RTM_E_CERTIFICATE, "RSA-PSS", 0 },
         { "critical", "root", "sandbox.test", RTM_E_CERTIFICATE, "critical extension", 0 },
@@ -452,11 +454,11 @@ static void expect_script(const char *host, const script *it, const char *ca, rt
     assert_int_equal(server.requests, result == RTM_E_HTTP);
 }
 
-static void tls_1_2_and_no_other_is_spoken(void **state) {
+static void only_tls_1_2_is_supported(void **state) {
     static const struct { int min, max; rtm_result result; const char *words; } cases[] = {
         { TLS1_2_VERSION, TLS1_2_VERSION, SERVED }, { TLS1_VERSION, TLS1_3_VERSION, SERVED },
         { TLS1_2_VERSION, TLS1_3_VERSION, SERVED },
-        /* they find none of our suites fit for them, before they can tell their version */
+        /* the server finds no common cipher suite before it checks the version */
         { TLS1_VERSION, TLS1_VERSION, RTM_E_TLS, "no cipher suite in common" },
         { TLS1_1_VERSION, TLS1_1_VERSION, RTM_E_TLS, "no cipher suite in common" },
         { TLS1_3_VERSION, TLS1_3_VERSION, RTM_E_TLS, "does not support TLS 1.2" } };
@@ -469,7 +471,7 @@ static void tls_1_2_and_no_other_is_spoken(void **state) {
     }
 }
 
-static void ecdhe_with_aead_and_nothing_else_is_spoken(void **state) {
+static void only_ecdhe_with_aead_is_supported(void **state) {
     static const struct { const char *suite; rtm_result result; const char *words; } cases[] = {
         { "AES128-GCM-SHA256", SERVED }, { "AES256-GCM-SHA384", SERVED },
         { "CHACHA20-POLY1305", SERVED }, { "AES128-SHA256", RTM_E_TLS, "cipher suite" },
@@ -493,7 +495,7 @@ static void ecdhe_with_aead_and_nothing_else_is_spoken(void **state) {
                       "ca-rsa-root", RTM_E_TLS, "cipher suite");
 }
 
-static void the_usual_curves_are_spoken(void **state) {
+static void the_usual_curves_are_supported(void **state) {
     static const struct { const char *groups; rtm_result result; const char *words; } cases[] = {
         { "X25519", SERVED }, { "P-256", SERVED }, { "P-384", SERVED }, { "P-521", SERVED },
         { "X448", RTM_E_TLS, "in common" } };
@@ -514,7 +516,8 @@ static void a_client_certificate_may_be_asked_for_and_not_demanded(void **state)
                   "ca-root", RTM_E_TLS, "client certificate");
 }
 
-/* What the hook needs for a client certificate: as README and rtm.h promise, BearSSL's own. */
+/* The code for a client certificate in the hook: as README and rtm.h promise, with BearSSL's own
+   functions. */
 typedef struct identity {
     unsigned char *certificate, *key;
     br_x509_certificate chain;
@@ -566,7 +569,7 @@ static void the_hook_can_give_a_client_certificate(void **state) {
     }
 }
 
-static void the_name_is_told_to_the_server_but_no_address(void **state) {
+static void a_name_is_sent_to_the_server_but_no_address(void **state) {
     static const char *const hosts[][2] = { { "sandbox.test", "sandbox.test" },
                                             { "127.0.0.1", "(none)" } };
     (void)state;
@@ -577,7 +580,7 @@ static void the_name_is_told_to_the_server_but_no_address(void **state) {
     }
 }
 
-/* What fits one record of 16 KiB would else come in many. */
+/* Data for one record of 16 KiB would otherwise arrive in many. */
 static void servers_are_not_asked_for_smaller_records(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1" });
@@ -585,11 +588,12 @@ static void servers_are_not_asked_for_smaller_records(void **state) {
     assert_int_equal(server.fragment, TLSEXT_max_fragment_length_DISABLED);
 }
 
-/* Ends, and what is not TLS ------------------------------------------------------------------- */
+/* Ends of a connection, and invalid TLS ------------------------------------------------------- */
 
 #define NO "{\"ok\":false,\"error\":\"enough\"}" /* 29 bytes */
 
-/* Whoever can cut a connection must not be able to make us take a part for the whole. */
+/* An attacker who can cut a connection must not be able to make a part pass for the whole
+   response. */
 static void a_response_cut_short_is_not_taken_for_complete(void **state) {
     static const struct { const char *reply; ending end; rtm_result result; const char *words; }
     cases[] = {
@@ -631,11 +635,10 @@ static void a_response_cut_short_is_not_taken_for_complete(void **state) {
     }
 }
 
-/* The record after half a response was altered: the half is not taken for all of it. */
-/* The answer to the server's close_notify then fails, as behind a reset; all had come. */
+/* The client's answer to close_notify fails, as after a reset; but the response was complete. */
 static void a_complete_response_counts_though_nothing_can_be_sent(void **state) {
     (void)state;
-    server_start(&(script){ .chain = "ec1", .end = DEAF,
+    server_start(&(script){ .chain = "ec1", .end = SEND_FAILS,
                             .reply = "HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}" });
     rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
     expect(call(bot), RTM_OK, "");
@@ -658,6 +661,8 @@ static void a_kept_connection_that_was_closed_in_order_is_not_used(void **state)
     rtm_destroy(bot);
 }
 
+/* The record after the first half of a response is altered: the half must not pass for all of
+   it. */
 static void an_altered_record_ends_the_response(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1", .end = JUNK,
@@ -669,7 +674,7 @@ static void an_altered_record_ends_the_response(void **state) {
 #define RAW(bytes) bytes, sizeof bytes - 1
 #define THIRTY_TWO "0123456789abcdef0123456789abcdef"
 
-static void what_is_not_tls_is_told_as_such(void **state) {
+static void invalid_tls_is_reported_as_such(void **state) {
     static const struct { const char *raw; size_t size; const char *words; } cases[] = {
         { RAW("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "not TLS" },
         { RAW("SSH-2.0-OpenSSH_9.2p1\r\n"), "not TLS" }, { RAW("220 mail ready\r\n"), "not TLS" },
@@ -706,7 +711,7 @@ static void what_is_not_tls_is_told_as_such(void **state) {
 }
 
 /* handshake_failure has several causes, and the server does not say which. */
-static void a_refused_handshake_is_told_with_all_its_causes(void **state) {
+static void a_refused_handshake_is_reported_with_all_its_causes(void **state) {
     static const char *const causes[] = { "cipher suite", "client certificate",
                                           "extended master secret" };
     (void)state;
@@ -715,7 +720,7 @@ static void a_refused_handshake_is_told_with_all_its_causes(void **state) {
     for (int i = 0; i < 3; i++) expect(result, RTM_E_TLS, causes[i]);
 }
 
-/* A number helps only those who know whose it is. */
+/* A number is useful only with the name of the library. */
 static void numbers_of_errors_are_bearssls(void **state) {
     static const struct { const char *raw; size_t size; } cases[] = {
         { RAW("\x15\x03\x03\x00\x02\x02\x70") }, { RAW("\x15\x03\x03\x00\x02\x02\x28") },
@@ -775,8 +780,8 @@ static void records_may_come_in_pieces_of_any_size(void **state) {
     }
 }
 
-/* Wherever it is cut, the handshake fails as such, and leaves no anchors behind (the sanitizer
-   would tell). */
+/* A handshake that is cut at any byte fails as a handshake, and its anchors are freed (checked by
+   the sanitizer). */
 static void a_handshake_may_be_cut_anywhere(void **state) {
     (void)state;
     for (size_t limit = 1; limit < 1000; limit += limit < 20 ? 1 : 23) {
@@ -791,7 +796,7 @@ static void a_handshake_may_be_cut_anywhere(void **state) {
 
 static char text[300000], bundle_file[100];
 
-/* Puts a text together: names are of authorities' files, all else is taken as it is. */
+/* Concatenates: names are replaced by CA files, everything else is copied. */
 static const char *bundle(const char *const *parts) {
     *text = '\0';
     for (; *parts; parts++) strcat(text, strncmp(*parts, "ca-", 3) ? *parts : read_file(*parts));
@@ -828,7 +833,7 @@ static void try_bundle(const char *pem, rtm_result result, const char *words) {
     unsetenv("SSL_CERT_FILE");
 }
 
-static void a_bundle_may_look_like_this(void **state) {
+static void a_bundle_may_have_these_forms(void **state) {
     static const char *const all[][8] = {
         { "ca-root", NULL }, { "ca-rsa-root", "ca-root", NULL }, { "ca-root", "ca-rsa-root", NULL },
         { "ca-rsa-root", "ca-rsa2-root", "ca-self", "ca-root", "ca-root384", "ca-wild", NULL },
@@ -846,7 +851,7 @@ static void a_bundle_may_look_like_this(void **state) {
     try_bundle(replaced(bundle(all[0]), "CERTIFICATE", "X509 CERTIFICATE"), SERVED);
 }
 
-/* One that is damaged costs no more than itself, wherever it stands. */
+/* A damaged certificate is skipped, at any position; the others are used. */
 static void a_damaged_certificate_is_left_out(void **state) {
     char damaged[6][3000];
     (void)state;
@@ -863,21 +868,21 @@ static void a_damaged_certificate_is_left_out(void **state) {
         try_bundle(bundle((const char *[]){ "ca-root384", damaged[i], "ca-root", NULL }), SERVED);
         try_bundle(damaged[i], RTM_E_ARGUMENT, "no certificate");
     }
-    /* One that has no end at all swallows the next. */
+    /* One without an END line swallows the next. */
     bundle((const char *[]){ "ca-rsa-root", "ca-root384", "ca-root", NULL });
     char *end = strstr(text, "-----END CERTIFICATE-----\n");
     memmove(end, end + 26, strlen(end + 26) + 1);
     try_bundle(text, SERVED);
 }
 
-/* Refused at once: such a client could never connect. */
+/* Refused by rtm_create: such a client could never connect. */
 static void refuse_bundle(rtm_config config, const char *words) {
     server_start(&(script){ .chain = "ec1" });
     expect(attempt("sandbox.test", config), RTM_E_ARGUMENT, words);
     assert_int_equal(server.accepts, 0);
 }
 
-static void a_bundle_that_cannot_be_is_refused_by_its_name(void **state) {
+static void an_unusable_bundle_is_refused_with_its_name(void **state) {
     static const char *const pems[] = {
         "", "\n\n", "-----BEGIN CERTIFICATE-----\n",
         "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" };
@@ -927,7 +932,7 @@ static void without_https_the_variable_does_not_matter(void **state) {
     assert_int_equal(from_config, RTM_E_ARGUMENT);
 }
 
-static void the_nearest_setting_of_the_bundle_counts(void **state) {
+static void a_bundle_in_the_config_overrides_the_environment(void **state) {
     const char *root = read_file("ca-root"), *other = read_file("ca-rsa-root");
     (void)state;
     server_start(&(script){ .chain = "ec1" });
@@ -940,7 +945,7 @@ static void the_nearest_setting_of_the_bundle_counts(void **state) {
            RTM_E_CERTIFICATE, "trusted CA");
     expect(attempt("sandbox.test", (rtm_config){ .ca_pem = other, .ca_file = CERTS "ca-root.pem" }),
            RTM_E_CERTIFICATE, "trusted CA");
-    setenv("SSL_CERT_FILE", "", 1); /* the system's, which has never heard of us, if there is one */
+    setenv("SSL_CERT_FILE", "", 1); /* the system's, if there is one: without our CA */
     expect(attempt("sandbox.test", (rtm_config){ .timeout_ms = 4000 }), RTM_E_CERTIFICATE, "CA");
     unsetenv("SSL_CERT_FILE");
 }
@@ -980,7 +985,7 @@ static void all_connections_to_a_host_resume_the_same_session(void **state) {
     rtm_destroy(bot);
 }
 
-static void a_handshake_leaves_the_sessions_of_other_hosts_alone(void **state) {
+static void a_handshake_keeps_the_sessions_of_other_hosts(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1" });
     rtm_client *bot = make_bot("sandbox.test", (rtm_config){ .ca_pem = read_file("ca-root") });
@@ -996,7 +1001,7 @@ static void a_handshake_leaves_the_sessions_of_other_hosts_alone(void **state) {
     assert_int_not_equal(call(bot), RTM_OK);
     server.script.rude = false;
     expect(call(bot), SERVED);
-    assert_int_equal(server.reused, 3); /* what may be to blame is not tried again */
+    assert_int_equal(server.reused, 3); /* what may be the cause is not tried again */
     assert_ptr_equal(rtmi_network_use_host(&bot->network, &other), known);
     assert_int_equal(known->session.session_id_len, 7);
     rtm_destroy(bot);
@@ -1022,7 +1027,7 @@ static void the_host_used_longest_ago_makes_room(void **state) {
     rtmi_network_close(&network);
 }
 
-static void a_server_that_resumes_nothing_is_served_as_well(void **state) {
+static void a_server_that_resumes_nothing_works_as_well(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         server_start(&(script){ .chain = i ? "rsa1" : "ec1", .forgetful = true });
@@ -1052,8 +1057,8 @@ static void a_refused_resumption_checks_the_certificate_again(void **state) {
     rtm_destroy(bot);
 }
 
-/* A session is worth a certificate check of its own host only: the URL for the WebSocket names
-   another one, on the same port of the same server, which would gladly resume it. */
+/* A session replaces the certificate check only for its own host: the WebSocket URL names another
+   host, on the same port of the same server, which would resume it. */
 static void a_session_is_resumed_for_its_own_host_only(void **state) {
     char body[100];
     (void)state;
@@ -1071,7 +1076,7 @@ static void a_session_is_resumed_for_its_own_host_only(void **state) {
     }
 }
 
-/* What failed is not remembered as if it had gone well. */
+/* A failed handshake is not remembered as a successful one. */
 static void a_refused_certificate_is_refused_again(void **state) {
     (void)state;
     server_start(&(script){ .chain = "ec1" });
@@ -1099,8 +1104,8 @@ static void each_leg_resumes_its_own_session(void **state) {
 
 /* Record by record ----------------------------------------------------------------------------- */
 
-/* BearSSL's server does at a word what OpenSSL's will not: records without data, and a handshake
-   to be begun again. It serves a session up to the WebSocket. */
+/* BearSSL's server can do what OpenSSL's cannot be made to do: send records without data, and start
+   a renegotiation. It runs a session up to the WebSocket. */
 static struct exact {
     br_ssl_server_context tls;
     unsigned char buffer[BR_SSL_BUFSIZE_BIDI];
@@ -1140,7 +1145,7 @@ static void exact_send(const void *data, size_t length) {
     exact_flush();
 }
 
-/* The answer to rtm.connect is a URL of this server, and that to a GET is 101. */
+/* The response to rtm.connect is a URL of this server; the response to any GET is 101. */
 static void exact_answer(void) {
     char answer[400], body[100], accept[29];
     char *key = strstr(server.in, "Sec-WebSocket-Key: ");
@@ -1173,7 +1178,7 @@ static void exact_run(void) {
         }
         data = br_ssl_engine_recvrec_buf(&exact.tls.eng, &size);
         ssize_t n = data ? recv(server.fd, data, size, 0) : 0;
-        if (n == 0) server_hang_up(); /* it has ended: by close_notify, or by FIN alone */
+        if (n == 0) server_hang_up(); /* it has ended, with close_notify or only with FIN */
         if (n <= 0) return;
         br_ssl_engine_recvrec_ack(&exact.tls.eng, (size_t)n);
     }
@@ -1193,7 +1198,7 @@ static void count_end(rtm_client *bot, const rtm_event *event, void *user_data) 
     ++*(int *)user_data;
 }
 
-/* In segments as they are outside of this machine; those of loopback hold 64 KB. */
+/* In segments of the usual size outside of this machine; those of loopback hold 64 KB. */
 static void small_segments(void) {
     int size = 1400;
     setsockopt(server.listener, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof size);
@@ -1230,7 +1235,7 @@ static void pour_empty_records(void) {
 static void pour(int fd) {
     int before = errno;
     (void)fd;
-    if (client_taken > 1 << 20) fail_msg("%s", "it has taken 1 MiB, and goes on");
+    if (client_taken > 1 << 20) fail_msg("%s", "it has read 1 MiB, and continues");
     if (server.fd >= 0) flood.pour();
     skipped_ms += flood.ms;
     if (++flood.reads == flood.stop_at) rtm_stop(flood.stop);
@@ -1268,7 +1273,7 @@ static void polls_in_the_flood(rtm_client *bot, void (*pours)(void)) {
     }
 }
 
-static void endless_alerts_before_the_handshake_hold_up_nobody(void **state) {
+static void endless_alerts_before_the_handshake_do_not_block(void **state) {
     (void)state;
     server_start(&(script){ .silent = true });
     small_segments();
@@ -1281,7 +1286,7 @@ static void endless_alerts_before_the_handshake_hold_up_nobody(void **state) {
     rtm_destroy(bot);
 }
 
-static void endless_records_without_data_hold_up_nobody(void **state) {
+static void endless_records_without_data_do_not_block(void **state) {
     (void)state;
     rtm_client *bot = open_exact();
     polls_in_the_flood(bot, pour_empty_records);
@@ -1322,7 +1327,7 @@ static void run_ends_in_a_flood_when_it_is_stopped(void **state) {
     rtm_destroy(bot);
 }
 
-/* Fills the client's socket to a server that reads no more, and what waits behind it. */
+/* Fills the client's socket to a server that no longer reads, then the send buffer. */
 static void fill_up(rtm_client *bot) {
     static char message[8000];
     int small = 4096, id;
@@ -1338,7 +1343,7 @@ static void fill_up(rtm_client *bot) {
     waits = ready_waits = 0;
 }
 
-/* Before the end can come into view, there may be a HelloRequest to be answered. */
+/* Before the end is read, there may be a HelloRequest to be answered. */
 static void a_full_socket_does_not_hide_the_end(void **state) {
     (void)state;
     for (int hello = 0; hello < 2; hello++) {
@@ -1424,7 +1429,7 @@ static void renegotiation_is_refused(void **state) {
     rtm_destroy(bot);
 }
 
-/* What OpenSSL sends when its HelloRequest was refused. */
+/* OpenSSL sends this when its HelloRequest was refused. */
 static void a_server_that_requires_renegotiation_is_named_as_such(void **state) {
     (void)state;
     int ends = 0;
@@ -1467,47 +1472,47 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SERVER(good_chains_are_accepted),
         SERVER(a_certificate_that_is_trusted_itself_is_accepted),
-        SERVER(chains_that_lead_nowhere_are_refused),
+        SERVER(chains_without_a_trusted_root_are_refused),
         SERVER(a_certificate_for_another_name_is_refused),
         SERVER(an_address_counts_only_as_a_dns_name),
         SERVER(dates_are_checked_and_the_clock_is_suspected),
         SERVER(weak_and_unknown_signatures_and_keys_are_refused),
-        SERVER(what_bearssl_cannot_check_is_named),
-        SERVER(tls_1_2_and_no_other_is_spoken),
-        SERVER(ecdhe_with_aead_and_nothing_else_is_spoken),
-        SERVER(the_usual_curves_are_spoken),
+        SERVER(certificates_that_bearssl_cannot_check_are_named),
+        SERVER(only_tls_1_2_is_supported),
+        SERVER(only_ecdhe_with_aead_is_supported),
+        SERVER(the_usual_curves_are_supported),
         SERVER(a_client_certificate_may_be_asked_for_and_not_demanded),
         SERVER(the_hook_can_give_a_client_certificate),
-        SERVER(the_name_is_told_to_the_server_but_no_address),
+        SERVER(a_name_is_sent_to_the_server_but_no_address),
         SERVER(servers_are_not_asked_for_smaller_records),
         SERVER(a_response_cut_short_is_not_taken_for_complete),
         SERVER(a_complete_response_counts_though_nothing_can_be_sent),
         SERVER(a_kept_connection_that_was_closed_in_order_is_not_used),
         SERVER(an_altered_record_ends_the_response),
-        SERVER(what_is_not_tls_is_told_as_such),
-        SERVER(a_refused_handshake_is_told_with_all_its_causes),
+        SERVER(invalid_tls_is_reported_as_such),
+        SERVER(a_refused_handshake_is_reported_with_all_its_causes),
         SERVER(numbers_of_errors_are_bearssls),
         SERVER(a_silent_server_costs_timeout_ms_and_no_more),
         SERVER(records_may_come_in_pieces_of_any_size),
         SERVER(a_handshake_may_be_cut_anywhere),
-        SERVER(a_bundle_may_look_like_this),
+        SERVER(a_bundle_may_have_these_forms),
         SERVER(a_damaged_certificate_is_left_out),
-        SERVER(a_bundle_that_cannot_be_is_refused_by_its_name),
+        SERVER(an_unusable_bundle_is_refused_with_its_name),
         SERVER(blanks_in_a_bundle_change_nothing),
         SERVER(without_https_the_variable_does_not_matter),
-        SERVER(the_nearest_setting_of_the_bundle_counts),
+        SERVER(a_bundle_in_the_config_overrides_the_environment),
         SERVER(a_second_connection_resumes_and_needs_no_anchors),
         SERVER(all_connections_to_a_host_resume_the_same_session),
-        SERVER(a_handshake_leaves_the_sessions_of_other_hosts_alone),
+        SERVER(a_handshake_keeps_the_sessions_of_other_hosts),
         SERVER(the_host_used_longest_ago_makes_room),
-        SERVER(a_server_that_resumes_nothing_is_served_as_well),
+        SERVER(a_server_that_resumes_nothing_works_as_well),
         SERVER(a_refused_resumption_checks_the_certificate_again),
         SERVER(a_session_is_resumed_for_its_own_host_only),
         SERVER(a_refused_certificate_is_refused_again),
         SERVER(each_leg_resumes_its_own_session),
         SERVER(a_certificate_that_may_not_sign_is_named),
-        SERVER(endless_alerts_before_the_handshake_hold_up_nobody),
-        SERVER(endless_records_without_data_hold_up_nobody),
+        SERVER(endless_alerts_before_the_handshake_do_not_block),
+        SERVER(endless_records_without_data_do_not_block),
         SERVER(blocking_calls_in_a_flood_end_on_time),
         SERVER(run_ends_in_a_flood_when_it_is_stopped),
         SERVER(a_full_socket_does_not_hide_the_end),

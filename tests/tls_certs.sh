@@ -2,15 +2,15 @@
 # tls_certs.sh DIR - the certificates of tests/tls.c, good ones and bad ones.
 #
 # NAME.pem is what a server sends: its certificate, then the intermediates; NAME.key is the key.
-# An authority's ca-NAME.pem is one certificate. Names are *.test, where nothing else is said.
-# Everything that is there and good for another day is kept.
+# An authority's ca-NAME.pem is one certificate. Names are *.test, except as noted.
+# Files that exist and are valid for another day are kept.
 set -eu
 
 if [ $# -ne 1 ]; then
     echo "usage: tls_certs.sh DIR" >&2
     exit 2
 fi
-version=$(cksum <"$0") # of this script: a change of it makes all anew
+version=$(cksum <"$0") # of this script: after a change all are made again
 mkdir -p "$1"
 cd "$1"
 if [ -f complete ] && [ "$(cat complete)" = "$version" ] &&
@@ -18,7 +18,7 @@ if [ -f complete ] && [ "$(cat complete)" = "$version" ] &&
     exit 0
 fi
 
-# All is made in a directory of its own, and moved into place when it is complete.
+# Everything is made in a temporary directory, and moved when it is complete.
 work=$(mktemp -d ./new.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -66,7 +66,7 @@ chain() { # NAME [ISSUER]...: what the server sends
 
 printf '[req]\ndistinguished_name = dn\n[dn]\n' >"$work/cnf"
 
-# RSA keys take longest: both RSA branches are made beside all the rest.
+# RSA keys take longest: both RSA branches are made in parallel with the rest.
 rsa() {
     certificate rsa-root 2048 rsa-root 30 ca
     certificate rsa-inter1 2048 rsa-root 30 ca
@@ -151,7 +151,7 @@ certificate self ec self 30 DNS:sandbox.test
 chain self
 certificate self-ca ec self-ca 30 both
 chain self-ca
-# The root's name with another key: who looks at names alone takes it for the root.
+# The root's name with another key: a check that compares only names would accept it.
 certificate impostor ec impostor 30 ca -subj '/CN=rtm.h root'
 certificate forged ec impostor 30 DNS:sandbox.test
 chain forged

@@ -1,10 +1,10 @@
-/* rtm_call, and what rtm_create thinks of a configuration. */
+/* rtm_call, and how rtm_create checks a configuration. */
 #include "server.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
 
-/* The server of the Web API: while rtm_call waits it takes requests and sends these answers, the
-   last again and again. NULL = silence, in which the clock jumps on. */
+/* The server of the Web API: while rtm_call waits, it reads requests and sends these responses, the
+   last one repeatedly. NULL = no response; the clock advances to the next timeout. */
 static server web;
 static const char *answers[4];
 static int answer_next, rounds;
@@ -72,7 +72,7 @@ static void a_call_is_a_form_with_the_token_in_the_header(void **state) {
     assert_string_equal(response.error, "");
     assert_int_equal(response.retry_after, 0);
     assert_string_equal(rtm_error_detail(bot), "");
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
 }
 
 static void form_fields_are_encoded(void **state) {
@@ -176,7 +176,7 @@ static void an_authorization_of_the_users_replaces_the_token(void **state) {
 
 /* Answers -------------------------------------------------------------------------------------- */
 
-/* An answer with its length; `status` may have header lines behind it. */
+/* A response with its length; header lines may follow `status`. */
 static const char *answer_of(const char *status, const char *body) {
     static char answer[6000];
     int size = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
@@ -235,10 +235,10 @@ static void every_answer_has_its_result(void **state) {
         if (result && *row->error) assert_non_null(strstr(rtm_error_detail(bot), result ==
                                           RTM_E_RATE_LIMITED ? "" : row->error));
         assert_int_equal(asked_count, 1); /* never repeated, not redirected */
-        tell(response.error);
+        note_shown(response.error);
     }
     assert_int_equal(rtm_get_state(bot), RTM_STATE_IDLE); /* none of this is about the session */
-    assert_int_equal(heard_count, 0);
+    assert_int_equal(received_count, 0);
 }
 
 static void the_response_can_be_looked_into(void **state) {
@@ -315,7 +315,7 @@ static void failures_of_the_connection_are_results(void **state) {
         assert_string_equal(response.error, "");
         assert_null(rtm_json_raw(response.data, NULL));
         assert_true(strlen(rtm_error_detail(bot)) > 10);
-        assert_int_equal(asked_count, 1); /* it may have been carried out: not repeated */
+        assert_int_equal(asked_count, 1); /* it may have been executed: not repeated */
     }
     end_bot();
     make_bot(NULL); /* which knows no address from before */
@@ -374,8 +374,8 @@ static void a_response_over_max_message_is_too_big(void **state) {
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
 }
 
-/* Whose fault it is that there is nothing to look into is told in so many words. */
-static void a_response_nested_too_deep_is_called_that(void **state) {
+/* The error message names the cause: the nesting of the response. */
+static void a_response_nested_too_deep_is_reported_as_such(void **state) {
     char body[400] = "{\"ok\":";
     (void)state;
     make_bot(NULL);
@@ -403,7 +403,7 @@ static void the_advice_on_a_token_type_depends_on_the_method(void **state) {
     assert_non_null(strstr(rtm_error_detail(bot), "cannot use RTM; set app_token"));
 }
 
-static void an_accessor_without_memory_is_told_at_once(void **state) {
+static void an_accessor_without_memory_is_reported_at_once(void **state) {
     rtm_response response;
     (void)state;
     make_bot(NULL);
@@ -430,7 +430,7 @@ static void a_piece_of_the_last_response_can_be_an_argument(void **state) {
     assert_string_equal(response.error, "");
 }
 
-static void what_is_not_utf8_is_not_sent(void **state) {
+static void invalid_utf8_is_not_sent(void **state) {
     static const char *const pairs[][2] = { { "text", "\xff" }, { "\xc3", "value" },
         { "text", "half \xe2\x82" }, { "text", "\xed\xa0\x80" } };
     (void)state;
@@ -444,7 +444,7 @@ static void what_is_not_utf8_is_not_sent(void **state) {
     assert_false(server_pending(&slack));
 }
 
-/* What stands before "::" is the type: of less than 128 bytes, as those of events are. */
+/* The part before "::" is the type: fewer than 128 bytes, like the types of events. */
 static void a_type_that_no_event_has_is_refused(void **state) {
     char type[170];
     (void)state;
@@ -499,7 +499,7 @@ static void the_connection_is_kept_for_the_next_call(void **state) {
     assert_int_equal(web.accepts, 1);
 }
 
-/* It may have died without a word: after a minute without use a fresh one is safer. */
+/* It may be dead without a FIN: after a minute without use, a new one is safer. */
 static void a_connection_idle_for_a_minute_is_replaced(void **state) {
     (void)state;
     make_bot(NULL);
@@ -514,7 +514,7 @@ static void a_connection_idle_for_a_minute_is_replaced(void **state) {
     assert_string_equal(rtm_error_detail(bot), ""); /* nothing has failed */
 }
 
-/* rtm_poll does not read it: a loop that waits for rtm_fd would go round and round. */
+/* rtm_poll does not read it: a loop that waits for rtm_fd would be busy. */
 static void a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet(void **state) {
     (void)state;
     make_bot(NULL);
@@ -525,7 +525,7 @@ static void a_kept_connection_that_the_server_closes_leaves_rtm_fd_quiet(void **
     assert_false(has_something_to_do());
 }
 
-/* FIN is its end; a reset may have cut it anywhere. */
+/* It ends with FIN; a reset may have truncated it anywhere. */
 static void a_body_without_a_length_must_end_in_order(void **state) {
     (void)state;
     make_bot(NULL);
@@ -538,7 +538,7 @@ static void a_body_without_a_length_must_end_in_order(void **state) {
         else assert_true(result == RTM_E_HTTP || result == RTM_E_CLOSED);
         assert_int_equal(asked_count, 1);
     }
-    serve(OK_ANSWER); /* where the length is known, all had come */
+    serve(OK_ANSWER); /* with a Content-Length the response was complete */
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
 }
 
@@ -550,7 +550,7 @@ static void a_connection_that_the_server_closed_is_replaced(void **state) {
     };
     (void)state;
     make_bot(NULL);
-    hang_up = true; /* without a word, as an idle connection is closed */
+    hang_up = true; /* without a response, as an idle connection is closed */
     for (int i = 1; i <= 3; i++) {
         assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
         assert_int_equal(web.accepts, i);
@@ -570,7 +570,7 @@ static void a_connection_that_the_server_closed_is_replaced(void **state) {
     }
 }
 
-static void a_session_goes_on_with_nothing_lost(void **state) {
+static void a_session_continues_with_nothing_lost(void **state) {
     (void)state;
     make_bot(NULL);
     server_idle = NULL;
@@ -579,7 +579,7 @@ static void a_session_goes_on_with_nothing_lost(void **state) {
     server_idle = serve_calls;
     assert_int_equal(rtm_send_message(bot, "C1", "before"), 1);
     assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), RTM_OK);
-    assert_int_equal(heard_count, heard_next); /* no callback ran meanwhile */
+    assert_int_equal(received_count, received_next); /* no callback ran meanwhile */
     server_idle = NULL;
     server_send_text(&slack, "{\"type\":\"message\",\"n\":2}");
     assert_string_equal(next_event("message")->data, "{\"type\":\"message\",\"n\":1}");
@@ -597,13 +597,13 @@ static void a_call_is_possible_in_each_state(void **state) {
         bool stopped = s == RTM_STATE_CLOSING || s == RTM_STATE_FINISHED;
         server_idle = NULL;
         reach((rtm_state)s);
-        heard_next = heard_count;
+        received_next = received_count;
         serve(OK_ANSWER);
         server_resolves = 0;
         assert_int_equal(rtm_call(bot, NULL, "api.test", NULL), stopped ? RTM_E_STOPPED : RTM_OK);
         assert_int_equal(server_resolves, stopped ? 0 : 1); /* no connection after rtm_stop */
         assert_int_equal(rtm_get_state(bot), s);
-        assert_int_equal(heard_count, heard_next);
+        assert_int_equal(received_count, received_next);
         end_bot();
         server_close(&web);
     }
@@ -638,7 +638,7 @@ static int serve_in_1500_ms(int timeout_ms) {
     return 0;
 }
 
-/* What the calls take is not charged to the attempt that they hold up. */
+/* The time of the calls does not count for the attempt that they delay. */
 static void calls_do_not_use_up_the_time_of_an_attempt(void **state) {
     rtm_config config = usual_config();
     request got;
@@ -742,7 +742,7 @@ static void a_call_survives_signals(void **state) {
     assert_true(interrupts > 1);
 }
 
-static void no_memory_is_a_result_and_the_next_call_works(void **state) {
+static void out_of_memory_is_a_result_and_the_next_call_works(void **state) {
     bool hit = true;
     (void)state;
     for (long at = 1; hit; at++) {
@@ -765,7 +765,7 @@ static void no_memory_is_a_result_and_the_next_call_works(void **state) {
 
 /* Secrets -------------------------------------------------------------------------------------- */
 
-static void what_the_server_echoes_is_not_told(void **state) {
+static void a_token_echoed_by_the_server_is_not_shown(void **state) {
     rtm_response response;
     char body[300];
     (void)state;
@@ -775,31 +775,31 @@ static void what_the_server_echoes_is_not_told(void **state) {
                  "................................................................");
         serve(answer_of("200 OK", body));
         assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
-        tell(response.error);
-        tell(rtm_error_detail(bot));
+        note_shown(response.error);
+        note_shown(rtm_error_detail(bot));
     }
 }
 
-/* A token that the client does not know begins as its own does. */
-static void a_token_of_somebody_else_is_not_told(void **state) {
+/* An unknown token begins like the token of the client. */
+static void a_token_of_another_client_is_not_shown(void **state) {
     rtm_response response;
     (void)state;
     make_bot(NULL);
     serve(answer_of("200 OK", "{\"ok\":false,\"error\":"
                               "\"xoxb-1234567890-OTHERsecretOTHERsecret\"}"));
     assert_int_equal(rtm_call(bot, &response, "api.test", NULL), RTM_E_SLACK);
-    tell(response.error);
-    tell(rtm_error_detail(bot));
-    assert_null(strstr(told, "OTHER"));
-    assert_null(strstr(told, "ERsecret"));
-    assert_null(strstr(told, "1234567"));
+    note_shown(response.error);
+    note_shown(rtm_error_detail(bot));
+    assert_null(strstr(shown, "OTHER"));
+    assert_null(strstr(shown, "ERsecret"));
+    assert_null(strstr(shown, "1234567"));
     assert_string_equal(response.error, "xoxb-?-?");
     assert_string_equal(rtm_error_detail(bot), "Slack refused api.test: xoxb-?-?");
 }
 
-/* Taming is for messages and log lines: it neither decides what a code means nor alters one that
-   looks like a code. */
-static void codes_are_judged_and_handed_out_as_they_came(void **state) {
+/* Masking is for messages and log lines: it neither changes the result of a code nor alters a
+   string that looks like a code. */
+static void error_codes_have_their_result_and_are_returned_unchanged(void **state) {
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DOTS "............................................................" /* 60 */
     static const struct {
@@ -842,15 +842,15 @@ static void codes_are_judged_and_handed_out_as_they_came(void **state) {
         serve(answer_of("200 OK", body));
         assert_int_equal(rtm_call(bot, &response, "api.test", NULL), rows[i].result);
         assert_string_equal(response.error, rows[i].error);
-        tell(rtm_error_detail(bot));
+        note_shown(rtm_error_detail(bot));
         if (!strstr(rtm_error_detail(bot), rows[i].detail)) fail_msg("%s", rtm_error_detail(bot));
-        if (rows[i].hidden && strstr(told, rows[i].hidden)) /* in the log either */
-            fail_msg("%s in %s", rows[i].hidden, told);
+        if (rows[i].hidden && strstr(shown, rows[i].hidden)) /* in the log either */
+            fail_msg("%s in %s", rows[i].hidden, shown);
     }
 }
 
-/* A message of Slack's that is too long for the error message is tamed where it was cut. */
-static void a_secret_cut_within_an_error_message_is_not_told(void **state) {
+/* A message from Slack that is too long for the error message is masked where it was truncated. */
+static void a_secret_truncated_in_an_error_message_is_not_shown(void **state) {
     (void)state;
     make_bot(NULL);
     open_session();
@@ -874,7 +874,7 @@ static void a_secret_cut_within_an_error_message_is_not_told(void **state) {
 
 static char last_detail[256];
 
-/* A configuration that is refused: no client, nothing leaked, a sentence. */
+/* A configuration that is refused: no client, no leak, an error message. */
 static void refused(const rtm_config *config, rtm_result result, const char *about) {
     rtm_client *client = (rtm_client *)(void *)last_detail; /* anything but NULL */
     assert_int_equal(rtm_create(config, &client), result);
@@ -883,7 +883,7 @@ static void refused(const rtm_config *config, rtm_result result, const char *abo
     const char *detail = rtm_error_detail(NULL);
     if (!strcasestr(detail, about)) fail_msg("\"%s\" is not about %s", detail, about);
     assert_true(strlen(detail) > 10);
-    tell(detail);
+    note_shown(detail);
     assert_int_equal(server_resolves, 0);
 }
 
@@ -910,7 +910,7 @@ static void a_config_needs_a_usable_token(void **state) {
     rtm_destroy(client);
 }
 
-static void a_base_url_must_be_one(void **state) {
+static void a_base_url_must_be_a_url(void **state) {
     static const char *const urls[] = {
         "slack.com", "ftp://slack.com/", "ws://slack.com/api/", "wss://slack.com/api/",
         "https://", "https:///api/", "http://a\r\nb/", "http://a\nX: y/api/", "http://a b/",
@@ -925,7 +925,7 @@ static void a_base_url_must_be_one(void **state) {
     }
 }
 
-static void a_base_url_that_is_empty_is_the_usual_one(void **state) {
+static void an_empty_base_url_is_the_default(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         rtm_config config = usual_config();
@@ -945,7 +945,7 @@ static void headers_must_be_well_formed_and_not_rtm_hs_own(void **state) {
         "Content-Length: 5", "transfer-encoding: chunked", "Connection: close", "UPGRADE: h2c",
         "Sec-WebSocket-Key: a", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Extensions: a",
         "Sec-WebSocket-Protocol: a", "Expect: 100-continue",
-        "Proxy-Authorization: Basic dTpw", /* a header it is, but the proxy's, not Slack's */
+        "Proxy-Authorization: Basic dTpw", /* a header for the proxy, not for Slack */
     };
     (void)state;
     for (size_t i = 0; i < COUNT(headers); i++) {
@@ -1020,7 +1020,7 @@ static void the_limits_themselves_are_accepted(void **state) {
     config.headers = headers;
     config.proxy = "http://us%40er:p%3Aw@[::1]:3128/";
     config.base_url = "https://127.0.0.1:65535";
-    config.ca_file = "/nowhere"; /* ca_pem goes before it */
+    config.ca_file = "/nowhere"; /* ca_pem has priority */
     config.ca_pem = CA_PEM;
     make_bot(&config);
     end_bot();
@@ -1028,7 +1028,7 @@ static void the_limits_themselves_are_accepted(void **state) {
 
 /* A bundle that cannot be used is reported when the client is made, not at each handshake.
    SSL_CERT_FILE is for all programs: it does not matter to a client that uses http only. */
-static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **state) {
+static void a_ca_bundle_without_a_certificate_is_refused_with_its_name(void **state) {
     static const struct { const char *file, *variable, *pem, *about; } rows[] = {
         { "/nowhere/ca.pem", NULL, NULL, "ca_file /nowhere/ca.pem: " },
         { "/", NULL, NULL, "ca_file /: " },
@@ -1052,7 +1052,7 @@ static void a_ca_bundle_without_a_certificate_is_refused_by_its_name(void **stat
         }
 }
 
-static void no_memory_makes_no_client(void **state) {
+static void out_of_memory_makes_no_client(void **state) {
     static const char *const headers[] = { "Cookie: " COOKIE, "X-Other: value", NULL };
     static const rtm_handler handlers[] = { { "message", record_event, NULL },
                                             { NULL, NULL, NULL } };
@@ -1088,22 +1088,22 @@ static void no_memory_makes_no_client(void **state) {
 
 #define WEB(function) cmocka_unit_test_setup_teardown(function, begin_web, end_web)
 
-/* Requests behind the end --------------------------------------------------------------------- */
+/* Requests after the end ---------------------------------------------------------------------- */
 
 static server requests;
 static rtm_result request_result;
 
-static void hear_response(rtm_client *client, const rtm_response *response, void *user_data) {
+static void on_response(rtm_client *client, const rtm_response *response, void *user_data) {
     (void)client, (void)user_data;
     request_result = response->result;
 }
 
 /* The session's call waits at `slack`, a submitted request at `requests`; its id. */
-static int submit_beside_a_call(void) {
+static int submit_during_a_call(void) {
     request got;
     make_bot(NULL);
     take_call(&got);
-    int id = rtm_call_async(bot, hear_response, NULL, "auth.test", NULL);
+    int id = rtm_call_async(bot, on_response, NULL, "auth.test", NULL);
     server_share(&requests, &slack);
     server_accept(&requests);
     server_read_request(&requests, &got);
@@ -1116,9 +1116,9 @@ static int last_result(void) {
     return result;
 }
 
-static void a_stop_behind_a_final_end_is_told_as_one(void **state) {
+static void a_stop_after_a_final_end_is_reported_as_a_stop(void **state) {
     (void)state;
-    submit_beside_a_call();
+    submit_during_a_call();
     server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"invalid_auth\"}");
     next_error(RTM_E_AUTH);
     rtm_stop(bot);
@@ -1129,9 +1129,9 @@ static void a_stop_behind_a_final_end_is_told_as_one(void **state) {
     server_free(&requests);
 }
 
-static void a_request_cancelled_before_the_destroy_is_told_as_cancelled(void **state) {
+static void a_request_cancelled_before_the_destroy_is_reported_as_cancelled(void **state) {
     (void)state;
-    int id = submit_beside_a_call();
+    int id = submit_during_a_call();
     assert_int_equal(rtm_cancel(bot, id), RTM_OK);
     end_bot();
     assert_int_equal(request_result, RTM_E_CANCELLED);
@@ -1140,7 +1140,7 @@ static void a_request_cancelled_before_the_destroy_is_told_as_cancelled(void **s
 
 static void the_detail_is_of_the_result_and_not_of_a_request(void **state) {
     (void)state;
-    submit_beside_a_call();
+    submit_during_a_call();
     server_answer(&slack, "200 OK", "", "{\"ok\":false,\"error\":\"account_inactive\"}");
     next_error(RTM_E_AUTH);
     server_answer(&requests, "500 Oops", "", "x");
@@ -1165,11 +1165,11 @@ static const struct CMUnitTest tests[] = {
     WEB(a_refused_call_is_a_result),
     WEB(a_call_takes_no_longer_than_timeout_ms),
     WEB(a_response_over_max_message_is_too_big),
-    WEB(a_response_nested_too_deep_is_called_that),
+    WEB(a_response_nested_too_deep_is_reported_as_such),
     WEB(the_advice_on_a_token_type_depends_on_the_method),
-    WEB(an_accessor_without_memory_is_told_at_once),
+    WEB(an_accessor_without_memory_is_reported_at_once),
     WEB(a_piece_of_the_last_response_can_be_an_argument),
-    WEB(what_is_not_utf8_is_not_sent),
+    WEB(invalid_utf8_is_not_sent),
     WEB(a_type_that_no_event_has_is_refused),
     WEB(a_message_with_two_ids_or_types_goes_out_as_given),
     WEB(the_connection_is_kept_for_the_next_call),
@@ -1177,29 +1177,29 @@ static const struct CMUnitTest tests[] = {
     WEB(a_connection_idle_for_a_minute_is_replaced),
     WEB(a_connection_that_the_server_closed_is_replaced),
     WEB(a_body_without_a_length_must_end_in_order),
-    WEB(a_session_goes_on_with_nothing_lost),
+    WEB(a_session_continues_with_nothing_lost),
     WEB(a_call_is_possible_in_each_state),
     WEB(calls_do_not_use_up_the_time_of_an_attempt),
     WEB(a_call_is_possible_in_callbacks),
     WEB(a_signal_ends_a_call_in_a_callback_of_run),
     WEB(stop_ends_a_call_that_waits),
     WEB(a_call_survives_signals),
-    WEB(no_memory_is_a_result_and_the_next_call_works),
-    WEB(what_the_server_echoes_is_not_told),
-    WEB(a_token_of_somebody_else_is_not_told),
-    WEB(codes_are_judged_and_handed_out_as_they_came),
-    WEB(a_secret_cut_within_an_error_message_is_not_told),
+    WEB(out_of_memory_is_a_result_and_the_next_call_works),
+    WEB(a_token_echoed_by_the_server_is_not_shown),
+    WEB(a_token_of_another_client_is_not_shown),
+    WEB(error_codes_have_their_result_and_are_returned_unchanged),
+    WEB(a_secret_truncated_in_an_error_message_is_not_shown),
     WEB(a_config_needs_a_usable_token),
-    WEB(a_base_url_must_be_one),
-    WEB(a_base_url_that_is_empty_is_the_usual_one),
+    WEB(a_base_url_must_be_a_url),
+    WEB(an_empty_base_url_is_the_default),
     WEB(headers_must_be_well_formed_and_not_rtm_hs_own),
     WEB(a_proxy_must_be_well_formed),
     WEB(numbers_and_methods_must_make_sense),
     WEB(the_limits_themselves_are_accepted),
-    WEB(a_ca_bundle_without_a_certificate_is_refused_by_its_name),
-    WEB(no_memory_makes_no_client),
-    TEST(a_stop_behind_a_final_end_is_told_as_one),
-    TEST(a_request_cancelled_before_the_destroy_is_told_as_cancelled),
+    WEB(a_ca_bundle_without_a_certificate_is_refused_with_its_name),
+    WEB(out_of_memory_makes_no_client),
+    TEST(a_stop_after_a_final_end_is_reported_as_a_stop),
+    TEST(a_request_cancelled_before_the_destroy_is_reported_as_cancelled),
     TEST(the_detail_is_of_the_result_and_not_of_a_request),
 };
 

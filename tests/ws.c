@@ -3,9 +3,9 @@
 #include "support.h"
 
 
-/* What the parser says of an input is written down as a text, one word for each event:
-   "text:Hello", "binary:", "ping:x", "pong:x", "close:1000:reason", "skipped:<result>", "bad:1002";
-   of long data "size#hash". */
+/* The results of the parser are written as a string, one word for each event: "text:Hello",
+   "binary:", "ping:x", "pong:x", "close:1000:reason", "skipped:<result>", "bad:1002"; for long data
+   "size#hash". */
 typedef struct outcome {
     rtmi_ws ws;
     char log[4096];
@@ -203,7 +203,7 @@ static void messages_follow_each_other(void **state) {
           .log = "binary:\xff text:a binary:\xc3\x28" },
         { IN("\x81\x01" "a\x89\x00\x8a\x01x\x81\x01" "b\x88\x02\x03\xe8"),
           .log = "text:a ping: pong:x text:b close:1000:" },
-        /* an end within a frame gives nothing */
+        /* an end within a frame delivers nothing */
         { IN("\x81\x01" "a\x81\x05" "b"), .log = "text:a" },
         { IN("\x81"), .log = "" }, { IN("\x01\x03Hel"), .log = "" },
         { IN("\x01\x03Hel\x80"), .log = "" },
@@ -246,8 +246,9 @@ static void masked_frames_are_refused(void **state) {
     check_all(table, COUNT(table));
 }
 
-/* Every first byte there is, alone, after a message, within a message: RSV bits, opcodes, FIN. */
-static void every_first_byte_is_judged(void **state) {
+/* Every possible first byte, by itself, after a message, within a message: RSV bits, opcodes,
+   FIN. */
+static void every_first_byte_is_checked(void **state) {
     (void)state;
     for (int open = 0; open <= 1; open++) {
         for (unsigned first = 0; first < 256; first++) {
@@ -398,7 +399,7 @@ static void fragments_of_all_sizes_are_put_together(void **state) {
 typedef struct utf8_row {
     const char *text;
     size_t size;
-    size_t refused; /* index of the first byte that cannot be, size = it lacks bytes at the end */
+    size_t refused; /* index of the first invalid byte, size = incomplete at the end */
 } utf8_row;
 
 #define GOOD(text) { text, sizeof text - 1, (size_t)-1 }
@@ -454,7 +455,7 @@ static void texts_must_be_utf8_however_they_are_cut(void **state) {
     }
 }
 
-/* Where the first byte stands at which the parser gives up, feeding byte by byte. */
+/* The index of the byte at which the parser gives up, feeding byte by byte. */
 static size_t given_up_at(const made *m) {
     static outcome out;
     size_t at = 0;
@@ -465,7 +466,7 @@ static size_t given_up_at(const made *m) {
     return bad ? at - 1 : m->size;
 }
 
-static void invalid_utf8_is_refused_at_the_very_byte(void **state) {
+static void invalid_utf8_is_refused_at_the_exact_byte(void **state) {
     static made m;
     (void)state;
     for (size_t i = 0; i < COUNT(utf8_table); i++) {
@@ -474,7 +475,7 @@ static void invalid_utf8_is_refused_at_the_very_byte(void **state) {
         m.size = 0;
         put_frame(&m, 0x81, row->text, row->size);
         assert_int_equal(given_up_at(&m), 2 + row->refused);
-        m.size = 0; /* a frame that is long from complete */
+        m.size = 0; /* a frame that is far from complete */
         put_frame(&m, 0x81, pattern(70000), 70000);
         memcpy(m.data + 10 + 5, row->text, row->size);
         assert_int_equal(given_up_at(&m), 10 + 5 + row->refused);
@@ -484,7 +485,7 @@ static void invalid_utf8_is_refused_at_the_very_byte(void **state) {
     }
 }
 
-static void each_text_begins_anew(void **state) {
+static void each_text_message_is_checked_from_its_first_byte(void **state) {
     static const vector table[] = {
         { IN("\x81\x02\xc3\xa9\x81\x01" "a\x82\x01\xc3\x81\x01" "b"),
           .log = "text:\xc3\xa9 text:a binary:\xc3 text:b" },
@@ -498,8 +499,8 @@ static void each_text_begins_anew(void **state) {
 
 /* Close --------------------------------------------------------------------------------------- */
 
-/* Section 7.4 and the IANA registry: 1000-1003, 1007-1014, 3000-4999 may stand in a frame. */
-static void every_close_code_is_judged(void **state) {
+/* may be in a frame */
+static void every_close_code_is_checked(void **state) {
     static made m;
     (void)state;
     for (int code = 0; code <= 65535; code += code < 5100 ? 1 : 101) {
@@ -514,7 +515,7 @@ static void every_close_code_is_judged(void **state) {
     }
 }
 
-static void close_frames_are_judged(void **state) {
+static void close_frames_are_checked(void **state) {
     static const vector table[] = {
         { IN("\x88\x00"), .log = "close:1005:" },
         { IN("\x88\x01\x03"), .log = "bad:1002" },
@@ -543,7 +544,7 @@ static void close_frames_are_judged(void **state) {
 
 /* Limits -------------------------------------------------------------------------------------- */
 
-static void a_message_over_the_limit_is_skipped_and_the_session_goes_on(void **state) {
+static void a_message_over_the_limit_is_skipped_and_the_session_continues(void **state) {
     static const vector table[] = { /* -7 is RTM_E_TOO_BIG */
         { IN("\x81\x05Hello\x81\x01x"), .log = "text:Hello text:x", .limit = 5 },
         { IN("\x81\x06Hello!\x81\x01x"), .log = "skipped:-7 text:x", .limit = 5 },
@@ -589,7 +590,7 @@ static void large_messages_are_skipped_with_little_memory(void **state) {
     put_frame(&m, 0x80, "z", 1);
     put_frame(&m, 0x81, "after", 5);
     check_made(&m, "skipped:-7 text:after", 301);
-    outcome out; /* a length of 2^63-1 must not be believed */
+    outcome out; /* nothing is allocated for a length of 2^63-1 */
     test_allocations = 0;
     begin(&out, 1000);
     feed(&out, "\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff" "aaaa", 14);
@@ -601,7 +602,7 @@ static void large_messages_are_skipped_with_little_memory(void **state) {
 
 /* Each allocation fails in turn: the message is reported as skipped (-2 is RTM_E_MEMORY), the ones
    around it arrive, and from some number on none is needed any more. */
-static void a_message_without_memory_is_skipped_and_the_session_goes_on(void **state) {
+static void a_message_without_memory_is_skipped_and_the_session_continues(void **state) {
     static made m;
     char good[128] = "text:before ", log[128];
     static outcome out;
@@ -734,7 +735,7 @@ static void the_masked_hello_of_the_rfc_comes_out(void **state) {
     rtmi_buf_free(&out);
 }
 
-static void a_frame_without_memory_leaves_nothing_behind(void **state) {
+static void a_frame_without_memory_appends_nothing(void **state) {
     static const unsigned char mask[4] = { 1, 2, 3, 4 };
     rtmi_buf out = { 0 };
     (void)state;
@@ -775,7 +776,7 @@ static bool upgrades(const char *lines) {
     return rtmi_ws_check_upgrade(&http, NONCE) == NULL;
 }
 
-static void only_a_right_upgrade_opens_a_session(void **state) {
+static void only_a_valid_upgrade_opens_a_session(void **state) {
 #define UP "Upgrade: websocket\r\n"
 #define CONNECTION "Connection: Upgrade\r\n"
 #define PROOF "Sec-WebSocket-Accept: " ACCEPT "\r\n"
@@ -830,28 +831,28 @@ int main(void) {
         cmocka_unit_test(messages_follow_each_other),
         cmocka_unit_test(lengths_must_be_in_their_shortest_form),
         cmocka_unit_test(masked_frames_are_refused),
-        cmocka_unit_test(every_first_byte_is_judged),
+        cmocka_unit_test(every_first_byte_is_checked),
         cmocka_unit_test(reserved_bits_and_opcodes_are_refused_at_any_size),
         cmocka_unit_test(pings_and_pongs_carry_up_to_125_bytes),
         cmocka_unit_test(control_frames_come_between_fragments),
         cmocka_unit_test(fragments_must_come_in_order),
         cmocka_unit_test(fragments_of_all_sizes_are_put_together),
         cmocka_unit_test(texts_must_be_utf8_however_they_are_cut),
-        cmocka_unit_test(invalid_utf8_is_refused_at_the_very_byte),
-        cmocka_unit_test(each_text_begins_anew),
-        cmocka_unit_test(every_close_code_is_judged),
-        cmocka_unit_test(close_frames_are_judged),
-        cmocka_unit_test(a_message_over_the_limit_is_skipped_and_the_session_goes_on),
+        cmocka_unit_test(invalid_utf8_is_refused_at_the_exact_byte),
+        cmocka_unit_test(each_text_message_is_checked_from_its_first_byte),
+        cmocka_unit_test(every_close_code_is_checked),
+        cmocka_unit_test(close_frames_are_checked),
+        cmocka_unit_test(a_message_over_the_limit_is_skipped_and_the_session_continues),
         cmocka_unit_test(large_messages_are_skipped_with_little_memory),
-        cmocka_unit_test(a_message_without_memory_is_skipped_and_the_session_goes_on),
+        cmocka_unit_test(a_message_without_memory_is_skipped_and_the_session_continues),
         cmocka_unit_test(whole_messages_cost_no_memory_and_no_copy),
         cmocka_unit_test(steady_state_costs_no_memory),
         cmocka_unit_test(a_new_session_forgets_the_old_one),
         cmocka_unit_test(frames_are_masked_and_read_back),
         cmocka_unit_test(the_masked_hello_of_the_rfc_comes_out),
-        cmocka_unit_test(a_frame_without_memory_leaves_nothing_behind),
+        cmocka_unit_test(a_frame_without_memory_appends_nothing),
         cmocka_unit_test(the_accept_of_the_rfc_comes_out),
-        cmocka_unit_test(only_a_right_upgrade_opens_a_session),
+        cmocka_unit_test(only_a_valid_upgrade_opens_a_session),
         cmocka_unit_test(a_long_line_does_not_hide_an_extension),
         cmocka_unit_test(nothing_is_leaked),
     };

@@ -17,7 +17,7 @@
 #include "../rtm.h"
 
 enum {
-    SILENCE_MS = 60000,     /* of a server that should say something */
+    SILENCE_MS = 60000,     /* of a server that should send */
     GOODBYE_MS = 1000,      /* for the server to close TCP, which is its part (RFC 6455 7.1.1) */
     LONGEST = 16 * 1048576, /* bytes of a message */
     STRIDE = 50             /* cases to a line of output */
@@ -89,7 +89,7 @@ static rtm_result queue_close(echo_client *echo, int code) {
     return queue(echo, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
-/* Answers what the parser found; *closing when the answer is a CLOSE. */
+/* Answers a frame from the parser; *closing if the answer is a CLOSE. */
 static rtm_result answer(echo_client *echo, rtmi_ws_what what, bool *closing) {
     rtmi_ws *ws = &echo->ws;
     if (what == RTMI_WS_SKIPPED)
@@ -112,14 +112,14 @@ static rtm_result converse(echo_client *echo) {
     for (;;) {
         const char *data;
         size_t size, used;
-        rtmi_conn_flush(conn); /* reading tells why, when it fails */
+        rtmi_conn_flush(conn); /* if it fails, the read reports why */
         rtm_result result = rtmi_conn_read(conn, &data, &size);
         if (result == RTM_E_AGAIN) {
             if (wait_until(conn, deadline)) continue;
             if (closing) return RTM_OK;
             return rtmi_fail(&conn->error, RTM_E_TIMEOUT, "the server fell silent");
         }
-        if (result != RTM_OK) return RTM_OK; /* whether that was right, the report says */
+        if (result != RTM_OK) return RTM_OK; /* the report says whether this was right */
         used = size;                         /* nothing counts after a CLOSE (RFC 6455 5.5.1) */
         if (!closing) {
             rtmi_ws_what what = rtmi_ws_parse(&echo->ws, data, size, &used);

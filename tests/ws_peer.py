@@ -134,7 +134,7 @@ def fragments_with_pings_between(peer):
     peer.expect((PONG, b'1'), (PONG, b'2'), (TEXT, b'abc'))
 
 
-def a_pong_that_nobody_asked_for(peer):
+def an_unsolicited_pong(peer):
     peer.send((PONG, b'x'))
     echo(peer, TEXT, b'{"type":"hello"}')
     echo(peer, TEXT, b'{"type":"goodbye"}')
@@ -160,7 +160,7 @@ def an_end_without_close(peer):
 
 CASES = [texts_and_binary_messages, three_hundred_binary_messages, binary_messages_in_one_write,
          a_message_of_16_mib, ten_pings, ten_pings_in_single_bytes, fragments_with_pings_between,
-         a_pong_that_nobody_asked_for, invalid_utf8, a_reserved_opcode, an_end_without_close]
+         an_unsolicited_pong, invalid_utf8, a_reserved_opcode, an_end_without_close]
 
 
 def serve(listener, failed, paths):

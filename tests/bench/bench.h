@@ -1,5 +1,5 @@
-/* What the C clients of the benchmark share: their arguments, the measurements, the line that they
-   print. All of them do the same with an event, so that only the libraries differ. */
+/* Shared by the C clients of the benchmark: arguments, measurements, and the line that they print.
+   All of them do the same with an event, so that only the libraries differ. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -14,12 +14,12 @@
 typedef struct bench {
     char **options; /* "name=value" */
     const char *base, *ca;
-    bool check;     /* the full checksum; costs time, so runs apart from those that are timed */
+    bool check;     /* the full checksum: slow, so not in the runs that are timed */
     bool latency;   /* texts hold the time at which they were sent */
     bool echo;      /* answer each message with a message */
     bool started, ended;
     long events;        /* but `hello` and the last one */
-    long long length;   /* bytes of all channels, users and texts, decoded */
+    long long length;   /* decoded bytes of all channels, users and texts */
     uint64_t checksum;  /* of the same, and of their order */
     long long start_cpu, cpu, hello_ns;
     long long *delay;   /* ns from the server to the callback */
@@ -39,7 +39,8 @@ static inline long long bench_cpu_us(void) {
            use.ru_utime.tv_usec + use.ru_stime.tv_usec;
 }
 
-/* A line of /proc/self/status, in KiB. ru_maxrss will not do: it starts with the parent's. */
+/* A line of /proc/self/status, in KiB. ru_maxrss is not usable: it starts with the value of the
+   parent. */
 static inline long bench_status_kib(const char *name) {
     char line[256];
     long kib = 0;
@@ -109,7 +110,8 @@ static inline void bench_delay(bench *b, const char *text, long long now) {
     b->delay[b->delays++] = now - strtoll(text, NULL, 10);
 }
 
-/* A message's channel, user and text, decoded, of these lengths. False when it was the last one. */
+/* The decoded channel, user and text of a message, of these lengths. False if it was the last
+   one. */
 static inline bool bench_message(bench *b, const char *channel, size_t channel_length,
                                  const char *user, size_t user_length, const char *text,
                                  size_t text_length) {

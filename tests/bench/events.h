@@ -1,5 +1,5 @@
-/* The events of the benchmark, made before they are sent: what a workspace sends on a busy day, in
-   frames as they go over the wire, and what a client must have read in them. */
+/* The events of the benchmark, created before they are sent: the events of a workspace on a busy
+   day, in WebSocket frames, and the totals that a client must have read. */
 #ifndef EVENTS_H
 #define EVENTS_H
 
@@ -59,7 +59,7 @@ static inline unsigned pool_random(pool *p, unsigned below) {
     return p->seed % below;
 }
 
-/* Words, links, mentions, line ends, quotes, and what lies beyond ASCII and beyond 16 bits. */
+/* Words, links, mentions, line ends, quotes, and characters beyond ASCII and beyond 16 bits. */
 static inline void text_make(pool *p, text *t, size_t size) {
     static const char *const words[] = {
         "the", "deploy", "is", "done", "on", "staging", "and", "we", "should", "look", "at",
@@ -89,7 +89,8 @@ static inline unsigned text_code(const unsigned char **at) {
     return code;
 }
 
-/* As Slack writes it: slashes and all beyond ASCII escaped, but one text in four is plain UTF-8. */
+/* Escaped as Slack does: slashes and all non-ASCII characters, but one text in four is plain
+   UTF-8. */
 static inline void put_text(pool *p, const text *t, bool plain) {
     const unsigned char *at = (const unsigned char *)t->bytes, *end = at + t->size;
     while (at < end) {
@@ -172,7 +173,7 @@ static inline void put_small(pool *p, unsigned number) {
     }
 }
 
-/* One message of `size` bytes of JSON, as texts are: with an escape now and then. */
+/* One message with `size` bytes of JSON, with an escape in the text now and then. */
 static inline void put_sized(pool *p, event *e, size_t size) {
     static const char head[] = "{\"type\":\"message\",\"channel\":\"C2147A001\","
                                "\"user\":\"U3141B001\",\"ts\":\"1700000001.000100\",\"text\":\"";
@@ -198,7 +199,7 @@ static inline void put_sized(pool *p, event *e, size_t size) {
     free(decoded);
 }
 
-/* The payload that begins at `start` gets its frame's head in front; servers do not mask. */
+/* Writes the frame header before the payload that begins at `start`; servers do not mask. */
 static inline void close_frame(pool *p, size_t start, int opcode) {
     size_t size = p->size - start, head = size < 126 ? 2 : size < 65536 ? 4 : 10;
     pool_reserve(p, head);

@@ -1,6 +1,7 @@
-/* handshake PORT CA COUNT full|resumed - what a TLS handshake costs rtm.h, from the end of TCP's to
-   the moment when a request can be sent. Prints the median CPU time of COUNT of them, kernel
-   included, in us. Under callgrind with --collect-atstart=no its instructions alone are counted. */
+/* handshake PORT CA COUNT full|resumed - the cost of a TLS handshake in rtm.h, from the end of
+   TCP's to the moment when a request can be sent. Prints the median CPU time of COUNT handshakes in
+   us, kernel included. Under callgrind with --collect-atstart=no only its instructions are
+   counted. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 
@@ -22,7 +23,7 @@ static double cpu_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* Until the socket or the lookup has something for the next step. */
+/* Waits until the socket or the lookup is ready for the next step. */
 static void wait_for(rtmi_conn *conn) {
     struct pollfd fds[1 + RTMI_ADDRESSES] = { { network.wake[0], POLLIN, 0 } };
     unsigned count = rtmi_conn_pollfds(conn, fds + 1);

@@ -1,5 +1,6 @@
-/* launch PROGRAM ARGUMENT... - runs it, with the time of its start in its environment: BENCH_START
-   in ns of CLOCK_MONOTONIC, BENCH_START_REAL in ns since 1970 for those who cannot read that. */
+/* launch PROGRAM ARGUMENT... - runs the program, with the time of its start in the environment:
+   BENCH_START in ns of CLOCK_MONOTONIC, BENCH_START_REAL in ns since 1970 for languages without
+   that clock. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

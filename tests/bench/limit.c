@@ -1,5 +1,6 @@
-/* limit - what no client can be cheaper than: BearSSL decrypts, the bytes are counted, nothing is
-   parsed. Records, buffers and reads are as rtm.h has them. It goes straight to the WebSocket. */
+/* limit - the lower limit of the cost of any client: BearSSL decrypts, the bytes are counted,
+   nothing is parsed. Records, buffers and reads are the same as in rtm.h. It opens the WebSocket
+   without rtm.connect. */
 #define _GNU_SOURCE
 #include <bearssl.h>
 #include <errno.h>
@@ -93,7 +94,7 @@ static void start_tls(void) {
     br_ssl_client_reset(&l.tls, "localhost", 0);
 }
 
-/* One read, through the read-ahead or, where a record's rest is as large, past it. */
+/* One read, through the read-ahead or, if the rest of a record is as large, past it. */
 static bool feed(void) {
     size_t room;
     unsigned char *to = br_ssl_engine_recvrec_buf(&l.tls.eng, &room);
@@ -165,7 +166,7 @@ static bool send_upgrade(const char *path, size_t path_size, const char *port) {
     return true;
 }
 
-/* Counts to the end of the connection. The head of the response and `hello` come as records of
+/* Counts until the end of the connection. The head of the response and `hello` are in records of
    their own, before the first event. */
 static long long count_bytes(void) {
     static const char mark[] = "\"text\":\"";

@@ -44,7 +44,7 @@ static void on_event(struct lws *wsi, const char *json, size_t size) {
     cJSON_Delete(event);
 }
 
-/* Most events come whole; the others are put together first. */
+/* Most events arrive whole; the others are assembled first. */
 static void on_piece(struct lws *wsi, const char *in, size_t size) {
     bool last = lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi);
     if (!message_size && last) {
@@ -92,7 +92,7 @@ static void connect_to(const char *to, const char *method, const char *protocol)
     if (!lws_client_connect_via_info(&info)) failed = true;
 }
 
-/* The response of rtm.connect is whole: on to its URL, which is on the same host. */
+/* The response of rtm.connect is complete: connects to its URL, which is on the same host. */
 static void on_connect_response(void) {
     cJSON *response = cJSON_ParseWithLength(body, body_size);
     const char *slash = strstr(text_of(response, "url"), "://");

@@ -11,8 +11,8 @@
 static size_t live, peak;
 static long allocations;
 
-/* A block's size stands in front of it. A block that grows is counted twice while it is copied: no
-   allocator can be relied on to do it in place. */
+/* The size of a block is stored before it. A block that grows is counted twice while it is copied:
+   no allocator is guaranteed to grow it in place. */
 static void *count_realloc(void *block, size_t size) {
     enum { HEAD = 16 };
     char *old = block ? (char *)block - HEAD : NULL, *grown = malloc(size + HEAD);
@@ -44,7 +44,7 @@ static void count_free(void *block) {
 
 #include "bench.h"
 
-/* What a form leaves as it is, so that its length is known. */
+/* A text that form encoding does not change, so that its length is known. */
 #define TEXT "the-deploy-is-done-on-staging-and-we-should-look-at-it-again"
 
 static char *url;
@@ -100,8 +100,8 @@ static void one_root(const char *ca_file) {
     rtm_destroy(bot);
 }
 
-/* Debian's bundle with our root behind it. Its anchors are loaded once more alone, to tell what
-   they need. */
+/* Debian's bundle, followed by our root. Then the anchors are loaded without a connection, to
+   measure what only they need. */
 static void whole_bundle(const char *ca_file) {
     static const char bundle[] = "/etc/ssl/certs/ca-certificates.crt";
     char path[] = "/tmp/rtm-bench-XXXXXX";
@@ -141,7 +141,7 @@ static void on_response(rtm_client *bot, const rtm_response *response, void *use
     if (response->ok) responses++;
 }
 
-/* `count` requests at once: the heap that they take while they wait, and at most. */
+/* Submits `count` requests at once; measures their heap while they wait, and its maximum. */
 static size_t submit(rtm_client *bot, long count, size_t *waiting) {
     static const char *const fields[] = { "channel", "C2147A001", "text", TEXT, NULL };
     rtm_request request = { .method = "chat.postMessage", .fields = fields,

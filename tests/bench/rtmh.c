@@ -65,7 +65,7 @@ static void on_hello(rtm_client *bot, const rtm_event *event, void *user_data) {
     b.start_cpu = bench_cpu_us(); /* for listen=none, which sees no first event */
 }
 
-/* With listen=none nothing else tells of the end. */
+/* With listen=none only this callback sees the end. */
 static void on_close(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
     (void)user_data;
@@ -103,8 +103,8 @@ static void fail(rtm_client *bot, int result) {
     exit(1);
 }
 
-/* Many clients in one loop: each is asked for its timeout after a step of its own, so that a turn
-   of the loop costs what its own events cost, however many clients are silent. */
+/* Many clients in one loop: each is asked for its timeout only after it was called, so that the
+   cost of a turn depends on its events, not on the number of idle clients. */
 typedef struct seat {
     rtm_client *bot;
     long long due; /* ms */

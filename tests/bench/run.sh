@@ -72,8 +72,8 @@ build_go() {
         go build -o "$top/$out/slack-go" .)
 }
 
-# The server has a core of its own. Where the scheduler is free to put both on one, an answer takes
-# a fifth of the time, or not, by chance.
+# The server has its own core. If the scheduler may put both programs on one core, it decides by
+# chance whether a response takes a fifth of the time.
 server_core='' client_cores=''
 cores=$(getconf _NPROCESSORS_ONLN)
 if have taskset && [ "$cores" -gt 1 ]; then
@@ -110,7 +110,7 @@ run_client() { # CLIENT OPTION...
         $client_cores timeout 120 $out/launch $program "$@"
 }
 
-# One run: what the client says, and behind it, with s_ before each name, what the server says.
+# One run: the output of the client, followed by that of the server with s_ before each name.
 serial=0 round=0
 measure() { # TEST CLIENT PARAMETERS OPTION...
     what=$1 who=$2 parameters=$3
@@ -280,11 +280,11 @@ memory() {
     echo "test=memory round=1 who=rtm.h $line" >>$results
 }
 
-# The latency of events beside a request that the sandbox answers late.
+# The latency of events during a request that the sandbox answers late.
 slow() {
     if ! make -s CC="$CC" build/sandbox >$out/slow.log 2>&1 ||
         ! compile slow -lbearssl -lcmocka 2>>$out/slow.log; then
-        say "no sandbox or cmocka (see $out/slow.log): no latency beside a slow request"
+        say "no sandbox or cmocka (see $out/slow.log): no latency during a slow request"
         return
     fi
     say "a slow request"

@@ -1,7 +1,7 @@
 /* server CERT_DIR PORT_FILE - the Slack of the benchmark: Web API and WebSocket over TLS 1.2 with
    ECDHE-ECDSA-AES128-GCM-SHA256, a thread for each connection, blocking sockets.
 
-   What a connection is to see stands in the path, behind "mode=": base_url is
+   What a connection receives is set by the path, from "mode=" on: base_url is
      https://localhost:PORT/mode=flood,n=100000,tag=x/api/
    and the WebSocket's URL has the same parameters, since some clients drop a query.
 
@@ -10,13 +10,13 @@
      mode=latency  n messages, one a ms, their text the time of sending in ns, monotonic and real
      mode=echo     n round trips: a message, the client's message, its acknowledgement
      mode=idle     nothing
-     size=N        messages of N bytes in place of the mix
+     size=N        messages of N bytes instead of the mix
      gate=K        K connections with this tag wait for one another before the first event
      tag=T         the name under which the line about this connection is printed
 
-   Records are made before the first is sent, so that no client waits for the server. All ends with
-   a message END and a CLOSE. A line on standard output says what was sent; one behind a call of
-   bench.end, how many requests this connection has brought. */
+   All records are made before the first is sent, so that no client waits for the server. The last
+   are a message END and a CLOSE. A line on standard output says what was sent; after a call of
+   bench.end, another says how many requests this connection has sent. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -88,7 +88,7 @@ static bool push(conn *c) {
         data += n;
         size -= n;
     }
-    /* A new one: a reset would clear the whole of it, 96 MiB after a flood. */
+    /* A new buffer: a reset would clear all of it, 96 MiB after a flood. */
     SSL_set0_wbio(c->ssl, BIO_new(BIO_s_mem()));
     return true;
 }
@@ -98,7 +98,7 @@ static bool is_large(conn *c) {
     return BIO_get_mem_data(SSL_get_wbio(c->ssl), &data) > BATCH;
 }
 
-/* Makes records, of 16 KiB while there is so much. */
+/* Makes records of 16 KiB, the last one smaller. */
 static bool put(conn *c, const char *bytes, size_t size) {
     while (size) {
         int n = SSL_write(c->ssl, bytes, size > 1 << 30 ? 1 << 30 : (int)size);
@@ -218,7 +218,8 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Until the client's message has come; its id, or 0. Answers the pings of those who send some. */
+/* Waits for the client's message; returns its id, or 0. Answers the pings of clients that send
+   some. */
 static long await_message(conn *c) {
     char in[16384], out[128];
     size_t size;
@@ -256,7 +257,7 @@ static bool echo(conn *c, long n, double *p50, double *p99) {
     return done;
 }
 
-/* All of one tag begin together. */
+/* Connections with the same tag begin together. */
 static void wait_at_gate(conn *c) {
     char tag[64];
     long all = number(c, "gate", 0);
@@ -322,7 +323,7 @@ static bool upgrade(conn *c, const char *key) {
     return put(c, out, (size_t)size) && push(c);
 }
 
-/* The same answer to every method: what rtm.connect and auth.test are asked for. */
+/* The same response to every method: it has what rtm.connect and auth.test need. */
 static bool respond(conn *c) {
     char body[1024], head[256];
     int size = snprintf(body, sizeof body, "{\"ok\":true,"
@@ -335,7 +336,7 @@ static bool respond(conn *c) {
     return put(c, head, (size_t)n) && put(c, body, (size_t)size) && push(c);
 }
 
-static void tell_requests(const conn *c) {
+static void print_requests(const conn *c) {
     char tag[64];
     printf("tag=%s requests=%ld\n", parameter(c, "tag", tag, sizeof tag), c->requests);
     fflush(stdout);
@@ -354,7 +355,7 @@ static void serve(conn *c) {
                            (int)strcspn(mode, "/? \r\n"), mode);
         while (c->in_size < size) if (!more(c)) return;
         c->requests++;
-        if (strstr(c->in, "/bench.end ")) tell_requests(c);
+        if (strstr(c->in, "/bench.end ")) print_requests(c);
         if (key ? !upgrade(c, key) : !respond(c)) return;
         drop(c, size);
         if (key) {

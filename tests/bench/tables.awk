@@ -38,7 +38,7 @@ function check(    name) {
     if (f["test"] == "prove" && f["checksum"] != f["s_checksum"]) wrong(name ": other texts")
 }
 
-# All over one connection: one request before those that are timed, one behind them.
+# All requests use one connection: one before those that are timed, one after them.
 function check_requests() {
     if (f["failed"] || f["requests"] != 1000 || f["s_requests"] != 1002)
         wrong("requests of " f["who"] ", round " f["round"] ": " f["s_requests"] " on a connection")
@@ -97,7 +97,7 @@ BEGIN {
         next
     }
     if (test == "slow") {
-        if (f["failed"] || f["beside"] != f["events"]) wrong("slow: failed, or events were held up")
+        if (f["failed"] || f["during"] != f["events"]) wrong("slow: failed, or events were held up")
         for (name in f) slow[name] = f[name]
         next
     }

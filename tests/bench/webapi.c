@@ -1,8 +1,8 @@
-/* webapi - n small requests by rtm_submit, beside an open session: each in the callback of the
-   last, as a program in an event loop would. queued=1: all of them at once.
+/* webapi - n small requests with rtm_submit during an open session: each is submitted in the
+   callback of the previous one, as a program with an event loop would. queued=1: all at once.
 
-   A request before them opens the connection, and bench.end behind them asks the server how many it
-   has had. So do the other two, webapi_curl.c and webapi.mjs. */
+   A request before them opens the connection, and bench.end after them makes the server print how
+   many it has received. webapi_curl.c and webapi.mjs do the same. */
 #define _GNU_SOURCE
 #define RTM_IMPLEMENTATION
 #include "rtm.h"

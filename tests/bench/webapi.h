@@ -1,4 +1,4 @@
-/* What webapi.c and webapi_curl.c share: the request, and the time that each takes. */
+/* Shared by webapi.c and webapi_curl.c: the request, and the measurement of its time. */
 #ifndef WEBAPI_H
 #define WEBAPI_H
 
@@ -12,8 +12,8 @@ static long long webapi_start, webapi_last, webapi_cpu;
 
 static inline long webapi_count(const bench *b) { return bench_number(b, "n", 1000); }
 
-/* A response is there: false when it was the last. The first has opened the connection, and does
-   not count. */
+/* Called for each response; false if it was the last. The first has opened the connection and is
+   not counted. */
 static inline bool webapi_response(bench *b) {
     long long now = bench_clock();
     if (!b->started) {

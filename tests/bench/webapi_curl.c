@@ -1,6 +1,6 @@
-/* webapi_curl - the requests of webapi.c by libcurl's multi interface, one at a time over one
-   connection. Like rtm.h it encodes each form and looks whether the answer says ok; that it reads
-   no JSON is in its favour. */
+/* webapi_curl - the requests of webapi.c with libcurl's multi interface, one at a time over one
+   connection. Like rtm.h it encodes each form and checks that the response is ok; unlike rtm.h it
+   does not parse the JSON. */
 #define _GNU_SOURCE
 #include <curl/curl.h>
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles rtm.h in every way that it promises, and looks at what comes out.
+# Compiles rtm.h in all supported ways, and checks the results.
 set -eu
 cd "$(dirname "$0")"
 cc=${CC:-cc}
@@ -24,7 +24,7 @@ for compiler in $compilers; do
     done
     $compiler -std=c99 $strict same_file.c -o "$out/same" -lbearssl && "$out/same"
     $compiler -std=c99 $strict two_a.c two_b.c -o "$out/two" -lbearssl && "$out/two"
-    # A jsmn.h that was included before must be one that rtm.h can use, else an #error tells.
+    # A jsmn.h that was included before must be one that rtm.h can use, else there is an #error.
     for set in "" -DJSMN_STATIC -DJSMN_HEADER -DJSMN_PARENT_LINKS "-DJSMN_STRICT -DJSMN_STATIC" \
         "-DJSMN_PARENT_LINKS -DJSMN_STRICT"; do
         for order in before after; do
@@ -50,8 +50,8 @@ for compiler in g++ clang++; do
     done
     pass "$compiler, public part as C++11 and C++17"
 done
-foreign=$(nm -g --defined-only "$out/impl.o" | awk '{ print $3 }' | grep -v '^rtm_' || :)
-[ -z "$foreign" ] || { echo "FAIL exported without rtm_: $foreign"; exit 1; }
+other=$(nm -g --defined-only "$out/impl.o" | awk '{ print $3 }' | grep -v '^rtm_' || :)
+[ -z "$other" ] || { echo "FAIL exported without rtm_: $other"; exit 1; }
 pass "only rtm_ symbols are exported"
 if $cc -std=c99 -I../.. -fsyntax-only hidden.c 2>"$out/error"; then
     echo "FAIL POSIX hidden: compiles, but must say what to do"; exit 1

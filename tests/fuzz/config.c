@@ -1,9 +1,10 @@
-/* A configuration with any text in any place of it, and memory that may run out.
-   Input: the number of the allocation that fails (0 = none), the place, the text. */
+/* A configuration with any text in any member, and allocations that may fail. Input: the number of
+   the allocation that fails (0 = none), the member, the text. */
 #include "fuzz.h"
 #include "../ca.h"
 
-/* A client with the text somewhere: refused, or its requests have the lines they should. */
+/* Makes a client with the text in one member: it is refused, or its requests have the expected
+   lines. */
 static void create(const char *text, unsigned place) {
     const char *headers[] = { place == 0 ? text : "X-A: b", NULL };
     rtm_client *client;

@@ -1,10 +1,10 @@
-/* What the fuzz targets share: a run that repeats itself (repeat.h), and the input handed out in
+/* Shared by the fuzz targets: the same run each time (fake_clock.h), and the input handed out in
    pieces that end where their block ends, so that a sanitizer sees one byte too far. Brings in
    rtm.h with its implementation. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "../repeat.h"
+#include "../fake_clock.h"
 #include <stdio.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,14 +22,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RTM_IMPLEMENTATION
 #include "../../rtm.h"
 
-/* Every run begins like this, so that it depends on its input alone. */
+/* Every run begins like this, so that it depends only on its input. */
 static inline void fuzz_begin(uint32_t seed) {
     test_now_ms = 1000000;
     test_random_state = seed * 2654435761u | 1;
     test_blocks = test_allocations = test_fail_at = 0;
 }
 
-/* A block of its own with these bytes, exactly as long; or as a text, with a NUL behind it. */
+/* A copy of these bytes in a block of exactly their size; fuzz_text adds a NUL. */
 static inline char *fuzz_block(const void *data, size_t size) {
     char *block = malloc(size ? size : 1);
     CHECK(block);
@@ -44,7 +44,7 @@ static inline char *fuzz_text(const void *data, size_t size) {
     return text;
 }
 
-/* The size of the next piece: small ones mostly, all that is left where `whole`. */
+/* The size of the next piece: mostly small; all that is left if `whole`. */
 static inline size_t fuzz_piece(size_t left, bool whole) {
     unsigned char random;
     if (whole) return left;

@@ -1,4 +1,4 @@
-/* The HTTP response parser: it must not matter in which pieces a response comes.
+/* The HTTP response parser: the result must not depend on the pieces in which a response arrives.
    Input: a byte of options, a byte that chooses the pieces, the response. */
 #include "fuzz.h"
 

@@ -1,4 +1,4 @@
-/* The JSON layer: any bytes may be scanned, strings are decoded, what is quoted is JSON.
+/* The JSON layer: any bytes may be scanned, strings are decoded, and quoted strings are valid JSON.
    Input: a path up to the first line feed, the text. */
 #include "fuzz.h"
 
@@ -8,7 +8,8 @@ static bool is_json(const char *text, size_t size) {
     return rtmi_document_open_at(&scratch, text, size, NULL, &root);
 }
 
-/* A string decodes to its full length, or cut at a whole character; others give the fallback. */
+/* A string is decoded completely, or truncated at a whole character; other values give the
+   fallback. */
 static void look(rtm_json json) {
     size_t length = rtm_json_string(json, NULL, 0);
     char *full = malloc(length + 1);
@@ -26,7 +27,7 @@ static void look(rtm_json json) {
     CHECK(rtm_json_bool(json, true) == rtm_json_bool(json, false) || !strchr("tf", *json.text));
 }
 
-/* What is quoted is JSON, and says what was quoted. */
+/* A quoted string is valid JSON, and decodes to the original. */
 static void quote(const char *text) {
     rtmi_buf out = { 0 };
     rtmi_json_quote(&out, text);

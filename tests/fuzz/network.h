@@ -1,14 +1,14 @@
-/* A network made of the fuzzer's input, in place of the socket calls of rtm.h, so that a run takes
-   microseconds. The input is what all peers send, one after the other, but 0xff begins a happening,
-   named by the byte behind it:
+/* A network made of the fuzzer's input instead of rtm.h's socket calls, so that a run takes
+   microseconds. The input is what all peers send, one after the other; 0xff begins a happening,
+   named by the next byte:
 
-     in place of bytes    G rtm.connect's answer   W a Web API answer   U the upgrade's answer
+     instead of bytes     G rtm.connect's answer   W a Web API answer   U the upgrade's answer
                           P a proxy's answer       0xff this byte itself
      to the connection    F FIN   R reset   I interrupted   A nothing yet   B sends block, or not
      to the next attempt  N no such host   X refused at once   Y refused later
      to the client        S stop   D disconnect   M message   C call   J JSON   T time: net_command
 
-   Any other is passed over. Checked here: no call on a descriptor that is not open, no wait longer
+   Other bytes are ignored. Checked here: no call on a descriptor that is not open, no wait longer
    than a call may take. rtm.h is built as for systems without epoll, which has fewer calls to
    replace, and looks names up without a thread, so that each run is the same. */
 #define RTMI_EPOLL 0
@@ -27,8 +27,8 @@ enum { NET_FDS = 8, NET_WAKE = 90, NET_FIRST = 100, NET_LAZY = 0x10, NET_SILENT 
 
 typedef struct net_socket {
     bool open, ended, blocked;
-    int error;       /* of connect(), told later */
-    char said[2048]; /* what the client sent first, as a text */
+    int error;       /* of connect(), reported later */
+    char said[2048]; /* the first bytes from the client, NUL-terminated */
     size_t said_size;
 } net_socket;
 
@@ -62,10 +62,10 @@ static inline net_socket *net_at(int fd) {
     return &net.socket[fd - NET_FIRST];
 }
 
-/* Bytes and happenings that are still to come. */
+/* The number of bytes and happenings left. */
 static inline size_t net_rest(void) { return net.left + net.answer_end - net.answer_at; }
 
-/* The happening that is next; 0 = bytes are, -1 = the input is used up. */
+/* The next happening; 0 = bytes are next, -1 = the input is used up. */
 static inline int net_next(void) {
     while (net.answer_at == net.answer_end && net.left > 1 && net.in[0] == 0xff) {
         if (net.in[1] == 0xff) return 0;
@@ -122,7 +122,7 @@ static inline void net_say(const net_socket *to, int which) {
     net.answer_end = strlen(out);
 }
 
-/* The next bytes to this socket; 0 when something else is next. */
+/* The next bytes to this socket; 0 if something else is next. */
 static inline size_t net_bytes(const net_socket *socket, char *to, size_t size) {
     size_t got = 0;
     while (got < size) {
@@ -130,7 +130,7 @@ static inline size_t net_bytes(const net_socket *socket, char *to, size_t size) 
         if (net.answer_at < net.answer_end) {
             to[got++] = net.answer[net.answer_at++];
         } else if (next && (got || !strchr("GWUP", next))) {
-            break; /* an answer, which the next connection may be waiting for, comes alone */
+            break; /* an answer may be for the next connection: not in the same recv() */
         } else if (next) {
             net_take(next);
             net_say(socket, next);
@@ -207,7 +207,7 @@ static inline int net_pipe(int ends[2]) {
 }
 
 static inline ssize_t net_write(int fd, size_t size) {
-    if (fd < 0) return net_fail(EBADF); /* a client that never had its descriptors */
+    if (fd < 0) return net_fail(EBADF); /* a client that failed to get its descriptors */
     net_check_pipe(fd);
     net.pipe_bytes += size;
     return (ssize_t)size;

@@ -9,8 +9,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Where a target has this, a corpus must make it more than 0: one whose every input is turned away
-   at the door finds nothing. */
+/* If a target has this counter, a corpus must make it more than 0: a corpus whose inputs are all
+   rejected at once tests nothing. */
 extern long replay_reached __attribute__((weak));
 
 static void replay_file(const char *path, FILE *file) {

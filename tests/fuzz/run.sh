@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [SECONDS] - fuzzes each target for so long (default: $FUZZ_TIME, else 60), one by one.
+# run.sh [SECONDS] - fuzzes each target for this long (default: $FUZZ_TIME, else 60), one by one.
 #
 # Needs clang with libFuzzer. Inputs that reach something new are kept in build/fuzz/corpus-TARGET
 # and tried again the next time; an input that shows a fault is left in build/fuzz/TARGET-*, to be

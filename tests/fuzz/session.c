@@ -1,12 +1,12 @@
-/* A client from rtm_create to rtm_destroy, the input being all that ever comes to it.
-   Input: options, a byte that chooses the pieces (from 128 on: Socket Mode), the number of the
-   allocation that fails (0 = none), then bytes and happenings as network.h has them. */
+/* A client from rtm_create to rtm_destroy; the input is everything that it receives. Input:
+   options, a byte that chooses the pieces (from 128 on: Socket Mode), the number of the allocation
+   that fails (0 = none), then bytes and happenings as in network.h. */
 #define FUZZ_NETWORK
 #include "fuzz.h"
 #include "../ca.h"
 #include "../states.h"
 
-/* Not of letters only: a word that a server echoes is kept. */
+/* Not only letters: an echoed word is not masked. */
 #define TOKEN "xoxb-1a2b3c4d5e"
 #define APP_TOKEN "xapp-1a2b3c4d5e"
 enum { FOREIGN_LOOP = 1, ONE_SESSION = 2, PROXY = 4, RTM_START = 8, SMALL = 0x20, TLS = 0x40 };
@@ -70,15 +70,15 @@ static void on_log(const char *line, void *user_data) {
     CHECK(!strstr(line, TOKEN));
 }
 
-/* What a loop of the program's own would wait for is what the connection needs, at any time. */
+/* The events that an external loop waits for are those that the connection needs, at any time. */
 static void check_watched(const rtm_client *client) {
     const rtmi_conn *conn = &client->session[0]->exchange.conn;
     for (unsigned i = 0; i < conn->sockets; i++)
         CHECK(conn->socket[i].fd < 0 || conn->socket[i].watched == rtmi_conn_events(conn));
 }
 
-/* One turn of the program's loop, which waits itself or lets rtm_poll do so; then what is left of a
-   wait passes. */
+/* One turn of the program's loop, which waits itself or lets rtm_poll wait; then the clock advances
+   by the rest of the wait. */
 static int turn(rtm_client *client, unsigned options) {
     size_t rest = net_rest();
     int wait = options & FOREIGN_LOOP ? 0 : 1000;
@@ -86,7 +86,7 @@ static int turn(rtm_client *client, unsigned options) {
     called_ms = 0;
     int result = rtm_poll(client, wait);
     CHECK(test_now_ms - before - called_ms <= wait);
-    /* Perhaps another than before. */
+    /* It may have changed. */
     const rtmi_exchange *exchange = &client->session[0]->exchange;
     CHECK(!rtm_is_connected(client) || exchange->conn.sockets == 1);
     CHECK(exchange->conn.phase != RTMI_CONN_READY || exchange->begun || !exchange->head.size);

@@ -1,7 +1,7 @@
 /* URLs, and the parts of a request. Input: the text. */
 #include "fuzz.h"
 
-/* What a URL's host and port are written as says the same host and port again. */
+/* Host and port of a parsed URL, written out, parse to the same host and port. */
 static void parse_url(const char *text) {
     rtmi_peer peer, again;
     const char *path;
@@ -20,7 +20,7 @@ static void parse_url(const char *text) {
     free(network.no_proxy);
 }
 
-/* Percent-encoding is undone by decoding, base64 has its length and its digits. */
+/* Decoding undoes percent-encoding; base64 has the right length and digits. */
 static void encode(const char *text, size_t size) {
     rtmi_buf form = { 0 }, base64 = { 0 };
     const char *p = text;

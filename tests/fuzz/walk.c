@@ -1,11 +1,11 @@
-/* The JSON accessors: of a text that was checked they say the same as a scan through all of it,
-   value by value and by the path from the root; loops in turns too. Input: the text. */
+/* The JSON accessors: in a valid text they return the same as a complete scan, value by value and
+   by the path from the root, also in interleaved loops. Input: the text. */
 #include "fuzz.h"
 
 static rtm_json root;
 static char path[1024]; /* from the root, "$", to where walk() is */
 
-/* Scans through all there is, and compares. `used` bytes of path lead here; 0 = none can. */
+/* Scans all values, and compares. `used` bytes of path lead here; 0 = no path can. */
 static void walk(rtm_json json, size_t used) {
     const char *p = json.text, *end = p + json.size;
     bool object = *p == '{', array = *p == '[', more = object || array;
@@ -27,17 +27,17 @@ static void walk(rtm_json json, size_t used) {
         CHECK(found.text && (object || (found.text == p && found.size == size)));
         bool leads = plain && found.text == p && used && used + length + 2 < sizeof path;
         if (leads) snprintf(path + used, sizeof path - used, ".%s", name);
-        CHECK(!leads || rtm_json_get(root, path + 2).text == p); /* behind "$." */
+        CHECK(!leads || rtm_json_get(root, path + 2).text == p); /* after "$." */
         walk(value, leads ? used + 1 + length : 0);
         p = rtmi_json_space(p + size, end);
     }
     CHECK(rtm_json_count(json) == count && !rtm_json_at(json, count).size);
 }
 
-/* Loops over arrays and objects in turns, as many as there are within each other at one place and
-   beside each other: each goes on where it was, whatever the others asked for in between. */
+/* Interleaves loops over arrays and objects, nested and side by side: each must continue at its own
+   place, whatever the other loops looked up in between. */
 static void interleave(rtm_json json) {
-    struct { rtm_json json; size_t at; const char *behind; } loop[8] = { { json, 0, json.text } };
+    struct { rtm_json json; size_t at; const char *after; } loop[8] = { { json, 0, json.text } };
     size_t loops = 1, turn = 0;
     for (int steps = 0; steps < 4096 && loops; steps++) {
         if (++turn >= loops) turn = 0;
@@ -48,13 +48,13 @@ static void interleave(rtm_json json) {
             continue;
         }
         loop[turn].at++;
-        CHECK(next.text > loop[turn].behind); /* in order */
-        loop[turn].behind = next.text + next.size - 1;
-        CHECK(loop[turn].behind < loop[turn].json.text + loop[turn].json.size);
+        CHECK(next.text > loop[turn].after); /* in order */
+        loop[turn].after = next.text + next.size - 1;
+        CHECK(loop[turn].after < loop[turn].json.text + loop[turn].json.size);
         if (loops == 8 || (*next.text != '[' && *next.text != '{')) continue;
         loop[loops].json = next;
         loop[loops].at = 0;
-        loop[loops++].behind = next.text;
+        loop[loops++].after = next.text;
     }
 }
 

@@ -1,6 +1,6 @@
-/* The WebSocket frame parser: it must not matter in which pieces the frames come; and it reads what
-   the frame writer writes.
-   Input: a byte for the limit of a message, a byte that chooses the pieces, frames of a server. */
+/* The WebSocket frame parser: the result must not depend on the pieces in which frames arrive; and
+   it parses what the frame writer writes. Input: a byte for the limit of a message, a byte that
+   chooses the pieces, frames of a server. */
 #include "fuzz.h"
 
 /* Appends all that the parser finds: its kind, opcode, close code, size, bytes. */
@@ -30,7 +30,7 @@ static void parse(rtmi_buf *found, size_t limit, const uint8_t *data, size_t siz
     rtmi_buf_free(&ws.buffer);
 }
 
-/* Writes a frame, takes off its mask as a server would, and parses that as if from a server. */
+/* Writes a frame, unmasks it as a server does, and parses it as a frame from a server. */
 static void write_and_parse(const uint8_t *data, size_t size) {
     rtmi_ws ws = { 0 };
     rtmi_buf frame = { 0 };

@@ -1,8 +1,8 @@
-/* A bot for bad_days.py, which is the server, the clock and the judge. Uses the public functions of
-   rtm.h only. The time in rtm.h is what the server says: nothing here waits for real time, except
-   for bytes that are on their way on loopback.
+/* A bot for outages.py, which is the server and the clock, and checks the results. Uses only the
+   public functions of rtm.h. The server sets the time in rtm.h: nothing here waits for real time,
+   except for bytes that are on their way on loopback.
 
-   bad_days PORT rtm|socket_mode MAX_MESSAGE_SIZE RANDOM_NUMBER
+   outages PORT rtm|socket_mode MAX_MESSAGE_SIZE RANDOM_NUMBER
      reads   "now MS PORT:BYTES ...": wait until these bytes have arrived at the socket of this port
              (BYTES is followed by "f" after a FIN, "r" after a RST), then do everything that needs
              no waiting at this time
@@ -154,7 +154,7 @@ int main(int argc, char **argv) {
                           .max_message_size = (size_t)atol(argv[3]) };
     if (!strcmp(argv[2], "socket_mode")) config.app_token = "xapp-days";
     if (rtm_create(&config, &bot) != RTM_OK || rtm_on(bot, "*", on_event, NULL) != RTM_OK) {
-        fprintf(stderr, "bad_days: %s\n", rtm_error_detail(NULL));
+        fprintf(stderr, "outages: %s\n", rtm_error_detail(NULL));
         return 1;
     }
     while (fgets(line, sizeof line, stdin))

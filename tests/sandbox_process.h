@@ -1,8 +1,9 @@
-/* For tests through the public functions: rtm.h on the real clock, plus what a test skips of the
-   waits; names that stand for this machine; and the sandbox as a program of its own. For sandbox.c
-   and soak.c, and through pump.h for tls.c and proxy.c. */
-#ifndef BOX_H
-#define BOX_H
+/* For tests through the public functions against the sandbox, which runs as a child process: starts
+   and stops it, and includes rtm.h with the real clock (skipped_ms skips waits) and with host names
+   that resolve to this machine. For sandbox.c, soak.c, idle.c and bench/slow.c, and for tls.c and
+   proxy.c through same_thread_server.h. */
+#ifndef SANDBOX_PROCESS_H
+#define SANDBOX_PROCESS_H
 
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -33,19 +34,18 @@ static inline int resolve(const char *host, const char *port, const struct addri
 #define RTM_TIME() (time(NULL) + clock_offset_s)
 #define RTM_GETADDRINFO(host, port, hints, list) resolve(host, port, hints, list)
 
-#include "sentences.h"
+#include "seen_messages.h"
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
 #undef vsnprintf
 
-/* The names that were looked up, a space behind each. Not kept where lookups run in threads, which
-   would write it at the same time. */
+/* The names that were looked up, each followed by a space. Not kept if lookups run in threads,
+   which would write it concurrently. */
 #ifdef RTM_NO_THREADS
 static char looked_up[1000];
 #endif
 
-/* Names below .test are this machine, as if DNS said so, and 127.0.0.2 too; those below .lost are
-   unknown. */
+/* Names in .test, and 127.0.0.2, resolve to this machine; names in .lost do not resolve. */
 static inline int resolve(const char *host, const char *port, const struct addrinfo *hints,
                           struct addrinfo **list) {
     const char *dot = strrchr(host, '.');
@@ -58,13 +58,13 @@ static inline int resolve(const char *host, const char *port, const struct addri
     return getaddrinfo(here ? "127.0.0.1" : host, port, hints, list);
 }
 
-/* No line and no sentence of any test may hold the token. */
+/* No log line and no error message of any test may contain the token. */
 static inline void check_line(const char *line, void *user_data) {
     (void)user_data;
     assert_null(strstr(line, "xoxb-test"));
 }
 
-/* The sandbox, run as a program of its own; lines go to its standard input. */
+/* The sandbox as a child process; its commands are written to its standard input. */
 typedef struct sandbox {
     pid_t pid;
     FILE *input;
@@ -109,7 +109,7 @@ static inline void sandbox_stop(sandbox *box) {
     waitpid(box->pid, NULL, 0);
 }
 
-/* Carried out by the sandbox before it looks at anything that the client does after this. */
+/* A command to the sandbox, which runs it before it handles anything that the client does later. */
 static inline void sandbox_line(sandbox *box, const char *line) {
     fprintf(box->input, "%s\n", line);
     fflush(box->input);

@@ -1,7 +1,8 @@
-/* Memory that is counted and can run out: for support.h, and with it all tests on the fake clock,
-   for proxy.c and for fuzz/fuzz.h. Comes before the implementation of rtm.h. */
-#ifndef COUNTED_H
-#define COUNTED_H
+/* An allocator that counts blocks and bytes and can be made to fail. Included by fake_clock.h, and
+   so by all tests with the fake clock, and by proxy.c. Include it before the implementation of
+   rtm.h. */
+#ifndef COUNTED_MEMORY_H
+#define COUNTED_MEMORY_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
@@ -10,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* test_blocks is what is allocated now, test_allocations what was ever asked for. The
-   allocation number test_fail_at (counted from 1) fails; with test_fail_ever, all after it too.
-   test_bytes is what the blocks hold, as the C library rounds them, test_most the most of it. */
+/* test_blocks: blocks allocated now; test_allocations: calls of the allocator so far. Allocation
+   number test_fail_at (counted from 1) fails; with test_fail_ever, all later ones fail too.
+   test_bytes: size of the blocks, as rounded up by the C library; test_most: its maximum. */
 static long test_blocks, test_bytes, test_most, test_allocations, test_fail_at, test_fail_ever;
 /* While test_secret is set, blocks that still hold it when they are freed are counted. */
 static const char *test_secret;

@@ -1,13 +1,13 @@
-/* What makes a run repeat itself: a clock that stands still, random numbers that are the same each
-   time, and the memory of counted.h. For support.h and fuzz/fuzz.h. */
-#ifndef REPEAT_H
-#define REPEAT_H
+/* Makes each run of a test the same: a fake clock that only the test advances, random numbers with
+   a fixed seed, and counted_memory.h. For support.h, lives_net.h and fuzz/fuzz.h. */
+#ifndef FAKE_CLOCK_H
+#define FAKE_CLOCK_H
 
-#include "counted.h"
+#include "counted_memory.h"
 #include <stddef.h>
 #include <stdint.h>
 
-/* The clock: advance it by hand. */
+/* The clock: tests advance it by assigning to test_now_ms. */
 static long long test_now_ms = 1000000;
 static inline long long test_clock(void) { return test_now_ms; }
 #define RTM_NOW_MS() test_clock()

@@ -1,34 +1,35 @@
-/* A server in the thread of the client that it serves, on the clock and with the names of box.h:
-   for tls.c and proxy.c. Whenever the client would wait, poll() below calls serve(), which the test
-   program defines. */
-#ifndef PUMP_H
-#define PUMP_H
+/* A server that runs in the same thread as the client, with the clock and the host names of
+   sandbox_process.h: for tls.c and proxy.c. Whenever the client would wait in poll(),
+   poll_and_serve() below calls serve(), which the test program defines. */
+#ifndef SAME_THREAD_SERVER_H
+#define SAME_THREAD_SERVER_H
 
-#define _GNU_SOURCE /* as in box.h, which is included from here */
+#define _GNU_SOURCE /* as in sandbox_process.h, which is included from here */
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
 
-static int pump_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+static int poll_and_serve(struct pollfd *fds, nfds_t count, int timeout_ms);
 #define RTM_NO_THREADS /* a clock that skips waits would skip a thread's lookup too */
-#define poll(fds, count, timeout_ms) pump_poll(fds, count, timeout_ms)
-#include "box.h"
+#define poll(fds, count, timeout_ms) poll_and_serve(fds, count, timeout_ms)
+#include "sandbox_process.h"
 #undef poll
 #include "sockets.h"
 
-/* Does what there is to do, and never waits. Gives the descriptor that it goes on with, -1 = there
-   is no server; sets *idle when nothing more will come, so that a wait need not be sat out. */
+/* Does what the server can do without blocking. Returns the descriptor whose input continues it,
+   -1 = no server is running; sets *idle if the server will send nothing more, so that the client's
+   wait can be skipped. */
 static int serve(bool *idle);
 
-static int client_fd; /* that poll() was last called for */
+static int client_fd; /* the client's socket in the last poll() */
 
 /* While frozen, the server does nothing, and the clock jumps to the end of each wait. */
 static bool frozen;
 static int waits, ready_waits;
 
-/* Waits for the client's socket, fds[1], and runs the server meanwhile. */
-static int pump_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+/* poll() of the client: waits for its socket, fds[1], and runs the server meanwhile. */
+static int poll_and_serve(struct pollfd *fds, nfds_t count, int timeout_ms) {
     struct pollfd all[2] = { { -1, 0, 0 }, { -1, POLLIN, 0 } };
     if (count > 1) all[0] = fds[1];
     bool socket = all[0].fd >= 0;
@@ -64,7 +65,7 @@ static inline const char *reply_with(const char *body) {
     return reply;
 }
 
-/* Why the last attempt or call failed, and what is expected of that. */
+/* The error message of the last attempt or call, and the check of result and message. */
 static char detail[300];
 
 static inline void expect(rtm_result result, rtm_result expected, const char *words) {

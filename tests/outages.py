@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Slack's bad days: what a bot misses when the server misbehaves, row by row.
+"""The events that a bot misses if the server misbehaves: one row for each kind of outage.
 
-    python3 tests/bad_days.py build/test/bad_days              compares with the table in PARITY.md
-    python3 tests/bad_days.py build/test/bad_days --write      writes that table
-    python3 tests/bad_days.py build/test/bad_days --row NAME   shows what happens in these rows
+    python3 tests/outages.py build/test/outages              compares with the table in PARITY.md
+    python3 tests/outages.py build/test/outages --write      updates that table
+    python3 tests/outages.py build/test/outages --row NAME   shows what happens in these rows
 
-The server shares no code with the other tests. It is also the clock of the bot (bad_days.c): time
+The server shares no code with the other tests. It is also the clock of the bot (outages.c): time
 passes only when neither side has anything to do, so every number is the same on every machine.
-Whatever the table says, each row must keep the limits of its Row with the mean, the shortest and
+Independent of the table, each row must keep the limits of its Row with the mean, the shortest and
 the longest jitter. The limits follow from the rules for reconnecting.
 """
 import base64
@@ -25,12 +25,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 PARITY = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'PARITY.md')
-BEGIN, END = '<!-- bad days: begin -->', '<!-- bad days: end -->'
+BEGIN, END = '<!-- outages: begin -->', '<!-- outages: end -->'
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 SECOND = 1000
-TRAFFIC = 20 * SECOND  # in most rows, events are sent for this long from the trouble on
+TRAFFIC = 20 * SECOND  # in most rows, events are sent for this long from the beginning of the fault
 MEAN, SHORTEST, LONGEST = 450, 0, 999  # random numbers, and the jitter that they make
-STORM, BUSIEST = 100, 1000  # so many calls, or calls of rtm_poll at one time, end a row
+STORM, BUSIEST = 100, 1000  # a row fails after this many calls, or calls of rtm_poll at one time
 ACKNOWLEDGED = 3 * SECOND  # Slack's limit
 RTM, SOCKET_MODE = 'rtm', 'socket_mode'
 
@@ -45,7 +45,7 @@ class Conn:
         self.open = False  # events may be sent
         self.gone = False  # its end has been seen, perhaps later than `sock` was closed
         self.mute = False  # no text and no PING of ours is sent
-        self.deaf = False  # nothing is read, so PINGs are not answered
+        self.unread = False  # nothing is read, so PINGs are not answered
         self.reset_at_next_byte = False
         self.close_sent = False
         self.envelopes, self.unacknowledged = set(), set()
@@ -125,7 +125,7 @@ class Conn:
     # What is received.
 
     def received(self, data):
-        if self.deaf or self.gone:
+        if self.unread or self.gone:
             return
         if self.reset_at_next_byte:
             return self._reset()
@@ -193,17 +193,17 @@ class Event:
 
 
 class Sim:
-    """One row in one mode: the server, the clock and the judge of one bot."""
+    """One row in one mode: the server and the clock of one bot, and the checks."""
 
     def __init__(self, row, mode, jitter, program, verbose=False):
         self.row, self.mode, self.verbose = row, mode, verbose
         self.now, self.order = 0, 0
         self.timers = []
         self.conns = []
-        self.trouble_at = self.next_session_at = None
+        self.fault_at = self.next_session_at = None
         self.calls = []
         self.events, self.by_text, self.by_envelope = [], {}, {}
-        self.turn = self.late = self.foreign = 0
+        self.turn = self.late = self.misdirected = 0
         self.finished = ''
         self.busiest = 0
         self.begun = 0
@@ -309,9 +309,9 @@ class Sim:
         return self
 
     def is_over(self):
-        if self.trouble_at is None:
+        if self.fault_at is None:
             return self.now > 100 * SECOND
-        since = self.now - self.trouble_at
+        since = self.now - self.fault_at
         has_next = self.next_session_at is not None
         return since > 700 * SECOND or since > self.row.traffic + 40 * SECOND and has_next
 
@@ -340,22 +340,22 @@ class Sim:
 
     # What the server does.
 
-    def in_trouble(self):
-        return self.trouble_at is not None and self.now < self.trouble_at + self.row.lasts
+    def in_fault(self):
+        return self.fault_at is not None and self.now < self.fault_at + self.row.lasts
 
     def call(self, conn, head):
         self.log('call')
         self.calls.append(self.now)
-        if self.in_trouble() and self.row.call:
+        if self.in_fault() and self.row.call:
             return self.row.call(conn)
         conn.respond(200, {'ok': True, 'url': f'ws://127.0.0.1:{self.port}/link',
                            'self': {'id': 'U1'}, 'team': {'id': 'T1'}})
 
     def upgrade(self, conn, key):
-        if self.in_trouble() and self.row.upgrade:
+        if self.in_fault() and self.row.upgrade:
             return self.row.upgrade(conn)
         conn.accept_upgrade(key)
-        if self.in_trouble() and self.row.accepted:
+        if self.in_fault() and self.row.accepted:
             return self.row.accepted(conn)
         conn.hello()
 
@@ -363,23 +363,23 @@ class Sim:
         self.log('hello')
         if not self.begun:
             self.begun = 1
-            self.at(self.row.first, self.begin_trouble)
-        elif self.next_session_at is None and not self.in_trouble():
+            self.at(self.row.first, self.begin_fault)
+        elif self.next_session_at is None and not self.in_fault():
             self.next_session_at = self.now
 
     def sessions(self):
         return [c for c in self.conns if c.open]
 
-    def begin_trouble(self):
-        self.trouble_at = self.now
-        self.log('trouble')
+    def begin_fault(self):
+        self.fault_at = self.now
+        self.log('fault begins')
         self.repeat()
         self.traffic(0)
 
     def repeat(self):
         if self.row.session and self.sessions():
             self.row.session(self.sessions()[-1])
-        if self.row.every and self.now + self.row.every < self.trouble_at + self.row.traffic:
+        if self.row.every and self.now + self.row.every < self.fault_at + self.row.traffic:
             self.at(self.row.every, self.repeat)
 
     def traffic(self, number):
@@ -429,21 +429,21 @@ class Sim:
                 conn.text(message)
                 conn.envelopes.add(envelope)
                 conn.unacknowledged.add(envelope)
-                self.at(ACKNOWLEDGED, self.judge_envelope, conn, envelope)
+                self.at(ACKNOWLEDGED, self.check_envelope, conn, envelope)
 
     def message(self, conn, message):
         envelope = message.get('envelope_id')
         if envelope not in conn.envelopes:
-            self.foreign += 1
+            self.misdirected += 1
             return
         conn.unacknowledged.discard(envelope)
         self.by_envelope[envelope].acknowledged = True
 
-    def judge_envelope(self, conn, envelope):
+    def check_envelope(self, conn, envelope):
         if conn.sock and not conn.close_sent and envelope in conn.unacknowledged:
             self.late += 1
 
-    # The judge.
+    # The checks.
 
     def is_lost(self, event):
         if self.row.envelope and self.mode == SOCKET_MODE and event.kind == 'event':
@@ -452,14 +452,14 @@ class Sim:
 
     def result(self):
         """Seconds to the next session, calls in 20 s, lost, delivered twice."""
-        begin = self.trouble_at + self.row.lasts
+        begin = self.fault_at + self.row.lasts
         wait = None if self.next_session_at is None else (self.next_session_at - begin) / 1000
-        calls = sum(self.trouble_at <= at < self.trouble_at + self.row.traffic for at in self.calls)
+        calls = sum(self.fault_at <= at < self.fault_at + self.row.traffic for at in self.calls)
         lost = [sum(self.is_lost(e) for e in self.events if e.kind == kind)
                 for kind in (['command', 'event'] if self.mode == SOCKET_MODE else ['event'])]
         return wait, calls, lost, sum(e.delivered > 1 for e in self.events)
 
-    def faults(self):
+    def violations(self):
         wait, calls, lost, twice = self.result()
         limit = self.row.limits.get(self.mode) or self.row.limits['both']
         found = []
@@ -475,8 +475,8 @@ class Sim:
             found.append(f'{twice} delivered twice')
         if self.late:
             found.append(f'{self.late} envelopes not acknowledged within 3 s')
-        if self.foreign:
-            found.append(f'{self.foreign} acknowledgements on the wrong connection')
+        if self.misdirected:
+            found.append(f'{self.misdirected} acknowledgements on the wrong connection')
         if self.busiest >= BUSIEST:
             found.append(f'{self.busiest} calls of rtm_poll without a pause')
         if any(c - a < SECOND for a, c in zip(self.calls, self.calls[2:])):
@@ -485,10 +485,10 @@ class Sim:
 
 
 class Row:
-    """A trouble.
-    session   what happens to a session that is open (again and again: every)
-    call, upgrade, accepted   what attempts meet, as long as it lasts
-    limits    at most: seconds to the next session (None: no limit), calls, events lost
+    """A kind of outage.
+    session   what happens to an open session (repeatedly: every)
+    call, upgrade, accepted   what happens to attempts, while it lasts
+    limits    maximum of: seconds to the next session (None: no limit), calls, events lost
     """
 
     def __init__(self, name, limits, session=None, modes=(RTM, SOCKET_MODE), lasts=0, call=None,
@@ -513,7 +513,7 @@ def close_and_leave_open(conn):
 
 def silence(conn):
     conn.frame(PONG, b'')  # the last sign of life
-    conn.mute = conn.deaf = True
+    conn.mute = conn.unread = True
 
 
 def half_open(conn):
@@ -705,8 +705,8 @@ def main():
         for row in rows)
     failed = False
     for (row, mode, jitter), sim in sims.items():
-        for fault in sim.faults():
-            print(f'FAIL bad days: {mode}, {row.name}: {fault} (random {jitter})')
+        for violation in sim.violations():
+            print(f'FAIL outages: {mode}, {row.name}: {violation} (random {jitter})')
             failed = True
     if verbose:
         print(table)
@@ -719,10 +719,10 @@ def main():
         with open(PARITY, 'w', encoding='utf-8') as file:
             file.write(before + BEGIN + '\n' + table + END + after)
     elif old != table:
-        print('FAIL bad days: tests/PARITY.md has another table; --write writes it:\n' + table)
+        print('FAIL outages: tests/PARITY.md has another table; --write updates it:\n' + table)
         failed = True
     if not failed:
-        print(f'PASS bad days: {len(rows)} rows, {len(jobs)} days, as in PARITY.md')
+        print(f'PASS outages: {len(rows)} rows, {len(jobs)} runs, as in PARITY.md')
     return failed
 
 
