@@ -4184,8 +4184,7 @@ static rtmi_request *rtmi_find_request(const rtm_client *client, int id) {
     return request;
 }
 
-/* The id of the next message or request: none that is in use. After INT_MAX they begin again at
-   1. */
+/* The id of the next message or request: one that is not in use. After INT_MAX comes 1. */
 static int rtmi_next_id(const rtm_client *client) {
     int id = client->last_id;
     do id = id < INT_MAX ? id + 1 : 1;

@@ -5,7 +5,8 @@
     python3 tests/errors.py MESSAGES --write   updates the table
 
 MESSAGES is the file that the tests wrote (seen_messages.h). The comparison fails if a call of
-rtmi_fail in rtm.h has no row, if no test caused the message of a row, or if a result has no row.
+rtmi_fail in rtm.h has no row, if a string that becomes part of a message is in no row, if no test
+caused the message of a row, or if a result has no row.
 """
 import re
 import sys
@@ -19,6 +20,25 @@ CALLS = re.compile(r'rtm\.connect|apps\.connections\.open|chat\.postMessage')
 source = open('rtm.h', encoding='utf-8').read()
 results = dict(re.findall(r'X\((RTM_E_\w+), -\d+, "(.*?)"\)', source))
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
+# Strings of several words that are no part of an error message: protocols, and the log.
+OTHER = re.compile(r'rtm\.h: |X509 CERT|Authorization: |application/|handover: |,"|- \\t')
+# Strings that no test causes to be reported, and why.
+UNUSED = {
+    'rtm.h sent a fatal alert': 'if BearSSL sends an alert, it reports its own error first',
+    'unknown result': 'it is what rtm_strerror returns for a number that is no result',
+}
+
+
+def strings():
+    """The strings that become parts of messages by %s, as far as they are several words."""
+    code = source[source.index('defined(RTM_IMPLEMENTATION)'):]
+    code = re.sub(r'/\*.*?\*/', '', code, flags=re.S)
+    code = re.sub(r"'(\\.|[^'\\])'", '', code)
+    code = re.sub(r'"\s*"', '', code) # adjacent ones are one
+    found = [text.replace('\\"', '"') for text in re.findall(LITERAL, code)]
+    return [text for text in dict.fromkeys(found)
+            if ' ' in text.strip() and not re.search(r'%|\\[nr]', text)
+            and not OTHER.match(text) and text not in UNUSED]
 
 
 def arguments(text):
@@ -65,7 +85,7 @@ def examples(format, messages):
     """A few messages of a format: one for each different ending, or one."""
     pattern = re.sub(r'%(s|d|u|lld|zu)', '(.*)', re.escape(format))
     varies = re.search(r'(^|: |%s ?|%d)%s$|\(BearSSL', format)
-    chosen = {}
+    chosen, fitting = {}, []
     # Messages that users will see come before those that only hostile servers cause.
     for message in sorted(messages, key=lambda text: (not CALLS.search(text), len(text), text)):
         match = re.fullmatch(pattern, message)
@@ -75,6 +95,7 @@ def examples(format, messages):
         # Whether this happens depends on how long a real lookup takes.
         if 'localhost' in message and 'timed out' in message:
             continue
+        fitting.append(message)
         end = match.groups()[-1] if varies and match.groups() else ''
         if format.startswith('%s %s%s'): # by what timed out
             end = re.match(r'the \w+|\w+', message).group()
@@ -86,6 +107,9 @@ def examples(format, messages):
                 continue
             end = ': '.join(advice) or result_of('', message)
         chosen.setdefault(end, message)
+    for text in STRINGS:
+        if not any(text in message for message in chosen.values()):
+            chosen.update((text, message) for message in fitting[::-1] if text in message)
     return list(chosen.values())
 
 
@@ -111,6 +135,7 @@ def result_of(kind, message):
     return skip.group(1) if skip else None
 
 
+STRINGS = strings()
 met = {}
 with open(sys.argv[1], encoding='utf-8', errors='replace') as lines:
     for line in lines:
@@ -150,6 +175,9 @@ for format in formats():
     pattern = re.sub(r'%(s|d|u|lld|zu)', '.*', re.escape(format))
     if not re.search(f'^    {pattern}( \\[.*)?$', listed, re.M):
         sys.exit(f'FAIL errors: {TABLE} lacks (--write updates it):\n    {format}')
+for text in STRINGS:
+    if text not in listed:
+        sys.exit(f'FAIL errors: {TABLE} lacks (--write updates it):\n    {text}')
 for result, meaning in results.items():
     if f'{result}: {meaning}\n    ' not in listed:
         sys.exit(f'FAIL errors: {TABLE} lacks {result}: {meaning}')
