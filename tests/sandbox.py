@@ -39,7 +39,8 @@ class Box:
         self.program = subprocess.Popen(
             [f'{build}/sandbox', '--port', '0', '--seed', '1', '--cert',
              f'{build}/certs/server.pem', '--key', f'{build}/certs/server.key', *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=files and (
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=files and (
                 lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))))
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -148,8 +149,8 @@ class Socket:
         self.tls.close()
 
 
-def open_app():
-    app = Socket(api('apps.connections.open', APP)['url'])
+def open_app(token=APP):
+    app = Socket(api('apps.connections.open', token)['url'])
     hello = app.receive_json()
     check(hello['type'] == 'hello' and hello['debug_info']['approximate_connection_time'] > 0
           and hello['connection_info']['app_id'], f'hello: {hello}')
@@ -805,6 +806,18 @@ def a_session_ends_as_slack_ends_it():
     check(struct.unpack('>H', lively.receive()[1][:2])[0] == 1009, 'a frame of 20,481 bytes')
 
 
+def a_second_app_is_reported():
+    apps = [open_app()[0], open_app()[0]]
+    for _ in apps:
+        box.shows('bot connected')
+    check('a second app' not in ''.join(box.output), 'two connections of one app are no two apps')
+    apps.append(open_app('xapp-other')[0])
+    box.shows('this is a second app')
+    for app in apps:
+        app.leave()
+        box.shows('bot disconnected')
+
+
 def both_modes_receive_messages():
     session, (app, _) = Socket(api('rtm.connect')['url']), open_app()
     check(session.receive_json() == {'type': 'hello'}, 'no hello')
@@ -861,7 +874,7 @@ with tempfile.TemporaryDirectory() as directory:
                  an_envelope_is_repeated_until_it_is_acknowledged,
                  commands_are_answered_in_time_and_by_their_url,
                  modals_are_opened_submitted_and_changed, a_session_ends_as_slack_ends_it,
-                 both_modes_receive_messages, each_request_is_logged, tokens_rotate]
+                 a_second_app_is_reported, both_modes_receive_messages, each_request_is_logged, tokens_rotate]
         for test in tests:
             test()
         box.type('/quit')

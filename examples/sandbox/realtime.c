@@ -2,6 +2,15 @@
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
+/* A hash of the caller's token, which tells one app from another. */
+static unsigned hash_token(struct conn *conn) {
+    char header[512] = "";
+    unsigned hash = 2166136261u;
+    lws_hdr_copy(conn->wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION);
+    for (const char *c = header; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
+    return hash;
+}
+
 /* A fresh URL at the host that the client called; RTM's ticket is in its path, as Slack's is. */
 const char *new_url(struct conn *conn, bool is_app) {
     static char url[256];
@@ -13,6 +22,7 @@ const char *new_url(struct conn *conn, bool is_app) {
     ticket->expires = now() + (lws_usec_t)TICKET_SECONDS * LWS_US_PER_SEC;
     ticket->used = false;
     ticket->is_app = is_app;
+    ticket->app = hash_token(conn);
     snprintf(url, sizeof url, is_app ? "%s://%s:%d/link/?ticket=%llu&app_id=A0SANDBOX"
                                      : "%s://%s:%d/websocket/%llu?v=1",
              options.plain ? "ws" : "wss", *host ? host : "localhost", options.port, ticket->id);
@@ -90,6 +100,7 @@ static const char *use_ticket(struct conn *conn, int *status) {
     if (ticket->expires < now()) return *status = 408, "url expired";
     ticket->used = true;
     conn->is_app = ticket->is_app;
+    conn->app = ticket->app;
     return *status = 0, NULL;
 }
 
@@ -108,8 +119,14 @@ int on_upgrade(struct conn *conn, const char *protocol) {
 }
 
 void on_open(struct conn *conn) {
+    bool others = false;
+    for (const struct conn *c = box.conns; c; c = c->next)
+        others = others || (is_bot(c) && c->is_app && c->app != conn->app);
     conn->is_ws = true;
     say("slack", "bot connected%s", conn->is_app ? " (Socket Mode)" : "");
+    if (conn->is_app && others)
+        warn("this is a second app (another xapp- token): both count as one app here, so each "
+             "event goes to only one of them");
     if (conn->is_app) open_app(conn);
     else send_text(conn, "{\"type\":\"hello\"}");
     tick();

@@ -77,12 +77,14 @@ struct ticket { /* the single-use part of a WebSocket URL */
     unsigned long long id;
     lws_usec_t expires;
     bool used, is_app;
+    unsigned app; /* a hash of the app's token */
 };
 
 struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
     struct conn *next;
     struct lws *wsi;
     bool is_ws, is_app; /* is_app: Socket Mode */
+    unsigned app;       /* the ticket's */
     bool leaving;       /* gets no more events: goodbye, CLOSE or a cut is on its way */
     bool cut;           /* nothing that still arrives counts */
     bool deaf;          /* not read from, by back-pressure or /mute */
