@@ -115,13 +115,16 @@ static bool parse_line(const char *line, int number) {
 static bool load(void) {
     char line[128];
     int number = 0;
-    bool good = true;
-    FILE *in = fopen(watch.queue_file, "r");
-    if (!in && errno == ENOENT) return true;
-    if (!in) {
+    struct stat about;
+    FILE *in = NULL;
+    int fd = open(watch.queue_file, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* waits for nothing */
+    if (fd < 0 && errno == ENOENT) return true;
+    if (fd >= 0) in = fdopen(fd, "r");
+    if (!in || fstat(fd, &about) != 0) {
         report(watch.queue_file, strerror(errno));
         return false;
     }
+    bool good = S_ISREG(about.st_mode);
     while (good && fgets(line, sizeof line, in)) {
         size_t length = strcspn(line, "\n");
         number++;
@@ -135,9 +138,19 @@ static bool load(void) {
     return good;
 }
 
+/* Creates the new file; NULL if that fails. What is in its place is removed, not opened: it is left
+   from an earlier run, or could be a FIFO, for which this program would wait. */
+static FILE *create_file(void) {
+    if (unlink(watch.new_file) != 0 && errno != ENOENT) return NULL;
+    int fd = open(watch.new_file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (fd >= 0 && !out) close(fd);
+    return out;
+}
+
 /* Writes a new file and renames it, so that there is always a whole one. */
 static bool save(void) {
-    FILE *out = fopen(watch.new_file, "w");
+    FILE *out = create_file();
     bool good = out != NULL;
     if (good && queue.on) good = fprintf(out, "on %s\n", queue.thread) > 0;
     if (good && !queue.on) good = fprintf(out, "off\n") > 0;

@@ -8,6 +8,8 @@
 // A file that cannot be read as a whole is never written: then the bot does not start. Mentions and
 // links are not counted, because each later reply would notify the people who are mentioned.
 #include "rtm.h"
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <unistd.h>
 
 using Handler = std::function<void(const rtm_event &)>;
 using Counts = std::map<std::string, long>;
@@ -117,13 +120,19 @@ static Counts load(const std::string &path) {
     return counts;
 }
 
-// The old file is replaced after the new one has been written completely.
+// The old file is replaced after the new one has been written completely. What is in the place of
+// the new one is removed, not opened: it could be a FIFO, for which the bot would wait.
 static void save(const Counts &counts, const std::string &path) {
-    std::ofstream file(path + ".new");
-    for (const auto &[thing, count] : counts) file << count << ' ' << thing << '\n';
-    file.close();
-    if (!file) throw std::runtime_error("cannot write " + path + ".new");
-    std::filesystem::rename(path + ".new", path);
+    const std::string new_path = path + ".new";
+    std::ostringstream lines;
+    for (const auto &[thing, count] : counts) lines << count << ' ' << thing << '\n';
+    std::FILE *file = nullptr;
+    if (unlink(new_path.c_str()) == 0 || errno == ENOENT)
+        file = std::fopen(new_path.c_str(), "wx"); // "x": only if it does not exist
+    bool good = file && std::fputs(lines.str().c_str(), file) >= 0;
+    if (file && std::fclose(file) != 0) good = false;
+    if (!good) throw std::runtime_error("cannot write " + new_path);
+    std::filesystem::rename(new_path, path);
 }
 
 // Counts the words of a message that end with "++" or "--". Returns the new counts, in lines.

@@ -15,6 +15,7 @@ for app in '' xapp-sandbox; do
     printf 'rain++\n' >&3
     prints "karma: cannot write $dir/karma.new"
     rmdir "$dir/karma.new"
+    mkfifo "$dir/karma.new" # is replaced, not waited for
     printf '%s\n' /drop /wait 'rain++' '/expect rain: 2' >&3
     sees '/expect rain: 2: seen'
     # mentions and links are not counted, so no reply notifies anybody; nor what breaks a line
