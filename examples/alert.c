@@ -148,6 +148,18 @@ static FILE *create_file(void) {
     return out;
 }
 
+/* The new name of a file survives a power failure when its directory is on the disk, too. Some file
+   systems cannot do that on demand: EINVAL. */
+static bool sync_directory(void) {
+    int fd = open(".", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool good = fsync(fd) == 0 || errno == EINVAL;
+    int error = errno;
+    if (close(fd) != 0) return false;
+    errno = error;
+    return good;
+}
+
 /* Writes a new file and renames it, so that there is always a whole one. */
 static bool save(void) {
     FILE *out = create_file();
@@ -164,7 +176,7 @@ static bool save(void) {
         error = errno;
         good = false;
     }
-    if (good && rename(watch.new_file, watch.queue_file) != 0) {
+    if (good && (rename(watch.new_file, watch.queue_file) != 0 || !sync_directory())) {
         error = errno;
         good = false;
     }

@@ -21,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <fcntl.h>
 #include <unistd.h>
 
 using Handler = std::function<void(const rtm_event &)>;
@@ -120,8 +121,18 @@ static Counts load(const std::string &path) {
     return counts;
 }
 
-// The old file is replaced after the new one has been written completely. What is in the place of
-// the new one is removed, not opened: it could be a FIFO, for which the bot would wait.
+// Waits until a directory is on the disk, with the names of its files. Some file systems cannot do
+// that on demand: EINVAL.
+static void sync_directory(const std::string &path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    if (fd >= 0 && close(fd) != 0) good = false;
+    if (!good) throw std::runtime_error("cannot write " + path + " to the disk");
+}
+
+// The old file is replaced after the new one has been written completely, and is on the disk: then
+// a power failure leaves one of the two. What is in the place of the new one is removed, not opened:
+// it could be a FIFO, for which the bot would wait.
 static void save(const Counts &counts, const std::string &path) {
     const std::string new_path = path + ".new";
     std::ostringstream lines;
@@ -130,9 +141,12 @@ static void save(const Counts &counts, const std::string &path) {
     if (unlink(new_path.c_str()) == 0 || errno == ENOENT)
         file = std::fopen(new_path.c_str(), "wx"); // "x": only if it does not exist
     bool good = file && std::fputs(lines.str().c_str(), file) >= 0;
+    good = good && std::fflush(file) == 0 && fsync(fileno(file)) == 0;
     if (file && std::fclose(file) != 0) good = false;
     if (!good) throw std::runtime_error("cannot write " + new_path);
     std::filesystem::rename(new_path, path);
+    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    sync_directory(parent.empty() ? "." : parent.string());
 }
 
 // Counts the words of a message that end with "++" or "--". Returns the new counts, in lines.
