@@ -6,7 +6,8 @@
 // Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./karma karma.txt    (see echo_bot.c)
 //
 // A file that cannot be read as a whole is never written: then the bot does not start. Mentions and
-// links are not counted, because each later reply would notify the people who are mentioned.
+// links are not counted, because each later reply would notify the people who are mentioned. 10,000
+// things are counted at most, so that nobody can fill the disk.
 #include "rtm.h"
 #include <cerrno>
 #include <cstdio>
@@ -29,6 +30,7 @@ using Counts = std::map<std::string, long>;
 
 static const std::size_t max_thing = 100;  // bytes
 static const long max_count = 1000000000;
+static const std::size_t max_things = 10000;
 static const int max_lines = 20;           // things that one message can change
 
 // Returns an environment variable, or nullptr if it is unset or empty.
@@ -160,11 +162,15 @@ static std::string count_words(const std::string &text, Counts &counts) {
         const std::string end = word.substr(word.size() - 2);
         const std::string thing = unescape(word.substr(0, word.size() - 2));
         if ((end != "++" && end != "--") || !is_thing(thing)) continue;
+        count_of_lines++;
+        if (counts.size() >= max_things && counts.count(thing) == 0) {
+            lines << escape(thing) << ": not counted, there are too many things\n";
+            continue;
+        }
         long &count = counts[thing];
         if (end == "++" && count < max_count) count++;
         if (end == "--" && count > -max_count) count--;
         lines << escape(thing) << ": " << count << '\n';
-        count_of_lines++;
     }
     return lines.str();
 }

@@ -42,6 +42,17 @@ sees " $(seq 20 -1 11 | sed 's/.*/& thing&\\n/' | tr -d '\n')"
 kill $bot
 wait $bot || fail "bot ends with $?"
 bot=
+# of 10,000 things each is counted, but no other one
+start
+seq 10000 | sed 's/.*/1 thing&/' >"$dir/karma"
+"$build/karma" "$dir/karma" >"$dir/out" 2>&1 &
+bot=$!
+printf '%s\n' /wait 'thing7++ other++ thing8--' >&3
+sees ' thing7: 2\nother: not counted, there are too many things\nthing8: 0\n'
+[ "$(wc -l <"$dir/karma")" = 10000 ] || fail "karma: $(wc -l <"$dir/karma") things"
+kill $bot
+wait $bot || fail "bot ends with $?"
+bot=
 # a file that cannot be read, or has a line that is no count, is left as it is
 for bad in '3' 'tea 3' '3 tea pot' '9999999999999999999999 tea' '5 tea'; do
     printf '1 tea\n%s\n' "$bad" >"$dir/karma"
