@@ -403,7 +403,7 @@ static void on_history(rtm_client *client, const rtm_response *response, void *u
         return;
     }
     if (response->result == RTM_E_TOO_BIG) {
-        /* A single message is too large. Without it Slack does not tell where the next page begins. */
+        /* One message is too large. Slack does not tell where the page after it begins. */
         report("conversations.history", "a message is too large: it and older ones are not shown");
         end_history(true);
         return;

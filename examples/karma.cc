@@ -133,8 +133,8 @@ static void sync_directory(const std::string &path) {
 }
 
 // The old file is replaced after the new one has been written completely, and is on the disk: then
-// a power failure leaves one of the two. What is in the place of the new one is removed, not opened:
-// it could be a FIFO, for which the bot would wait.
+// a power failure leaves one of the two. What is in the place of the new one is removed and not
+// opened: it could be a FIFO, for which the bot would wait.
 static void save(const Counts &counts, const std::string &path) {
     const std::string new_path = path + ".new";
     std::ostringstream lines;
