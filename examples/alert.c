@@ -115,13 +115,16 @@ static bool parse_line(const char *line, int number) {
 static bool load(void) {
     char line[128];
     int number = 0;
-    bool good = true;
-    FILE *in = fopen(watch.queue_file, "r");
-    if (!in && errno == ENOENT) return true;
-    if (!in) {
+    struct stat about;
+    FILE *in = NULL;
+    int fd = open(watch.queue_file, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* waits for nothing */
+    if (fd < 0 && errno == ENOENT) return true;
+    if (fd >= 0) in = fdopen(fd, "r");
+    if (!in || fstat(fd, &about) != 0) {
         report(watch.queue_file, strerror(errno));
         return false;
     }
+    bool good = S_ISREG(about.st_mode);
     while (good && fgets(line, sizeof line, in)) {
         size_t length = strcspn(line, "\n");
         number++;
@@ -135,9 +138,31 @@ static bool load(void) {
     return good;
 }
 
+/* Creates the new file; NULL if that fails. What is in its place is removed, not opened: it is left
+   from an earlier run, or could be a FIFO, for which this program would wait. */
+static FILE *create_file(void) {
+    if (unlink(watch.new_file) != 0 && errno != ENOENT) return NULL;
+    int fd = open(watch.new_file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (fd >= 0 && !out) close(fd);
+    return out;
+}
+
+/* The new name of a file survives a power failure when its directory is on the disk, too. Some file
+   systems cannot do that on demand: EINVAL. */
+static bool sync_directory(void) {
+    int fd = open(".", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool good = fsync(fd) == 0 || errno == EINVAL;
+    int error = errno;
+    if (close(fd) != 0) return false;
+    errno = error;
+    return good;
+}
+
 /* Writes a new file and renames it, so that there is always a whole one. */
 static bool save(void) {
-    FILE *out = fopen(watch.new_file, "w");
+    FILE *out = create_file();
     bool good = out != NULL;
     if (good && queue.on) good = fprintf(out, "on %s\n", queue.thread) > 0;
     if (good && !queue.on) good = fprintf(out, "off\n") > 0;
@@ -151,7 +176,7 @@ static bool save(void) {
         error = errno;
         good = false;
     }
-    if (good && rename(watch.new_file, watch.queue_file) != 0) {
+    if (good && (rename(watch.new_file, watch.queue_file) != 0 || !sync_directory())) {
         error = errno;
         good = false;
     }

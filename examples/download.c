@@ -4,9 +4,15 @@
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./download DIRECTORY
  *
  * The app needs the scopes channels:history and files:read. A file is written as it arrives, so
- * that its size does not matter; one that cannot be received as a whole is removed. Existing files
- * are never overwritten. The token is only sent to FILES_URL, which is https://files.slack.com/
- * unless it is set: people can share files of other servers, too. Ctrl-C ends the bot.
+ * that its size does not matter: to .NAME.part, which gets its name when it is complete and is
+ * removed if that fails. Existing files are never overwritten. One such bot at a time can use the
+ * directory.
+ *
+ * The files are requested one after the other. While Slack limits the rate they wait; one that is
+ * limited 5 times is not saved, nor one that is shared while 1,000 wait. Each is reported.
+ *
+ * The token is only sent to FILES_URL, which is https://files.slack.com/ unless it is set: people
+ * can share files of other servers, too. Ctrl-C ends the bot.
  */
 #define _POSIX_C_SOURCE 200809L
 #define RTM_IMPLEMENTATION
@@ -18,16 +24,30 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_NAME = 100, MAX_PATH = 1024, MAX_SAME_NAME = 1000, MAX_PAGE = 1 << 20 };
+enum {
+    MAX_NAME = 100,
+    MAX_PATH = 1024,
+    MAX_SAME_NAME = 1000,
+    MAX_PAGE = 1 << 20,
+    MAX_WAITING = 1000, /* files */
+    MAX_ATTEMPTS = 5    /* for one file, if Slack limits the rate */
+};
+
+struct download;
 
 typedef struct settings {
     const char *directory, *token, *files_url;
+    struct download *first, *last; /* of those that wait; the first one is requested */
+    int waiting;
 } settings;
 
 typedef struct download {
-    const settings *settings;
+    struct download *next;
+    settings *settings;
+    char url[2048];
+    int attempts;
     char name[MAX_NAME + 1]; /* safe to use in a path */
-    char path[MAX_PATH];     /* of the file; "" before it exists */
+    char part[MAX_PATH];     /* path of the incomplete file; "" before it exists */
     char type[128];          /* the MIME type that Slack has announced */
     long long announced, received; /* bytes */
     int fd;                  /* -1: not open */
@@ -57,21 +77,42 @@ static void make_safe(char *name) {
     if (*name == '.' || *name == '-') *name = '_';
 }
 
-/* Creates the file: "name", or "name.1", "name.2", ... if it exists. Returns whether it is open. */
-static bool create_file(download *it) {
-    for (int number = 0; it->fd < 0 && number < MAX_SAME_NAME; number++) {
-        int size = number == 0 ? snprintf(it->path, sizeof it->path, "%s/%s",
-                                          it->settings->directory, it->name)
-                               : snprintf(it->path, sizeof it->path, "%s/%s.%d",
-                                          it->settings->directory, it->name, number);
-        errno = ENAMETOOLONG;
-        if (size >= 0 && (size_t)size < sizeof it->path)
-            it->fd = open(it->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (it->fd < 0 && errno != EEXIST) break;
-    }
+/* Makes the path of a file in the directory from these three. Returns whether it fits. */
+static bool make_path(const download *it, const char *before, const char *after, char *path) {
+    int size = snprintf(path, MAX_PATH, "%s/%s%s%s", it->settings->directory, before, it->name,
+                        after);
+    if (size >= 0 && size < MAX_PATH) return true;
+    errno = ENAMETOOLONG;
+    return false;
+}
+
+/* Creates the file that is written: .NAME.part. No shared file is saved under such a name, so one
+   that exists is of an earlier run. Returns whether it is open. */
+static bool create_part(download *it) {
+    bool good = make_path(it, ".", ".part", it->part);
+    if (good) good = unlink(it->part) == 0 || errno == ENOENT;
+    if (good) it->fd = open(it->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (it->fd >= 0) return true;
     it->error = errno;
-    it->path[0] = '\0';
+    it->part[0] = '\0';
+    return false;
+}
+
+/* Gives the complete file its name: "name", or "name.1", "name.2", ... if that exists. The name is
+   taken with an empty file first, which cannot overwrite anything. */
+static bool name_file(download *it, char *path) {
+    char after[16] = "";
+    int fd = -1;
+    for (int number = 1; fd < 0 && number <= MAX_SAME_NAME; number++) {
+        if (make_path(it, "", after, path))
+            fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST) break;
+        snprintf(after, sizeof after, ".%d", number);
+    }
+    if (fd >= 0 && close(fd) == 0 && rename(it->part, path) == 0) return true;
+    it->error = errno;
+    if (fd >= 0 && unlink(path) != 0)
+        fprintf(stderr, "download: cannot remove %s: %s\n", path, strerror(errno));
     return false;
 }
 
@@ -79,7 +120,7 @@ static bool create_file(download *it) {
 static bool write_piece(const void *data, size_t size, void *user_data) {
     download *it = user_data;
     const char *rest = data;
-    if (it->fd < 0 && !create_file(it)) return false;
+    if (it->fd < 0 && !create_part(it)) return false;
     it->received += (long long)size;
     /* More than Slack has announced is not written. It is read up to MAX_PAGE, because it can be
        the login page, which on_response recognizes. */
@@ -113,23 +154,55 @@ static const char *find_fault(const download *it, const rtm_response *response) 
     return NULL;
 }
 
-static void on_response(rtm_client *bot, const rtm_response *response, void *user_data) {
-    download *it = user_data;
-    (void)bot;
-    if (response->result == RTM_OK && it->fd < 0 && it->error == 0)
-        create_file(it); /* an empty file has no piece; a failure is in it->error */
-    if (it->fd >= 0 && close(it->fd) != 0 && it->error == 0) it->error = errno;
-    const char *fault = find_fault(it, response);
-    if (!fault) printf("download: %s: %lld bytes\n", it->path, it->received);
-    else fprintf(stderr, "download: %s is not saved: %s\n", it->name, fault);
-    if (fault && it->path[0] != '\0' && unlink(it->path) != 0)
-        fprintf(stderr, "download: cannot remove %s: %s\n", it->path, strerror(errno));
+static void request_first(rtm_client *bot, settings *with);
+
+/* Takes the first file off the list and reports why it is not saved, unless `fault` is NULL. */
+static void drop_first(settings *with, const char *fault) {
+    download *it = with->first;
+    if (fault) fprintf(stderr, "download: %s is not saved: %s\n", it->name, fault);
+    with->first = it->next;
+    if (!with->first) with->last = NULL;
+    with->waiting--;
     free(it);
 }
 
-/* Submits the request for one file. */
-static void save(rtm_client *bot, rtm_json file, const settings *with) {
-    char url[2048];
+static void on_response(rtm_client *bot, const rtm_response *response, void *user_data) {
+    download *it = user_data;
+    settings *with = it->settings;
+    char path[MAX_PATH];
+    if (response->result == RTM_E_RATE_LIMITED && it->attempts < MAX_ATTEMPTS) {
+        fprintf(stderr, "download: %s waits: %s\n", it->name, response->detail);
+        request_first(bot, with); /* rtm.h waits as long as Slack asks for */
+        return;
+    }
+    if (response->result == RTM_OK && it->fd < 0 && it->error == 0)
+        create_part(it); /* an empty file has no piece; a failure is in it->error */
+    if (it->fd >= 0 && response->result == RTM_OK && fsync(it->fd) != 0) it->error = errno;
+    if (it->fd >= 0 && close(it->fd) != 0 && it->error == 0) it->error = errno;
+    const char *fault = find_fault(it, response);
+    if (!fault && !name_file(it, path)) fault = strerror(it->error);
+    if (!fault) printf("download: %s: %lld bytes\n", path, it->received);
+    if (fault && it->part[0] != '\0' && unlink(it->part) != 0)
+        fprintf(stderr, "download: cannot remove %s: %s\n", it->part, strerror(errno));
+    drop_first(with, fault);
+    request_first(bot, with);
+}
+
+/* Submits the request for the first file of the list; for the next one if that fails. */
+static void request_first(rtm_client *bot, settings *with) {
+    while (with->first) {
+        download *it = with->first;
+        rtm_request request = { .url = it->url, .http_method = "GET", .token = with->token,
+                                .write_body = write_piece, .callback = on_response,
+                                .user_data = it };
+        it->attempts++;
+        if (rtm_submit(bot, &request) >= 0) return;
+        drop_first(with, rtm_error_detail(bot));
+    }
+}
+
+/* Adds a file to the list. */
+static void save(rtm_client *bot, rtm_json file, settings *with) {
     download *it = calloc(1, sizeof *it);
     if (!it) {
         fprintf(stderr, "download: out of memory\n");
@@ -144,19 +217,22 @@ static void save(rtm_client *bot, rtm_json file, const settings *with) {
     make_safe(it->name);
     if (!copy_string(file, "mimetype", it->type, sizeof it->type)) it->type[0] = '\0';
     const char *fault = NULL;
-    if (!copy_string(file, "url_private_download", url, sizeof url)) fault = "it has no usable URL";
-    else if (strncmp(url, with->files_url, strlen(with->files_url)) != 0)
+    if (!copy_string(file, "url_private_download", it->url, sizeof it->url))
+        fault = "it has no usable URL";
+    else if (strncmp(it->url, with->files_url, strlen(with->files_url)) != 0)
         fault = "its URL is not one of FILES_URL";
     else if (it->announced < 0) fault = "its size is not announced";
-    if (!fault) {
-        rtm_request request = { .url = url, .http_method = "GET", .token = with->token,
-                                .write_body = write_piece, .callback = on_response,
-                                .user_data = it };
-        if (rtm_submit(bot, &request) >= 0) return; /* on_response frees it */
-        fault = rtm_error_detail(bot);
+    else if (with->waiting == MAX_WAITING) fault = "too many files wait";
+    if (fault) {
+        fprintf(stderr, "download: %s is not saved: %s\n", it->name, fault);
+        free(it);
+        return;
     }
-    fprintf(stderr, "download: %s is not saved: %s\n", it->name, fault);
-    free(it);
+    if (with->last) with->last->next = it;
+    else with->first = it;
+    with->last = it;
+    with->waiting++;
+    if (with->waiting == 1) request_first(bot, with);
 }
 
 static void on_share(rtm_client *bot, const rtm_event *event, void *user_data) {
@@ -198,6 +274,6 @@ int main(int argc, char **argv) {
     rtm_result result = rtm_create(&config, &bot);
     if (result == RTM_OK) result = rtm_run(bot);
     if (result != RTM_OK) fprintf(stderr, "download: %s\n", rtm_error_detail(bot));
-    rtm_destroy(bot); /* calls on_response for the downloads that have not ended */
+    rtm_destroy(bot); /* calls on_response for the one that has not ended */
     return result == RTM_OK ? 0 : 1;
 }

@@ -7,7 +7,8 @@
  * instead of names. SLACK_API_URL: another server, such as the sandbox.
  *
  * After a loss of the connection it asks for the messages since the last one that it has shown.
- * Each is shown once, in order. Of more than 5,000 it shows 5,000, and says so.
+ * Each is shown once, in order. Of more than 5,000 it shows 5,000, and says so. If one message has
+ * more than 2 MB, it and the older ones that were missed are not shown, and it says so.
  * An edited message is shown again, except one that was edited during such a loss.
  */
 #define RTM_IMPLEMENTATION
@@ -399,6 +400,12 @@ static void on_history(rtm_client *client, const rtm_response *response, void *u
     if (response->result == RTM_E_TOO_BIG && page > 1) {
         page /= 2;
         ask_at = now_ms();
+        return;
+    }
+    if (response->result == RTM_E_TOO_BIG) {
+        /* One message is too large. Slack does not tell where the page after it begins. */
+        report("conversations.history", "a message is too large: it and older ones are not shown");
+        end_history(true);
         return;
     }
     if (response->result != RTM_OK) {

@@ -6,8 +6,11 @@
 // Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./karma karma.txt    (see echo_bot.c)
 //
 // A file that cannot be read as a whole is never written: then the bot does not start. Mentions and
-// links are not counted, because each later reply would notify the people who are mentioned.
+// links are not counted, because each later reply would notify the people who are mentioned. 10,000
+// things are counted at most, so that nobody can fill the disk.
 #include "rtm.h"
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,12 +22,15 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <fcntl.h>
+#include <unistd.h>
 
 using Handler = std::function<void(const rtm_event &)>;
 using Counts = std::map<std::string, long>;
 
 static const std::size_t max_thing = 100;  // bytes
 static const long max_count = 1000000000;
+static const std::size_t max_things = 10000;
 static const int max_lines = 20;           // things that one message can change
 
 // Returns an environment variable, or nullptr if it is unset or empty.
@@ -117,13 +123,32 @@ static Counts load(const std::string &path) {
     return counts;
 }
 
-// The old file is replaced after the new one has been written completely.
+// Waits until a directory is on the disk, with the names of its files. Some file systems cannot do
+// that on demand: EINVAL.
+static void sync_directory(const std::string &path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    if (fd >= 0 && close(fd) != 0) good = false;
+    if (!good) throw std::runtime_error("cannot write " + path + " to the disk");
+}
+
+// The old file is replaced after the new one has been written completely, and is on the disk: then
+// a power failure leaves one of the two. What is in the place of the new one is removed and not
+// opened: it could be a FIFO, for which the bot would wait.
 static void save(const Counts &counts, const std::string &path) {
-    std::ofstream file(path + ".new");
-    for (const auto &[thing, count] : counts) file << count << ' ' << thing << '\n';
-    file.close();
-    if (!file) throw std::runtime_error("cannot write " + path + ".new");
-    std::filesystem::rename(path + ".new", path);
+    const std::string new_path = path + ".new";
+    std::ostringstream lines;
+    for (const auto &[thing, count] : counts) lines << count << ' ' << thing << '\n';
+    std::FILE *file = nullptr;
+    if (unlink(new_path.c_str()) == 0 || errno == ENOENT)
+        file = std::fopen(new_path.c_str(), "wx"); // "x": only if it does not exist
+    bool good = file && std::fputs(lines.str().c_str(), file) >= 0;
+    good = good && std::fflush(file) == 0 && fsync(fileno(file)) == 0;
+    if (file && std::fclose(file) != 0) good = false;
+    if (!good) throw std::runtime_error("cannot write " + new_path);
+    std::filesystem::rename(new_path, path);
+    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    sync_directory(parent.empty() ? "." : parent.string());
 }
 
 // Counts the words of a message that end with "++" or "--". Returns the new counts, in lines.
@@ -137,11 +162,15 @@ static std::string count_words(const std::string &text, Counts &counts) {
         const std::string end = word.substr(word.size() - 2);
         const std::string thing = unescape(word.substr(0, word.size() - 2));
         if ((end != "++" && end != "--") || !is_thing(thing)) continue;
+        count_of_lines++;
+        if (counts.size() >= max_things && counts.count(thing) == 0) {
+            lines << escape(thing) << ": not counted, there are too many things\n";
+            continue;
+        }
         long &count = counts[thing];
         if (end == "++" && count < max_count) count++;
         if (end == "--" && count > -max_count) count--;
         lines << escape(thing) << ": " << count << '\n';
-        count_of_lines++;
     }
     return lines.str();
 }

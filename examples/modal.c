@@ -6,16 +6,21 @@
  *
  * The app needs the command /report, interactivity with a select menu, and the scopes commands,
  * chat:write and channels:read. Ctrl-C ends the bot.
+ *
+ * The select offers the first 200 channels of conversations.list: Slack waits 3 s for the options,
+ * and limits these calls to about 20 a minute. A bot for more channels would read the whole list
+ * once, at its start (history.c shows how pages are read).
  */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     MAX_TEXT = 4000,    /* bytes of a report: 1,000 characters, as the form allows */
-    MIN_TEXT = 10,      /* bytes */
+    MIN_TEXT = 10,      /* characters */
     MAX_OPTIONS = 20,   /* that one reply offers; Slack accepts 100, and 20,479 bytes */
     MAX_SUGGESTIONS = 8 /* that wait for the Web API at the same time */
 };
@@ -88,6 +93,16 @@ static void on_command(rtm_client *bot, const rtm_event *event, void *user_data)
 
 /* ---- The options of the select ---- */
 
+/* Does a name contain what is typed? "A" to "Z" are the same as "a" to "z". */
+static bool contains(const char *name, const char *typed) {
+    size_t length = strlen(typed);
+    while (*name != '\0') {
+        if (!strncasecmp(name, typed, length)) return true;
+        name++;
+    }
+    return false;
+}
+
 /* Writes one option, with a comma before it unless it is the first. Returns its size, or 0 if the
    channel is not wanted or does not fit. */
 static size_t write_option(rtm_json channel, const char *typed, bool is_first, char *out,
@@ -96,7 +111,7 @@ static size_t write_option(rtm_json channel, const char *typed, bool is_first, c
     rtm_json full_name = rtm_json_get(channel, "name");
     size_t length = rtm_json_string(full_name, name, sizeof name); /* Slack shows 75 characters */
     if (length == 0 || !copy_string(channel, "id", id, sizeof id)) return 0;
-    if (!strstr(name, typed)) return 0;
+    if (!contains(name, typed)) return 0;
     int size = snprintf(label, sizeof label, "#%s", name);
     if (size < 0 || (size_t)size >= sizeof label) return 0;
     if (rtm_json_quote(id, quoted_id, sizeof quoted_id) >= sizeof quoted_id) return 0;
@@ -165,6 +180,15 @@ static void refuse(rtm_client *bot, const rtm_event *event, const char *block, c
     check(bot, "no reply", rtm_reply(bot, event, reply));
 }
 
+/* The characters of a UTF-8 text: the bytes that begin one. */
+static size_t count_characters(const char *text) {
+    size_t count = 0;
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (((unsigned char)text[i] & 0xc0) != 0x80) count++;
+    }
+    return count;
+}
+
 /* Checks what the user has entered. An error message keeps the form open; the empty
    acknowledgement, which rtm.h sends by itself, closes it. */
 static void on_submission(rtm_client *bot, const rtm_event *event, void *user_data) {
@@ -178,7 +202,8 @@ static void on_submission(rtm_client *bot, const rtm_event *event, void *user_da
         refuse(bot, event, "where", "Please choose a channel.");
         return;
     }
-    if (!copy_string(values, "what.text.value", text, sizeof text) || strlen(text) < MIN_TEXT) {
+    if (!copy_string(values, "what.text.value", text, sizeof text) ||
+        count_characters(text) < MIN_TEXT) {
         refuse(bot, event, "what", "Please write 10 to 1,000 characters.");
         return;
     }

@@ -6,7 +6,8 @@
  *
  * A workspace without an _APP_TOKEN uses RTM; acme_API_URL names another server. The end of the
  * input (Ctrl-D) ends the program. A line is sent when its workspace is connected and Slack has
- * acknowledged the line before it, so that a file or a pipe can be the input, too.
+ * acknowledged the line before it, so that a file or a pipe can be the input, too. The program ends
+ * with 1 if a line was not sent, or refused by Slack.
  */
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"
@@ -33,7 +34,8 @@ static struct {
     char data[MAX_LINE + 1]; /* ends with a NUL */
     size_t size;
     bool is_regular; /* a regular file: it can always be read, and epoll does not accept it */
-    bool is_watched, is_ready, is_long, ended, failed;
+    bool is_watched, is_ready, is_long, ended;
+    bool failed; /* it could not be read, or a line was not sent */
 } input;
 
 /* Replaces in a server's text what could control a terminal: control characters (C0, DEL, C1), line
@@ -79,20 +81,22 @@ static void on_message(rtm_client *bot, const rtm_event *event, void *user_data)
            size >= sizeof text ? " [...]" : "");
 }
 
-/* Slack has acknowledged a message, or refused it. */
-static void forget_sent(workspace *w, const rtm_event *event) {
-    if (event->id > 0 && event->id == w->sent) w->sent = 0;
+/* Slack has acknowledged a message, or refused it. Returns whether it was the one that was sent. */
+static bool forget_sent(workspace *w, const rtm_event *event) {
+    if (event->id <= 0 || event->id != w->sent) return false;
+    w->sent = 0;
+    return true;
 }
 
 static void on_acknowledged(rtm_client *bot, const rtm_event *event, void *user_data) {
     (void)bot;
-    forget_sent(user_data, event);
+    (void)forget_sent(user_data, event);
 }
 
 static void on_error(rtm_client *bot, const rtm_event *event, void *user_data) {
     workspace *w = user_data;
     (void)bot;
-    forget_sent(w, event);
+    if (forget_sent(w, event)) input.failed = true;
     fprintf(stderr, "%s: %s\n", w->name,
             event->result != RTM_OK ? event->detail : "Slack reports an error");
 }
@@ -149,7 +153,8 @@ static char *next_word(char **line) {
     return word;
 }
 
-static void send_line(char *line) {
+/* Returns whether the line is on its way; reports why it is not. */
+static bool send_line(char *line) {
     char escaped[5 * MAX_LINE + 1]; /* "&" becomes "&amp;" */
     workspace *to = find_workspace(line);
     const char *name = next_word(&line);
@@ -161,11 +166,11 @@ static void send_line(char *line) {
         fprintf(stderr, "%s: not sent: the line is too long\n", to->name);
     else {
         to->sent = rtm_send_message(to->bot, channel, escaped);
-        if (to->sent < 0) {
-            fprintf(stderr, "%s: not sent: %s\n", to->name, rtm_error_detail(to->bot));
-            to->sent = 0;
-        }
+        if (to->sent > 0) return true;
+        fprintf(stderr, "%s: not sent: %s\n", to->name, rtm_error_detail(to->bot));
+        to->sent = 0;
     }
+    return false;
 }
 
 /* Can the next line be sent: is its workspace connected, and the line before it acknowledged? */
@@ -184,6 +189,7 @@ static bool take_line(void) {
     if (!end && input.size == MAX_LINE) { /* the rest of the line is dropped, too */
         if (!input.is_long) fprintf(stderr, "not sent: a line of over %d bytes\n", MAX_LINE - 1);
         input.is_long = true;
+        input.failed = true;
         input.size = 0;
         input.data[0] = '\0';
         return true;
@@ -192,8 +198,10 @@ static bool take_line(void) {
     size_t size = (size_t)(end - input.data);
     *end = '\0';
     if (input.is_long) input.is_long = false; /* that was the rest */
-    else if (strlen(input.data) != size) fprintf(stderr, "not sent: a line with a NUL\n");
-    else send_line(input.data);
+    else if (strlen(input.data) != size) {
+        fprintf(stderr, "not sent: a line with a NUL\n");
+        input.failed = true;
+    } else if (!send_line(input.data)) input.failed = true;
     if (size < input.size) size++; /* the line end */
     input.size -= size;
     memmove(input.data, input.data + size, input.size);

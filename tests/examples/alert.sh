@@ -166,6 +166,19 @@ nonsense' 'off
     refuses 'repair or remove it'
     [ "$(cat "$file")" = "$bad" ] || fail 'alert: it overwrites what it cannot read'
 done
+
+# A FIFO is not waited for: in the place of the queue it is reported, in that of the new file replaced.
+rm "$file"
+mkfifo "$file"
+refuses 'repair or remove it'
+rm "$file"
+mkfifo "$file.new"
+heat 90
+watch
+sees 'heat: 90'
+leave
+[ ! -e "$file.new" ] || fail 'alert: the new file is left'
+heat 50
 ends 2 'usage: alert' "$alert" C1
 ends 2 'usage: alert' "$alert" '' "$dir/heat" 80 75
 ends 2 'usage: alert' "$alert" C1 '' 80 75

@@ -85,6 +85,77 @@ prints 'numbers.txt is not saved: File too large'
 [ "$(find "$dir/saved" | wc -l)" = 1 ] || fail "download: $(ls -A "$dir/saved")"
 leave
 
+# the end of the program within a file, here by SIGXFSZ: nothing has the file's name; the next run
+# replaces what is left, and follows no link in its place
+(ulimit -c 0 && ulimit -f 100 && exec "$build/download" "$dir/saved") >"$dir/out" 2>&1 &
+bot=$!
+printf '%s\n' /wait "/share $dir/numbers.txt" >&3
+if wait $bot 2>/dev/null; then fail 'download: it does not end by SIGXFSZ'; fi
+bot=
+[ ! -e "$dir/saved/numbers.txt" ] || fail 'download: an incomplete file has its name'
+[ -s "$dir/saved/.numbers.txt.part" ] || fail "download: $(ls -A "$dir/saved")"
+ln -s nowhere "$dir/saved/.small.txt.part"
+start
+FILES_URL=https://$host:$(cat "$dir/port")/files/
+get "$dir/saved"
+printf '%s\n' "/share $dir/numbers.txt" "/share $dir/small.txt" >&3
+saves "$dir/numbers.txt" numbers.txt
+saves "$dir/small.txt" small.txt
+[ ! -e "$dir/saved/nowhere" ] || fail 'download: a link is followed'
+[ "$(find "$dir/saved" | wc -l)" = 3 ] || fail "download: $(ls -A "$dir/saved")"
+
+# a rate limit is waited for; 300 files at once are more than rtm.h's queue has room for
+does '/ratelimit 1'
+printf '%s\n' "/share $dir/page.html" >&3
+prints 'page.html waits: '
+saves "$dir/page.html" page.html
+many() { # COUNT: F0SANDBOX2 is small.txt
+    printf '/raw {"type":"message","subtype":"file_share","channel":"C0SANDBOX","files":['
+    repeat $(($1 - 1)) '{"name":"many","size":2,"url_private_download":"'"${FILES_URL}"'F0SANDBOX2/x"},'
+    printf '{"name":"last","size":2,"url_private_download":"%sF0SANDBOX2/x"}]}\n' "$FILES_URL"
+}
+many 300 >&3
+saves "$dir/small.txt" last
+prints /many 299
+many 1002 >&3
+prints 'many is not saved: too many files wait'
+prints 'last is not saved: too many files wait'
+kill $bot
+wait $bot || fail "download ends with $?"
+bot=
+[ -z "$(find "$dir/saved" -name '.*')" ] || fail "download: $(ls -A "$dir/saved")"
+
+# a limit without end
+cat >"$dir/limited.py" <<'END'
+import http.server, ssl, sys
+class Limited(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(429)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+server = http.server.HTTPServer(("localhost", 0), Limited)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1] + ".pem", sys.argv[1] + ".key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+END
+start
+python3 "$dir/limited.py" "$build/certs/server" >"$dir/limited" 2>/dev/null &
+limited=$! bot=$!
+said limited ''
+FILES_URL=https://localhost:$(cat "$dir/limited")/files/
+get "$dir/saved"
+bot="$bot $limited" # a failure ends both
+shared limited "${FILES_URL}x" 1 >&3
+prints 'limited is not saved: '
+[ "$(grep -c 'limited waits: ' "$dir/out")" = 4 ] || fail 'download: it does not try 5 times'
+bot=${bot% *}
+leave
+kill $limited
+wait $limited 2>/dev/null || :
+
 # a directory that is gone, and none
 start
 FILES_URL=https://$host:$(cat "$dir/port")/files/

@@ -98,6 +98,18 @@ if grep -q "$(printf '\033\|\007\|\302\233')" "$dir/out"; then
     fail 'follow: something controls the terminal'
 fi
 
+# A message that is larger than max_message_size is given up: nothing waits for it.
+start
+begin "$build/follow" C0SANDBOX
+printf '%s\n' /wait 'before it' >&3
+prints 'before it'
+repeat 2200000 x >&3
+printf '\n/drop\n' >&3
+prints 'a message is too large: it and older ones are not shown'
+printf '%s\n' /wait 'after it' >&3
+prints 'after it'
+leave
+
 # Refused, and without what it needs.
 start
 does '/fail conversations.history channel_not_found 1'

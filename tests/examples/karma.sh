@@ -15,6 +15,7 @@ for app in '' xapp-sandbox; do
     printf 'rain++\n' >&3
     prints "karma: cannot write $dir/karma.new"
     rmdir "$dir/karma.new"
+    mkfifo "$dir/karma.new" # is replaced, not waited for
     printf '%s\n' /drop /wait 'rain++' '/expect rain: 2' >&3
     sees '/expect rain: 2: seen'
     # mentions and links are not counted, so no reply notifies anybody; nor what breaks a line
@@ -38,6 +39,17 @@ bot=$!
 printf '%s\n' /wait karma >&3
 sees " $(seq 20 -1 11 | sed 's/.*/& thing&\\n/' | tr -d '\n')"
 [ "$(grep -c 'thing10' "$dir/sandbox")" = 0 ] || fail 'karma: the best ten'
+kill $bot
+wait $bot || fail "bot ends with $?"
+bot=
+# of 10,000 things each is counted, but no other one
+start
+seq 10000 | sed 's/.*/1 thing&/' >"$dir/karma"
+"$build/karma" "$dir/karma" >"$dir/out" 2>&1 &
+bot=$!
+printf '%s\n' /wait 'thing7++ other++ thing8--' >&3
+sees ' thing7: 2\nother: not counted, there are too many things\nthing8: 0\n'
+[ "$(wc -l <"$dir/karma")" = 10000 ] || fail "karma: $(wc -l <"$dir/karma") things"
 kill $bot
 wait $bot || fail "bot ends with $?"
 bot=

@@ -72,4 +72,13 @@ for text in one two three; do sees "$text"; done
 printf 'acme C1 four\nclub C1 five\n' | ends 0 '' "$build/loops/epoll" acme club
 for text in four five; do sees "$text"; done
 ends 1 'standard input: ' "$build/loops/epoll" acme <"$dir"
+# a line that is not sent, or that Slack refuses, is not forgotten at the end
+printf 'acme C1 six\nacme C1\n' | ends 1 'expected WORKSPACE' "$build/loops/epoll" acme
+printf 'nobody C1 x\nacme C1 seven\n' | ends 1 'not sent: no such workspace' "$build/loops/epoll" acme
+printf 'acme C1 a\0b\n' | ends 1 'not sent: a line with a NUL' "$build/loops/epoll" acme
+{ printf 'acme C1 '; repeat 5000 x; } | ends 1 'not sent: a line of over' "$build/loops/epoll" acme
+printf 'acme C1 \377\n' | ends 1 'acme: not sent: ' "$build/loops/epoll" acme
+does '/fail chat.postMessage channel_not_found 1'
+printf 'club C1 x\nclub C1 eight\n' | ends 1 channel_not_found "$build/loops/epoll" club
+for text in six seven eight; do sees "$text"; done
 unset acme_API_TOKEN acme_API_URL club_API_TOKEN club_APP_TOKEN club_API_URL

@@ -32,6 +32,13 @@ prints 'modal: views.open: '
 echo "/slash /report $(repeat 1001 z)" >&3
 sees "\"initial_value\":\"$(repeat 1000 z)\""
 
+# modal: characters are counted, not bytes; a channel is found in upper case, too
+echo '/submit report where.channel=C0SANDBOX what.text="ééééé"' >&3
+sees 'answers report: errors, what: Please write 10 to 1,000 characters.' 2
+n=$(grep -c 'answers channel: 1 options: #general' "$dir/sandbox")
+echo '/suggest channel GEN' >&3
+sees 'answers channel: 1 options: #general' $((n + 1))
+
 # modal: the form stays open if the report cannot be queued, here because many wait at a rate limit
 does '/ratelimit chat.postMessage 60' '/slash /report'
 sees 'opened a view: ' 4
