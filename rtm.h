@@ -1180,7 +1180,7 @@ static bool rtmi_buf_grow(rtmi_buf *buf, size_t more, size_t most) {
     return true;
 }
 
-static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
+RTMI_APART static bool rtmi_buf_reserve(rtmi_buf *buf, size_t more) {
     return rtmi_buf_grow(buf, more, (size_t)-1);
 }
 
@@ -2964,7 +2964,7 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     if (size > conn->budget) size = conn->budget;
     ssize_t n = recv(conn->socket[0].fd, data, size, 0);
     conn->ending = conn->ending && n > 0;
-    conn->readable = n == (ssize_t)size || conn->ending;
+    conn->readable = n == (ssize_t)size || conn->ending || (n < 0 && errno == EINTR);
     if (n == 0) {
         conn->fin_received = true;
         return rtmi_conn_closed(conn);
