@@ -9,12 +9,14 @@
 
 static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                               struct addrinfo **list);
-static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
-                               void *(*start)(void *), void *argument);
 #define RTM_GETADDRINFO(host, port, hints, list) lookup_getaddrinfo(host, port, hints, list)
 #define RTM_FREEADDRINFO(list) freeaddrinfo(list)
+#ifndef RTM_NO_THREADS
+static int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                        void *(*start)(void *), void *argument);
 #define pthread_create(thread, attributes, start, argument) \
     start_thread(thread, attributes, start, argument)
+#endif
 #include "server.h"
 #undef pthread_create
 
@@ -30,7 +32,7 @@ static struct {
 static pthread_t test_thread;
 static bool no_threads_left;
 static int threads_started;
-static size_t stack, least_stack; /* of the last thread; that this machine accepts */
+static size_t least_stack; /* that this machine accepts */
 
 static int lookup_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                               struct addrinfo **list) {
@@ -52,8 +54,11 @@ static int lookup_getaddrinfo(const char *host, const char *port, const struct a
     return error ? error : getaddrinfo("127.0.0.1", port, hints, list);
 }
 
-static inline int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
-                               void *(*start)(void *), void *argument) {
+#ifndef RTM_NO_THREADS
+static size_t stack; /* of the last thread */
+
+static int start_thread(pthread_t *thread, const pthread_attr_t *attributes,
+                        void *(*start)(void *), void *argument) {
     pthread_attr_t usual;
     pthread_attr_init(&usual);
     pthread_attr_getstacksize(attributes ? attributes : &usual, &stack);
@@ -62,6 +67,7 @@ static inline int start_thread(pthread_t *thread, const pthread_attr_t *attribut
     threads_started++;
     return no_threads_left ? EAGAIN : pthread_create(thread, attributes, start, argument);
 }
+#endif
 
 static void set_resolver(bool hangs, int error) {
     pthread_mutex_lock(&lock);
@@ -78,10 +84,12 @@ static int lookups(void) {
     return asked;
 }
 
+#ifndef RTM_NO_THREADS
 /* Lookups now hang until answer() or the end of the test. */
-static inline void hang(void) {
+static void hang(void) {
     set_resolver(true, 0);
 }
+#endif
 
 /* Ends all lookups with this result. */
 static inline void answer(int error) {
@@ -105,11 +113,13 @@ static void make_named_bot(void) {
     make_bot(&config);
 }
 
+#ifndef RTM_NO_THREADS
 /* Waits until the thread of the first lookup is running. */
-static inline void begin_lookup(void) {
+static void begin_lookup(void) {
     make_named_bot();
     WAIT_FOR(lookups() == 1);
 }
+#endif
 
 static int begin_lookups(void **state) {
     test_thread = pthread_self();
