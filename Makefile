@@ -31,7 +31,7 @@ OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll
 all: $(BOTS) build/ws_echo
 
 help:
-	@echo 'make demo       a bot and a local Slack, in RTM and in Socket Mode (20 s)'
+	@echo 'make demo       a bot and a local Slack (20 s); VERBOSE=1: every call, too'
 	@echo 'make test       everything that a change must pass, with sanitizers (15 min)'
 	@echo 'make check      the same as make test'
 	@echo 'make examples   the example bots, and the sandbox to try them with (1 min)'
@@ -122,7 +122,7 @@ build/certs/ca.pem: tests/certs.sh build/.sandbox
 demo:
 	@$(INSTALL) build sandbox
 	@$(FILES) build/echo_bot build/sandbox build/certs/ca.pem
-	@sh examples/demo.sh build
+	@sh examples/demo.sh $(if $(VERBOSE),--verbose) build
 
 valgrind:
 	@$(INSTALL) build sandbox test valgrind

@@ -389,7 +389,17 @@ COMMAND(cmd_unmute) {
     return DONE;
 }
 
-COMMAND(cmd_wait) { return DONE; /* the table says that it needs a bot */ }
+COMMAND(cmd_wait) {
+    long wanted = 1, count = 0;
+    if (*args && !last_number(args, 1, 1000, &wanted)) return WRONG;
+    for EACH_BOT(conn) count++;
+    return count < wanted ? AGAIN : DONE;
+}
+
+COMMAND(cmd_note) {
+    say("note", "%s", args);
+    return DONE;
+}
 
 COMMAND(cmd_expect) {
     bool found = false;
@@ -473,9 +483,10 @@ static const struct command {
     { "link", "on|off", "Socket Mode: switch it on or off", false, cmd_link },
     { "mute", "", "read and answer nothing, not even PINGs", false, cmd_mute },
     { "unmute", "", "undo /mute", false, cmd_unmute },
-    { "wait", "", "wait until a bot is connected", true, cmd_wait },
+    { "wait", "[N]", "wait until N connections of bots are open (1)", true, cmd_wait },
     { "expect", "TEXT", "wait up to 10 s for TEXT from the bot, else fail (a script exits with 1)",
       false, cmd_expect },
+    { "note", "TEXT", "print TEXT: what a script shows next", false, cmd_note },
     { "sleep", "MS", "wait for MS milliseconds", false, cmd_sleep },
     { "later", "SECONDS", "advance Slack's clock: rate limits, retries, PINGs", false,
       cmd_later },
