@@ -2910,7 +2910,7 @@ static void rtmi_network_close_socket(rtmi_network *network, rtmi_socket *socket
     socket->fd = -1;
 }
 
-static void rtmi_conn_close_sockets(rtmi_conn *conn) {
+RTMI_APART static void rtmi_conn_close_sockets(rtmi_conn *conn) {
     while (conn->sockets) rtmi_network_close_socket(conn->network, &conn->socket[--conn->sockets]);
 }
 
@@ -4624,7 +4624,7 @@ static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, 
 
 /* Slack refuses all connections of this app for now: the other session's next attempt waits too. */
 static void rtmi_on_link_disabled(rtm_client *client) {
-    client->disabled_until = client->now + 1000LL * RTMI_LINK_DISABLED_S;
+    client->disabled_until = client->now + 1000 * RTMI_LINK_DISABLED_S;
     for (int i = 0; i < 2; i++) {
         rtmi_session *session = client->session[i];
         bool waits = session && (session->state == RTM_STATE_IDLE ||
@@ -4938,18 +4938,19 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     uint32_t random = 0;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
     if (asked >= 0)
-        session->asked_until = rtmi_max(session->asked_until, client->now + 1000LL * asked);
+        session->asked_until = rtmi_max(session->asked_until, client->now + 1000 * asked);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
     if (!at_once) wait = 1 << (client->failures - 1);
     if (wait > cap) wait = cap;
     if (wait < asked) wait = asked;
-    long long disabled_s = (client->disabled_until - client->now) / 1000;
-    if (wait < disabled_s) wait = (int)disabled_s + 1;
+    wait *= 1000;
+    if (wait < client->disabled_until - client->now)
+        wait = (int)(client->disabled_until - client->now);
     if (RTM_RANDOM(&random, sizeof random)) random = 0;
     /* Jitter, so that a thousand devices do not reconnect at once. */
-    return wait * 1000 + (int)(random % (wait ? 1000 : 100));
+    return wait + (int)(random % (wait ? 1000 : 100));
 }
 
 /* Ends a session or attempt, for a cause whose message is in its connection's error, and returns
@@ -5103,7 +5104,9 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 #undef RTMI_NAME
     };
     rtm_state from = session->state;
-    rtmi_log(client, "%s -> %s", name[from], name[next]);
+    bool old = session->fate == RTMI_RETIRED, second = session != client->session[0];
+    rtmi_log(client, "%s -> %s%s", name[from], name[next],
+             old ? " (old session)" : second ? " (new session)" : "");
     session->state = next;
     client->now = RTM_NOW_MS();
     switch (next) {
@@ -5822,7 +5825,7 @@ static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     if (!hold) return false;
     while (hold->until && hold->until > client->now && hold->key != key) hold++;
     if (hold == queue->holds + RTMI_HOLDS) return false;
-    *hold = (rtmi_hold){ key, client->now + 1000LL * (seconds ? seconds : 1) };
+    *hold = (rtmi_hold){ key, client->now + 1000 * (seconds ? seconds : 1) };
     return true;
 }
 
@@ -5898,16 +5901,16 @@ static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request
 /* Leaves a request in the queue for another attempt; false if its time is over. */
 static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rtm_result result,
                                    const rtmi_error *error) {
-    long long wait = 1000LL << (request->attempts < 16 ? request->attempts - 1 : 15);
+    int wait = 1000 << (request->attempts < 16 ? request->attempts - 1 : 15);
     client->now = RTM_NOW_MS();
     if (client->now >= request->until) return false;
     if (!request->failure) request->failure = rtmi_alloc(sizeof *request->failure);
     if (!request->failure) return false;
     *request->failure = *error;
     request->cause = result;
-    if (wait > request->until - client->now) wait = request->until - client->now;
+    if (wait > request->until - client->now) wait = (int)(request->until - client->now);
     request->again_at = client->now + wait;
-    rtmi_log(client, "%s: %s; next attempt in %lld ms", rtmi_request_name(request), error->text,
+    rtmi_log(client, "%s: %s; next attempt in %d ms", rtmi_request_name(request), error->text,
              wait);
     return true;
 }
@@ -6297,14 +6300,18 @@ int rtm_fd(const rtm_client *client) {
     return client ? client->network.epoll : -1;
 }
 
+/* A wait as poll() has it: -1 = longer than it can be. */
+RTMI_APART static int rtmi_ms_until(long long due) {
+    long long now = RTM_NOW_MS();
+    return due < now ? 0 : due > now + INT_MAX ? -1 : (int)(due - now);
+}
+
 int rtm_timeout_ms(const rtm_client *client) {
     if (!client) return -1;
     long long due = client->reconnects ? RTMI_NOW : rtmi_queue_due(client);
     for (int i = 0; i < 2; i++)
         if (client->session[i]) due = rtmi_min(due, rtmi_session_due(client, client->session[i]));
-    if (due == LLONG_MAX) return -1;
-    due -= RTM_NOW_MS();
-    return due < 0 ? 0 : due > INT_MAX ? -1 : (int)due;
+    return rtmi_ms_until(due);
 }
 
 rtm_result rtm_connect(rtm_client *client) {
@@ -6592,8 +6599,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
         if (result != RTM_E_AGAIN) return result;
         if (rtmi_is_stopped(client))
             return rtmi_fail(&conn->error, RTM_E_STOPPED, "%s: stopped", exchange->method);
-        long long due = rtmi_conn_due(conn, conn->deadline) - RTM_NOW_MS();
-        rtmi_wait(client, &conn, 1, due < 0 ? 0 : due > INT_MAX ? INT_MAX : (int)due);
+        rtmi_wait(client, &conn, 1, rtmi_ms_until(rtmi_conn_due(conn, conn->deadline)));
     }
 }
 

@@ -1356,8 +1356,8 @@ static void on_log(const char *line, void *user_data) {
     /* An attempt that was in progress by then may continue; if it succeeds, the app is on again. */
     if (strstr(line, " -> CONNECTING")) life.attempt_begun = test_now_ms;
     if (!strncmp(line, "OPEN -> ", 8)) life.ended = true;
-    if (!strcmp(line, "UPGRADING -> OPEN") || strstr(line, " takes over")) life.ended = false;
-    if (!strcmp(line, "UPGRADING -> OPEN")) life.link_disabled_at = LONG_AGO;
+    if (!strncmp(line, "UPGRADING -> OPEN", 17) || strstr(line, " takes over")) life.ended = false;
+    if (!strncmp(line, "UPGRADING -> OPEN", 17)) life.link_disabled_at = LONG_AGO;
     if (!strncmp(line, "disconnect: ", 12) && (life.no_reconnect || strchr("lt", line[12]))) {
         life.dropped = true;
         if (!strchr("lt", line[12])) life.pending_cause = 0; /* this was the first cause */
@@ -1367,7 +1367,7 @@ static void on_log(const char *line, void *user_data) {
     if (*line >= 'A' && *line <= 'Z' && strstr(line, " -> ")) {
         bool known = false;
         for (int i = 0; state_transitions[i]; i++)
-            known = known || !strcmp(line, state_transitions[i]);
+            known = known || !strncmp(line, state_transitions[i], strlen(state_transitions[i]));
         if (!known) violate(TRANSITION, 0);
         for (int i = 0; i < NET_SOCKETS && !strstr(line, "-> CLOSING"); i++) {
             net_socket *s = &net.socket[i];

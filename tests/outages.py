@@ -207,6 +207,7 @@ class Sim:
         self.finished = ''
         self.busiest = 0
         self.begun = 0
+        self.reserve_port()
         self.listen()
         command = [program, str(self.port), mode, str(row.max_message_size), str(jitter)]
         self.bot = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -222,18 +223,26 @@ class Sim:
 
     # The listener. While it is closed, connections are refused.
 
-    def listen(self, port=0):
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(('127.0.0.1', port))
+    def bound_socket(self, port):
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(('127.0.0.1', port))
+        return bound
+
+    def reserve_port(self):
+        """A socket that does not listen: no other run gets the port while connections are refused."""
+        self.reserved = self.bound_socket(0)
+        self.port = self.reserved.getsockname()[1]
+
+    def listen(self):
+        self.listener = self.bound_socket(self.port)
         self.listener.listen(50)
         self.listener.setblocking(False)
-        self.port = self.listener.getsockname()[1]
 
     def refuse(self):
         self.listener.close()
         self.listener = None
-        self.at(self.row.lasts, self.listen, self.port)
+        self.at(self.row.lasts, self.listen)
 
     def has_everything(self):
         """Whether what the bot has sent has been read, and the end of what it has closed."""
@@ -306,6 +315,7 @@ class Sim:
             conn.forget()
         if self.listener:
             self.listener.close()
+        self.reserved.close()
         return self
 
     def is_over(self):
