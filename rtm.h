@@ -6,7 +6,7 @@
    BUILD
      In exactly one C file:   #define RTM_IMPLEMENTATION
                               #include "rtm.h"
-     In any other, C or C++:  #include "rtm.h"
+     In other files (or C++): #include "rtm.h"
      To compile and link:     cc bot.c -lbearssl     (GCC or Clang; glibc before 2.34: -pthread too)
      Dependencies:            BearSSL 0.6, jsmn.h 1.1 (a header)
                               Debian: apt install libbearssl-dev libjsmn-dev
@@ -41,7 +41,7 @@
       return 1;
   }
      With SLACK_API_TOKEN=xoxb-... in the environment the bot replies "pong" to every "ping", over
-     RTM. With SLACK_APP_TOKEN=xapp-... in addition it uses Socket Mode, as all new apps must.
+     RTM. If SLACK_APP_TOKEN=xapp-... is set too, it uses Socket Mode, as all new apps must.
 
    FIVE RULES
      1. Nothing happens unless rtm_poll is called: if your bot receives nothing, check that.
@@ -112,30 +112,30 @@
      DNS        Host names are resolved with getaddrinfo in helper threads, at most 4 at a time in a
                 client. The threads call nothing else and block all signals. A lookup that the
                 client has abandoned ends on its own, perhaps after rtm_destroy.
-     Processes  After fork() only one of the two processes may use the client. The other must not
-                even destroy it: both would write to the same connection with the same keys.
-                All descriptors are close-on-exec.
+     Processes  After fork() only one of the two processes may use the client. The other process
+                must not even call rtm_destroy: both would write to the same connection with the
+                same keys. All descriptors are close-on-exec.
      Blocking   Only rtm_poll, rtm_run, rtm_connect, rtm_call and rtm_perform wait. rtm_poll waits
                 no longer than its timeout_ms. In addition it takes the time of the callbacks and of
                 TLS: on x86-64 2 to 4 ms for a full handshake, and 35 to 50 ms if it has to decode a
-                system's bundle of 145 CAs. On small machines both last many times longer: give
-                only the CAs that are needed (ca_pem). With RTM_NO_THREADS, resolving a host name
+                system's bundle of 145 CAs. On small machines both take many times longer: set
+                ca_pem to only the CAs that are needed. With RTM_NO_THREADS, resolving a host name
                 also blocks, for as long as getaddrinfo does.
      Time       All times are milliseconds of a monotonic clock. It counts the time in suspend if
-                the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not: a
-                deadline that passes in suspend is noticed only when that wait ends. After resume,
-                rtm_wake ends it.
-     Addresses  Up to 8 addresses of a host are tried, IPv6 and IPv4 in turn, the address that last
-                connected first. The next attempt begins after 250 ms (or 100 ms after the time that
-                the host's last connection took, if that is longer), and at once if an attempt
-                fails. All attempts stay open; the first one that connects is used.
+                the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not count it:
+                a deadline that passes during suspend is noticed only when that wait ends. Call
+                rtm_wake after resume to end the wait.
+     Addresses  Up to 8 addresses of a host are tried, IPv6 and IPv4 in turn, beginning with the
+                address that last connected. The next attempt begins at once if an attempt fails,
+                else after 250 ms, or 100 ms more than the host's last connection took, whichever is
+                longer. Earlier attempts stay open; the first one that connects is used.
      Memory     Allocated once per connection, in bytes (x86-64, without malloc's own overhead):
                   client and session                   5,224   and 3 descriptors with its socket;
                                                                up to 10 while it connects
                   ids of the last 512 events           4,608   Socket Mode; RTM from the first
                                                                handover on
                   per host, for the last 6 hosts         632   addresses and the TLS session
-                  DNS lookup, by malloc with threads     504   while it lasts, with a descriptor and
+                  DNS lookup (malloc, if in a thread)    504   while it lasts, with a descriptor and
                                                                a stack of 256 KiB
                   TLS engine and record buffers       21,544   while connected
                   read-ahead                           4,096   while connected
@@ -149,13 +149,13 @@
                 than 16 KiB, or of more than 2,048 values, when the next event or PING arrives.
                 Blocking calls use a connection of their own (2,376 bytes, TLS and read-ahead). It
                 is freed by rtm_destroy, or when the next blocking call finds it closed or idle for
-                a minute. Submitted requests use up to two more, freed after a minute without a
-                request, and memory for the requests (up to max_queue_size).
+                a minute. Submitted requests use up to two more connections, freed after a minute
+                without a request, and memory for the requests (up to max_queue_size).
                 A handover needs a second session while it lasts.
                 Socket Mode queues events until their callbacks are called: up to 4 times
                 max_message_size plus one message. While that buffer grows, the old and the new
                 buffer both exist.
-                No event needs an allocation once the buffers have grown.
+                Once the buffers have grown, receiving an event allocates nothing.
 
    STATES
      IDLE -----> CONNECTING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
@@ -163,7 +163,7 @@
                  |     v               v              v
                  BACKOFF <-------------+--------------+
      IDLE, CONNECTING, UPGRADING and BACKOFF go to FINISHED when rtm_stop is called, OPEN via
-     CLOSING; CONNECTING, UPGRADING and OPEN also when their end is final.
+     CLOSING; CONNECTING, UPGRADING and OPEN also when their end is permanent.
 
      state                 entered                  rtm_poll                       deadline
      RTM_STATE_IDLE        by rtm_create, or for    begins                         none, the backoff
@@ -184,22 +184,23 @@
           and one for a request that ended without a response.
      One call reads at most 262,144 bytes from each socket, so a flood cannot keep rtm_poll from
      returning; if more is waiting, rtm_timeout_ms returns 0. Every PING from Slack is answered with
-     a PONG before the next event is dispatched. If more arrive at once than 1,024 bytes of PONGs
-     can answer, only the last of the rest is answered.
+     a PONG before the next event is dispatched. At most 1,024 bytes of PONGs wait to be sent; of
+     the PINGs received while there is no room, only the last one is answered.
 
-     Keep-alive: after ping_interval_ms without a byte from Slack a PING is sent, and a second one
-     half-way through the remaining time. The session is dead if nothing arrives for half of
-     ping_interval_ms, at least 10 s, after the first PING. In Socket Mode it is also dead if Slack
-     answers our PINGs but has stopped sending its own: after two of its PINGs have arrived, 60 s
-     without a PING or a message, or three times the longest interval between its PINGs if that is
-     longer. Before the client gives up, it reads the socket once more, so a slow callback does not
-     end a session.
+     Keep-alive (heartbeat): after ping_interval_ms without a byte from Slack, a PING is sent. If
+     nothing arrives for another half of ping_interval_ms, at least 10 s, the session is dead; in
+     the middle of this time a second PING is sent. In Socket Mode the session is also dead if Slack
+     answers our PINGs but has stopped sending its own: no PING and no message for 60 s, or for
+     three times the longest interval between Slack's PINGs if that is longer (checked once two of
+     its PINGs have arrived). Before the client gives up, it reads the socket once more, so a slow
+     callback does not end a session.
 
      Reconnecting, with exponential backoff: each attempt gets a new URL. `failures` is the number
-     of consecutive attempts and of sessions that did not last. A session lasted if it received
-     "hello" (within timeout_ms) and ended at least 30 s later. The wait is the longer one of
+     of consecutive failures: failed attempts, and sessions that did not last. A session lasted if
+     it received "hello" (within timeout_ms) and ended at least 30 s later. The wait is the longer
+     one of
        - 0 after a session that lasted, and after the first shorter one with a "hello"; else
-         min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after sessions with "hello";
+         min(2^(failures-1), cap) seconds; the cap is 30 after a session with "hello", else 300;
        - what Slack asks for with Retry-After, at most a day; 30 s after HTTP 429 without it;
      plus jitter, so that many devices do not reconnect at once: up to 1 s, or 0.1 s if the wait
      is 0. The wait begins when the connection ends.
@@ -218,11 +219,11 @@
      rtm_reply or rtm_reply_deferred; without them before a blocking call or when its callbacks
      have returned (not after rtm_defer). Slack allows 3 s, so a slow callback can miss this limit.
      Duplicates are acknowledged but not delivered: the last 512 events are remembered, in memory
-     only, so an event may be delivered twice across a restart. Received events are queued. No
-     further callback starts after 50 ms of callbacks: the remaining events wait until the next
-     rtm_poll has read more, also after their connection has ended; its `close` follows them.
-     Reading pauses while 32 KiB of acknowledgements wait for the socket. "too_many_websockets" is a
-     failure; after "link_disabled" the client waits 300 s.
+     only, so an event may be delivered twice across a restart. Received events are queued. After
+     50 ms of callbacks rtm_poll starts no further one: the other events stay queued until the next
+     rtm_poll has read more. If their connection ends, they are still delivered, before its `close`.
+     Reading pauses while 32 KiB of acknowledgements wait for the socket. "too_many_websockets"
+     counts as a failure; after "link_disabled" the client waits 300 s.
 
    EVENTS (the type, then the fields of rtm_event that are set in addition)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
@@ -233,9 +234,10 @@
      open          A session is open. data: the response of rtm.connect or apps.connections.open.
      close         A session has ended. Reported once for each session that was open, after its last
                    event. result: RTM_OK or the cause. code, reason: from Slack's CLOSE frame; 1005
-                   if the frame had no code, 1006 if none was received, not even in reply to ours;
-                   1000 after rtm_reconnect or "goodbye"; 1002 or 1007 after a protocol error by
-                   Slack. retry_ms: when the next attempt begins.
+                   if the frame had no code, 1006 if no CLOSE was received, not even in reply to
+                   ours; 1000 if the client closed the session after rtm_reconnect or at Slack's
+                   request ("goodbye"); 1002 or 1007 after a protocol error by Slack. retry_ms: when
+                   the next attempt begins.
      error         Something failed. result: the cause; detail: the error message; id: the id of the
                    message or request concerned, or 0. retry_ms: if an attempt has ended, when the
                    next one begins. The client recovers by itself unless rtm_poll returns a negative
@@ -244,9 +246,9 @@
                    follows.
                    Skipped messages are reported at most once a second, and at the end of the
                    session: the cause of the last one and the number of the others.
-     Unknown       data: a message without a type, or with a type of 128 bytes or more. Slack's
-                   acknowledgement of a message is one; id: the id of that message. (If a server
-                   sends an event of type "open" or "close", it arrives as Unknown too.)
+     Unknown       data: a message from Slack without a type, or with a type of 128 bytes or more.
+                   Slack's acknowledgement of a message arrives as Unknown; id: the id of that
+                   message. (So does an event that Slack sends with the type "open" or "close".)
      A handler for "*" receives every event; one for "message::bot_message" receives messages with
      that subtype, "slash_commands::/weather" that command, "interactive::block_actions" that type
      of interaction.
@@ -290,17 +292,19 @@
      (with a wrong address the certificate check fails), the network, the proxy, and the server,
      which may send any bytes at any time.
      TLS: version 1.2 with ECDHE and AEAD ciphers. Certificates and host names are always verified;
-     there is no option to disable this, and no downgrade from https to ws.
-     Tokens: the token is sent only to base_url's host, only in a header. An Authorization header of
-     your own in `headers` is sent to the Web API and to the WebSocket host. rtm_destroy wipes the
-     token from memory. rtm.h writes no token, password or header value into a log line or an error
+     there is no option to disable this. If base_url is https, a ws:// URL from Slack is refused.
+     Tokens: config.token and app_token are sent only to base_url's host, only in a header; the
+     `token` of an rtm_request is sent where that request goes. An Authorization header of your own
+     in config.headers is sent to the Web API and to the WebSocket host. rtm_destroy wipes the
+     tokens from memory. rtm.h writes no token, password or header value into a log line or an error
      message.
      Server text is restricted in log lines, error messages and `reason`: a run of letters and
      digits is kept if it is a word (at most 24 letters; lower case, upper case or capitalized), has
      only digits (at most 6), or is mixed and has at most 3 characters. Every other run, and every
-     byte that is not printable ASCII, becomes "?". So no Slack token, key or signed URL that a
-     server echoes is written; a password of letters only can be. A response's `error` is restricted
-     too, unless it consists of letters, digits, "_" and "."; its `data` and `body` are as received.
+     byte that is not printable ASCII, becomes "?". So a Slack token, key or signed URL is not
+     written even if a server echoes it; an echoed password of letters only can be. A response's
+     `error` is restricted too, unless it consists of letters, digits, "_" and "."; its `data` and
+     `body` are as received.
      Limits: all lengths are validated before use; all buffers, waits and loops are bounded.
      Not supported, because BearSSL 0.6 lacks it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates (use host names), RSA-PSS and Ed25519 signatures,
@@ -311,8 +315,8 @@
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        allocator                   realloc, free
      RTM_NOW_MS()            long long: monotonic clock, in ms                clock_gettime
      RTM_TIME()              time_t: the date, to check certificates          time(NULL)
-                             A 32-bit time_t is negative from 2038-01-19 on, and no certificate is
-                             accepted then. RTM_TIME may return a long long.
+                             A 32-bit time_t is negative from 2038-01-19 on: then no certificate is
+                             accepted. RTM_TIME may return a long long.
      RTM_RANDOM(buf, size)   fills buf with secure random bytes;              getrandom(2), else
                              returns 0 on success                             /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
@@ -321,7 +325,7 @@
      RTM_NO_THREADS          resolves host names in the caller's thread, which blocks: for systems
                              without threads
      RTM_ASSERT(condition)   called on API misuse                             assert
-     The compiler must define __GNUC__ (GCC, Clang): others are not supported.
+     The compiler must define __GNUC__ (GCC, Clang); other compilers are not supported.
 
    SOURCE (search for the tag)
      >>api      the public part
@@ -468,13 +472,13 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 /* A request. Set unused fields to 0. */
 typedef struct rtm_request {
     const char *method; /* Web API method, e.g. "chat.postMessage"; set this or url */
-    const char *url;    /* https URL on any host (http only if base_url is http). Of config.headers
-                           only User-Agent is sent to it, and no token unless `token` is set.
+    const char *url;    /* https URL on any host (http only if base_url is http). No token is sent
+                           to it unless `token` is set; of config.headers only User-Agent is sent.
                            Redirects are not followed: RTM_E_HTTP */
     const char *const *fields; /* a form: name, value, name, value, ..., NULL; encoded by rtm.h. A
                                   pair with a NULL value is left out */
     const char *json;   /* instead of fields: any JSON value, sent as application/json */
-    const void *body;   /* instead of both: body_size bytes ... */
+    const void *body;   /* instead of fields and json: body_size bytes ... */
     size_t body_size;
     const char *content_type; /* ... of this type; default application/octet-stream */
     size_t (*read_body)(void *buf, size_t size, void *user_data);
@@ -486,13 +490,13 @@ typedef struct rtm_request {
                            fields, json, body, read_body, body_size and content_type */
     bool (*write_body)(const void *data, size_t size, void *user_data);
                         /* receives the body of a 2xx response in pieces of 1 or more bytes, instead
-                           of response->body; their sum has no limit. `data` is valid until
+                           of response->body; the total size has no limit. `data` is valid until
                            write_body returns. Returns true to continue; false ends the request with
-                           RTM_E_CANCELLED. May call only rtm_stop and rtm_wake. The body of another
-                           status is in response->body. Such a request is never sent again: HTTP 429
-                           is returned */
-    const char *token;  /* instead of the client's, for this request only. With a url: sent to this
-                           url, which must be https */
+                           RTM_E_CANCELLED. May call only rtm_stop and rtm_wake. With other statuses
+                           the body is in response->body. Such a request is never sent again: HTTP
+                           429 is returned */
+    const char *token;  /* used instead of the client's token, for this request only. With a url:
+                           sent to this url, which must be https */
     int timeout_ms;     /* limit for connecting, sending and receiving, in ms; time in the queue is
                            not counted. With read_body or write_body: the longest time without
                            progress, in either direction. 0 = config.timeout_ms */
@@ -517,8 +521,8 @@ typedef struct rtm_config {
                                    *.slack.com, slack.com:443, *) */
     const char *const *headers; /* "Name: value", ..., NULL: in Web API and WebSocket requests,
                                    instead of rtm.h's own header of that name. Requests to a url
-                                   have only User-Agent, and so do requests with a token of their
-                                   own if these headers include Authorization */
+                                   contain only User-Agent of these headers. So do requests with
+                                   their own token, if these headers include Authorization */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. Must contain a certificate */
     const char *ca_pem;         /* trusted CAs as a PEM string; takes precedence over ca_file */
@@ -562,9 +566,9 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client);
 void rtm_destroy(rtm_client *client);
 
 /* Ends the client permanently. The next rtm_poll sends CLOSE 1000; later calls wait at most 1 s for
-   Slack's reply, then rtm_poll returns RTM_E_STOPPED. From now on only `close`, `error`,
-   acknowledgements of messages and the callbacks of submitted requests are delivered. Requests in
-   progress have 1 s to finish; the others end with RTM_E_STOPPED.
+   Slack's reply, then rtm_poll returns RTM_E_STOPPED. After rtm_stop only `close`, `error`,
+   acknowledgements of messages and responses to submitted requests are delivered. Requests in
+   progress have 1 s to finish; queued requests end with RTM_E_STOPPED.
    Wakes up a waiting rtm_poll and makes rtm_fd readable. Calling it again has no effect.
    Thread-safe and async-signal-safe; allowed in callbacks. */
 void rtm_stop(rtm_client *client);
@@ -575,9 +579,9 @@ void rtm_wake(rtm_client *client);
 
 /* Reconnects in the next rtm_poll: "the network is back, try now".
    An open session is closed after the events received so far have been dispatched; then the client
-   reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. The
-   wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429);
-   there is at most one attempt a second. During a handover both sessions are closed. The number of
+   reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. A
+   backoff wait ends early, but not a wait that Slack has asked for (Retry-After, HTTP 429); there
+   is at most one attempt a second. During a handover both sessions are closed. The number of
    consecutive failures does not change.
    Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
    RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
@@ -639,8 +643,9 @@ int rtm_fd(const rtm_client *client);
 int rtm_timeout_ms(const rtm_client *client);
 
 /* Blocks until a session is open, by calling rtm_poll.
-   Returns RTM_OK; why an attempt has failed (to let it retry, call rtm_connect again, or rtm_poll);
-   the result of rtm_poll if the client has finished; RTM_E_BUSY in a callback; RTM_E_ARGUMENT.
+   Returns RTM_OK; the cause if an attempt has failed (to retry, call rtm_connect or rtm_poll
+   again); the result of rtm_poll if the client has finished; RTM_E_BUSY in a callback;
+   RTM_E_ARGUMENT.
    Calls callbacks. Not thread-safe. */
 rtm_result rtm_connect(rtm_client *client);
 
@@ -676,13 +681,13 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    duplicate "id" or "type"), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024
    messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
    Slack's acknowledgement arrives as an `Unknown` event with this id, a refusal as an `error`
-   event. If the session ends before a "message" or "ping" is acknowledged, RTM_E_UNACKNOWLEDGED is
-   reported with its id. Not thread-safe; allowed in callbacks. */
+   event. If the session ends before a "message" or "ping" is acknowledged, an `error` event with
+   its id and RTM_E_UNACKNOWLEDGED follows. Not thread-safe; allowed in callbacks. */
 int rtm_send(rtm_client *client, const char *json);
 
 /* Sends a message to a channel, in RTM and in Socket Mode. Does not block.
    channel  the channel's id, e.g. "C0123456789"
-   text     in Slack's markup: see rtm_escape
+   text     the message in Slack's markup: see rtm_escape
    RTM: sends {"type":"message"} over the WebSocket. Returns the message's id, 1 or more; or
    RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not UTF-8), RTM_E_TOO_BIG (more than 16,384
    bytes), RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024 messages unacknowledged), RTM_E_MEMORY,
@@ -716,16 +721,16 @@ int rtm_send_ping(rtm_client *client);
    json   an object; its contents depend on the type of event: see Slack's documentation
    Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (the event accepts no reply: RTM, or
    accepts_response_payload is not true), RTM_E_BUSY (already acknowledged), RTM_E_JSON (not an
-   object, not UTF-8), RTM_E_TOO_BIG (more than 20,479 bytes in all), RTM_E_NOT_CONNECTED (its
-   connection has ended), RTM_E_AGAIN (send buffer of 64 KiB full), RTM_E_MEMORY, RTM_E_TLS. After
-   RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS it may be called again. Not
-   thread-safe. */
+   object, not UTF-8), RTM_E_TOO_BIG (more than 20,479 bytes in all), RTM_E_NOT_CONNECTED (the
+   event's connection has ended), RTM_E_AGAIN (send buffer of 64 KiB full), RTM_E_MEMORY,
+   RTM_E_TLS. After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS it may be
+   called again. Not thread-safe. */
 rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
 /* Defers the reply to a slash command or an interaction, in its callback (Socket Mode only), for
-   example until a Web API call has returned. Nothing is sent when the callbacks return;
-   call rtm_reply_deferred while the connection is open. Slack allows 3 s. "function_executed" may
-   be deferred too.
+   example until a Web API call has returned. Then nothing is sent when the callbacks return: call
+   rtm_reply_deferred while the connection is open. Slack allows 3 s. The acknowledgement of
+   "function_executed" can be deferred too.
    event  the event passed to the callback
    Returns the id of the deferral, 1 or more, the same one for the same event; or RTM_E_ARGUMENT,
    RTM_E_UNSUPPORTED (the event accepts no reply), RTM_E_BUSY (already acknowledged), RTM_E_AGAIN
@@ -746,20 +751,21 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
 
 /* How submitted requests are sent (rtm_submit, rtm_call_async, rtm_send_message in Socket Mode):
    rtm_poll sends them, in every state, over two connections. Web API methods use the first one, one
-   after the other; requests to URLs, and those with read_body or write_body, the second. Each
-   connection exists while it has work, and for a minute after (keep-alive). With RTM_ONE_LANE there
-   is one connection for all; it is closed after each request of the second kind.
-   Retries: if no byte of a request was sent (DNS, connecting, the proxy except HTTP 401 and 407,
-   TLS except the certificate), it is retried after 1, 2, 4 ... s, until timeout_ms after its first
-   attempt; then its callback receives the last cause. Each attempt to connect takes at most a third
-   of timeout_ms. no_retry disables this.
+   after the other; requests to URLs, and those with read_body or write_body, use the second. A
+   connection is kept for a minute after its last request (keep-alive). With RTM_ONE_LANE there is
+   one connection for all; it is closed after each request of the second kind.
+   Retries: a request that fails before a byte of it was sent (DNS, connecting, proxy, TLS) is
+   retried after 1, 2, 4 ... s, until timeout_ms after its first attempt; then its callback receives
+   the last cause. A refused certificate, and HTTP 401 or 407 from the proxy, are not retried. Each
+   attempt to connect takes at most a third of timeout_ms. no_retry disables retries.
    Rate limits: after HTTP 429, requests with the same method (or URL) and token are held for the
    Retry-After time (at least 1 s; 30 s if absent) and then sent in order, the rejected one first;
    other requests are not delayed. At most 64 such holds exist; beyond them HTTP 429 is returned.
    Apart from this, a request that may have reached the server is never sent again.
-   Order: requests with the same method (or URL) and token stay in order. Different methods do not:
-   while a chat.appendStream is held after HTTP 429, a chat.stopStream submitted later overtakes it.
-   If their order matters, submit the next request in the callback of the last. */
+   Order: requests with the same method (or URL) and token are sent in the order submitted.
+   Different methods are not: while a chat.appendStream is held after HTTP 429, a chat.stopStream
+   submitted later is sent before it. If the order matters, submit each request in the callback of
+   the one before. */
 
 /* Queues a request (asynchronous). Does not block; rtm_poll sends it.
    request  copied, with everything it points to, except a body from read_body
@@ -835,8 +841,8 @@ rtm_json rtm_json_get(rtm_json json, const char *path);
    received; a missing value if the index is too large. Takes O(log n) time, in any order, n being
    the number of values in the whole event or response, so a loop takes O(n log n). The first
    rtm_json_at, rtm_json_key or rtm_json_count (or rtm_json_get with an index) tokenizes the whole
-   event or response (see Memory). If memory is insufficient, a missing value is returned; for an
-   event an `error` event with RTM_E_MEMORY follows. */
+   event or response (see Memory). If out of memory, it returns a missing value; if the document is
+   an event, an `error` event with RTM_E_MEMORY follows. */
 rtm_json rtm_json_at(rtm_json json, size_t index);
 
 /* Returns the name of member `index` of an object, as a JSON string for rtm_json_string and
