@@ -949,7 +949,7 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #error "rtm.h: POSIX is hidden: include rtm.h first, or compile with -D_POSIX_C_SOURCE=200809L"
 #endif
 
-/* Warnings in other people's headers are not ours to mend. */
+/* Warnings in the headers of other projects cannot be fixed here. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -957,8 +957,8 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #pragma GCC diagnostic ignored "-Wundef"
 #include <bearssl.h>
 
-/* Parent links make jsmn linear in the width of a document. It need not be strict: it only sees
-   what our own check has passed. */
+/* With parent links, jsmn's time is linear in the number of values. It need not be strict: it only
+   parses what our own check has accepted. */
 #if defined(JSMN_HEADER) || (defined(JSMN_H) && !defined(JSMN_PARENT_LINKS))
 #error "rtm.h: include rtm.h before jsmn.h, or put RTM_IMPLEMENTATION into a file of its own"
 #endif
@@ -972,17 +972,17 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #pragma GCC diagnostic pop
 
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
-/* What gcc -Os would copy to each caller, although a call takes fewer bytes. */
+/* For functions that gcc -Os would inline, although a call takes fewer bytes. */
 #define RTMI_APART __attribute__((noinline))
 #define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
 #define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
 #define RTMI_EXCHANGE(flag, value) __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL)
 
-#ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
+#ifndef MSG_NOSIGNAL /* macOS has SO_NOSIGPIPE instead */
 #define MSG_NOSIGNAL 0
 #endif
 
-/* The descriptor for external loops; RTMI_EPOLL 0 builds what other systems get. */
+/* rtm_fd needs epoll; RTMI_EPOLL 0 builds the variant for systems without it. */
 #if !defined(RTMI_EPOLL) && defined(__linux__)
 #define RTMI_EPOLL 1
 #elif !defined(RTMI_EPOLL)
@@ -1035,7 +1035,7 @@ static long long rtmi_now_ms(void) {
 }
 #endif
 
-/* Close-on-exec, which a mode of fopen() cannot ask for everywhere. */
+/* Opens close-on-exec; not every fopen() has a mode for that. */
 static FILE *rtmi_open_file(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
@@ -1048,13 +1048,13 @@ static FILE *rtmi_open_file(const char *path) {
 /* The kernel's random numbers, never only the processor's. A machine that has just started may
    have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
-#ifdef GRND_NONBLOCK /* so few bytes come whole, and no signal interrupts */
+#ifdef GRND_NONBLOCK /* up to 256 bytes are never partial or interrupted by a signal */
     if (getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size) return 0;
     if (errno == EAGAIN) return -1;
 #endif
     FILE *file = rtmi_open_file("/dev/urandom");
     if (!file) return -1;
-    setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
+    setvbuf(file, NULL, _IONBF, 0); /* reads no more than needed, and keeps no copy */
     size_t got = fread(out, 1, size, file);
     fclose(file);
     return got == size ? 0 : -1;
@@ -1077,49 +1077,49 @@ enum {
     RTMI_CODE = 64,            /* bytes of a Web API error code, NUL included */
     RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
     RTMI_ADDRESSES = 8,        /* addresses tried per host */
-    RTMI_STAGGER_MS = 250,     /* between the attempts at two of them (RFC 8305) ... */
+    RTMI_STAGGER_MS = 250,     /* between attempts at two addresses (RFC 8305) ... */
     RTMI_CONNECT_MS = 100,     /* ... or this much more than the host's last connect() */
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
     RTMI_POST_TEXT = 40000,    /* characters that chat.postMessage accepts */
-    RTMI_MIN_MESSAGE = 4096,   /* least max_message_size: the response of rtm.connect must fit */
-    RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
+    RTMI_MIN_MESSAGE = 4096,   /* min. max_message_size: the response of rtm.connect must fit */
+    RTMI_MAX_MESSAGE = 1 << 30, /* max. max_message_size: jsmn counts in int */
     RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
-    RTMI_DEFERRALS = 64,       /* replies that may be put off */
+    RTMI_DEFERRALS = 64,       /* replies that may be deferred at a time */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* in addition, for control frames */
     RTMI_UNANSWERED = 1024,    /* messages that may await their acknowledgement */
     RTMI_READ_BUFFER = 4096,   /* read-ahead in front of the TLS engine */
-    RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
+    RTMI_PIECE = 4096,         /* bytes of a request's body that are read at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
-    RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
-    RTMI_LATE_STEPS = 32,      /* 32 of those: more than a socket's buffer has */
-    RTMI_PATIENCE_MS = 2000,   /* with a lookup, if there are addresses of an earlier one */
-    RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
-    RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
-    RTMI_STACK = 262144,       /* of a lookup's thread, in addition to the system's minimum */
-    RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
-    RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
+    RTMI_BUDGET = 262144,      /* bytes that one rtm_poll reads from a socket at most */
+    RTMI_LATE_STEPS = 32,      /* 32 times RTMI_BUDGET: more than a socket's buffer holds */
+    RTMI_PATIENCE_MS = 2000,   /* wait for DNS if the addresses of an earlier lookup are known */
+    RTMI_HOSTS = 6,            /* hosts whose addresses and TLS session are remembered */
+    RTMI_LOOKUPS = 4,          /* DNS lookups in progress at a time in a client */
+    RTMI_STACK = 262144,       /* stack of a lookup's thread, plus the system's minimum */
+    RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may be dead without notice */
+    RTMI_BUNDLE_KIB = 16384,   /* KiB of a CA bundle that are read: some files never end */
     RTMI_LASTED_MS = 30000,    /* a session that ends this long after its "hello" was a success */
-    RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
+    RTMI_CLOSING_MS = 1000,    /* wait for the reply to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
-    RTMI_INBOX = 4,            /* times max_message_size: limit of what is acknowledged and waits */
+    RTMI_INBOX = 4,            /* times max_message_size: limit of the queue of received events */
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
-    RTMI_SEEN = 512,           /* hashes of what was delivered */
+    RTMI_SEEN = 512,           /* hashes of events that were received */
     RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
-    RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
-    RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
+    RTMI_REST_MS = 10000,      /* min. wait for the reply to a keep-alive PING */
+    RTMI_ZOMBIE_MS = 60000,    /* min. time without a message or a PING from Slack */
     RTMI_NOTICE_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are freed ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... after not being needed for this long */
     RTMI_HOLDS = 64,           /* methods and URLs that a 429 may delay at a time */
-    RTMI_CONNS = 2 + RTMI_LANES, /* that rtm_poll steps: of sessions and of submitted requests */
+    RTMI_CONNS = 2 + RTMI_LANES, /* connections of rtm_poll: sessions, submitted requests */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
-    RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
+    RTMI_RETRY_AFTER_S = 86400 /* longest Retry-After that is honoured */
 };
 
 typedef struct rtmi_buf {
@@ -1128,19 +1128,19 @@ typedef struct rtmi_buf {
     bool failed; /* sticky: an append ran out of memory, the content is incomplete */
 } rtmi_buf;
 
-/* Why the last thing failed: a message. What a server wrote is in it only as rtmi_tame lets
-   it, so it can hold no secret. */
+/* The message of the last failure. Server text in it has passed rtmi_tame, so it contains no
+   secret. */
 typedef struct rtmi_error {
     char text[256];
 } rtmi_error;
 
-/* A plain memset before free may be optimized away; this one may not. */
+/* Fills with zeros. A plain memset before free may be optimized away; this one is not. */
 static void rtmi_wipe(void *data, size_t size) {
     volatile unsigned char *byte = data;
     while (size--) *byte++ = 0;
 }
 
-/* Frees what may be NULL; its first `size` bytes may be secret. */
+/* Frees a block, or NULL, and wipes its first `size` bytes, which may be secret. */
 static void rtmi_free(void *block, size_t size) {
     if (!block) return;
     rtmi_wipe(block, size);
@@ -1153,7 +1153,7 @@ static void *rtmi_alloc(size_t size) {
     return block;
 }
 
-/* Copies data and a NUL to `at`, which points into a block, and returns where they are. */
+/* Copies data and a NUL to *at, moves *at to the end of them, and returns where they begin. */
 static void *rtmi_pack(char **at, const void *data, size_t size) {
     char *packed = *at;
     if (size) memcpy(packed, data, size);
@@ -1167,8 +1167,8 @@ static char *rtmi_copy(const char *text, size_t length) {
     return copy ? rtmi_pack(&end, text, length) : NULL;
 }
 
-/* Makes room for `more` bytes, with some to spare if that stays within `most`. The old block is
-   wiped, not realloc'd: it may have held a token. */
+/* Makes room for `more` bytes, and for some extra if the total stays within `most`. Wipes the old
+   block, which may contain a token, and so cannot use realloc. */
 static bool rtmi_buf_grow(rtmi_buf *buf, size_t more, size_t most) {
     if (more > (size_t)-1 / 4 - buf->size) buf->failed = true;
     if (buf->failed) return false;
@@ -1196,7 +1196,7 @@ static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
     buf->size += size;
 }
 
-/* Appends texts, up to a NULL that the macro adds. */
+/* Appends strings, up to a NULL that the macro adds. */
 #define rtmi_buf_text(buf, ...) rtmi_buf_texts(buf, __VA_ARGS__, (const char *)NULL)
 static void rtmi_buf_texts(rtmi_buf *buf, ...) {
     va_list texts;
@@ -1222,13 +1222,13 @@ static void rtmi_buf_free(rtmi_buf *buf) {
     memset(buf, 0, sizeof *buf);
 }
 
-/* A text for a buffer of the user's: the end of what is written, and the length of the whole. */
+/* A string being written to the user's buffer: the end so far, and the length of the whole. */
 typedef struct rtmi_piecewise {
     char *at;
     size_t room, length;
 } rtmi_piecewise;
 
-/* What does not fit is left out whole, and all after it. */
+/* Appends a piece; if it does not fit, leaves it out as a whole, and all pieces after it. */
 static void rtmi_add_piece(rtmi_piecewise *text, const char *piece, size_t size) {
     text->length += size;
     if (size > text->room) {
@@ -1254,14 +1254,14 @@ static int rtmi_hex(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Printable ASCII and nothing else: what a token, a host or a URL may consist of. */
+/* Whether a string is printable ASCII without spaces, as tokens, hosts and URLs must be. */
 static bool rtmi_is_visible(const char *text) {
     for (; *text; text++)
         if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f) return false;
     return true;
 }
 
-/* Compares `length` bytes with a NUL-terminated word, ASCII letters of either case alike. */
+/* Compares `length` bytes with a NUL-terminated word, ignoring the case of ASCII letters. */
 static bool rtmi_same_word(const char *text, size_t length, const char *word) {
     for (; length && *word; length--, text++, word++)
         if (rtmi_lower(*text) != rtmi_lower(*word)) return false;
@@ -1275,7 +1275,7 @@ static bool rtmi_is_one_of(const char *word, const char *const *list) {
     return false;
 }
 
-/* The length of a text without the blanks at its end. */
+/* The length of a string without the `blanks` at its end. */
 static size_t rtmi_trimmed(const char *text, size_t length, const char *blanks) {
     while (length && strchr(blanks, text[length - 1])) length--;
     return length;
@@ -1293,7 +1293,7 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     }
 }
 
-/* Eight bytes at any address, the first in the lowest bits on every machine. */
+/* Reads 8 bytes at any address, little-endian on every machine. */
 static uint64_t rtmi_load(const void *at) {
     uint64_t word;
     memcpy(&word, at, sizeof word);
@@ -1303,17 +1303,18 @@ static uint64_t rtmi_load(const void *at) {
 #define RTMI_NOW (LLONG_MIN / 4) /* a deadline that has passed, on any clock */
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* UTF-8 (RFC 3629), in pieces: `need` continuation bytes are due, the next within low..high. */
+/* UTF-8 (RFC 3629), checked in pieces: `need` continuation bytes must follow, the next of them
+   within low..high. */
 typedef struct rtmi_utf8 {
     unsigned char need, low, high;
 } rtmi_utf8;
 
-/* Whether the bytes so far can be UTF-8; it is complete when `need` is 0 at the end. */
+/* Whether the bytes so far are valid; at the end `need` must be 0. */
 static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     const unsigned char *p = data, *end = p + size;
     while (p < end) {
         if (!state->need) {
-            /* ASCII, a word at a time: a seventh of the time of a loop over bytes. */
+            /* ASCII, 8 bytes at a time: a seventh of the time of a loop over bytes. */
             while (end - p >= 32 && !((rtmi_load(p) | rtmi_load(p + 8) | rtmi_load(p + 16) |
                                        rtmi_load(p + 24)) & RTMI_EACH(0x80))) p += 32;
             while (end - p >= 8 && !(rtmi_load(p) & RTMI_EACH(0x80))) p += 8;
@@ -1336,8 +1337,8 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     return true;
 }
 
-/* The length of the character at p, or of the longest part there that can be none; *valid says
-   which. p is not at the end of the text. */
+/* The length of the character at p, or of the maximal invalid part there; *valid tells which. p is
+   not at the end of the string. */
 static size_t rtmi_utf8_length(const char *p, bool *valid) {
     rtmi_utf8 state = { 0 };
     size_t length = 0;
@@ -1365,9 +1366,9 @@ static bool rtmi_is_word(const char *run, size_t length) {
     return length <= 24 && (!upper || upper == length || (upper == 1 && *run < 'a'));
 }
 
-/* Makes a server's text fit for a message or a log line, in place: words, short numbers and
-   printable ASCII between them are kept, any other run or byte becomes "?". So 8 letters and digits
-   of a mixed run never pass, nor 7 digits, nor anything that a terminal acts on. */
+/* Restricts server text for a message or a log line, in place (see SECURITY): words, short numbers
+   and printable ASCII between them are kept; any other run or byte becomes "?". So mixed runs of 4
+   letters and digits, 7 digits, and control characters for a terminal never pass. */
 static void rtmi_tame(char *text) {
     char *to = text;
     for (size_t length; *text; text += length) {
@@ -1381,7 +1382,7 @@ static void rtmi_tame(char *text) {
     *to = '\0';
 }
 
-/* Records why something failed, and returns `result`, so that a caller can return this. */
+/* Records the message of a failure, and returns `result` for the caller to return. */
 RTMI_PRINTF(3)
 static rtm_result rtmi_fail(rtmi_error *error, rtm_result result, const char *format, ...) {
     va_list arguments;
@@ -1400,31 +1401,31 @@ RTMI_APART static rtm_result rtmi_no_random(rtmi_error *error) {
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>json   one check of the whole text; after it, look-ups that need not doubt it
+ * >>json   the whole text is checked once; lookups after that rely on it
  * --------------------------------------------------------------------------------------------- */
 
 enum { RTMI_MEMBERS = 24 };
 
 static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
-/* A document: the members of one object, noted by the check (without them, each look-up is a scan);
-   and, once an accessor asks by number, the jsmn tokens of all of it, exactly as many as the check
-   has counted. After the tokens follows the table of elements: those of the first array or object,
-   then those of the second, and so on, each by the number of its token (in an object, its name's).
-   `parent` of an array or object is no parent any more then, but the end of its part of the
-   table. */
+/* A JSON document. The check notes the members of one object; in other objects, each lookup is a
+   scan. The first lookup by index makes the jsmn tokens of the whole document, exactly as many as
+   the check has counted. The table of elements follows the tokens in the same block: the elements
+   of the first array or object, then those of the second, and so on, each as the number of its
+   token (in an object, of the name's token). From then on `parent` of an array's or object's token
+   is not its parent, but the end of its part of the table. */
 typedef struct rtmi_document {
     const char *text; /* one value, no white space around it */
     size_t size;
-    const char *noted; /* the object in it whose members are noted: the outermost, or an event */
-    bool too_deep;     /* it was refused for its nesting */
-    unsigned members;  /* noted; RTMI_MEMBERS = there may be more */
-    size_t values;     /* all values and names */
-    size_t capacity;   /* of tokens, and of elements */
+    const char *noted; /* the object whose members are noted: the outermost, or an event */
+    bool too_deep;     /* the document was refused for its nesting */
+    unsigned members;  /* number of noted ones; RTMI_MEMBERS = there may be more */
+    size_t values;     /* number of all values and names */
+    size_t capacity;   /* of the tokens, and of the table of elements */
     jsmntok_t *token;
     int *element;    /* NULL = not tokenized yet */
-    bool failed;     /* an accessor had no room for tokens and returned its fallback */
-    rtmi_error *error; /* that is reported here; or NULL */
+    bool failed;     /* out of memory for tokens: an accessor returned its fallback */
+    rtmi_error *error; /* receives the message about that; or NULL */
     struct {
         unsigned name, value, value_size; /* offsets in the text, after the name's quote */
     } member[RTMI_MEMBERS];
@@ -1444,13 +1445,13 @@ static bool rtmi_json_is_escape(char c) {
            c == 't' || c == 'u';
 }
 
-/* The next quote, backslash or control character in a string; NULL if there is none. It is found a
-   word at a time, which takes a third of the time of a loop over bytes. The lowest bit set in
-   `found` is right; higher ones may be false (a borrow of the subtraction). */
+/* The next quote, backslash or control character in a string; NULL if there is none. Searches 8
+   bytes at a time, which takes a third of the time of a loop over bytes. The lowest bit set in
+   `found` is right; higher bits may be wrong (a borrow of the subtraction). */
 static const char *rtmi_json_plain_end(const char *p, const char *end) {
     for (; end - p >= 8; p += 8) {
         uint64_t word = rtmi_load(p);
-        /* '"' ^ 2 is 0x20, and what was below 0x20 stays there: one test for both. */
+        /* '"' ^ 2 is 0x20, and bytes below 0x20 stay below it: one test finds both. */
         uint64_t low = (word ^ RTMI_EACH(2)) - RTMI_EACH(0x21);
         uint64_t slash = (word ^ RTMI_EACH('\\')) - RTMI_EACH(1);
         uint64_t found = (low | slash) & ~word & RTMI_EACH(0x80);
@@ -1460,7 +1461,8 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
     return p < end ? p : NULL;
 }
 
-/* From after the opening quote to after the closing one; NULL if the string is not valid. */
+/* p: after the opening quote. Returns where the string ends, after the closing quote; NULL if it is
+   not valid. */
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     while ((p = rtmi_json_plain_end(p, end)) != NULL && *p != '"') {
         if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
@@ -1471,7 +1473,7 @@ static const char *rtmi_json_string_end(const char *p, const char *end) {
     return p ? p + 1 : NULL;
 }
 
-/* Skips one digit or more; NULL if there is none, or no text. */
+/* Skips one or more digits; NULL if there is none, or p is NULL. */
 static const char *rtmi_json_digits(const char *p, const char *end) {
     const char *digits = p;
     while (p && p < end && rtmi_is_digit(*p)) p++;
@@ -1494,7 +1496,7 @@ static const char *rtmi_json_scalar_end(const char *p, const char *end) {
     return p;
 }
 
-/* From the end of a member's name to its value; NULL if there is no colon between them. */
+/* p: the end of a member's name. Returns where its value begins; NULL if there is no colon. */
 static const char *rtmi_json_colon(const char *p, const char *end) {
     p = rtmi_json_space(p, end);
     return p < end && *p == ':' ? rtmi_json_space(p + 1, end) : NULL;
@@ -1508,7 +1510,7 @@ RTMI_APART static void rtmi_document_clear(rtmi_document *document) {
     document->values = 0;
 }
 
-/* Notes a member of the object that is asked most. */
+/* Notes a member of the object that most lookups are for. */
 static void rtmi_document_note(rtmi_document *document, const char *name, const char *value,
                                const char *value_end) {
     if (document->members == RTMI_MEMBERS) return;
@@ -1518,15 +1520,16 @@ static void rtmi_document_note(rtmi_document *document, const char *name, const 
     document->member[i].value_size = (unsigned)(value_end - value);
 }
 
-/* Whether the text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some
-   texts that are not, and is quadratic in depth: it only ever sees what has passed here. */
+/* Whether the text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn also accepts
+   some invalid texts, and its time is quadratic in the depth: it parses only what has passed
+   here. */
 static bool rtmi_document_check(rtmi_document *document) {
     const char *p = document->text, *end = p + document->size;
-    const char *name = NULL, *value = NULL; /* of the last member to be noted */
+    const char *name = NULL, *value = NULL; /* of the next member to note */
     char closer[RTMI_DEPTH];
-    size_t depth = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
-    bool in_object = false; /* so that a name comes before the value */
-    for (;;) { /* white space before p is skipped */
+    size_t depth = 0, noted = 0; /* noted: the depth of members to note; 0 = not in that object */
+    bool in_object = false; /* a name precedes the value */
+    for (;;) { /* white space before p is skipped already */
         if (in_object) {
             const char *quote = p;
             p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
@@ -1550,13 +1553,13 @@ static bool rtmi_document_check(rtmi_document *document) {
             if (p == document->noted) noted = depth;
             p = rtmi_json_space(p + 1, end);
             if (p == end || *p != closer[depth - 1]) continue;
-            p++; /* it is empty */
+            p++; /* an empty array or object */
             if (depth-- == noted) noted = 0;
         } else {
             p = rtmi_json_scalar_end(p, end);
         }
         if (!p) return false;
-        while (depth) { /* values end here, as many as close */
+        while (depth) { /* a value has ended, and perhaps the arrays and objects around it */
             if (depth == noted && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
             if (p == end) return false;
@@ -1571,7 +1574,7 @@ static bool rtmi_document_check(rtmi_document *document) {
     return p == end;
 }
 
-/* What a text is that was refused. */
+/* Why a document was refused. */
 RTMI_APART static const char *rtmi_document_fault(const rtmi_document *document) {
     return document->too_deep ? "nested deeper than 128 levels" : "not valid JSON";
 }
@@ -1583,8 +1586,8 @@ static void rtmi_document_free(rtmi_document *document) {
     document->capacity = 0;
 }
 
-/* The root of a text that is JSON, less the white space around it; false when it is not. `noted`:
-   the object whose members are noted, NULL = the outermost. */
+/* Checks a text and stores its root value, without white space around it; false if the text is not
+   JSON. `noted`: the object whose members are noted, NULL = the outermost. */
 static bool rtmi_document_open_at(rtmi_document *document, const char *text, size_t size,
                                   const char *noted, rtm_json *root) {
     const char *end = text + size, *start = rtmi_json_space(text, end);
@@ -1597,13 +1600,13 @@ static bool rtmi_document_open_at(rtmi_document *document, const char *text, siz
     return rtmi_document_check(document);
 }
 
-/* The same of a text that has not been checked as UTF-8 either. */
+/* Checks a text as JSON and as UTF-8, and stores its root value. */
 static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
                                rtm_json *root) {
     return rtmi_document_open_at(document, text, size, NULL, root) && rtmi_is_utf8(text, size);
 }
 
-/* Skips the value that begins at p; NULL if it is cut off. Safe on any text. */
+/* Skips the value that begins at p; NULL if it is incomplete. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
     if (p == end || *p == '}' || *p == ']') return NULL;
     if (*p == '"') return rtmi_json_string_end(p + 1, end);
@@ -1632,7 +1635,7 @@ static unsigned long rtmi_json_hex4(const char *p) {
     return code;
 }
 
-/* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
+/* Decodes one escape of a valid string into UTF-8; p points at the backslash. */
 static size_t rtmi_json_escape(const char **at, char out[4]) {
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
     static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 }; /* by length in bytes */
@@ -1652,7 +1655,7 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
             p += 6;
         }
     }
-    if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* a lone surrogate has no UTF-8 */
+    if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* UTF-8 cannot encode a lone surrogate */
     *at = p;
     size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = length - 1; i; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
@@ -1660,8 +1663,8 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
     return length;
 }
 
-/* Whether a valid string, from after its opening quote on, says `text`. Most calls end at the
-   first character: they are for the names of members. */
+/* Whether a valid string equals `text` after decoding; p: after its opening quote. Most calls are
+   for the names of members, and end at the first character. */
 static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     while (*p != '"') {
         if (*p != '\\') {
@@ -1679,8 +1682,8 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* The member after the brace or comma at *at, which moves to the end of it; false if there is none.
-   Safe on a text that was not checked; what it finds there is valid JSON only if the text is. */
+/* Finds the member after the brace or comma at *at, and moves *at to its end; false if there is
+   none. Safe on a text that was not checked; the member is valid JSON only if the text is. */
 static bool rtmi_json_next(const char **at, const char *end, const char **name,
                            const char **value) {
     const char *p = rtmi_json_space(*at, end);
@@ -1693,7 +1696,7 @@ static bool rtmi_json_next(const char **at, const char *end, const char **name,
     return *at != NULL;
 }
 
-/* Finds a member of an object: the first where a name stands twice. */
+/* Finds a member of an object: the first one with this name. */
 static rtm_json rtmi_json_member(const rtm_json *object, const char *key, size_t length) {
     const char *p = object->text, *end = p + object->size, *name, *value;
     while (rtmi_json_next(&p, end, &name, &value))
@@ -1702,7 +1705,7 @@ static rtm_json rtmi_json_member(const rtm_json *object, const char *key, size_t
     return rtmi_json_none;
 }
 
-/* Several members of an object in one pass, which ends with the last of them; else the same. */
+/* Finds several members of an object in one pass, which ends when all are found. */
 static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *value, int count) {
     for (int i = 0; i < count; i++) value[i] = rtmi_json_none;
     if (!object.size) return;
@@ -1716,7 +1719,7 @@ static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *va
             }
 }
 
-/* Appends a text as a JSON string, quotes included. */
+/* Appends a C string as a JSON string, quotes included. */
 static void rtmi_json_quote(rtmi_buf *out, const char *text) {
     size_t length = rtm_json_quote(text, NULL, 0);
     if (!rtmi_buf_reserve(out, length + 1)) return;
@@ -1737,22 +1740,22 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
         document->capacity = values;
     }
     jsmn_init(&parser);
-    /* It finds as many as the check has counted (tests/fuzz/json.c). */
+    /* jsmn finds as many values as the check has counted (tests/fuzz/json.c). */
     int n = jsmn_parse(&parser, document->text, document->size, document->token, (unsigned)values);
     document->element = (int *)(void *)(document->token + values);
     for (int i = 0; i < n; i++) {
         jsmntok_t *token = &document->token[i];
         jsmntok_t *parent = token->parent < 0 ? NULL : &document->token[token->parent];
-        if (parent && parent->type != JSMN_STRING) /* no member's value: that belongs to its name */
+        if (parent && parent->type != JSMN_STRING) /* the parent of a member's value is its name */
             document->element[parent->parent++] = i;
         if (token->type == JSMN_STRING || token->type == JSMN_PRIMITIVE) continue;
-        token->parent = offset; /* its own place is known; from now on, where its next element is */
+        token->parent = offset; /* no longer its parent: the place of its next element */
         offset += token->size;
     }
     return true;
 }
 
-/* The token of an array or object; NULL for other values, and if out of memory. */
+/* Finds the token of an array or object; NULL for other values, or if out of memory. */
 static const jsmntok_t *rtmi_json_token(const rtm_json *json) {
     rtmi_document *document = json->document;
     if (!document || !json->size || (*json->text != '[' && *json->text != '{')) return NULL;
@@ -1771,14 +1774,15 @@ static const jsmntok_t *rtmi_json_token(const rtm_json *json) {
     return &document->token[low];
 }
 
-/* Element `index` of an array; of an object, its member's name, or its value (the next token). */
+/* Element `index` of an array; the name of member `index` of an object, or its value (the next
+   token). */
 static rtm_json rtmi_json_element(const rtm_json *json, size_t index, bool value) {
     const rtmi_document *document = json->document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
-    int first = token->parent - token->size; /* tokenizing has left the elements' end in `parent` */
+    int first = token->parent - token->size; /* `parent` is the end of its elements by now */
     token = &document->token[document->element[first + (int)index] + value];
-    int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
+    int quote = token->type == JSMN_STRING; /* jsmn leaves out both quotes */
     return (rtm_json){ document->text + token->start - quote,
                        (size_t)(token->end - token->start + 2 * quote), json->document };
 }
@@ -1792,10 +1796,10 @@ typedef struct rtmi_peer {
     char host[RTMI_HOST]; /* name or address, without the brackets of an IPv6 literal */
     char port[6];
     bool tls;
-    bool default_port; /* 80 or 443 by its scheme: left out of the Host field (RFC 9110 4.2) */
+    bool default_port; /* the scheme's, 80 or 443: not in the Host field (RFC 9110 4.2) */
 } rtmi_peer;
 
-/* Whether a text is one character or more, all of them alphanumeric or among these. */
+/* Whether a string is not empty, and each character is alphanumeric or one of these. */
 static bool rtmi_consists_of(const char *text, size_t length, const char *others) {
     for (size_t i = 0; i < length; i++)
         if (!rtmi_is_alnum(text[i]) && !strchr(others, text[i])) return false;
@@ -1807,7 +1811,7 @@ static bool rtmi_is_field_name(const char *text, size_t length) {
     return rtmi_consists_of(text, length, "!#$%&'*+-.^_`|~");
 }
 
-/* host, host:port, [v6]:port up to the end of the text. */
+/* Parses host, host:port or [v6]:port, up to the end of the text. */
 static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer,
                                  unsigned default_port) {
     const char *end = text + length, *host = text, *host_end;
@@ -1837,8 +1841,8 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     return true;
 }
 
-/* scheme://authority[/path][?query]: http and https, ws and wss. User info is refused, a fragment
-   is not part of a request. *path is the rest of `url`, and may be empty or begin with '?'. */
+/* Parses scheme://authority[/path][?query]; scheme: http, https, ws or wss. User info is refused, a
+   fragment is ignored. *path is the rest of `url`; it may be empty or begin with '?'. */
 static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_size) {
     static const char *const schemes[] = { "http", "ws", "https", "wss" }; /* two without TLS */
     size_t i = 0, length = strcspn(url, ":");
@@ -1852,7 +1856,7 @@ static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, 
     return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
 }
 
-/* The host as a request has it: brackets around IPv6, the port if it is not the usual one. */
+/* Writes the host as in a Host field: brackets around IPv6, the port unless it is the default. */
 static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with_port) {
     bool v6 = strchr(peer->host, ':') != NULL;
     rtmi_buf_text(out, v6 ? "[" : "", peer->host, v6 ? "]" : "", with_port ? ":" : "",
@@ -1868,13 +1872,13 @@ static const char *rtmi_find_header(const char *lines, const char *name) {
     return NULL;
 }
 
-/* One field of ours, unless the user gave one of the same name. */
+/* Writes a field of our own, unless the user's headers have one of this name. */
 static void rtmi_write_header(rtmi_buf *out, const char *user_lines, const char *name,
                               const char *value) {
     if (!rtmi_find_header(user_lines, name)) rtmi_buf_text(out, name, ": ", value, "\r\n");
 }
 
-/* Request line, Host, User-Agent and the user's own fields. */
+/* Writes the request line, Host, User-Agent and the user's own fields. */
 static void rtmi_write_request(rtmi_buf *out, const char *method, const char *path,
                                size_t path_length, const rtmi_peer *peer, const char *user_lines) {
     bool rooted = path_length && *path == '/'; /* RFC 9112 section 3.2.1 */
@@ -1892,7 +1896,7 @@ static void rtmi_write_request(rtmi_buf *out, const char *method, const char *pa
 
 #define RTMI_FORM "application/x-www-form-urlencoded"
 
-/* Text of a form (WHATWG URL section 5.2). */
+/* Appends a string, form-encoded (WHATWG URL section 5.2). */
 static void rtmi_write_form(rtmi_buf *out, const char *text) {
     static const char hex[] = "0123456789ABCDEF";
     for (; *text; text++) {
@@ -1927,8 +1931,8 @@ typedef enum rtmi_http_part {
 /* What a response may do in addition to being an ordinary one. */
 typedef enum rtmi_http_kind {
     RTMI_HTTP_ORDINARY,
-    RTMI_HTTP_UPGRADE, /* to a WebSocket: 101 is welcome */
-    RTMI_HTTP_CONNECT  /* of a proxy: a tunnel follows */
+    RTMI_HTTP_UPGRADE, /* it may be a 101: a WebSocket follows */
+    RTMI_HTTP_CONNECT  /* it is a proxy's: a tunnel follows */
 } rtmi_http_kind;
 
 typedef struct rtmi_http {
@@ -1937,10 +1941,10 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
-    uint64_t left;    /* of the body, or of this chunk; a body that ends with the connection has
-                         more than can arrive */
-    size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
-    size_t line_size; /* RTMI_LINE when the line was longer than that */
+    uint64_t left;    /* bytes left of the body or this chunk; a huge number if the body ends with
+                         the connection */
+    size_t head;      /* bytes of header lines so far; limit: RTMI_HEAD */
+    size_t line_size; /* RTMI_LINE if the line is longer */
     const char *body;
     size_t body_size;
     const char *error;
@@ -1967,7 +1971,7 @@ static bool rtmi_list_has(const char *list, const char *token) {
     }
 }
 
-/* From here to rtmi_http_line: NULL, or what is wrong with the line.
+/* The functions from here to rtmi_http_line return NULL, or what is wrong with the line.
    HTTP-version SP status-code SP [reason]; some servers leave out the last space. */
 static const char *rtmi_http_status_line(rtmi_http *http) {
     const char *line = http->line;
@@ -1989,7 +1993,7 @@ static bool rtmi_is_digits(const char *text) {
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
     RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL,
-    RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
+    RTMI_CONTENT_TYPE, /* from here on a long line may be truncated */
     RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
@@ -2045,11 +2049,11 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     size_t length = strcspn(line, ":");
     bool cut = http->line_size == RTMI_LINE;
     int field = 0;
-    /* Nor may a line continue the one before it (section 5.2). */
+    /* A line must not continue the line before it (section 5.2). */
     if (!line[length] || !rtmi_is_field_name(line, length))
         return "header line without a valid name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
-    /* A cut line is harmless in a field that is not read here. */
+    /* A truncated line is harmless in a field that is not read here. */
     if (cut && field < RTMI_CONTENT_TYPE) return "header line too long";
     char *value = line + length + 1 + strspn(line + length + 1, " \t");
     value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
@@ -2060,7 +2064,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
 static const char *rtmi_http_head_end(rtmi_http *http) {
     bool upgraded = http->status == 101;
     if (upgraded && http->kind != RTMI_HTTP_UPGRADE) return "unexpected status 101";
-    if (http->status < 200 && !upgraded) { /* interim: the response proper is still to come */
+    if (http->status < 200 && !upgraded) { /* interim: the final response follows */
         size_t head = http->head;
         rtmi_http_start(http, http->kind);
         http->head = head;
@@ -2068,7 +2072,7 @@ static const char *rtmi_http_head_end(rtmi_http *http) {
     }
     if (http->chunked && http->has_length && !upgraded)
         return "both Content-Length and Transfer-Encoding";
-    /* Of an upgrade or a tunnel that was refused, the status and the fields say enough. */
+    /* If an upgrade or a tunnel is refused, the status and the fields are enough. */
     bool empty = http->kind != RTMI_HTTP_ORDINARY || http->status == 204 || http->status == 304;
     http->part = empty || (http->has_length && !http->left) ? RTMI_HTTP_COMPLETE
                  : http->chunked                            ? RTMI_HTTP_CHUNK_SIZE
@@ -2084,7 +2088,7 @@ static const char *rtmi_http_chunk_size(rtmi_http *http) {
     uint64_t size = strtoull(http->line, NULL, 16);
     const char *p = http->line + digits + strspn(http->line + digits, " \t");
     if (!digits || size > INT64_MAX || (*p ? *p != ';' : http->line_size == RTMI_LINE))
-        return "invalid chunk size"; /* an extension may be cut, a size not */
+        return "invalid chunk size"; /* an extension may be truncated, the size not */
     http->left = size;
     http->head = 0; /* the limit is for each chunk's line, and for the trailers */
     http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
@@ -2135,14 +2139,15 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
     return http->part == RTMI_HTTP_COMPLETE ? RTMI_HTTP_DONE : RTMI_HTTP_MORE;
 }
 
-/* Whether the head is complete and says all that matters: what becomes of the body of a status
-   other than 2xx changes nothing. */
+/* Whether the head is complete, with a status other than 2xx: a failure in the body then changes
+   nothing. */
 static bool rtmi_http_is_decided(const rtmi_http *http) {
     return http->part > RTMI_HTTP_FIELDS && http->kind == RTMI_HTTP_ORDINARY &&
            http->status / 100 != 2;
 }
 
-/* The connection has ended; `clean` if it cannot have been truncated (TLS close_notify). */
+/* Notes that the connection has ended. `clean`: it cannot have been truncated (TLS
+   close_notify). */
 static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
     if (http->part == RTMI_HTTP_UNTIL_CLOSE && clean) return RTMI_HTTP_DONE;
     http->error = "connection closed before the end of the response";
@@ -2169,22 +2174,22 @@ enum { /* close codes, section 7.4 */
 typedef enum rtmi_ws_what {
     RTMI_WS_MORE,    /* all input is used, no message is complete */
     RTMI_WS_MESSAGE, /* opcode, data, size: a whole text or binary message, or a control frame */
-    RTMI_WS_SKIPPED, /* a message was left out: `skip` says why; the session continues */
-    RTMI_WS_BAD      /* the peer broke the protocol: `code` is what to close with, see error */
+    RTMI_WS_SKIPPED, /* a message was skipped: `skip` is the cause; the session continues */
+    RTMI_WS_BAD      /* protocol error: `code` is the close code to send, see error */
 } rtmi_ws_what;
 
 typedef struct rtmi_ws {
     unsigned char header[10];
     unsigned have;           /* bytes of the header so far */
-    unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
-    uint64_t left;           /* bytes of payload to come, once the header is complete */
+    unsigned char message;   /* opcode of the fragmented message in progress; 0 = none */
+    uint64_t left;           /* bytes of payload that follow, once the header is complete */
     rtmi_utf8 utf8;
-    rtmi_buf buffer;         /* a message that did not lie whole in one input */
+    rtmi_buf buffer;         /* a message of which one input has only a part */
     size_t limit;            /* bytes of one message */
-    bool close_sent;         /* after it we send nothing (section 5.5.1) */
-    rtm_result skip;         /* why the rest of this message is not kept; RTM_OK = it is */
-    unsigned char opcode;    /* of this frame; at its end, of what was found, with data and size */
-    const char *data;        /* in the input, in `buffer` or in `control`: until the next call */
+    bool close_sent;         /* nothing is sent after CLOSE (section 5.5.1) */
+    rtm_result skip;         /* why the rest of this message is skipped; RTM_OK = it is kept */
+    unsigned char opcode;    /* of this frame; at its end, of the message in data and size */
+    const char *data;        /* in the input, `buffer` or `control`; valid until the next call */
     size_t size;
     int code;
     const char *error;
@@ -2205,14 +2210,14 @@ RTMI_APART static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, int code, const char *er
     return RTMI_WS_BAD;
 }
 
-/* Bytes that this header has in all, as far as its first two tell. */
+/* The size of this header in bytes, according to those of its first two that have arrived. */
 static unsigned rtmi_ws_header_size(const rtmi_ws *ws) {
     unsigned length = ws->have < 2 ? 0 : ws->header[1] & 0x7f;
     return length == 127 ? 10 : length == 126 ? 4 : 2;
 }
 
-/* One header byte or more has arrived: NULL, or what is wrong with them. What can be refused is
-   refused with the byte that shows it. */
+/* Checks a header of one byte or more: NULL, or what is wrong. An error is reported with the first
+   byte that shows it. */
 static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     unsigned opcode = ws->header[0] & 0xf;
     bool control = (opcode & 8) != 0;
@@ -2230,7 +2235,7 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     return NULL;
 }
 
-/* The header is complete: NULL, or what is wrong with it. */
+/* Takes a complete header: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
     ws->opcode = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
@@ -2252,7 +2257,7 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
     return NULL;
 }
 
-/* The frame is complete, its payload in data and size. */
+/* Takes a complete frame, with its payload in data and size. */
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->have = 0;
     if (ws->opcode == RTMI_WS_CLOSE) {
@@ -2274,7 +2279,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     return RTMI_WS_MESSAGE;
 }
 
-/* `size` bytes of this frame's payload are here. */
+/* Takes `size` bytes of this frame's payload. */
 static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     bool whole = ws->left == size;
     ws->left -= size;
@@ -2286,7 +2291,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
         if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
         if (whole && (ws->header[0] & 0x80) && !ws->buffer.size) {
-            /* The whole message lies in the input: no copy (half the cost of a small event). */
+            /* The input has the whole message: no copy (half the cost of a small event). */
             ws->data = in;
             ws->size = size;
         } else {
@@ -2295,15 +2300,15 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
             ws->data = ws->buffer.data;
             ws->size = ws->buffer.size;
         }
-    } else if (ws->buffer.size < RTMI_LINE) { /* its beginning may tell what it was */
+    } else if (ws->buffer.size < RTMI_LINE) { /* keeps the beginning, which may have an id */
         size_t room = RTMI_LINE - ws->buffer.size;
         rtmi_buf_add(&ws->buffer, in, size < room ? size : room);
     }
     return ws->left ? RTMI_WS_MORE : rtmi_ws_end_frame(ws);
 }
 
-/* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
-   called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
+/* Parses bytes up to the end of the first message, and stores their number in *used. Must not be
+   called again after RTMI_WS_BAD: the parser stopped in the middle of a frame. */
 RTMI_APART static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size,
                                              size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
@@ -2344,7 +2349,7 @@ static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t
     return true;
 }
 
-/* base64(SHA-1(key + GUID)), section 4.2.2: proof that the peer speaks WebSocket. */
+/* base64(SHA-1(key + GUID)), section 4.2.2: proves that the peer is a WebSocket server. */
 static void rtmi_ws_accept(const char *key, char accept[29]) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     unsigned char digest[br_sha1_SIZE];
@@ -2358,7 +2363,7 @@ static void rtmi_ws_accept(const char *key, char accept[29]) {
     accept[28] = '\0';
 }
 
-/* Whether a response completes our handshake (section 4.1); NULL, or what is wrong with it. */
+/* Checks the response to our handshake (section 4.1): NULL, or what is wrong with it. */
 static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key) {
     char accept[29];
     rtmi_ws_accept(key, accept);
