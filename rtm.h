@@ -2375,24 +2375,24 @@ static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key)
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>trust  X.509: the trust anchors live only while a chain is being checked
+ * >>trust  X.509: the trust anchors are in memory only while a chain is being checked
  * --------------------------------------------------------------------------------------------- */
 
-/* BearSSL sees this as its X.509 engine. Debian's whole bundle takes 79 KB and 34 ms to load: it is
-   loaded when a server's Certificate message begins and freed when it ends, and a resumed session
-   never needs it. */
+/* The X.509 engine for BearSSL. Loading Debian's whole bundle takes 79 KB and 34 ms, so the bundle
+   is loaded when a server's Certificate message begins, and freed when the message ends. A resumed
+   session does not need it. */
 typedef struct rtmi_trust {
-    br_x509_class methods; /* minimal's, but for the start and the end of a chain */
+    br_x509_class methods; /* those of `minimal`, except start_chain and end_chain */
     br_ssl_engine_context *engine; /* has the implementations of RSA and ECDSA */
     const char *host;   /* checked against the certificate */
     const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
     const char *ca_file;
-    rtmi_buf anchors; /* br_x509_trust_anchor, as many as `count` */
+    rtmi_buf anchors; /* an array of `count` br_x509_trust_anchor */
     size_t count;
-    const char *error; /* of the bundle */
-    bool first_only;   /* one certificate is enough: only to see whether there is any */
-    bool no_memory;    /* to load the bundle */
-    br_pem_decoder_context pem; /* this and the rest: while the bundle is being loaded */
+    const char *error; /* what is wrong with the bundle, or NULL */
+    bool first_only;   /* stop after one certificate: only to see whether there is any */
+    bool no_memory;    /* out of memory while loading the bundle */
+    br_pem_decoder_context pem; /* this and the rest: used while the bundle is being loaded */
     br_x509_decoder_context x509;
     rtmi_buf name; /* of the certificate's subject */
     br_x509_minimal_context minimal; /* BearSSL points at its vtable, which is first in it */
@@ -2402,7 +2402,7 @@ static rtmi_trust *rtmi_trust_of(const br_x509_class **context) {
     return (rtmi_trust *)(void *)((char *)context - offsetof(rtmi_trust, minimal));
 }
 
-/* BearSSL numbers them so, from br_sha256_ID on. */
+/* In the order of BearSSL's ids, from br_sha256_ID on. */
 static const br_hash_class *const rtmi_sha2[] = { &br_sha256_vtable, &br_sha384_vtable,
                                                   &br_sha512_vtable };
 
@@ -2421,12 +2421,12 @@ static void rtmi_trust_name(void *context, const void *data, size_t size) {
 static void rtmi_trust_certificate(void *context, const void *data, size_t size) {
     br_x509_decoder_context *x509 = &((rtmi_trust *)context)->x509;
     int error = br_x509_decoder_last_error(x509);
-    /* BearSSL 0.6 continues decoding after an error, into anything; later versions do not. */
+    /* BearSSL 0.6 continues decoding after an error, with invalid data; later versions do not. */
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot
-   be decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
+/* Keeps a decoded certificate's name and key, in one block; false: out of memory. A certificate
+   that cannot be decoded is skipped: a bundle may contain types of keys that are unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
     if (!key || trust->name.failed) return !trust->name.failed;
@@ -2451,7 +2451,7 @@ static bool rtmi_trust_add(rtmi_trust *trust) {
     return true;
 }
 
-/* Takes in a piece of PEM text. Damaged objects are skipped. */
+/* Decodes a piece of PEM text. Damaged objects are skipped. */
 static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
     while (size && !trust->no_memory && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&trust->pem, text, size);
@@ -2468,7 +2468,7 @@ static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
             br_pem_decoder_setdest(&trust->pem, known ? rtmi_trust_certificate : NULL, trust);
         }
         if (event == BR_PEM_END_OBJ) trust->no_memory = !rtmi_trust_add(trust);
-        /* Else what it has decoded would stand before the next object. */
+        /* Else the data of this object would precede that of the next one. */
         if (event == BR_PEM_ERROR) br_pem_decoder_init(&trust->pem);
     }
 }
@@ -2512,7 +2512,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
     rtmi_trust *trust = rtmi_trust_of(context);
     br_x509_minimal_context *minimal = &trust->minimal;
-    (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
+    (void)server_name; /* the SNI, which must not contain an address (RFC 6066): see `host` */
     rtmi_trust_load(trust);
     br_x509_minimal_init(minimal, &br_sha256_vtable, (void *)trust->anchors.data, trust->count);
     br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
@@ -2524,7 +2524,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     if (now < 0) now = 0; /* a 32-bit time_t after 2038: all certificates are "not yet valid" */
     br_x509_minimal_set_time(minimal, (uint32_t)(719528 + now / 86400), (uint32_t)(now % 86400));
     minimal->vtable->start_chain(context, trust->host);
-    minimal->vtable = &trust->methods; /* _init has set its own */
+    minimal->vtable = &trust->methods; /* _init has set that of BearSSL */
 }
 
 static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
@@ -2534,7 +2534,7 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-/* The error message for what BearSSL reports: what is wrong, and what to do about it. */
+/* The message for an error of BearSSL, with advice. */
 static const char *rtmi_tls_error(int error) {
 #define RTMI_ALERT(n, name) { BR_ERR_RECV_FATAL_ALERT + (n), "the server sent alert " #n " (" name }
     static const struct { short error; const char *message; } known[] = {
@@ -2592,26 +2592,26 @@ typedef struct rtmi_addresses {
 /* Whichever finishes with a lookup last, the thread or the client, frees it. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
 
-/* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time.
-   It holds nothing of the client's, and its memory comes from malloc(), as that of getaddrinfo()
-   does: RTM_REALLOC need not be thread-safe. */
+/* The lookup of a host name, in a thread of its own because getaddrinfo() has no timeout. It refers
+   to no memory of the client, and is allocated with malloc(), because RTM_REALLOC need not be
+   thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
-    int wake_fd;      /* of the thread's own: the client may be gone by then */
+    int wake_fd;      /* the thread's duplicate: the client may be destroyed meanwhile */
     int error;        /* of getaddrinfo() */
     rtmi_addresses found;
     rtmi_peer peer;
 } rtmi_lookup;
 
-/* What is remembered of a host. A resumed TLS session takes a 33rd of a full handshake's
+/* What is remembered of a host. Resuming a TLS session takes 1/33 of a full handshake's
    instructions, and no trust anchors. */
 typedef struct rtmi_host {
     rtmi_peer peer;
-    br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
+    br_ssl_session_parameters session; /* session_id_len 0: there is no session to resume */
     rtmi_lookup *lookup;               /* in progress, or its result not used yet; or NULL */
-    rtmi_addresses known;              /* by the last good lookup */
+    rtmi_addresses known;              /* from the last successful lookup */
     rtmi_address worked;               /* the address that last connected; all 0: none */
-    long long connect_ms;              /* how long that took */
+    long long connect_ms;              /* the time that this connect() took */
     struct rtmi_host *next;
 } rtmi_host;
 
@@ -2625,8 +2625,8 @@ typedef struct rtmi_network {
     void *tls_user_data;
     rtmi_host *hosts; /* most recently used first */
     pid_t owner;      /* the process that has the threads of the lookups */
-    int epoll;        /* watches all sockets and wake[0] for an external loop; -1 elsewhere */
-    int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
+    int epoll;        /* for rtm_fd: watches all sockets and wake[0]; -1 without epoll */
+    int wake[2];      /* ends of a pipe, or the same eventfd twice: bytes in it wake rtm_poll */
 } rtmi_network;
 
 typedef struct rtmi_tls {
@@ -2639,46 +2639,46 @@ typedef enum rtmi_phase {
     RTMI_CONN_CLOSED,
     RTMI_CONN_LOOKUP, /* the host's addresses are being looked up */
     RTMI_CONN_TCP,    /* connect() is in progress to one or more of them */
-    RTMI_CONN_PROXY,  /* CONNECT is sent, its answer awaited */
+    RTMI_CONN_PROXY,  /* CONNECT is sent, its response awaited */
     RTMI_CONN_TLS,    /* handshake */
     RTMI_CONN_READY
 } rtmi_phase;
 
 typedef struct rtmi_socket {
     int fd;             /* -1: the attempt to connect has failed */
-    short watched;      /* the events that the epoll instance watches it for; 0 = not in there */
+    short watched;      /* the events that the epoll instance watches; 0 = socket not added */
     long long begun_at; /* when connect() was called */
 } rtmi_socket;
 
-/* Arrays last: near fields are reached in fewer bytes of code. */
+/* Arrays last: the code to access a field near the beginning is shorter. */
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_phase phase;
     /* Invariants: `readable` and `ending` are set when poll() reports something
        (rtmi_conn_polled), and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set
-       `readable`, so that the next read asks the socket. recv() clears both when the socket is
-       empty; while `ending`, a short read does not count as that: the FIN or reset comes after
+       `readable`, so that the next read asks the socket. Both are cleared when recv() finds the
+       socket empty. While `ending`, a short read does not mean empty: the FIN or reset follows
        the last bytes, and an edge-triggered loop is not woken for it again. `received` is set by
        recv() and cleared by the session's keep-alive. `paused` is set by a session whose output
        is congested, and cleared when `out` is empty. `unsent_body` and `late` belong to the
        exchange. All of them are false when an attempt to connect begins. */
     bool readable;     /* the socket may have bytes, or an error to report */
-    bool ending;       /* it is to be read until it is empty: the peer may have closed */
-    bool received;     /* bytes have arrived since it was last cleared */
+    bool ending;       /* to be read until recv() finds it empty: the peer may have closed */
+    bool received;     /* bytes have arrived since this flag was last cleared */
     bool fin_received; /* recv() has returned 0 */
     bool unsent_body;  /* a part of the request's body is not in `out` yet */
     bool paused;       /* nothing is read until `out` has been sent */
-    bool late;         /* the deadline is over: no record of TLS is sent */
+    bool late;         /* the deadline has passed: no TLS record is sent */
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
-    int connect_error; /* errno of a failed attempt: what is reported if no address connects */
-    unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
-    int timeout_ms;             /* of the connection and the response together */
-    long long deadline;         /* of both */
-    long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
+    int connect_error; /* errno of a failed attempt, reported if no address connects */
+    unsigned sockets;  /* RTMI_CONN_TCP: one for each of the first addresses; later one */
+    int timeout_ms;             /* for connecting and the response together */
+    long long deadline;         /* for both */
+    long long step_deadline;    /* to use an earlier lookup's addresses; for the next attempt */
     long long used_at;          /* when the last response was complete */
-    size_t budget;              /* bytes that may be taken from the socket in this step */
-    unsigned char *read_buffer; /* bytes read_at..read_end of it came and are not used */
+    size_t budget;              /* bytes that may still be read from the socket in this step */
+    unsigned char *read_buffer; /* bytes read_at..read_end of it are received and not used */
     size_t read_at, read_end;
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
@@ -2708,8 +2708,9 @@ static bool rtmi_network_open(rtmi_network *network) {
            epoll_ctl(network->epoll, EPOLL_CTL_ADD, network->wake[0], &event) == 0;
 }
 
-/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added again
-   at each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
+/* Updates the epoll instance; events 0 = do not watch this socket any more. At each change the
+   socket is removed and added again: after EPOLL_CTL_MOD an edge-triggered loop may miss what
+   arrived before. */
 static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
     if (socket->fd < 0 || events == socket->watched) return;
@@ -2729,7 +2730,7 @@ static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short
 }
 #endif
 
-/* Safe in signal handlers and threads. If the pipe or counter is full, it is awake already. */
+/* Async-signal-safe, thread-safe. If the pipe or counter is full, a wake-up is already pending. */
 static void rtmi_wake_up(int fd) {
     int before = errno;
     uint64_t one = 1;
@@ -2749,10 +2750,10 @@ static bool rtmi_is_address(const char *host) {
     return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
 }
 
-/* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
+/* IPv4 and IPv6 alternate, beginning with the family of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    /* An address asks no name server. */
+    /* A numeric address needs no DNS. */
     if (rtmi_is_address(lookup->peer.host)) hints.ai_flags = AI_NUMERICHOST;
     lookup->error = RTM_GETADDRINFO(lookup->peer.host, lookup->peer.port, &hints, &found);
     if (lookup->error) return;
@@ -2782,7 +2783,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
 
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
-    int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
+    int wake_fd = lookup->wake_fd; /* once `lookup` is done, the client may free it at any time */
     pthread_detach(pthread_self());
     rtmi_lookup_run(lookup);
     if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED)
@@ -2792,8 +2793,8 @@ static void *rtmi_lookup_thread(void *argument) {
     return NULL;
 }
 
-/* No signal of the program's may arrive in a thread that it does not know of. The stack is smaller
-   than the default one, of which mlockall() would take all. */
+/* Starts the thread. It blocks all signals, because the program does not know of it. Its stack is
+   smaller than the default, because mlockall() would lock the whole stack in memory. */
 static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t small;
     pthread_t thread;
@@ -2805,7 +2806,7 @@ static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread, &small, rtmi_lookup_thread, lookup);
-    if (error) /* large thread-local variables? */
+    if (error) /* perhaps the stack is too small for large thread-local variables */
         error = pthread_create(&thread, NULL, rtmi_lookup_thread, lookup);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&small);
@@ -2836,8 +2837,8 @@ static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
     return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING;
 }
 
-/* How many lookups are running. Forgets those whose threads are in another process: a fork does not
-   copy threads. */
+/* The number of lookups in progress. Forgets those whose threads are in another process: fork()
+   does not copy threads. */
 static int rtmi_network_lookups(rtmi_network *network) {
     bool forked = network->owner != getpid();
     int running = 0;
@@ -2853,9 +2854,9 @@ static int rtmi_network_lookups(rtmi_network *network) {
     return running;
 }
 
-/* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
-   a lookup in progress is not replaced: a connection may wait for it, and its thread cannot be
-   ended. NULL: out of memory. */
+/* The entry of a host, moved to the front; a new entry replaces the least recently used one. An
+   entry with a lookup in progress is not replaced: a connection may wait for the lookup, and its
+   thread cannot be ended. NULL: out of memory. */
 static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *peer) {
     rtmi_host **at = &network->hosts, **oldest = NULL, *host;
     int count = 0;
@@ -2876,8 +2877,8 @@ static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *
     return host;
 }
 
-/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for. Of
-   those that have ended meanwhile only a good answer counts. */
+/* Starts a lookup of the host, unless there is one that an earlier attempt has abandoned. If that
+   one has ended meanwhile, its result is used only if it was successful. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
     if (rtmi_lookup_is_running(lookup) || (lookup && !lookup->error)) return true;
@@ -2909,7 +2910,7 @@ static void rtmi_network_close(rtmi_network *network) {
 
 static void rtmi_conn_free_trust(rtmi_conn *conn) {
     if (!conn->trust) return;
-    rtmi_trust_free_anchors(conn->trust); /* a chain that was cut short left them */
+    rtmi_trust_free_anchors(conn->trust); /* still there if the chain was incomplete */
     RTM_FREE(conn->trust);
     conn->trust = NULL;
 }
@@ -2951,8 +2952,8 @@ static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
     return rtmi_fail(&conn->error, RTM_E_CLOSED, "%s closed the connection", conn->name);
 }
 
-/* Sends what the socket takes, perhaps nothing. A broken connection must not cost what was received
-   over it: rtmi_conn_receive reports the error once the socket is empty. */
+/* Sends what the socket accepts, perhaps nothing. An error is not returned, so that bytes received
+   before it are not lost: rtmi_conn_receive reports it once the socket is empty. */
 static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (conn->send_error) return 0;
     ssize_t n = send(conn->socket[0].fd, data, size, MSG_NOSIGNAL);
@@ -2962,8 +2963,8 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     return 0;
 }
 
-/* Has the socket read until it is empty, whatever poll() has reported: it is late, and nothing
-   may be judged by what was known before. */
+/* Lets the next reads continue until the socket is empty, whatever poll() has reported: before a
+   deadline ends anything, all bytes that have arrived must be read. */
 static void rtmi_conn_look(rtmi_conn *conn) {
     conn->readable = conn->ending = true;
 }
@@ -2990,8 +2991,8 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return RTM_OK;
 }
 
-/* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x"
-   or "x."; an entry with a port counts for this port. */
+/* Whether NO_PROXY includes a host. Entries: "*", or a host or domain, also written as ".x", "*.x"
+   or "x."; an entry with a port is for this port only. */
 static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     rtmi_peer entry;
     const char *host = peer->host;
@@ -3030,8 +3031,8 @@ static rtmi_socket *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
     return NULL;
 }
 
-/* Begins a non-blocking connect() to the next address; false with errno if that failed. If there is
-   no descriptor for it, the oldest attempt is given up. */
+/* Begins a non-blocking connect() to the next address; false with errno if that failed. If no
+   descriptor is left, the oldest attempt is closed. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
     struct sockaddr *address = &conn->addresses.at[conn->sockets].any;
     bool v6 = address->sa_family == AF_INET6;
@@ -3042,7 +3043,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
         rtmi_network_close_socket(conn->network, oldest);
     conn->socket[conn->sockets++] = (rtmi_socket){ .fd = fd, .begun_at = RTM_NOW_MS() };
     if (fd < 0 || (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd))) return false;
-    /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
+    /* Each frame is one write, so Nagle's algorithm has no use: it delays a response by 45 ms. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
     setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
@@ -3051,17 +3052,16 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
     return !connect(fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
 
-/* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
-   as a missing route for IPv6: the host was reached. */
+/* An attempt has failed: the next one may begin. ECONNREFUSED is kept as the error to report: it
+   shows that the host was reached, unlike a missing route for IPv6. */
 RTMI_APART static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     rtmi_network_close_socket(conn->network, &conn->socket[i]);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = RTMI_NOW;
 }
 
-/* Begins the next attempt when it is due; early enough for each address to have an equal
-   share of the time that is left. Earlier attempts stay open, because they may be slow and not
-   dead. */
+/* Begins the next attempt when it is due, early enough for each address to have an equal share of
+   the remaining time. Earlier attempts stay open: they may be slow and not dead. */
 static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
     while (conn->sockets < conn->addresses.count && now >= conn->step_deadline) {
         long long share = (conn->deadline - now) / (conn->addresses.count - conn->sockets);
@@ -3078,15 +3078,15 @@ static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long lo
 
 /* TLS ----------------------------------------------------------------------------------------- */
 
-/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
+/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the secure part of BearSSL, 25 KiB less than all of it. */
 static void rtmi_tls_profile(rtmi_tls *tls) {
-    /* AES-GCM first where the machine has instructions for it: a fifth of ChaCha20's cost. */
+    /* AES-GCM first if the CPU has instructions for it: a fifth of ChaCha20's cost. */
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, /* again: six from either place */
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, /* again: 6 suites from index 0 or 2 */
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
     };
     bool fast_aes = br_aes_x86ni_ctr_get_vtable() || br_aes_pwr8_ctr_get_vtable();
@@ -3102,8 +3102,8 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
-    /* Else BearSSL asks the server for records as small as ours: most events would lie in two. The
-       field is not in its manual; 14 is 16 KiB, the size of `in`, and nothing to ask for. */
+    /* Else BearSSL asks the server for records as small as ours, and most events would be in two
+       records. The field is not in its manual; 14 is 16 KiB, the size of `in`: no request. */
     engine->log_max_frag_len = 14;
 }
 
@@ -3134,7 +3134,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     rtmi_host *known = rtmi_network_use_host(conn->network, &conn->peer);
     if (known) {
         br_ssl_engine_set_session_parameters(engine, &known->session);
-        known->session.session_id_len = 0; /* until the handshake has gone well */
+        known->session.session_id_len = 0; /* until the handshake has succeeded */
     }
     if (conn->network->tls_setup)
         conn->network->tls_setup(&conn->tls->client, conn->network->tls_user_data);
@@ -3147,7 +3147,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     return RTM_E_AGAIN;
 }
 
-/* The engine has closed: why? */
+/* Why the engine has closed. */
 static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     int error = br_ssl_engine_last_error(&conn->tls->client.eng);
     if (error == BR_ERR_OK) return rtmi_conn_closed(conn);
@@ -3162,12 +3162,12 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
                      rtmi_tls_error(error), error);
 }
 
-/* Gives what was read ahead, or what the socket has, to the engine. */
+/* Passes the bytes read ahead, or from the socket, to the engine. */
 static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
     size_t room, size = 0;
     unsigned char *to = br_ssl_engine_recvrec_buf(&conn->tls->client.eng, &room);
-    /* The engine asks for 5 bytes, then for the record: without the read-ahead that is two system
-       calls a record. The rest of a large record needs no detour. */
+    /* The engine asks for 5 bytes, then for the record: without the read-ahead these are two system
+       calls per record. The rest of a large record is read directly into the engine. */
     bool empty = conn->read_at == conn->read_end, direct = empty && room >= RTMI_READ_BUFFER;
     if (empty) {
         rtm_result result = rtmi_conn_receive(conn, direct ? to : conn->read_buffer,
@@ -3186,8 +3186,8 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
     return RTM_OK;
 }
 
-/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
-   in waking up for what has arrived: it would stay there. */
+/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, received bytes
+   must not wake up poll(): they could not be read. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
@@ -3199,13 +3199,13 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
     return (short)((in && !conn->paused ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
-/* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
+/* Only for connections that rtm_poll steps: another one would keep rtm_fd readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
     for (unsigned i = 0; i < conn->sockets; i++)
         rtmi_network_watch(conn->network, &conn->socket[i], rtmi_conn_events(conn));
 }
 
-/* What poll() is to wait for at each socket. Returns how many these are. */
+/* Fills in what poll() must wait for, for each socket. Returns the number of sockets. */
 static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
     for (unsigned i = 0; i < conn->sockets; i++) {
         short events = rtmi_conn_events(conn);
@@ -3215,7 +3215,7 @@ static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
     return conn->sockets;
 }
 
-/* Notes what poll() has reported of them. Returns how many these are. */
+/* Notes what poll() has reported for each socket. Returns the number of sockets. */
 static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
     for (unsigned i = 0; i < conn->sockets; i++) {
         if (fds[i].revents) conn->readable = true;
@@ -3224,12 +3224,12 @@ static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
     return conn->sockets;
 }
 
-/* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
-   `wanted` includes BR_SSL_RECVAPP.
+/* Runs the TLS engine (no other function does): sends its records, and passes it those of the peer
+   if `wanted` includes BR_SSL_RECVAPP.
      RTM_OK         the engine is in a `wanted` state: application data can be sent or received
-     RTM_E_AGAIN    the socket is full or has no more bytes; `wanted` 0: all that fits was sent
+     RTM_E_AGAIN    the socket is full or has no more bytes; `wanted` 0: sent as much as possible
      RTM_E_CLOSED   the peer's close_notify, FIN or reset; conn->error has the message
-     RTM_E_TLS, RTM_E_CERTIFICATE, RTM_E_MEMORY   the engine has failed; so has conn->error */
+     RTM_E_TLS, RTM_E_CERTIFICATE, RTM_E_MEMORY   the engine has failed; see conn->error */
 static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     br_ssl_engine_context *engine = &conn->tls->client.eng;
     for (;;) {
@@ -3244,17 +3244,17 @@ static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
         }
         if (state & wanted) return RTM_OK;
         if (!(wanted & BR_SSL_RECVAPP)) return RTM_E_AGAIN;
-        /* close_notify was received, and ours cannot leave. The field is not in BearSSL's manual;
+        /* close_notify was received, and ours cannot be sent. The field is not in BearSSL's manual;
            its functions do not distinguish this from an alert that waits for the socket. */
         if (engine->shutdown_recv) return rtmi_conn_closed(conn);
-        if (!(state & BR_SSL_RECVREC)) /* first the socket must take what the engine has to send */
+        if (!(state & BR_SSL_RECVREC)) /* the engine must send before it can receive */
             return conn->send_error ? rtmi_conn_lost(conn, conn->send_error) : RTM_E_AGAIN;
         rtm_result result = rtmi_conn_feed(conn);
         if (result != RTM_OK) return result;
     }
 }
 
-/* Makes `out` hold what still waits and nothing else. */
+/* Removes what has been sent from `out`. */
 static void rtmi_conn_compact(rtmi_conn *conn) {
     if (!conn->out_at) return;
     conn->out.size -= conn->out_at;
@@ -3262,7 +3262,7 @@ static void rtmi_conn_compact(rtmi_conn *conn) {
     conn->out_at = 0;
 }
 
-/* Sends what waits in `out`, as far as the socket takes it. */
+/* Sends as much of `out` as the socket accepts. */
 static void rtmi_conn_flush(rtmi_conn *conn) {
     while (conn->out_at < conn->out.size) {
         const char *data = conn->out.data + conn->out_at;
@@ -3289,8 +3289,8 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
     if (conn->tls) rtmi_tls_run(conn, 0);
 }
 
-/* Sends close_notify and FIN as far as the socket takes them, and closes. Why that failed, if it
-   did, is not reported: conn->error stays. */
+/* Sends close_notify and FIN if the socket accepts them, and closes. A failure of this is not
+   reported: conn->error does not change. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
     rtmi_error error = conn->error;
     if (conn->phase == RTMI_CONN_READY) {
@@ -3318,7 +3318,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->phase = RTMI_CONN_LOOKUP;
 }
 
-/* Points at the bytes received; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
+/* RTM_OK: *data points at received bytes, one or more. RTM_E_AGAIN: there are none yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
     if (conn->tls) {
         rtm_result result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
@@ -3348,13 +3348,13 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
-    bool unread = conn->read_at < conn->read_end || conn->readable; /* it was paused for a moment */
+    bool unread = conn->read_at < conn->read_end || conn->readable; /* left by a pause */
     if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
     return (state & BR_SSL_RECVAPP) || (unread && (state & BR_SSL_RECVREC));
 }
 
-/* The latest time for the next step, whether or not poll() reports anything. */
+/* When the next step is due, even if poll() reports nothing. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
     bool forked = conn->phase == RTMI_CONN_LOOKUP && conn->network->owner != getpid();
     if (rtmi_conn_has_work(conn) || forked) return RTMI_NOW;
@@ -3362,8 +3362,8 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
     return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
 }
 
-/* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
-   late; the late answer is kept for the next time. */
+/* Waits for the result of the lookup. If the lookup fails or is late, the addresses of an earlier
+   one are used; a late result is kept for the next attempt. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     int running = rtmi_network_lookups(conn->network);
     rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
@@ -3375,12 +3375,12 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: no thread, memory or "
                              "file descriptor for it", rtmi_conn_hop_name(conn));
-        /* Without a thread it took as long as it liked, which is not charged. */
+        /* Without a thread the lookup has blocked; its time is added to the deadline. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
         conn->step_deadline = now + RTMI_PATIENCE_MS;
     }
-    /* Also while other lookups must end before this begins. */
+    /* Also while this lookup cannot begin because there are too many others. */
     if (!host->known.count) conn->step_deadline = conn->deadline;
     rtmi_lookup *lookup = host->lookup;
     bool answered = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
@@ -3409,8 +3409,9 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     return RTM_E_AGAIN;
 }
 
-/* The first attempt that connects is the connection; the others are closed. The socket is added
-   again to the epoll instance, so that an edge-triggered loop learns of what is here already. */
+/* The first attempt that connects becomes the connection; the others are closed. The socket is
+   added to the epoll instance again, so that an edge-triggered loop is woken for bytes that have
+   arrived already. */
 static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
     host->worked = conn->addresses.at[won];
     host->connect_ms = RTM_NOW_MS() - conn->socket[won].begun_at;
@@ -3433,7 +3434,7 @@ static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned
     return RTM_E_AGAIN;
 }
 
-/* Asks the attempts what has become of them. */
+/* Checks which attempts have connected or failed. */
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     struct pollfd fds[RTMI_ADDRESSES];
     rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
@@ -3471,7 +3472,7 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
     if (what == RTMI_HTTP_BAD)
         return rtmi_fail(&conn->error, RTM_E_PROXY, "invalid response from the proxy %s: %s", proxy,
                          conn->http.error);
-    if (conn->http.status == 407 || conn->http.status == 401) /* tinyproxy's for wrong ones */
+    if (conn->http.status == 407 || conn->http.status == 401) /* 401: tinyproxy, if wrong */
         return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s requires valid credentials (HTTP "
                          "%d): set them in its URL, http://user:password@host:port", proxy,
                          conn->http.status);
@@ -3492,7 +3493,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
                          "handshake; it may require TLS 1.3 or the extended master secret",
                          conn->name);
     if (result != RTM_OK) return result;
-    /* To be resumed by the next handshake with this host. */
+    /* The next handshake with this host resumes this session. */
     rtmi_host *host = rtmi_network_use_host(conn->network, &conn->peer);
     if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
     rtmi_conn_free_trust(conn);
@@ -3500,7 +3501,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
     return RTM_OK;
 }
 
-/* One more step to a connection that is ready: RTM_OK when it is, RTM_E_AGAIN until then. */
+/* Takes one more step to connect: RTM_OK if the connection is ready, RTM_E_AGAIN until then. */
 static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
     rtmi_phase phase;
     rtm_result result = RTM_E_AGAIN;
@@ -3512,20 +3513,20 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
         case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
         case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
         case RTMI_CONN_READY: return RTM_OK;
-        default: return rtmi_conn_closed(conn); /* for a state that no session comes to */
+        default: return rtmi_conn_closed(conn); /* a phase that does not occur here */
         }
-        /* When it is late, nothing more is begun. */
+        /* After the deadline no further step begins. */
     } while (result == RTM_E_AGAIN && phase != conn->phase && now < conn->deadline);
     return result;
 }
 
-/* The time is over: says what it was spent on. */
+/* The deadline has passed: the message names the step that took too long. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     static const char *const what[] = { "", "resolving", "connecting to", "CONNECT over the proxy",
                                         "the TLS handshake with", "the response from" };
     bool first_hop = conn->phase <= RTMI_CONN_PROXY, tcp = conn->phase == RTMI_CONN_TCP;
     bool failed = tcp && conn->connect_error;
-    /* The address that connected may lead nowhere: the resolver's order counts again. */
+    /* The address that connected may be a dead end: use the resolver's order again. */
     if (conn->phase == RTMI_CONN_PROXY || conn->phase == RTMI_CONN_TLS) {
         rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
         if (host) memset(&host->worked, 0, sizeof host->worked);
