@@ -3103,7 +3103,7 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
     /* Else BearSSL asks the server for records as small as ours, and most events would be in two
-       records. The field is not in its manual; 14 is 16 KiB, the size of `in`: no request. */
+       records. The field is not in its manual; with 14 (16 KiB, the size of `in`) it does not. */
     engine->log_max_frag_len = 14;
 }
 
@@ -3542,8 +3542,8 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
  * >>exchange  one HTTP exchange over a connection: request out, response in
  * --------------------------------------------------------------------------------------------- */
 
-/* The body of a request: `size` bytes of memory or from read_body; and what takes the body of its
-   response. */
+/* The body of a request: `size` bytes in memory or from read_body; and write_body, which receives
+   the body of the response. */
 typedef struct rtmi_payload {
     const char *data;
     size_t (*read_body)(void *buf, size_t size, void *user_data);
@@ -3558,15 +3558,15 @@ typedef struct rtmi_exchange {
     rtmi_http_kind kind;
     bool begun;             /* the head has been given to the connection */
     bool by_url;            /* the request is not one to the Web API */
-    rtmi_buf head;          /* of the request, until it has been answered */
+    rtmi_buf head;          /* of the request, kept until the response */
     rtmi_payload payload;   /* of the request */
     size_t payload_at;      /* bytes of it that have been given to the connection */
     int reserve_ms;         /* added to the deadline when the request is sent */
-    int late_steps;         /* after the deadline, that read what was in the socket by then */
+    int late_steps;         /* steps after the deadline, to read what had arrived by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
     const char *method;     /* of the Web API, for the messages */
-    rtmi_document document; /* the body, when it is JSON */
+    rtmi_document document; /* the body, if it is JSON */
     char code[RTMI_CODE];   /* Slack's error code in it, or "" */
 } rtmi_exchange;
 
@@ -3594,7 +3594,7 @@ static void rtmi_exchange_delete(rtmi_exchange *exchange) {
     rtmi_free(exchange, sizeof *exchange);
 }
 
-/* Makes room for another response; what a large one took is freed. */
+/* Prepares for another response; frees the buffers if a large response made them grow. */
 static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     if (exchange->body.capacity > RTMI_KEPT) rtmi_buf_free(&exchange->body);
     if (exchange->document.capacity > RTMI_KEPT_TOKENS) rtmi_document_free(&exchange->document);
@@ -3602,8 +3602,8 @@ static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     rtmi_document_clear(&exchange->document);
 }
 
-/* Takes the connection of the last exchange for this one, if it can: false if it goes elsewhere,
-   was closed, or has been idle for so long that it may have died in silence. Reads the socket. */
+/* Whether the connection of the last exchange can be used for this one: false if it goes to another
+   host, was closed, or was idle for so long that it may be dead without notice. Reads the socket. */
 static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -3616,7 +3616,7 @@ static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, 
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
-/* Begins the exchange whose request's head is in exchange->head. What can fail does so in the
+/* Begins the exchange whose request's head is in exchange->head. Failures are returned by the
    steps. */
 RTMI_APART static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind,
                                            const rtmi_peer *peer, long long now, int timeout_ms) {
@@ -3631,12 +3631,12 @@ RTMI_APART static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_ki
     exchange->conn.deadline = now + timeout_ms;
 }
 
-/* Bytes of the request that the connection still holds. */
+/* The number of bytes of the request that wait in the connection to be sent. */
 static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
     return exchange->conn.out.size - exchange->conn.out_at;
 }
 
-/* Gives the connection the next piece of the request's body, unless as much waits there. */
+/* Gives the connection the next piece of the request's body, unless that much waits already. */
 static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange) {
     const rtmi_payload *payload = &exchange->payload;
     rtmi_buf *out = &exchange->conn.out;
@@ -3656,7 +3656,7 @@ static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
-/* Sends what the socket takes of the request, but no more than RTMI_OUT bytes in one step. */
+/* Sends what the socket accepts of the request, at most RTMI_OUT bytes in one step. */
 static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     size_t before = exchange->payload_at;
@@ -3670,7 +3670,7 @@ static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
-/* Takes a piece of the response's body. Of a body that is too large, what has room is kept. */
+/* Stores a piece of the response's body. If the body is too large, its beginning is kept. */
 static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     size_t size = conn->http.body_size, room = exchange->limit - exchange->body.size;
@@ -3688,7 +3688,7 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
                      "max_message_size: raise it", conn->name);
 }
 
-/* Reads what is here of the response. */
+/* Reads what has arrived of the response. */
 static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -3707,7 +3707,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
         } else {
             bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
             if (result != RTM_E_CLOSED || !begun) return result;
-            /* It is not truncated: close_notify within TLS (even if ours could not be sent), else a
+            /* Complete after close_notify (even if ours could not be sent); without TLS after a
                FIN, which anybody could have sent. */
             bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
             what = rtmi_http_end(&conn->http, clean);
@@ -3745,9 +3745,9 @@ RTMI_APART static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long lo
     return result;
 }
 
-/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. What the socket has
-   at the deadline is read before the exchange fails. A status other than 2xx stands whatever
-   becomes of its body. */
+/* RTM_E_AGAIN until the response is complete; then it is in conn.http and body. What has arrived by
+   the deadline is read before the exchange fails. With a status other than 2xx, a failure in the
+   body is ignored. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
@@ -3774,13 +3774,13 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
 
 typedef struct rtmi_handler {
     char *type; /* as registered: "*", "type" or "type::subtype" */
-    size_t length;       /* of the type in it */
+    size_t length;       /* of "type", without "::subtype" */
     const char *subtype; /* after "::", or NULL */
-    rtm_callback callback; /* NULL = removed, swept when no callback runs */
+    rtm_callback callback; /* NULL = removed; freed when no callback is running */
     void *user_data;
 } rtmi_handler;
 
-/* What the configuration said; constant after rtm_create. */
+/* The configuration; constant after rtm_create, except the token. */
 typedef struct rtmi_settings {
     int timeout_ms;
     int ping_interval_ms;
@@ -3788,65 +3788,65 @@ typedef struct rtmi_settings {
     bool no_auto_reconnect, no_signals;
     char *token, *app_token; /* either may be NULL, not both */
     char *headers;         /* lines "Name: value\r\n", or NULL */
-    char *url_headers;     /* those that any server may see */
+    char *url_headers;     /* those that are sent to any host: User-Agent */
     char *base_path;       /* of base_url, with a slash at its end */
     rtmi_peer api;
     void (*log)(const char *line, void *user_data);
     void *log_user_data;
 } rtmi_settings;
 
-/* What is to become of an open session. It only rises: see rtmi_doom. */
+/* What will happen to an open session. The value only increases: see rtmi_doom. */
 typedef enum rtmi_fate {
     RTMI_STAYS,   /* until it ends */
-    RTMI_LEAVING, /* Slack will end it: another is to take over */
-    RTMI_LAST,    /* the same, but another was refused permanently: there will be none */
+    RTMI_LEAVING, /* Slack will end it: a second session is to take over */
+    RTMI_LAST,    /* Slack will end it, and has permanently refused a second session */
     RTMI_DROPPING, /* to be dropped, after what is in the socket has been read */
-    RTMI_DROPPED, /* nothing more is read; closed when what was read has been delivered */
+    RTMI_DROPPED, /* nothing more is read; closed when all received events are delivered */
     RTMI_RETIRED  /* another has taken over: read until Slack closes it; its end is not reported */
 } rtmi_fate;
 
-/* One session, from the attempt to open it to the wait for the next. Arrays last: code for small
-   machines reaches near fields in fewer bytes (500 in all on ARM). */
+/* One session, from the attempt to open it to the wait for the next one. Arrays last: the code to
+   access a field near the beginning is shorter (saves 500 bytes on ARM). */
 typedef struct rtmi_session {
     /* Written by rtmi_enter and what it calls. */
     rtm_state state;
-    unsigned number;     /* of the connection; of two, one is odd and one even */
-    bool unreported;     /* it has ended, and that has not been reported ... */
-    bool was_open;       /* ... of a session, not of an attempt */
+    unsigned number;     /* of the connection; of two sessions one has an odd, one an even number */
+    bool unreported;     /* the session or attempt has ended, and that is not reported yet */
+    bool was_open;       /* it was a session, not only an attempt */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
-    long long hello_by;  /* when its "hello" is late */
-    /* Written by rtmi_blame, as is `error`: the first cause of its end wins. */
+    long long hello_by;  /* the deadline for "hello" */
+    /* Written by rtmi_blame, as is `error`: the first cause of the end is kept. */
     bool blamed;
-    rtm_result cause;    /* RTM_OK = it ended in good order, or has not ended */
+    rtm_result cause;    /* RTM_OK = it ended without an error, or has not ended */
     /* Written by the functions of the states. */
-    long long deadline;  /* when the state runs at the latest; an exchange has its own */
+    long long deadline;  /* of the state; an exchange has its own */
     int retry_after;     /* seconds that the last response asked for; -1 = none */
-    long long began_at;  /* the last attempt; none begins within a second after it ... */
-    long long asked_until; /* ... or before this, even if rtm_reconnect is called */
+    long long began_at;  /* of the last attempt; the next one begins 1 s later at the earliest, */
+    long long asked_until; /* and not before this time, even if rtm_reconnect is called */
     rtm_json greeting;   /* the response with the URL: it is in the exchange's body, which the
                             handshake does not use, until `open` has been dispatched */
-    long long silent_at; /* when silence so far calls for a PING, or for the end */
-    unsigned pings_sent; /* by us, and nothing received since */
+    long long silent_at; /* when a PING is due, or the end, if nothing is received until then */
+    unsigned pings_sent; /* our PINGs since anything was received */
     /* Written by what is received. */
     rtmi_fate fate;      /* by rtmi_doom and rtmi_take_over */
     bool said_hello;
     long long hello_at;
-    long long active_at; /* when Slack last sent a message or a PING by itself */
-    long long ping_at, ping_gap; /* its last PING, and the longest time between two */
-    unsigned pings;      /* of Slack's, up to 2 */
+    long long active_at; /* when Slack last sent a message or a PING */
+    long long ping_at, ping_gap; /* time of Slack's last PING, and longest time between two */
+    unsigned pings;      /* PINGs from Slack, counted up to 2 */
     unsigned pongs;      /* bytes of PONGs in `out` since the last flush */
-    bool pong_due;       /* there was no room for one: pong_size bytes of pong are its payload */
+    bool pong_due;       /* no room for a PONG yet: pong_size bytes of pong are its payload */
     size_t pong_size;
     int close_code;
-    const char *notice;  /* what failed last without ending it, a skipped message for one */
+    const char *notice;  /* the last failure that did not end it, such as a skipped message */
     rtm_result notice_result;
-    unsigned notices;    /* those not reported */
-    long long notice_at; /* no report before this time */
+    unsigned notices;    /* number of such failures that are not reported yet */
+    long long notice_at; /* they are not reported before this time */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes was last received */
     /* Written by what is received and delivered. */
-    rtmi_buf inbox;      /* Socket Mode: events that are acknowledged, and not delivered */
-    size_t inbox_at;     /* of the first of them, which follows an rtmi_inbox_entry */
-    long long drain_at;  /* RTMI_RETIRED: when it is closed */
+    rtmi_buf inbox;      /* Socket Mode: events received and not delivered yet */
+    size_t inbox_at;     /* place of the first one's rtmi_inbox_entry; its text follows */
+    long long drain_at;  /* RTMI_RETIRED: when the session is closed */
     rtmi_ws ws;
     rtmi_error error;
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
@@ -3855,19 +3855,19 @@ typedef struct rtmi_session {
     unsigned char pong[125];
 } rtmi_session;
 
-/* The last events: their hashes, and the highest byte of each. */
+/* The last events: a hash of each, and the highest byte of each hash. */
 typedef struct rtmi_seen {
     uint64_t hash[RTMI_SEEN];
     unsigned char top[RTMI_SEEN];
 } rtmi_seen;
 
-/* An envelope of Socket Mode, or a message without one, taken apart. */
+/* The parsed parts of an envelope of Socket Mode, or of a message without an envelope. */
 typedef struct rtmi_envelope {
     rtm_json id;         /* missing: there is no envelope */
     rtm_json event_id;   /* of its event, or missing */
-    rtm_json type, data; /* of its event; no data: it is the whole */
-    bool accepts;        /* a payload in its acknowledgement, which ... */
-    bool late;           /* ... is sent after the callbacks */
+    rtm_json type, data; /* of its event; data missing: the whole message is the data */
+    bool accepts;        /* its acknowledgement may contain a payload */
+    bool late;           /* it is acknowledged after the callbacks */
 } rtmi_envelope;
 
 /* An envelope whose callbacks are being called, or whose reply was deferred. */
@@ -3875,43 +3875,43 @@ typedef struct rtmi_delivery {
     int serial;            /* of this delivery, for rtm_reply */
     unsigned number;       /* of the connection that brought it */
     rtm_json id;
-    bool accepts;          /* a payload in its acknowledgement */
+    bool accepts;          /* its acknowledgement may contain a payload */
     bool late;             /* acknowledged after the callbacks */
-    bool unacknowledged;   /* and that has not been done yet */
+    bool unacknowledged;   /* not acknowledged yet */
     int deferral;          /* its id, or 0 */
 } rtmi_delivery;
 
-/* A reply that was deferred, in one of RTMI_DEFERRALS places. */
+/* A deferred reply, in one of RTMI_DEFERRALS places. */
 typedef struct rtmi_deferral {
-    char *envelope_id;      /* a JSON string; NULL: it has ended */
-    rtm_result fault;       /* what a reply returns once it has ended; RTM_OK: it has not */
-    rtmi_delivery delivery; /* its deferral's remainder is the place; 0 = never used */
+    char *envelope_id;      /* a JSON string; NULL: the deferral has ended */
+    rtm_result fault;       /* the result of a reply after the end; RTM_OK: not ended */
+    rtmi_delivery delivery; /* its `deferral` modulo RTMI_DEFERRALS is the place; 0 = never used */
 } rtmi_deferral;
 
-/* A request, encoded: what it takes to send it, and to send it again. */
+/* An encoded request: all that is needed to send it, and to send it again. */
 typedef struct rtmi_request {
     struct rtmi_request *next;
     const char *target;       /* a method of the Web API, or a URL */
     const char *token;        /* instead of the client's, or NULL */
     const char *content_type;
     rtmi_payload payload;
-    struct rtmi_lane *lane;   /* that it is for */
-    uint64_t key;             /* of its holds: a hash of target and token */
+    struct rtmi_lane *lane;   /* the connection to use */
+    uint64_t key;             /* for holds: a hash of target and token */
     int timeout_ms;
-    long long again_at;       /* no attempt before this time ... */
-    long long until;          /* ... and none from this time on */
-    rtm_result cause;         /* why the last attempt failed, or RTM_OK ... */
-    rtmi_error *failure;      /* ... and its message, or NULL */
+    long long again_at;       /* no attempt before this time */
+    long long until;          /* no attempt from this time on */
+    rtm_result cause;         /* why the last attempt failed, or RTM_OK */
+    rtmi_error *failure;      /* the message of that failure, or NULL */
     rtm_request_callback callback;
     size_t size;              /* bytes of all this, without `failure` */
     int id;
-    int attempts;             /* in a row that failed before a byte was sent */
-    rtm_result result;        /* not RTM_OK: it has ended without a response */
+    int attempts;             /* consecutive ones that failed before a byte was sent */
+    rtm_result result;        /* not RTM_OK: the request has ended without a response */
     bool by_url, get, no_retry;
     bool is_message;          /* from rtm_send_message in Socket Mode */
 } rtmi_request;
 
-/* After a 429: no request with this key before this time. */
+/* After HTTP 429: no request with this key is sent before this time. */
 typedef struct rtmi_hold {
     uint64_t key;
     long long until;
@@ -3919,55 +3919,55 @@ typedef struct rtmi_hold {
 
 /* A connection for submitted requests, one after the other. */
 typedef struct rtmi_lane {
-    rtmi_request *current;   /* in progress */
-    rtmi_exchange *exchange; /* for that; NULL after a minute without any */
+    rtmi_request *current;   /* the request in progress, or NULL */
+    rtmi_exchange *exchange; /* its connection; NULL after a minute without requests */
 } rtmi_lane;
 
 /* Submitted requests, the oldest first. */
 typedef struct rtmi_queue {
     rtmi_request *first;
-    rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
-    rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first */
+    rtmi_lane lane[RTMI_LANES]; /* lane[0] is for the methods of the Web API */
+    rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first 429 */
     size_t size;       /* bytes of all requests */
-    long long look_at; /* before this time none can be begun, and no callback is due */
-    bool stopped;      /* none is begun any more */
+    long long look_at; /* before this time no request can begin, and no callback is due */
+    bool stopped;      /* no request begins any more */
 } rtmi_queue;
 
 struct rtm_client {
-    long long now;      /* read once a step, not once an event */
+    long long now;      /* read once per step, not once per event */
     const char *method; /* of the Web API: its response has the URL of a session */
     void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
-    rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
-                                 from the other: to be opened for that, or retired */
-    bool socket_mode;   /* with the app-level token; only acknowledgements are sent */
-    bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    bool performing;    /* within a request, and so perhaps in its `read` */
-    bool woken;         /* there, by what was meant for rtm_poll */
+    rtmi_session *session[2]; /* [0]: the session in use. [1]: exists during a handover: the session
+                                 that is being opened to take over, or the retired one */
+    bool socket_mode;   /* there is an app-level token; only acknowledgements are sent */
+    bool polling;       /* in rtm_poll, and so perhaps in a callback */
+    bool performing;    /* in a blocking call, and so perhaps in read_body or write_body */
+    bool woken;         /* a wake-up for rtm_poll was received during a blocking call */
     bool reconnects;    /* rtm_reconnect was called: the next rtm_poll does the rest */
-    bool open_reported; /* and `close` not yet */
+    bool open_reported; /* `open` was reported, and `close` not yet */
     bool handlers_removed;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
-    rtmi_exchange *web; /* that of blocking calls, from the first on */
+    rtmi_exchange *web; /* for blocking calls; NULL before the first */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
-    unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
-    bool had_short_session; /* one of them had said hello */
+    unsigned failures;  /* consecutive: attempts without "hello", sessions that did not last */
+    bool had_short_session; /* one of them had received "hello" */
     int last_id;        /* of messages and requests */
     rtmi_seen *seen;    /* NULL if none are remembered */
     rtmi_deferral *deferrals; /* NULL before the first */
     rtmi_handler *handlers;
     size_t handler_count;
-    rtmi_error error;   /* the latest failure, for rtm_error_detail; begins where an instruction
-                           reaches it with one byte of offset (200 bytes of code on x86-64) */
+    rtmi_error error;   /* the last failure, for rtm_error_detail; in the first 128 bytes, where an
+                           offset needs one byte (saves 200 bytes of code on x86-64) */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
     int last_deferral;
-    bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
-    long long slice_end;    /* ... and no further one begins after this time */
-    rtmi_buf unanswered;    /* ids of messages, oldest first, whichever session they went out on */
-    unsigned connections;   /* the highest number of a session's */
+    bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll: */
+    long long slice_end;    /* no further one begins after this time */
+    rtmi_buf unanswered;    /* ids of unacknowledged messages of all sessions, oldest first */
+    unsigned connections;   /* the highest `number` of a session so far */
     unsigned seen_count;
     long long overlap_end;  /* RTM: until when both sessions' events are compared */
-    long long disabled_until; /* no attempt before: Slack said link_disabled */
+    long long disabled_until; /* no attempt before this time, after link_disabled */
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_queue queue;
@@ -3979,7 +3979,7 @@ struct rtm_client {
 static long long rtmi_min(long long a, long long b) { return a < b ? a : b; }
 RTMI_APART static long long rtmi_max(long long a, long long b) { return a > b ? a : b; }
 
-/* The flag is set by any thread, or in a signal handler, and never taken back. */
+/* The flag is set in any thread or signal handler, and never cleared. */
 static bool rtmi_is_stopped(const rtm_client *client) {
     return RTMI_LOAD(&client->stop) != 0;
 }
@@ -4026,14 +4026,15 @@ static const char *rtmi_subtype_name(const rtm_event *event) {
     return "subtype";
 }
 
-/* Whether an event is delivered after rtm_stop too: how a session ends, and what acknowledges a
-   message. `open` goes to all of its handlers or to none, as `close` will. */
+/* Whether an event is delivered after rtm_stop too: the end of a session, and acknowledgements of
+   messages. All handlers of `open` are called or none, because `close` follows for all. */
 static bool rtmi_is_final_event(const rtm_event *event) {
     static const char *const types[] = { "open", "close", "error", NULL };
     return event->id || rtmi_is_one_of(event->type, types);
 }
 
-/* Calls the handlers of an event in the order registered. One may register, remove or stop. */
+/* Calls the handlers of an event in the order registered. A handler may call rtm_on, rtm_off and
+   rtm_stop. */
 static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     size_t length = strlen(event->type), count = client->handler_count;
     bool ran = false;
@@ -4053,8 +4054,8 @@ static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-/* Reports a failure to the log and the callbacks; its error message is the client's. The callbacks
-   receive a copy: one of them may fail at something else. */
+/* Reports a failure, whose message is in client->error, to the log and the callbacks. The callbacks
+   receive a copy of the message: another failure in a callback replaces client->error. */
 static void rtmi_report(rtm_client *client, rtm_event *event) {
     const rtmi_error error = client->error;
     event->type = "error";
@@ -4063,7 +4064,7 @@ static void rtmi_report(rtm_client *client, rtm_event *event) {
     rtmi_dispatch(client, event);
 }
 
-/* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
+/* Reports skipped messages that are not reported yet: the cause of the last one, and how many. */
 static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
     char also[32] = "";
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
@@ -4086,7 +4087,7 @@ RTMI_APART static rtm_result rtmi_not_connected(rtm_client *client) {
                      "not connected: wait for the `open` event");
 }
 
-/* Appends a frame to what is to be sent. A control frame may go beyond the limit. */
+/* Appends a frame to `out`. A control frame may exceed the limit. */
 static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, int opcode,
                                    const void *data, size_t size) {
     rtmi_conn *conn = &session->exchange.conn;
@@ -4099,14 +4100,14 @@ static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, in
     if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
     rtmi_conn_compact(conn);
     if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
-        conn->out.failed = false; /* nothing was taken */
+        conn->out.failed = false; /* nothing was appended */
         return rtmi_out_of_memory(&client->error);
     }
     session->ws.close_sent = opcode == RTMI_WS_CLOSE;
     return RTM_OK;
 }
 
-/* Sends what the socket takes; the rest waits, and a broken connection shows in reading. */
+/* Sends what the socket accepts; the rest waits. Errors are found by reading. */
 static void rtmi_flush(rtmi_session *session) {
     rtmi_conn_flush(&session->exchange.conn);
     rtmi_conn_watch(&session->exchange.conn);
@@ -4124,19 +4125,19 @@ static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code)
     rtmi_send_frame(client, session, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
-/* Queues a PONG for a PING. While there is no room for it, only the last PING counts, as RFC 6455
-   section 5.5.3 allows: a flood of them must not cost memory. */
+/* Queues a PONG for a PING. While there is no room, only the last PING is answered, as RFC 6455
+   section 5.5.3 allows: a flood of PINGs must not use up memory. */
 static void rtmi_queue_pong(rtm_client *client, rtmi_session *session) {
     const rtmi_error before = client->error;
     session->pong_due = session->pongs + session->pong_size + 6 > RTMI_OUT_CONTROL ||
                         rtmi_queue_frame(client, session, RTMI_WS_PONG, session->pong,
                                          session->pong_size) != RTM_OK;
     if (!session->pong_due) session->pongs += (unsigned)session->pong_size + 6;
-    client->error = before; /* not a failure of anything that was asked for */
+    client->error = before; /* the user has not requested a PONG */
 }
 
-/* Sends the PONGs and acknowledgements for what was received. They leave before any callback that
-   is called because of later bytes. */
+/* Sends the PONGs and acknowledgements for what was received, before any callback for what was
+   received later. */
 static void rtmi_send_answers(rtm_client *client, rtmi_session *session) {
     const rtmi_conn *conn = &session->exchange.conn;
     if (conn->out_at < conn->out.size) rtmi_flush(session);
@@ -4173,7 +4174,7 @@ static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
     return rtmi_out_of_memory(&client->error);
 }
 
-/* Slack answers mostly in order, so the search is short. */
+/* Slack acknowledges mostly in order, so the search is short. */
 static int *rtmi_unanswered_find(const rtm_client *client, int id) {
     int *ids = (void *)client->unanswered.data;
     for (size_t i = 0; i < rtmi_unanswered_count(client); i++)
@@ -4209,7 +4210,7 @@ RTMI_APART static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
                      "message too large: %zu bytes or more, limit 16384", size);
 }
 
-/* Begins client->compose, a message to send now; or says why it cannot be sent. */
+/* Begins a message in client->compose; fails if no message can be sent now. */
 static rtm_result rtmi_begin_message(rtm_client *client) {
     rtmi_buf_clear(&client->compose);
     if (client->socket_mode)
@@ -4269,8 +4270,8 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
  * >>receive  messages from Slack; RTM
  * --------------------------------------------------------------------------------------------- */
 
-/* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
-   becomes "?": a part of a run may look like a word. */
+/* Copies a server's string, restricted by rtmi_tame, for a message or a log line. A run that is
+   truncated by the end of `text` becomes "?": a part of a run may look like a word. */
 static void rtmi_tame_string(const rtm_json *json, const char *path, char *text, size_t size) {
     bool cut = rtm_json_string(rtm_json_get(*json, path), text, size) >= size;
     char *end = text + strlen(text);
@@ -4278,13 +4279,13 @@ static void rtmi_tame_string(const rtm_json *json, const char *path, char *text,
     rtmi_tame(text);
 }
 
-/* A number that a server wrote; 0 if there is none. */
+/* The number at a path of server JSON; 0 if there is none. */
 static long long rtmi_read_number(const rtm_json *json, const char *path) {
     return rtm_json_int(rtm_json_get(*json, path), 0);
 }
 
-/* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
-   when Slack refused the message: that is an error, and says which. */
+/* Handles Slack's acknowledgement of a message: {"ok":…,"reply_to":…} without a type, or a pong.
+   Returns true if Slack refused the message; then this is reported as an error, with its id. */
 static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event) {
     char text[128];
     bool pong = !strcmp(event->type, "pong");
@@ -4301,7 +4302,7 @@ static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event) {
     return true;
 }
 
-/* The type of an event that was not checked; Slack sends it first. */
+/* The type of an event that was not checked as JSON; Slack sends this member first. */
 static rtm_json rtmi_event_type(rtm_json event) {
     static const char usual[] = "{\"type\":\"";
     size_t start = sizeof usual - 1;
@@ -4312,8 +4313,8 @@ static rtm_json rtmi_event_type(rtm_json event) {
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
 }
 
-/* Copies the type of an event to client->type, and returns that: "Unknown" if it is none that Slack
-   can send. */
+/* Copies the type of an event to client->type, and returns client->type: "Unknown" if the type is
+   missing, too long, or reserved for rtm.h. */
 static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
     static const char *const own[] = { "open", "close", NULL };
     static const char unknown[] = "Unknown";
@@ -4324,14 +4325,14 @@ static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
 }
 
 #define RTMI_HASH UINT64_C(0xcbf29ce484222325)
-/* Continues a hash (FNV-1a) with a text. */
+/* Continues a hash (FNV-1a) with some bytes. */
 RTMI_APART static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
     return hash;
 }
 
-/* The hash of an event. In client->seen its lowest bits, which are free, say more about it. */
+/* The hash of an event, with its lowest 3 bits clear: in client->seen they are flags. */
 enum { RTMI_SEEN_FIRST = 1, RTMI_SEEN_SECOND = 2, RTMI_SEEN_WAITS = 4, RTMI_SEEN_BITS = 7 };
 RTMI_APART static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
     uint64_t hash = rtmi_hash(RTMI_HASH, id.text, id.size);
@@ -4339,13 +4340,13 @@ RTMI_APART static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
     return hash ? hash : RTMI_SEEN_BITS + 1;
 }
 
-/* The bit for a connection: of two, one has an even number. */
+/* The flag of a session in client->seen: of two sessions, one has an even number. */
 static uint64_t rtmi_seen_bit(const rtmi_session *session) {
     return session->number & 1 ? RTMI_SEEN_FIRST : RTMI_SEEN_SECOND;
 }
 
-/* The entry of a hash with these bits, among those that are not ignored; NULL if there is none. The
-   highest byte of each is compared first: the search runs for every event. */
+/* Finds the entry of a hash, comparing all bits except the ignored ones; NULL if there is none. The
+   highest bytes are compared first, for speed: the search runs for every event. */
 static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash, uint64_t ignored) {
     const unsigned char *at = client->seen->top, *end = at + RTMI_SEEN;
     while ((at = memchr(at, (int)(hash >> 56), (size_t)(end - at))) != NULL) {
@@ -4365,9 +4366,9 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
     client->seen->top[i] = (unsigned char)(hash >> 56);
 }
 
-/* RTM: notes an event, and returns whether the other session has brought it already. While one
-   takes over from the other, Slack sends each event to both. Only what has a time stamp is
-   compared: a second `presence_change` is news, not a copy. */
+/* RTM: notes an event, and returns whether it was already received on the other session. During a
+   handover Slack sends each event to both sessions. Only events with a time stamp are compared: a
+   second equal `presence_change` is a new event, not a copy. */
 static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_json event) {
     const rtmi_session *second = client->session[1];
     bool overlap = second && (second->fate == RTMI_RETIRED || second->state == RTM_STATE_OPEN ||
@@ -4377,7 +4378,7 @@ static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_
     uint64_t hash = rtmi_event_hash(event, rtmi_json_none), bit = rtmi_seen_bit(session);
     uint64_t other = bit ^ (RTMI_SEEN_FIRST | RTMI_SEEN_SECOND);
     uint64_t *copy = rtmi_find_seen(client, hash | other, 0);
-    if (copy) *copy = 0; /* each copy is dropped once */
+    if (copy) *copy = 0; /* each event has one copy */
     else rtmi_add_seen(client, hash | bit);
     return copy != NULL;
 }
@@ -4391,7 +4392,7 @@ static bool rtmi_is_dropped(const rtmi_session *session) {
 }
 
 /* Records why a session or attempt ends or is to end, with the message in its connection's error.
-   The first cause wins: what follows it is its consequence. */
+   Only the first cause is kept: later ones are its consequences. */
 RTMI_APART static void rtmi_blame(rtmi_session *session, rtm_result cause) {
     if (session->blamed) return;
     session->blamed = true;
@@ -4404,7 +4405,7 @@ static void rtmi_note_hello(const rtm_client *client, rtmi_session *session) {
     session->said_hello = true;
 }
 
-/* Slack will end the session. Another takes over, unless its end is to be final. */
+/* Slack will end the session. Another one takes over, unless no_auto_reconnect is set. */
 static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
     rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPING : RTMI_LEAVING);
 }
@@ -4427,7 +4428,7 @@ static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char
     return false;
 }
 
-/* RTM: one text message. What has no handler is dropped after a look at its type. */
+/* RTM: handles a text message. An event without a handler is dropped once its type is known. */
 static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const char *text,
                              size_t size) {
     static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
