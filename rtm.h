@@ -3603,7 +3603,7 @@ static void rtmi_exchange_clear(rtmi_exchange *exchange) {
 }
 
 /* Whether the connection of the last exchange can be used for this one: false if it goes to another
-   host, was closed, or was idle for so long that it may be dead without notice. Reads the socket. */
+   host, was closed, or was idle for so long that it may be dead. Reads the socket. */
 static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -4284,8 +4284,8 @@ static long long rtmi_read_number(const rtm_json *json, const char *path) {
     return rtm_json_int(rtm_json_get(*json, path), 0);
 }
 
-/* Handles Slack's acknowledgement of a message: {"ok":…,"reply_to":…} without a type, or a pong.
-   Returns true if Slack refused the message; then this is reported as an error, with its id. */
+/* Handles Slack's acknowledgement of a message: {"ok":…,"reply_to":…} without a type, or a
+   pong. Returns true if Slack refused the message: then an error with its id is reported. */
 static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event) {
     char text[128];
     bool pong = !strcmp(event->type, "pong");
@@ -4449,22 +4449,22 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
+ * >>socket_mode  envelopes: acknowledged, kept in the inbox (the queue of events), delivered
  * --------------------------------------------------------------------------------------------- */
 
-/* The place of a part in a text; size 0 = it is missing. */
+/* The place of a part in a text message; size 0 = missing. */
 typedef struct rtmi_span {
     size_t at, size;
 } rtmi_span;
 
-/* Before each text in the inbox: the places of the parts of its envelope. */
+/* Precedes each text message in the inbox: the places of its parts. */
 typedef struct rtmi_inbox_entry {
     size_t size;
     rtmi_span id, type, data;
     bool accepts, late;
 } rtmi_inbox_entry;
 
-/* Takes a text apart that was not checked. */
+/* Finds the parts of a text message, which was not checked as JSON. */
 static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     static const char *const outer[] = { "envelope_id", "type", "payload",
                                          "accepts_response_payload" };
@@ -4476,7 +4476,7 @@ static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     envelope->id = of[0];
     envelope->accepts = envelope->late = rtm_json_bool(of[3], false);
     envelope->data = of[2];
-    if (!rtm_json_equals(of[1], "events_api")) return; /* else its event is what counts */
+    if (!rtm_json_equals(of[1], "events_api")) return; /* for events_api, use the inner event */
     rtmi_json_pick(of[2], inner, in, 2);
     if (rtmi_json_is(in[0], '{')) envelope->data = in[0];
     if (rtmi_json_is(in[1], '"')) envelope->event_id = in[1];
@@ -4484,7 +4484,7 @@ static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     if (rtm_json_equals(envelope->type, "function_executed")) envelope->late = true;
 }
 
-/* Acknowledges an envelope on one connection, with a payload or without. */
+/* Acknowledges an envelope on one connection, with or without a payload. */
 static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rtm_json id,
                                    rtm_json payload) {
     rtmi_buf *out = &client->compose;
@@ -4506,9 +4506,9 @@ static bool rtmi_can_acknowledge(const rtmi_session *session) {
     return session && session->state == RTM_STATE_OPEN && !session->ws.close_sent;
 }
 
-/* Acknowledges a delivered envelope on the connection that brought it, and on another that has
-   brought it again meanwhile. One of them is enough: a copy that is not acknowledged comes again.
-   RTM_E_NOT_CONNECTED: neither is open any more. */
+/* Acknowledges a delivered envelope on the connection that it arrived on, and on the other one if a
+   copy has arrived there meanwhile. It succeeds if one of these succeeds: Slack sends a copy that
+   is not acknowledged again. RTM_E_NOT_CONNECTED: both connections have ended. */
 static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
                                             rtm_json payload) {
     uint64_t *seen = rtmi_find_envelope(client, delivery->id);
@@ -4537,7 +4537,7 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
     client->error = before; /* if its connection has ended, Slack sends it again */
 }
 
-/* The deferral with this id, which may have been used up; NULL if there is none. */
+/* The deferral with this id, which may have ended; NULL if there is none. */
 static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
     if (!client->deferrals || id <= 0) return NULL;
     rtmi_deferral *deferral = &client->deferrals[id % RTMI_DEFERRALS];
@@ -4550,8 +4550,8 @@ RTMI_APART static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fau
     deferral->envelope_id = NULL;
 }
 
-/* Ends the deferrals of a connection that has ended. A copy of what they are about is acknowledged
-   at once from now on. */
+/* Ends the deferrals of a connection that has ended. From now on copies of their envelopes are
+   acknowledged immediately. */
 static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
     for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++) {
         rtmi_deferral *deferral = &client->deferrals[i];
@@ -4562,8 +4562,8 @@ static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
     }
 }
 
-/* Puts off the reply to the envelope that is being delivered: the deferral's id, the next whose
-   place is free. */
+/* Defers the reply to the envelope that is being delivered. Returns the deferral's id: the next
+   number whose place is free. */
 static int rtmi_defer(rtm_client *client) {
     rtmi_delivery *pending = &client->pending;
     int more = 1, last = client->last_deferral;
@@ -4584,16 +4584,17 @@ static int rtmi_defer(rtm_client *client) {
     return last + more;
 }
 
-/* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an
-   acknowledgement. A connection that cannot send any more is read to its end. */
+/* Pauses reading and delivering while 32 KiB wait for the socket, because each text message adds an
+   acknowledgement. A connection that can no longer send is still read to its end. */
 static bool rtmi_pause_if_congested(rtmi_conn *conn) {
     if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
     conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
     return conn->paused;
 }
 
-/* Notes an envelope, and returns whether it, or another with its event, was received before. Then
-   it is acknowledged again, unless the first waits for its reply: the reply is sent for both. */
+/* Notes an envelope, and returns whether it is a duplicate: this envelope, or another one with the
+   same event, was received before. A duplicate is acknowledged at once, unless the first envelope
+   still waits for its reply: then the reply is sent for both. */
 static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
                                const rtmi_envelope *envelope, bool waits) {
     uint64_t own = rtmi_event_hash(envelope->id, rtmi_json_none);
@@ -4610,15 +4611,15 @@ static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
     return false;
 }
 
-/* Whether the inbox takes no more: 4 times max_message_size, divided for 32-bit machines. */
+/* Whether the inbox has reached 4 times max_message_size. (A product could overflow 32 bits.) */
 static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *session) {
     size_t waiting = session->inbox.size - session->inbox_at;
     return waiting / RTMI_INBOX >= client->settings.max_message_size;
 }
 
-/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. Events
-   that were delivered make room when they are half of it, and before it grows beyond what it must
-   be able to hold: then they are at least as much as one read, so that not each text moves the
+/* Makes room in the inbox for a text message, so that nothing is acknowledged that cannot be kept.
+   Delivered events are removed when they are half of the inbox, or when it would grow beyond its
+   maximum: then they are at least as large as one read, so that not every text message moves the
    others. */
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
@@ -4635,7 +4636,7 @@ static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, 
     return false;
 }
 
-/* Slack refuses all connections of this app for now: the other session's next attempt waits too. */
+/* Slack refuses all connections of this app for now: the other session must wait too. */
 static void rtmi_on_link_disabled(rtm_client *client) {
     client->disabled_until = client->now + 1000LL * RTMI_LINK_DISABLED_S;
     for (int i = 0; i < 2; i++) {
@@ -4646,7 +4647,7 @@ static void rtmi_on_link_disabled(rtm_client *client) {
     }
 }
 
-/* `disconnect`: Slack says why it will end the session, or wants it ended. */
+/* Handles `disconnect`: Slack is about to end the session, or asks the client to end it. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtmi_error *error = &session->exchange.conn.error;
     char reason[64];
@@ -4658,7 +4659,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
         rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
                   "at api.slack.com/apps");
     } else if (!strcmp(reason, "too_many_websockets")) {
-        session->said_hello = false; /* so that it counts as a failure, however long it lasted */
+        session->said_hello = false; /* it counts as a failure, even if it lasted */
         rtmi_fail(error, RTM_E_SLACK, "too_many_websockets: this app already has 10 connections, "
                   "Slack's limit");
     } else {
@@ -4681,19 +4682,19 @@ RTMI_APART static rtmi_span rtmi_span_of(const char *text, const rtm_json *part)
     return (rtmi_span){ part->size ? (size_t)(part->text - text) : 0, part->size };
 }
 
-/* Socket Mode: one text message. It is acknowledged before any callback is called, even those of
-   earlier messages: Slack waits 3 s. One that accepts a reply is acknowledged after its callbacks.
-   If no handler can receive it, it is dropped: none is called before it that could register one. */
+/* Socket Mode: handles a text message. It is acknowledged before any callback is called, even those
+   of earlier messages, because Slack allows 3 s; if it accepts a reply, after its own callbacks. It
+   is dropped if it has no handler and no earlier callback is pending that could register one. */
 static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
                                      size_t size) {
     rtm_json root = { text, size, NULL };
-    if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* it is sent again elsewhere */
+    if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* Slack will send it again */
     rtmi_envelope envelope;
     rtmi_open_envelope(root, &envelope);
     const char *type = rtmi_take_type(client, envelope.type);
     bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
     if (kept && !rtmi_inbox_reserve(client, session, size)) {
-        /* It is not acknowledged, so it comes again. */
+        /* It is not acknowledged, so Slack sends it again. */
         rtmi_notify(client, session, RTM_E_MEMORY, "message skipped: out of memory");
         return;
     }
@@ -4715,7 +4716,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
-/* Calls the handlers of a text of the inbox, and then acknowledges it if that is still due. */
+/* Delivers a text message of the inbox, and then acknowledges it if that is still due. */
 static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
@@ -4736,12 +4737,12 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
         rtmi_dispatch_text(client, session, &event);
     }
     rtmi_acknowledge_pending(client);
-    client->pending.id = rtmi_json_none; /* rtm_reply is too late from now on */
+    client->pending.id = rtmi_json_none; /* from now on rtm_reply is too late */
 }
 
-/* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in
-   this rtm_poll, so that more can be read and acknowledged, nor while the socket is congested,
-   unless the session is to be dropped. After rtm_stop the rest is only counted. */
+/* Delivers the events in the inbox. After RTMI_SLICE_MS of callbacks in this rtm_poll no further
+   one begins, so that more can be read and acknowledged; nor while the socket is congested, unless
+   the session is to be dropped. After rtm_stop the remaining events are only counted. */
 static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     unsigned lost = 0;
     if (!session->inbox.size) return;
@@ -4782,7 +4783,7 @@ static void rtmi_on_close(rtmi_session *session) {
  * >>web_api  Web API requests and responses
  * --------------------------------------------------------------------------------------------- */
 
-/* Error codes that no retry mends: first those of the token, then those of the call. */
+/* Permanent error codes, for which a retry is useless: of the token, then of the call. */
 static const char *const rtmi_auth_codes[] = {
     "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
     "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
@@ -4796,7 +4797,8 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-/* Advice for an error code: the first entry whose method begins that of the call. */
+/* Advice for an error code. The first entry with this code counts whose method is a prefix of the
+   called one. */
 static const char *const rtmi_advice[][3] = {
     { "invalid_auth", "", ": check the token" },
     { "not_authed", "", ": check the token" },
@@ -4812,7 +4814,7 @@ static const char *const rtmi_advice[][3] = {
       ": legacy bots are disabled; create an app, and set app_token for Socket Mode" },
 };
 
-/* Slack's error code decides; `tamed` is the same code for the message. */
+/* The result for Slack's error code; `tamed` is the code as restricted for the message. */
 static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const char *tamed) {
     const char *code = exchange->code, *method = exchange->method, *advice = "";
     rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
@@ -4829,8 +4831,9 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const
                      *needed ? ")" : "", *message ? ": " : "", message, advice);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The program
-   receives an error code as it came if it looks like one; messages and log lines have it tamed. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or for 2xx from a URL. The
+   program receives the error code as received if it looks like one; messages and log lines contain
+   it as restricted by rtmi_tame. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
@@ -4879,7 +4882,7 @@ static const char *rtmi_request_name(const rtmi_request *request) {
     return request->by_url ? "request to a URL" : request->target;
 }
 
-/* Composes a request and begins it. A URL may be a secret of its own: it is never named. */
+/* Composes a request and begins it. No message contains the URL, because it may be a secret. */
 static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
                                const rtmi_request *request, long long now) {
     const rtmi_settings *settings = &client->settings;
@@ -4913,7 +4916,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->payload = request->payload;
     exchange->limit = settings->max_message_size;
     exchange->conn.budget = RTMI_BUDGET;
-    /* An attempt to connect that may be followed by another gets a third of the time. */
+    /* If there may be another attempt to connect, each one gets a third of the time. */
     int connect_ms = connects_apart ? (int)((request->timeout_ms + 2LL) / 3) : request->timeout_ms;
     exchange->reserve_ms = request->timeout_ms - connect_ms;
     rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, connect_ms);
@@ -4940,9 +4943,9 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
     rtmi_free(session, sizeof *session);
 }
 
-/* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that
-   is longer. A session that lasted is followed by another at once, and so is the first that
-   received "hello" and did not last: no event is lost, and one retry is no storm. */
+/* The wait before the next attempt, in ms: what Slack asks for, or the exponential backoff if that
+   is longer. There is no wait after a session that lasted, nor after the first one that received
+   "hello" and did not last, so that no event is lost. */
 static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     bool lasted = session->said_hello && client->now - session->hello_at >= RTMI_LASTED_MS;
     bool at_once = lasted || (session->said_hello && !client->had_short_session);
@@ -4953,7 +4956,7 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     if (asked >= 0)
         session->asked_until = rtmi_max(session->asked_until, client->now + 1000LL * asked);
     if (lasted) client->failures = 0;
-    else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
+    else if (client->failures < 16) client->failures++; /* 2^15 s is above both caps */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
     if (!at_once) wait = 1 << (client->failures - 1);
     if (wait > cap) wait = cap;
@@ -4966,11 +4969,11 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
 }
 
 /* Ends a session or attempt, for a cause whose message is in its connection's error, and returns
-   the state that is next. */
+   the next state. */
 static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm_result cause) {
     bool stopped = rtmi_is_stopped(client);
     rtmi_blame(session, cause);
-    if (stopped) { /* however it ends, it was asked for */
+    if (stopped) { /* the user asked for the end, so it is no failure */
         session->cause = RTM_OK;
         rtmi_stopped(&session->error);
     }
@@ -4979,19 +4982,20 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
     return final ? RTM_STATE_FINISHED : RTM_STATE_BACKOFF;
 }
 
-/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired
-   session: its messages may be acknowledged on the one that has taken over, which reports them. */
+/* Reports the end of a session or attempt: skipped messages, the cause, unacknowledged messages,
+   `close`. Messages of a retired session may still be acknowledged on the session that has taken
+   over, which reports those that are not. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0], retired = session->fate == RTMI_RETIRED;
     if (session->notices) rtmi_report_notices(client, session);
     rtm_result cause = session->cause;
-    if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
+    if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* a handover has failed */
     if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first)) {
         client->error = session->error;
         rtmi_report(client, &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
     }
-    /* On the other session messages may still be acknowledged. If this one did not open, the end
-       of the other may have left them to it. */
+    /* Messages may still be acknowledged on the other session. If this one did not open, the other
+       one will report them at its own end. */
     const rtmi_session *other = client->session[first];
     bool kept = other && ((other->state >= RTM_STATE_UPGRADING &&
                            other->state <= RTM_STATE_CLOSING) || (!was_open && other->unreported));
@@ -5005,7 +5009,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (!kept) client->unanswered.size = 0;
     if (!was_open || !first || !client->open_reported) return;
     client->open_reported = false;
-    client->error = session->error; /* so that rtm_error_detail is about this `close` */
+    client->error = session->error; /* rtm_error_detail then explains this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
                         .reason = session->close_reason,
                         .retry_ms = rtmi_is_stopped(client) ? -1 : session->retry_ms };
@@ -5024,8 +5028,8 @@ static void rtmi_take_over(rtm_client *client) {
     old->deadline = rtmi_min(old->deadline, old->drain_at);
 }
 
-/* Reports the end of a session once all that it brought has been delivered. If another was to take
-   over, it does so now: without a report if it is open already, else as the next attempt. */
+/* Reports the end of a session once all its events have been delivered. If a second session was to
+   take over, it does so now: without a report if it is open already, else as the next attempt. */
 static void rtmi_conclude(rtm_client *client, rtmi_session *session) {
     const rtmi_session *second = client->session[1];
     bool first = session == client->session[0], was_open = session->was_open;
@@ -5079,7 +5083,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
 }
 
 /* BACKOFF or FINISHED: the connection is closed at once, after the last acknowledgements. The wait
-   for the next attempt runs from now, whenever the end can be reported. */
+   for the next attempt begins now, even if the end is reported later. */
 static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
     rtmi_session *second = client->session[1];
     bool replaced = session == client->session[0] && second && second->fate != RTMI_RETIRED;
@@ -5087,7 +5091,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         session->was_open = true;
         rtmi_send_answers(client, session);
         rtmi_end_deferrals(client, session->number);
-        /* Copies of the events that a second session brought may still arrive on the first. */
+        /* Copies of events that the second session has received may still arrive on the first. */
         if (session != client->session[0]) client->overlap_end = client->now + RTMI_DRAIN_MS;
     }
     session->unreported = true;
@@ -5095,7 +5099,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
     if (replaced && session->retry_after >= 0 && second->state != RTM_STATE_OPEN) {
-        rtmi_session_free(client, second); /* Slack asks for a longer wait */
+        rtmi_session_free(client, second); /* Slack has asked for a longer wait */
         client->session[1] = NULL;
         replaced = false;
     }
@@ -5108,7 +5112,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     rtmi_conclude(client, session);
 }
 
-/* The one place that writes the state. */
+/* Enters a state. Only this function writes session->state. */
 static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next) {
     static const char *const name[] = {
 #define RTMI_NAME(NAME) #NAME,
@@ -5132,7 +5136,7 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 }
 
 /* The states, in the order of the table: each function does what can be done now, and returns the
-   state that is next -------------------------------------------------------------------------- */
+   next state ---------------------------------------------------------------------------------- */
 
 static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     const rtmi_settings *settings = &client->settings;
@@ -5145,7 +5149,7 @@ static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
-/* IDLE, BACKOFF and FINISHED: first the end is to be reported, after the events before it. */
+/* IDLE, BACKOFF and FINISHED: first reports the last end, after the events received before it. */
 static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
     if (session->unreported) {
         rtmi_deliver_inbox(client, session);
@@ -5191,12 +5195,12 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     session->exchange.payload = (rtmi_payload){ .size = 0 };
     rtmi_exchange_start(&session->exchange, RTMI_HTTP_UPGRADE, &peer, client->now,
                         settings->timeout_ms);
-    if (peer.host[strcspn(peer.host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]) /* a token has some, say */
+    if (peer.host[strcspn(peer.host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]) /* it may be a token */
         session->exchange.conn.name = "the host of Slack's url";
     return RTM_OK;
 }
 
-/* Checks the response to the call that opens a session, and begins what is next. */
+/* Checks the response to the call that opens a session, and begins the upgrade. */
 static rtm_result rtmi_end_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_exchange *exchange = &session->exchange;
     rtm_response response;
@@ -5204,7 +5208,7 @@ static rtm_result rtmi_end_connecting(rtm_client *client, rtmi_session *session)
     session->greeting = response.data;
     if (result == RTM_OK) return rtmi_begin_upgrade(client, session);
     session->retry_after = exchange->conn.http.retry_after;
-    /* There is nothing to mend by asking again. */
+    /* A retry would not help. */
     return result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes) ? RTM_E_AUTH
                                                                                     : result;
 }
@@ -5232,7 +5236,7 @@ static rtm_state rtmi_state_exchanging(rtm_client *client, rtmi_session *session
     return upgrading ? RTM_STATE_OPEN : RTM_STATE_UPGRADING;
 }
 
-/* A PING of Slack's: PINGs that come by themselves tell a living connection from a zombie. */
+/* Handles a PING from Slack: these PINGs distinguish a live connection from a zombie. */
 static void rtmi_on_ping(rtm_client *client, rtmi_session *session) {
     const rtmi_ws *ws = &session->ws;
     long long gap = client->now - session->ping_at;
@@ -5244,7 +5248,7 @@ static void rtmi_on_ping(rtm_client *client, rtmi_session *session) {
     rtmi_queue_pong(client, session);
 }
 
-/* What the parser found. Another state than the present one ends the session. */
+/* Handles what the parser has found, and returns the next state. */
 static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_ws_what what) {
     rtmi_ws *ws = &session->ws;
     if (what == RTMI_WS_BAD) {
@@ -5255,7 +5259,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
-        /* An envelope that is too large is acknowledged too: Slack would send it for ever. */
+        /* Too large envelopes are acknowledged too: else Slack would send them again and again. */
         rtm_json root = { ws->buffer.data, ws->buffer.size, NULL };
         if (client->socket_mode && ws->skip == RTM_E_TOO_BIG && root.size)
             rtmi_acknowledge(client, session, rtmi_json_member(&root, "envelope_id", 11),
@@ -5281,20 +5285,19 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         rtmi_on_close(session);
         rtmi_send_close(client, session, session->close_code);
         return rtmi_end_session(client, session, RTM_OK);
-    default: break; /* PONG: that bytes were received is all it says */
+    default: break; /* PONG: keep-alive counts it as received bytes; nothing else to do */
     }
     return session->state;
 }
 
-/* Whether frames are to be read: after rtm_stop only for Slack's CLOSE, and none before the session
-   is dropped. */
+/* Whether to read frames: after rtm_stop only in CLOSING, and not in a dropped session. */
 static bool rtmi_is_reading(const rtm_client *client, const rtmi_session *session) {
     return session->state == RTM_STATE_CLOSING ||
            (session->fate != RTMI_DROPPED && !rtmi_is_stopped(client));
 }
 
-/* Reads the frames that are here, as far as this step's budget allows. Parses them in place, and
-   returns the bytes to the connection afterwards. */
+/* Reads the frames that have arrived, within this step's budget. Parses them in place, and then
+   releases the bytes to the connection. */
 static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     rtm_state here = session->state, next = here;
@@ -5317,7 +5320,7 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     return next;
 }
 
-/* Frees what a large message made the buffers grow to, once that is not needed any more. */
+/* Frees buffers that a large message made grow, after a minute without large messages. */
 static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (client->now - session->large_at < RTMI_KEPT_MS || session->ws.message) return;
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
@@ -5326,8 +5329,8 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     session->large_at = LLONG_MAX / 4; /* nothing to free until a large message is received */
 }
 
-/* Whether the connection is dead, and why: NULL if it is not. `asked` is when the socket was asked
-   for the bytes that were read; nothing is judged by a later clock. Sends PINGs. */
+/* Keep-alive: sends PINGs; returns why the connection is dead, or NULL. `asked` is the time when
+   the socket was last read: no deadline after that time counts as passed. */
 static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
     rtmi_conn *conn = &session->exchange.conn;
     int interval = client->settings.ping_interval_ms;
@@ -5346,7 +5349,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
     if (asked >= hello_by) return "no \"hello\" from Slack within timeout_ms";
     if (asked >= zombie_at)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
-    /* The end is due this long after the first PING, however late the second one is. */
+    /* The end is due `rest` after the first PING, even if the second one is late. */
     if (session->pings_sent == 2)
         return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
@@ -5372,14 +5375,14 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
-    if (session->fate == RTMI_DROPPING) { /* what arrived during callbacks counts too */
+    if (session->fate == RTMI_DROPPING) { /* read what has arrived during callbacks too */
         rtmi_conn_look(conn);
         next = rtmi_read_frames(client, session);
         if (next != RTM_STATE_OPEN) return next;
         session->fate = RTMI_DROPPED;
     }
     rtmi_send_answers(client, session);
-    /* While more has arrived than one step may read, reading goes first. */
+    /* If more has arrived than one step may read, read it before calling callbacks. */
     if (conn->budget || session->fate == RTMI_DROPPED || rtmi_inbox_is_full(client, session))
         rtmi_deliver_inbox(client, session);
     if (rtmi_is_stopped(client)) return next;
@@ -5398,8 +5401,8 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     return RTM_STATE_OPEN;
 }
 
-/* Our CLOSE is out: wait for Slack's, for the end of the connection, or for a second. A message
-   that arrives before it counts: it may acknowledge one of ours. */
+/* Our CLOSE was sent: waits for Slack's CLOSE, for the end of the connection, or 1 s. Messages that
+   arrive before are read: they may be acknowledgements. */
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
     long long asked = client->now;
     if (asked >= session->deadline) rtmi_conn_look(&session->exchange.conn);
@@ -5426,7 +5429,7 @@ static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
     }
 }
 
-/* Runs the states until there is nothing more to do without waiting. */
+/* Runs the states of a session until there is nothing more to do without waiting. */
 static void rtmi_step(rtm_client *client, rtmi_session *session) {
     client->now = RTM_NOW_MS();
     for (;;) {
@@ -5456,13 +5459,13 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
  * >>handover  the second session, and the loop over both
  * --------------------------------------------------------------------------------------------- */
 
-/* Slack will end the first session: begins another alongside it. The wait before its attempt is the
-   one that would follow the end. */
+/* Slack will end the first session: begins a second one alongside it. The wait before its attempt
+   is the same as after an end. */
 static void rtmi_begin_handover(rtm_client *client) {
     rtmi_session *first = client->session[0], *second = rtmi_session_new(client);
     first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(sizeof *client->seen);
-    if (!second || !client->seen) { /* the end will come, and the next attempt after it */
+    if (!second || !client->seen) { /* no handover: the next attempt follows the end */
         rtm_event event = { .result = rtmi_out_of_memory(&client->error), .retry_ms = -1 };
         rtmi_session_free(client, second);
         rtmi_report(client, &event);
@@ -5473,8 +5476,8 @@ static void rtmi_begin_handover(rtm_client *client) {
     rtmi_log(client, "handover: Slack will end the session; a second one is opened");
 }
 
-/* Frees the second session when it has ended and been reported: it was retired, or its attempt to
-   take over was refused permanently. */
+/* Frees the second session after its end was reported: it was retired, or its attempt to take over
+   was refused permanently. */
 static void rtmi_end_handover(rtm_client *client) {
     rtmi_session *second = client->session[1];
     bool retired = second->fate == RTMI_RETIRED;
@@ -5486,7 +5489,7 @@ static void rtmi_end_handover(rtm_client *client) {
     client->session[1] = NULL;
 }
 
-/* Closes a retired session before its time. */
+/* Closes a retired session early. */
 static void rtmi_end_drain(rtmi_session *session, long long now) {
     if (session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
         session->drain_at = session->deadline = now;
@@ -5497,8 +5500,8 @@ static void rtmi_end_wait(rtmi_session *session) {
     session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
 }
 
-/* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but
-   not one that Slack has asked for, and for one attempt a second at most. */
+/* rtm_reconnect without an open session: abandons the attempt in progress, or ends the wait, unless
+   Slack has asked for it; at most one attempt a second. */
 static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
     unsigned failures = client->failures;
     bool had_short_session = client->had_short_session;
@@ -5521,9 +5524,9 @@ static void rtmi_step_sessions(rtm_client *client) {
         rtmi_session_free(client, second); /* rtm_reconnect drops both */
         client->session[1] = second = NULL;
     }
-    if (retired) rtmi_step(client, second); /* its events are the older ones */
+    if (retired) rtmi_step(client, second); /* first: its events are older */
     rtmi_step(client, first);
-    bool left = client->session[0] == second || client->session[1] == second; /* it may be freed */
+    bool left = client->session[0] == second || client->session[1] == second; /* not freed? */
     if (second && left && !retired) rtmi_step(client, second);
     second = client->session[1];
     if (second && second->fate != RTMI_RETIRED && second->state == RTM_STATE_OPEN &&
@@ -5538,7 +5541,7 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (leaving && !client->session[1]) rtmi_begin_handover(client);
     bool needed = client->socket_mode || client->session[1];
     if (needed || client->now < client->overlap_end) return;
-    rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
+    rtmi_free(client->seen, 0); /* RTM needs it only during a handover */
     client->seen = NULL;
 }
 
@@ -5556,19 +5559,18 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>config  what the user gave, checked and copied
+ * >>config  the configuration, checked and copied
  * --------------------------------------------------------------------------------------------- */
 
-/* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
+/* Why rtm_create failed, for rtm_error_detail(NULL). One per thread, because there is no client. */
 static __thread rtmi_error rtmi_create_error;
 
 static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char *fault) {
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
 }
 
-/* The first of these variables that is not empty: its value, and its name. Each name in the list
-   ends
-   with a NUL, and the list with an empty name. */
+/* The first of these environment variables that is not empty: its value, and its name. Each name in
+   the list ends with a NUL, and the list with an empty name. */
 static const char *rtmi_first_env(const char *names, const char **name) {
     for (*name = names; **name; *name += strlen(*name) + 1) {
         const char *value = getenv(*name);
@@ -5577,7 +5579,7 @@ static const char *rtmi_first_env(const char *names, const char **name) {
     return NULL;
 }
 
-/* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
+/* What is wrong with a token, or NULL. `app`: an app-level token is expected. */
 static const char *rtmi_token_fault(const char *token, bool app) {
     if (!*token) return "is empty";
     if (!rtmi_is_visible(token)) return "contains white space, control or non-ASCII characters";
@@ -5586,8 +5588,8 @@ static const char *rtmi_token_fault(const char *token, bool app) {
     return NULL;
 }
 
-/* Replaces a token; the old one stays if the new one is not valid. White space around the new one
-   is left out. */
+/* Replaces a token with a copy without white space around it. If the new token is not valid, the
+   old one remains. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
     static const char blanks[] = " \t\r\n\v\f";
     bool app = to == &client->settings.app_token;
@@ -5610,7 +5612,7 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
 
 static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
     rtm_result result = RTM_OK;
-    bool app = config->app_token && *config->app_token; /* empty: as an empty variable */
+    bool app = config->app_token && *config->app_token; /* "": from an empty variable */
     if (app) result = rtmi_take_token(client, &client->settings.app_token, config->app_token);
     if (result != RTM_OK || (app && !config->token)) return result;
     return rtmi_take_token(client, &client->settings.token, config->token);
@@ -5630,7 +5632,7 @@ static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* Fields that frame a message or drive the handshake: a second one would break both. */
+/* Fields that frame a message or control the handshake: a second one would break these. */
 static const char *const rtmi_own_headers[] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Expect",
     "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions",
@@ -5646,11 +5648,11 @@ static const char *rtmi_header_fault(const char *header, size_t name_length) {
             return "line break or control character";
     for (const char *const *own = rtmi_own_headers; *own; own++)
         if (rtmi_same_word(header, name_length, *own)) return "reserved for rtm.h";
-    return rtmi_same_word(header, name_length, "Proxy-Authorization") /* Slack would get it */
+    return rtmi_same_word(header, name_length, "Proxy-Authorization") /* sent to Slack else */
                ? "Proxy-Authorization: set the credentials in the proxy's URL" : NULL;
 }
 
-/* Moves what a buffer holds into a text, NULL if that is nothing. */
+/* Moves the contents of a buffer into a string; NULL if the buffer is empty. */
 static rtm_result rtmi_keep_text(rtm_client *client, char **to, rtmi_buf *text) {
     bool good = !text->failed;
     if (good && text->size) *to = rtmi_copy(text->data, text->size);
@@ -5659,7 +5661,7 @@ static rtm_result rtmi_keep_text(rtm_client *client, char **to, rtmi_buf *text) 
     return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
-/* A request to a URL gets User-Agent only. */
+/* Collects the user's headers; for requests to URLs only User-Agent. */
 static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
     rtmi_buf lines = { 0 }, url_lines = { 0 };
     const char *fault = NULL;
@@ -5679,7 +5681,7 @@ static bool rtmi_copy_option(char **to, const char *text) {
     return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
-/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from` points at it. */
+/* Sets Proxy-Authorization from user[:password], percent-encoded. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
     rtmi_buf credentials = { 0 }, value = { 0 };
@@ -5764,7 +5766,8 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* The CA bundle that was asked for, if it has a certificate: a wrong name is to be seen at once. */
+/* Checks that the configured CA bundle has a certificate, so that a wrong file name is reported at
+   once. */
 static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config) {
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
@@ -5779,7 +5782,7 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     trust->first_only = true;
     rtmi_trust_load(trust);
     rtm_result result = trust->no_memory ? rtmi_out_of_memory(&client->error) : RTM_OK;
-    /* The variable is for all programs: if everything is http, this one has no use for it. */
+    /* SSL_CERT_FILE is for all programs: if base_url is http, a bad one is no error. */
     if (result == RTM_OK && trust->error && (!from_env || client->settings.api.tls))
         result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
                            file ? " " : "", file ? file : "", trust->error);
@@ -5799,7 +5802,7 @@ static rtm_result rtmi_config_handlers(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* Checks and copies the configuration; client->error has a message on what is wrong. */
+/* Checks and copies the configuration; on failure client->error has a message. */
 static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
     static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
         rtmi_config_tokens, rtmi_config_settings, rtmi_config_base_url, rtmi_config_headers,
@@ -5826,8 +5829,8 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.first;
 }
 
-/* Delays the requests with this key; false if there is no room or memory for that. A server
-   that asks for no wait at all gets a second: without it there would be a storm. */
+/* Delays the requests with this key; false if there is no room or memory for that. Even if the
+   server asks for no wait, they are delayed by 1 s, to prevent a storm of requests. */
 static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     rtmi_queue *queue = &client->queue;
     if (!queue->holds) queue->holds = rtmi_alloc((RTMI_HOLDS + 1) * sizeof *queue->holds);
@@ -5860,7 +5863,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
         rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
                                             .id = request->id });
     }
-    client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
+    client->now = RTM_NOW_MS(); /* the callback's time must not count for the next request */
     rtmi_free(request->failure, 0);
     rtmi_free(request, request->size);
 }
@@ -5880,7 +5883,7 @@ static void rtmi_queue_drop(rtm_client *client, rtmi_request *request) {
     rtmi_request_finish(client, request, &response, &error);
 }
 
-/* After rtm_stop the requests that wait end, and soon those in progress. */
+/* After rtm_stop queued requests end at once, and requests in progress after 1 s at most. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     long long end = client->now + RTMI_CLOSING_MS;
@@ -5889,13 +5892,13 @@ static void rtmi_queue_stop(rtm_client *client) {
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (!lane->current) continue;
         lane->exchange->reserve_ms = 0;
-        lane->exchange->payload.streamed = false; /* else progress would move its deadline */
+        lane->exchange->payload.streamed = false; /* progress must not extend its deadline */
         if (lane->exchange->conn.deadline > end) lane->exchange->conn.deadline = end;
     }
 }
 
-/* Whether an attempt that failed like this may be followed by another: time may mend it, no byte of
-   the request can have reached the server, and none of read_body's is used up. */
+/* Whether to retry after an attempt that failed like this: the failure may be temporary, no byte of
+   the request can have reached the server, and read_body has not been called. */
 static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request *request,
                                rtm_result result) {
     int status = exchange->conn.http.status;
@@ -5908,7 +5911,7 @@ static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request
     return mends && !refused && !request->no_retry && unsent && !used_up;
 }
 
-/* Leaves a request in the queue for another attempt; false if its time is over. */
+/* Leaves a request in the queue for another attempt; false if its deadline has passed. */
 static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rtm_result result,
                                    const rtmi_error *error) {
     long long wait = 1000LL << (request->attempts < 16 ? request->attempts - 1 : 15);
@@ -5933,12 +5936,13 @@ RTMI_APART static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange
     return result;
 }
 
-/* An exchange has ended with this result: checks its response; closes what is of no more use. */
+/* An exchange has ended with this result: checks its response, and closes the connection unless it
+   can be used again. */
 static rtm_result rtmi_take_response(rtm_client *client, rtmi_exchange *exchange, rtm_result result,
                                      rtm_response *response) {
     rtmi_conn *conn = &exchange->conn;
     if (result != RTM_OK) {
-        rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
+        rtmi_conn_close(conn); /* sends nothing: the request may be retried */
         return result;
     }
     result = rtmi_check_response(client, exchange, response);
@@ -5965,7 +5969,7 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     bool limited = result == RTM_E_RATE_LIMITED && !stopped;
     bool held = limited && rtmi_queue_hold(client, request->key, asked);
     if (held && !request->no_retry && !request->payload.streamed) {
-        request->attempts = 0; /* the wait does not count */
+        request->attempts = 0; /* the retries begin again after the wait */
         rtmi_log(client, "%s", conn->error.text);
         return;
     }
@@ -5973,8 +5977,8 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     rtmi_request_finish(client, request, &response, &conn->error);
 }
 
-/* Begins a request if it need not wait, and none with the same key is before it. Not RTM_OK: it
-   cannot be begun any more. */
+/* Begins a request if it need not wait and no request with the same key is before it. Not RTM_OK:
+   it ends without having begun. */
 static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) {
     rtmi_queue *queue = &client->queue;
     rtmi_lane *lane = request->lane;
@@ -5998,8 +6002,8 @@ static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) 
     return RTM_OK;
 }
 
-/* Begins what can be begun, up to a request that has ended without a response: its callback is
-   called. */
+/* Begins all requests that can begin. Stops at a request that has ended without a response, and
+   calls its callback. */
 static void rtmi_queue_begin(rtm_client *client) {
     client->queue.look_at = LLONG_MAX;
     for (rtmi_request *request = client->queue.first; request; request = request->next) {
@@ -6010,7 +6014,7 @@ static void rtmi_queue_begin(rtm_client *client) {
     }
 }
 
-/* Closes the connection when it has not been used for a while, or its server has closed it. */
+/* Closes the connection if it was idle for a minute, or if the server has closed it. */
 static void rtmi_lane_rest(rtm_client *client, rtmi_lane *lane) {
     rtmi_exchange *exchange = lane->exchange;
     rtmi_conn *conn = &exchange->conn;
@@ -6021,8 +6025,8 @@ static void rtmi_lane_rest(rtm_client *client, rtmi_lane *lane) {
     lane->exchange = NULL;
 }
 
-/* Does what can be done for the requests without waiting. At most one callback is called of those
-   that ended without a response, and one for each lane. */
+/* Does what can be done for the requests without waiting. Calls at most one callback for each lane,
+   and one for a request that has ended without a response. */
 static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     client->now = RTM_NOW_MS();
@@ -6066,8 +6070,7 @@ static void rtmi_queue_free(rtm_client *client) {
 
 /* Encoding ------------------------------------------------------------------------------------ */
 
-/* Pairs of names and values as a form; those without a value are left out, as Python leaves out
-   None. */
+/* Encodes pairs of names and values as a form; pairs with a NULL value are left out. */
 static void rtmi_write_fields(rtmi_buf *form, const char *const *field) {
     for (; field && field[0]; field += 2) {
         if (!field[1]) continue;
@@ -6127,8 +6130,8 @@ static rtm_result rtmi_queue_check_room(rtm_client *client, size_t body, size_t 
                      "request queue full: retry later or raise max_queue_size");
 }
 
-/* Copies a request into one block of memory, `form` being its fields; if it is to be queued, only
-   if the queue has room for it. */
+/* Copies a request into one block of memory; `form`: its encoded fields. A request to be queued is
+   refused if the queue has no room for it. */
 static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given,
                                     const rtmi_buf *form, bool queued, rtmi_request **made) {
     const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
@@ -6144,7 +6147,7 @@ static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given
         type = given->content_type ? given->content_type : "application/octet-stream";
     }
     size_t copied = given->read_body ? 0 : size;
-    /* With the NULs of the four. */
+    /* Includes the NULs of the four strings. */
     size_t total = sizeof **made + copied + strlen(target) + strlen(type) + strlen(token) + 4;
     if (form->failed || copied > (size_t)-1 / 2) return rtmi_out_of_memory(&client->error);
     rtm_result result = queued ? rtmi_queue_check_room(client, copied, total) : RTM_OK;
@@ -6188,7 +6191,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     return result;
 }
 
-/* Checks and queues a request: its id, or what is wrong. */
+/* Checks and queues a request. Returns its id, or an error. */
 static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
@@ -6208,7 +6211,7 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_mes
  * >>public  the functions declared above, in their order
  * --------------------------------------------------------------------------------------------- */
 
-/* What a client is made of in addition to its configuration. */
+/* Allocates the parts of a client other than its configuration. */
 static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
@@ -6236,7 +6239,7 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     return result;
 }
 
-/* Whether a callback runs, or a blocking call. */
+/* Whether a callback or a blocking call is running. */
 static bool rtmi_is_busy(const rtm_client *client) {
     return client->polling || client->performing;
 }
@@ -6301,7 +6304,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     client->polling = false;
     if (!rtmi_is_finished(client)) return client->dispatched;
     rtm_result cause = client->session[0]->cause;
-    client->error = client->session[0]->error; /* so that rtm_error_detail explains it */
+    client->error = client->session[0]->error; /* for rtm_error_detail */
     if (rtmi_is_stopped(client)) return rtmi_stopped(&client->error);
     return cause == RTM_OK ? RTM_E_CLOSED : cause;
 }
@@ -6323,7 +6326,7 @@ int rtm_timeout_ms(const rtm_client *client) {
 rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
-    /* An end that was asked for is no failure. */
+    /* An end that the user asked for is no failure. */
     unsigned ended = client->ends + rtmi_is_dropped(client->session[0]);
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
@@ -6335,7 +6338,7 @@ rtm_result rtm_connect(rtm_client *client) {
     return RTM_OK;
 }
 
-/* Whom a signal stops. */
+/* The client that a signal stops. */
 static rtm_client *volatile rtmi_running;
 
 static void rtmi_on_signal(int number) {
@@ -6354,7 +6357,7 @@ rtm_result rtm_run(rtm_client *client) {
     memset(&action, 0, sizeof action);
     action.sa_handler = rtmi_on_signal;
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < signals; i++) { /* what is ignored stays so: SIGHUP under nohup, say */
+    for (int i = 0; i < signals; i++) { /* ignored ones stay ignored: SIGHUP under nohup */
         sigaction(numbers[i], NULL, &old[i]);
         if (old[i].sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
     }
@@ -6403,7 +6406,7 @@ rtm_state rtm_get_state(const rtm_client *client) {
     return client ? client->session[0]->state : RTM_STATE_FINISHED;
 }
 
-/* The handler registered with these three; NULL when there is none. */
+/* The handler registered with these arguments, or NULL. */
 static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *type,
                                        rtm_callback callback, const void *user_data) {
     for (size_t i = 0; i < client->handler_count; i++) {
@@ -6458,7 +6461,7 @@ int rtm_send(rtm_client *client, const char *json) {
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
-    object.size = (size_t)(json + length - object.text); /* white space after it too: as received */
+    object.size = (size_t)(json + length - object.text); /* keeps white space after the object */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
@@ -6475,7 +6478,7 @@ int rtm_send(rtm_client *client, const char *json) {
                                                        rtm_json_equals(type, "ping"));
 }
 
-/* What Socket Mode has instead of a message over the WebSocket. */
+/* rtm_send_message in Socket Mode: submits chat.postMessage. */
 static int rtmi_post_message(rtm_client *client, const char *channel, const char *text) {
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
@@ -6595,8 +6598,8 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     return RTM_OK;
 }
 
-/* Steps a blocking exchange until it is done, fails, or takes longer than its time. Nothing of the
-   session is read meanwhile. */
+/* Steps a blocking exchange until it is complete, fails, or times out. The session is not serviced
+   meanwhile. */
 static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
@@ -6610,7 +6613,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
     }
 }
 
-/* What waited while a call blocked is not charged for that time. */
+/* Extends the deadlines of a session by the time that a blocking call has taken. */
 static void rtmi_session_postpone(rtmi_session *session, long long ms) {
     session->silent_at += ms;
     session->hello_by += ms;
@@ -6621,7 +6624,7 @@ static void rtmi_session_postpone(rtmi_session *session, long long ms) {
         session->deadline += ms;
 }
 
-/* Carries out a request over the connection of blocking calls, and frees it. */
+/* Performs a request over the connection of blocking calls, and frees it. */
 static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_response *response) {
     rtmi_exchange *web = client->web;
     rtmi_conn *conns[RTMI_CONNS];
@@ -6644,8 +6647,8 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     return result;
 }
 
-/* Checks and encodes a request that is to be carried out now; `given` is incomplete if there was no
-   memory to collect it. */
+/* Checks and encodes a request to be performed; `complete` is false if there was no memory to
+   collect its fields. */
 static rtm_result rtmi_prepare(rtm_client *client, const rtm_request *given, bool complete,
                                rtmi_request **request) {
     if (!client) return RTM_E_ARGUMENT;
@@ -6668,7 +6671,7 @@ static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *give
     response->result = result;
     if (result == RTM_OK) return result;
     response->detail = rtm_strerror(result);
-    if (client && client->web) { /* its message is kept until the next call */
+    if (client && client->web) { /* the message is kept there until the next call */
         client->web->conn.error = client->error;
         response->detail = client->web->conn.error.text;
     }
@@ -6679,7 +6682,7 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
     return rtmi_perform_given(client, request, true, response);
 }
 
-/* The pairs of a variadic call as a request has them, up to a name that is NULL. */
+/* Collects the arguments of a variadic call as fields of a request, up to a NULL name. */
 static rtmi_buf rtmi_collect(va_list pairs) {
     rtmi_buf fields = { 0 };
     const char *name, *value;
@@ -6719,13 +6722,13 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
 
 /* The JSON accessors: on a value that rtmi_document_check has passed. */
 
-/* A member of an object, where the check has noted it if it is that one. */
+/* Finds a member of an object: among the noted members if the check has noted this object's. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
     rtmi_document *document = json.document;
     if (document && document->noted == json.text) {
         for (unsigned i = 0; i < document->members; i++) {
             const char *name = document->text + document->member[i].name;
-            if (*name != *key && *name != '\\' && length) continue; /* most of them */
+            if (*name != *key && *name != '\\' && length) continue; /* most members */
             if (rtmi_json_says(name, key, length))
                 return (rtm_json){ document->text + document->member[i].value,
                                    document->member[i].value_size, document };
@@ -6789,7 +6792,7 @@ bool rtm_json_equals(rtm_json json, const char *text) {
 }
 
 long long rtm_json_int(rtm_json json, long long fallback) {
-    char text[24]; /* of 20 or less: longer ones overflow */
+    char text[24]; /* at most 20 characters: longer numbers overflow */
     int before = errno;
     if (!json.size || json.size >= sizeof text) return fallback;
     memcpy(text, json.text, json.size);
