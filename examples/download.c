@@ -1,12 +1,12 @@
-/* Saves the files that people share in the bot's channels to a directory.
+/* Saves the files that users share in the bot's channels to a directory.
  *
  * Build:  cc examples/download.c -o download -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./download DIRECTORY
  *
- * The app needs the scopes channels:history and files:read. A file is written as it arrives, so
- * that its size does not matter; one that cannot be received as a whole is removed. Existing files
- * are never overwritten. The token is only sent to FILES_URL, which is https://files.slack.com/
- * unless it is set: people can share files of other servers, too. Ctrl-C ends the bot.
+ * The app needs the scopes channels:history and files:read. A file is written as it arrives, so it
+ * can be of any size; an incomplete file is removed. Existing files are never overwritten. The
+ * token is sent only to URLs below FILES_URL (default https://files.slack.com/), because users can
+ * also share files on other servers. Ctrl-C ends the bot.
  */
 #define _POSIX_C_SOURCE 200809L
 #define RTM_IMPLEMENTATION

@@ -1,10 +1,10 @@
 /*
  * main.c - a local imitation of Slack, to develop a bot without a workspace or a network.
  *
- * It answers the Web API methods that a bot needs, takes uploads and webhooks, and has the
- * WebSocket of RTM and of Socket Mode, all on one loopback port. What you type becomes a message
- * from a person, what the bot sends is printed. Lines that begin with "/" are commands that make
- * Slack misbehave; /help lists them.
+ * It implements the Web API methods that a bot needs, uploads, webhooks, and the WebSockets of RTM
+ * and Socket Mode, all on one loopback port. What you type is sent to the bot as a user's message;
+ * what the bot sends is printed. Lines that begin with "/" are commands, many of which simulate
+ * failures of Slack; /help lists them.
  *
  *     make examples
  *     build/sandbox
@@ -14,10 +14,10 @@
  *     SLACK_API_TOKEN=xoxb-sandbox SLACK_API_URL=https://localhost:8443/api/ \
  *         SSL_CERT_FILE=build/certs/ca.pem build/echo_bot
  *
- * It is built on libwebsockets, so that a client meets code here that is not its own. Lines
- * are carried out strictly in order; those that speak to a bot wait until one is connected. At a
- * terminal /help and /quit do not wait for others.
- * A Socket Mode client (apps.connections.open) gets its events in envelopes.
+ * It uses libwebsockets and none of rtm.h's code, so that both do not contain the same mistakes.
+ * Lines are executed strictly in order; lines for a bot wait until a bot is connected. At a
+ * terminal /help and /quit do not wait for other lines. A Socket Mode client (one that has called
+ * apps.connections.open) receives its events in envelopes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -29,7 +29,7 @@ struct box box;
 struct orders orders = { .ratelimit = -1 };
 struct input input;
 
-/* Files have a host of their own at Slack. Not every system finds a name below localhost. */
+/* At Slack, files are on another host. Not every system resolves names below localhost. */
 static const char *files_host(void) {
     static const char name[] = "files.localhost";
     struct addrinfo *found = NULL;
