@@ -376,7 +376,7 @@ COMMAND(cmd_mute) {
 /* Clients that have closed meanwhile must not count as bots for the next line, and Web API calls
    that got no response must not get one now. */
 COMMAND(cmd_unmute) {
-    say("slack", "/unmute: back again");
+    say("slack", "/unmute: responding again");
     orders.muted = false;
     for (struct conn *conn = box.conns; conn; conn = conn->next) {
         struct pollfd fd = { lws_get_socket_fd(conn->wsi), POLLRDHUP, 0 };
@@ -441,15 +441,15 @@ static const struct command {
     enum verdict (*run)(char *args);
 } commands[] = {
     { "share", "FILE", "share FILE: a message with files", true, cmd_share },
-    { "scope", "on|off", "the token has files:read or not: downloads", false, cmd_scope },
+    { "scope", "on|off", "give or take the token's scope files:read", false, cmd_scope },
     { "goodbye", "", "send goodbye; close 10 s later", true, cmd_goodbye },
     { "close", "[CODE [REASON]]", "send a CLOSE frame", true, cmd_close },
     { "drop", "", "end the TCP connection (FIN), with no CLOSE", true, cmd_drop },
     { "reset", "", "reset the TCP connection (RST)", true, cmd_reset },
     { "migrate", "", "send team_migration_started, then close", true, cmd_migrate },
     { "error", "CODE MESSAGE", "send an error event", true, cmd_error },
-    { "typing", "", "the user is typing", true, cmd_typing },
-    { "event", "TYPE", "send a bare event of this type", true, cmd_event },
+    { "typing", "", "send a typing indicator", true, cmd_typing },
+    { "event", "TYPE", "send an event with only this type", true, cmd_event },
     { "raw", "TEXT", "send this verbatim, as one text frame", true, cmd_raw },
     { "flood", "N", "send N messages as fast as the bot reads them", true, cmd_flood },
     { "ratelimit", "[METHOD] SECONDS", "answer the next call, or METHOD for SECONDS, with HTTP 429",
@@ -496,13 +496,13 @@ static void help_on(const struct command *command) {
 }
 
 COMMAND(cmd_help) {
-    say("sandbox", "A line is a message to #general (C0SANDBOX) from the user human (U0HUMAN),");
-    say("sandbox", "or a command. @sandbox-bot mentions the bot.");
+    say("sandbox", "A line is a message from the user human (U0HUMAN) to #general (C0SANDBOX),");
+    say("sandbox", "or one of these commands. @sandbox-bot mentions the bot.");
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++)
         help_on(c);
     say("sandbox", "Methods of the Web API:");
     list_methods();
-    say("sandbox", "A client in Node: slackApiUrl is \"%s://localhost:%d/api/\";",
+    say("sandbox", "For a client in Node.js: slackApiUrl \"%s://localhost:%d/api/\";",
         options.plain ? "http" : "https", options.port);
     say("sandbox", "set NODE_EXTRA_CA_CERTS=build/certs/ca.pem, or use --plain here.");
     say("sandbox", "An incoming webhook is any URL below %s", own_url("services", ""));

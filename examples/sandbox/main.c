@@ -47,22 +47,22 @@ static bool open_output(const char *name, FILE **file) {
 static int usage(FILE *to) {
     fputs("usage: sandbox [OPTION]...\n"
           "A local imitation of Slack. Type messages to the bot, or /help.\n"
-          "  --port N          where to listen (8443); 0: on any free port\n"
-          "  --port-file FILE  write the port's number there, once listening\n"
+          "  --port N          port to listen on (8443); 0: any free port\n"
+          "  --port-file FILE  write the port number to FILE once listening\n"
           "  --cert FILE       certificate (build/certs/server.pem)\n"
-          "  --key FILE        and its key (build/certs/server.key)\n"
+          "  --key FILE        its private key (build/certs/server.key)\n"
           "  --plain           http and ws, without TLS\n"
-          "  --script FILE     take the lines from FILE, not from stdin\n"
+          "  --script FILE     read the lines from FILE, not from stdin\n"
           "  --quiet           print warnings only\n"
           "  --lenient         accept any channel, user, thread_ts, text and blocks, and\n"
           "                    send typed lines without escaping\n"
-          "  --log FILE        write a line there for each request\n"
-          "  --transcript FILE write there what the terminal shows\n"
-          "  --seed N          of what is left to chance: which connection gets an event\n"
+          "  --log FILE        write a line to FILE for each request\n"
+          "  --transcript FILE write all printed lines to FILE\n"
+          "  --seed N          seed of the random choice of connections for events\n"
           "  --files-host NAME the host of uploads and response URLs\n"
           "  --help            print this\n"
-          "The oldest are forgotten: messages over 1,000 in a channel or 64 MB in all, files\n"
-          "and response URLs over 1,000, views over 100. More than 1,000 channels are refused.\n",
+          "Limits: 1,000 messages in a channel, 64 MB of messages, 1,000 files and response\n"
+          "URLs, 100 views: the oldest are removed. 1,000 channels: further ones are refused.\n",
           to);
     return to == stdout ? 0 : 2;
 }

@@ -220,7 +220,7 @@ METHOD(remove_reaction) {
     cJSON *changed = need(cJSON_Duplicate(reactions, true));
     cJSON_DeleteItemFromArray(changed, found);
     set_member(message, "reactions", changed);
-    say("bot/api", "took back the reaction :%s:", ARG("name"));
+    say("bot/api", "removed the reaction :%s:", ARG("name"));
     tell_reaction(call, "reaction_removed", message);
     return json("{'ok':true}");
 }

@@ -139,7 +139,7 @@ static void on_bot_message(struct conn *conn, const char *id, const cJSON *messa
                        channel_type(channel), text, ts, tail);
     const char *known = find_channel(channel);
     if (known) keep(known, event);
-    else say("slack", "this went to an unknown channel: %s", channel);
+    else say("slack", "the message went to an unknown channel: %s", channel);
     free(event);
     free(tail);
     reply(conn, json("{'ok':true,'reply_to':%j,'ts':'%s','text':'%s'}", id, ts, text));

@@ -80,7 +80,7 @@ bool resend(void) {
             send_once(envelope, envelope->ids[0], 0);
         } else if (strcmp(envelope->type, "events_api") != 0) {
             if (age >= ANSWER_SECONDS * LWS_US_PER_SEC) {
-                say("slack", "%s: no acknowledgement within 3 s, the person sees a failure",
+                say("slack", "%s: no acknowledgement within 3 s, the user sees a failure",
                     envelope->label);
                 remove_envelope(link);
                 continue;

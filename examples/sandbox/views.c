@@ -352,7 +352,7 @@ static cJSON *reply_view(const cJSON *payload) {
     cJSON *view = parsed_argument(payload, "view");
     const char *wrong = wrong_view(view, "modal");
     if (!wrong) return view;
-    say("slack", "the view of the reply: %s", wrong);
+    say("slack", "invalid view in the reply: %s", wrong);
     cJSON_Delete(view);
     return NULL;
 }

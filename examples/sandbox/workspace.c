@@ -42,7 +42,7 @@ cJSON *messages_of(const char *channel) {
 bool add_channel(const char *id) {
     if (messages_of(id)) return true;
     if (cJSON_GetArraySize(channels) >= MAX_CHANNELS) {
-        say("slack", "%s: there are %d channels, the most that are kept", id, MAX_CHANNELS);
+        say("slack", "%s: refused: there are already %d channels", id, MAX_CHANNELS);
         return false;
     }
     need(cJSON_AddArrayToObject(channels, id));
