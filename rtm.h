@@ -786,10 +786,11 @@ int rtm_submit(rtm_client *client, const rtm_request *request);
    running. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_cancel(rtm_client *client, int id);
 
-/* Sends a request and blocks until the response, for at most timeout_ms. It uses a connection of
-   its own (kept for the next call) and does not wait for the queue. The session is not serviced
-   meanwhile; it continues afterwards without loss unless Slack has closed it for not answering.
-   rtm_submit does not have this risk. Works in every state; makes one attempt; calls no callback.
+/* Sends a request and blocks until the response, for at most its timeout_ms (see rtm_request). It
+   uses a connection of its own (kept for the next call) and does not wait for the queue. The
+   session is not serviced meanwhile; it continues afterwards without loss unless Slack has closed
+   it for not answering. rtm_submit does not have this risk. Works in every state; makes one
+   attempt; calls no callback.
    request   as for rtm_submit; callback and no_retry are ignored
    response  receives the response, or NULL; valid until the next rtm_perform or rtm_call
    Returns RTM_OK for HTTP 200 with "ok":true (with url or write_body: for HTTP 2xx). Else what
@@ -834,7 +835,7 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
    thread-safe). Allowed in callbacks. */
 
 /* Returns the value at a path: members by name, array elements by index, e.g. "item.channel",
-   "blocks.0.text". A name that contains a dot cannot be reached. */
+   "blocks.0.text". A path cannot have a name that contains a dot: use rtm_json_key instead. */
 rtm_json rtm_json_get(rtm_json json, const char *path);
 
 /* Returns element `index` of an array, or the value of member `index` of an object, in the order
