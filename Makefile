@@ -1,4 +1,4 @@
-# rtm.h: `make demo` shows it at work, `make test` is what a change must pass, `make help` the rest.
+# rtm.h: `make demo` shows it, `make test` must pass after each change, `make help` lists the rest.
 .POSIX:
 .SUFFIXES:
 
@@ -15,15 +15,15 @@ LIBS = -lbearssl
 SANDBOX_LIBS = -lwebsockets -lssl -lcrypto -lcjson -ledit
 BOTS = build/quick_start build/echo_bot build/slash_commands build/post build/history build/follow \
 	build/alert build/tiny build/modal build/download build/threads build/loops/epoll
-# These need a library or a compiler more.
+# These need another library or a C++ compiler.
 GUESTS = build/loops/libuv build/loops/glib build/mqtt_bridge build/karma
 TESTS = build/test/json build/test/http build/test/ws build/test/random build/test/session \
 	build/test/reconnect build/test/webapi build/test/requests build/test/socket_mode \
 	build/test/handover build/test/loops build/test/lookup build/test/sandbox build/test/proxy \
 	build/test/tls build/test/faults build/test/connect build/test/order
 THREADS = build/test/threads build/test/loops-threads build/test/lookup-threads
-# With poll(2) only, as on other systems than Linux; without threads; with one lane of requests;
-# random lives over TLS.
+# Variants: with poll(2) instead of epoll, as on systems other than Linux; without threads; with one
+# connection for submitted requests; tests/lives.c over TLS.
 OTHERS = build/test/session-poll build/test/reconnect-poll build/test/loops-poll \
 	build/test/lookup-nothreads build/test/requests-onelane build/test/order-poll \
 	build/test/lives-poll build/test/lives-tls
@@ -32,32 +32,32 @@ all: $(BOTS) build/ws_echo
 
 help:
 	@echo 'make demo       a bot and a local Slack (20 s); VERBOSE=1: every call, too'
-	@echo 'make test       everything that a change must pass, with sanitizers (15 min)'
+	@echo 'make test       runs all tests that a change must pass, with sanitizers (15 min)'
 	@echo 'make check      the same as make test'
-	@echo 'make examples   the example bots, and the sandbox to try them with (1 min)'
-	@echo 'make faults     a session cut, reset, stalled and delayed after every byte (15 min)'
+	@echo 'make examples   builds the example bots, and the sandbox to try them with (1 min)'
+	@echo 'make faults     cuts, resets, stalls, delays a session after every byte (15 min)'
 	@echo 'make soak       1,000 sessions of RTM and of Socket Mode, ended by force (1 min)'
-	@echo 'make fuzz       libFuzzer over every parser and the session, FUZZ_TIME seconds each'
+	@echo 'make fuzz       fuzzes every parser and the session, FUZZ_TIME seconds each'
 	@echo 'make cross      the tests for armhf and s390x under qemu, the demo with musl (10 min)'
 	@echo 'make router     a bot on a MIPS machine with 64 MB of RAM, under qemu (1 min)'
-	@echo 'make bench      instructions and heap (goals), times alongside other clients (10 min)'
-	@echo 'make size       bytes by section and feature; a whole static bot (1 min)'
+	@echo 'make bench      instructions, heap, and times compared with other clients (10 min)'
+	@echo 'make size       code size by section and feature; size of a static bot (1 min)'
 	@echo 'make lint       clang-tidy, cppcheck, gcc -fanalyzer (3 min)'
 	@echo 'make interop    bots, Web API and sandbox against Node.js and Go (5 min)'
 	@echo 'make valgrind   the demo and DNS lookups under valgrind (1 min)'
-	@echo 'make deps       installs the packages that all targets need (each installs its own)'
-	@echo 'make dist       the tarball of a release'
+	@echo 'make deps       installs the packages for all targets (each target installs its own)'
+	@echo 'make dist       makes the tarball of a release'
 	@echo 'make install    rtm.h, rtm.pc, CMake files to $$DESTDIR$$PREFIX; uninstall removes them'
 	@echo 'make clean      removes build/'
 
-# A target with a name installs what it needs, and says so first; a file's rule only names what is
-# missing and the command that installs it.
+# The targets of `make help` install the packages that they need, after printing the command. A rule
+# for a file only prints what is missing and the command that installs it.
 INSTALL = CC='$(CC)' CXX='$(CXX)' sh tests/deps.sh
 FILES = $(MAKE) --no-print-directory
 
 deps:
 	@$(INSTALL) $(THINGS)
-	@echo 'all there is'
+	@echo 'all packages are installed'
 
 THINGS = build libuv glib mqtt c++ sandbox test install size interop valgrind strace bench fuzz lint cross \
 	router
@@ -142,7 +142,7 @@ valgrind:
 
 FUZZ = http ws json walk tame url config pem session
 
-# A part that fails does not keep the others from running; the end names all that did.
+# If a part fails, the others still run; at the end all failed parts are listed.
 FAILED = echo >>build/test/failed
 
 test:
@@ -174,15 +174,15 @@ test:
 
 check: test
 
-# gcc alone can draw its call graph.
+# Only gcc can print its call graph.
 STACK_CC = gcc
 HEADERS = tests/support.h tests/fake_clock.h tests/counted_memory.h tests/seen_messages.h \
 	tests/server.h tests/unresponsive_server.h tests/same_thread_server.h tests/sandbox_process.h \
 	tests/sockets.h tests/states.h tests/ca.h
 TEST_CC = $(CC) -std=c99 $(WARN) -O1 -g $(SANITIZE) -I.
 
-# -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h has no use for them.
-# tests/requests.c counts the basic blocks that are run.
+# -lssl is for the servers of tests/tls.c, -luv for tests/loops.c; rtm.h does not need them.
+# tests/requests.c counts the basic blocks that are executed.
 $(TESTS) build/test/json_peer build/test/outages: $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	set --; case $(@F) in requests) set -- -fsanitize-coverage=trace-pc ;; esac; \
@@ -208,14 +208,14 @@ build/test/tls: tests/tls.c tests/tls_certs.sh
 build/test/faults: tests/faults.c
 build/test/order: tests/order.c
 
-# Random lives: `build/test/lives SEED COUNT` runs as many as wanted. LIVES="-m32" and
-# LIVES="-DRTMI_EPOLL=0" build it for 32 bit and for poll(2) only.
+# Random simulated lives of a client: `build/test/lives SEED COUNT` runs COUNT of them. LIVES="-m32"
+# builds it for 32 bits, LIVES="-DRTMI_EPOLL=0" with poll(2) instead of epoll.
 build/test/lives: tests/lives.c tests/lives_net.h tests/net_calls.h tests/lives_tls.h \
 		tests/fake_clock.h tests/counted_memory.h tests/states.h rtm.h build/.test
 	@mkdir -p build/test
 	$(TEST_CC) $(LIVES) tests/lives.c -o $@ $(LIBS)
 
-# The thread sanitizer goes with no other.
+# The thread sanitizer cannot be combined with others.
 $(THREADS): tests/threads.c tests/loops.c tests/lookup.c $(HEADERS) rtm.h build/.test
 	@mkdir -p build/test
 	file=$(@F); $(CC) -std=c99 $(WARN) -O1 -g -fsanitize=thread -I. tests/$${file%-threads}.c \
@@ -229,7 +229,7 @@ $(OTHERS): tests/session.c tests/reconnect.c tests/loops.c tests/lookup.c tests/
 	*-tls) set -- -DLIVES_TLS ;; *) set -- -DRTM_ONE_LANE -fsanitize-coverage=trace-pc ;; esac; \
 	$(TEST_CC) "$$@" tests/$${file%-*}.c -o $@ -lcmocka $(LIBS) -lpthread
 
-# The fuzzing corpora, with any compiler.
+# Runs the fuzzing corpora, with any compiler.
 replay:
 	@$(INSTALL) build test
 	@mkdir -p build/test
@@ -321,13 +321,13 @@ install:
 		>$(TO)/lib/cmake/rtm/rtm-config-version.cmake
 	chmod 644 $(INSTALLED)
 
-# Directories go too where nothing else is in them.
+# Also removes directories that are empty then.
 uninstall:
 	rm -f $(INSTALLED)
 	for dir in include lib/pkgconfig lib/cmake/rtm lib/cmake lib share/licenses/rtm share/licenses share; do \
 		rmdir "$(TO)/$$dir" 2>/dev/null || :; done; rmdir "$(TO)" 2>/dev/null || :
 
-# What a release is made of, the same bytes each time.
+# The tarball of a release: the same bytes each time.
 dist:
 	@mkdir -p build
 	@name=rtm.h-$$($(VERSION_OF)); git archive --prefix=$$name/ HEAD | gzip -9n >build/$$name.tar.gz && \

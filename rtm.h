@@ -6,7 +6,7 @@
    BUILD
      In exactly one C file:   #define RTM_IMPLEMENTATION
                               #include "rtm.h"
-     In any other, C or C++:  #include "rtm.h"
+     In other files (or C++): #include "rtm.h"
      To compile and link:     cc bot.c -lbearssl     (GCC or Clang; glibc before 2.34: -pthread too)
      Dependencies:            BearSSL 0.6, jsmn.h 1.1 (a header)
                               Debian: apt install libbearssl-dev libjsmn-dev
@@ -41,7 +41,7 @@
       return 1;
   }
      With SLACK_API_TOKEN=xoxb-... in the environment the bot replies "pong" to every "ping", over
-     RTM. With SLACK_APP_TOKEN=xapp-... in addition it uses Socket Mode, as all new apps must.
+     RTM. If SLACK_APP_TOKEN=xapp-... is set too, it uses Socket Mode, as all new apps must.
 
    FIVE RULES
      1. Nothing happens unless rtm_poll is called: if your bot receives nothing, check that.
@@ -112,30 +112,30 @@
      DNS        Host names are resolved with getaddrinfo in helper threads, at most 4 at a time in a
                 client. The threads call nothing else and block all signals. A lookup that the
                 client has abandoned ends on its own, perhaps after rtm_destroy.
-     Processes  After fork() only one of the two processes may use the client. The other must not
-                even destroy it: both would write to the same connection with the same keys.
-                All descriptors are close-on-exec.
+     Processes  After fork() only one of the two processes may use the client. The other process
+                must not even call rtm_destroy: both would write to the same connection with the
+                same keys. All descriptors are close-on-exec.
      Blocking   Only rtm_poll, rtm_run, rtm_connect, rtm_call and rtm_perform wait. rtm_poll waits
                 no longer than its timeout_ms. In addition it takes the time of the callbacks and of
                 TLS: on x86-64 2 to 4 ms for a full handshake, and 35 to 50 ms if it has to decode a
-                system's bundle of 145 CAs. On small machines both last many times longer: give
-                only the CAs that are needed (ca_pem). With RTM_NO_THREADS, resolving a host name
+                system's bundle of 145 CAs. On small machines both take many times longer: set
+                ca_pem to only the CAs that are needed. With RTM_NO_THREADS, resolving a host name
                 also blocks, for as long as getaddrinfo does.
      Time       All times are milliseconds of a monotonic clock. It counts the time in suspend if
-                the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not: a
-                deadline that passes in suspend is noticed only when that wait ends. After resume,
-                rtm_wake ends it.
-     Addresses  Up to 8 addresses of a host are tried, IPv6 and IPv4 in turn, the address that last
-                connected first. The next attempt begins after 250 ms (or 100 ms after the time that
-                the host's last connection took, if that is longer), and at once if an attempt
-                fails. All attempts stay open; the first one that connects is used.
+                the system has such a clock (CLOCK_BOOTTIME). The wait in poll(2) does not count it:
+                a deadline that passes during suspend is noticed only when that wait ends. Call
+                rtm_wake after resume to end the wait.
+     Addresses  Up to 8 addresses of a host are tried, IPv6 and IPv4 in turn, beginning with the
+                address that last connected. The next attempt begins at once if an attempt fails,
+                else after 250 ms, or 100 ms more than the host's last connection took, whichever is
+                longer. Earlier attempts stay open; the first one that connects is used.
      Memory     Allocated once per connection, in bytes (x86-64, without malloc's own overhead):
                   client and session                   5,224   and 3 descriptors with its socket;
                                                                up to 10 while it connects
                   ids of the last 512 events           4,608   Socket Mode; RTM from the first
                                                                handover on
                   per host, for the last 6 hosts         632   addresses and the TLS session
-                  DNS lookup, by malloc with threads     504   while it lasts, with a descriptor and
+                  DNS lookup (malloc, if in a thread)    504   while it lasts, with a descriptor and
                                                                a stack of 256 KiB
                   TLS engine and record buffers       21,544   while connected
                   read-ahead                           4,096   while connected
@@ -149,13 +149,13 @@
                 than 16 KiB, or of more than 2,048 values, when the next event or PING arrives.
                 Blocking calls use a connection of their own (2,376 bytes, TLS and read-ahead). It
                 is freed by rtm_destroy, or when the next blocking call finds it closed or idle for
-                a minute. Submitted requests use up to two more, freed after a minute without a
-                request, and memory for the requests (up to max_queue_size).
+                a minute. Submitted requests use up to two more connections, freed after a minute
+                without a request, and memory for the requests (up to max_queue_size).
                 A handover needs a second session while it lasts.
                 Socket Mode queues events until their callbacks are called: up to 4 times
                 max_message_size plus one message. While that buffer grows, the old and the new
                 buffer both exist.
-                No event needs an allocation once the buffers have grown.
+                Once the buffers have grown, receiving an event allocates nothing.
 
    STATES
      IDLE -----> CONNECTING -----> UPGRADING -----> OPEN -----> CLOSING -----> FINISHED
@@ -163,7 +163,7 @@
                  |     v               v              v
                  BACKOFF <-------------+--------------+
      IDLE, CONNECTING, UPGRADING and BACKOFF go to FINISHED when rtm_stop is called, OPEN via
-     CLOSING; CONNECTING, UPGRADING and OPEN also when their end is final.
+     CLOSING; CONNECTING, UPGRADING and OPEN also when their end is permanent.
 
      state                 entered                  rtm_poll                       deadline
      RTM_STATE_IDLE        by rtm_create, or for    begins                         none, the backoff
@@ -184,22 +184,23 @@
           and one for a request that ended without a response.
      One call reads at most 262,144 bytes from each socket, so a flood cannot keep rtm_poll from
      returning; if more is waiting, rtm_timeout_ms returns 0. Every PING from Slack is answered with
-     a PONG before the next event is dispatched. If more arrive at once than 1,024 bytes of PONGs
-     can answer, only the last of the rest is answered.
+     a PONG before the next event is dispatched. At most 1,024 bytes of PONGs wait to be sent; of
+     the PINGs received while there is no room, only the last one is answered.
 
-     Keep-alive: after ping_interval_ms without a byte from Slack a PING is sent, and a second one
-     half-way through the remaining time. The session is dead if nothing arrives for half of
-     ping_interval_ms, at least 10 s, after the first PING. In Socket Mode it is also dead if Slack
-     answers our PINGs but has stopped sending its own: after two of its PINGs have arrived, 60 s
-     without a PING or a message, or three times the longest interval between its PINGs if that is
-     longer. Before the client gives up, it reads the socket once more, so a slow callback does not
-     end a session.
+     Keep-alive (heartbeat): after ping_interval_ms without a byte from Slack, a PING is sent. If
+     nothing arrives for another half of ping_interval_ms, at least 10 s, the session is dead; in
+     the middle of this time a second PING is sent. In Socket Mode the session is also dead if Slack
+     answers our PINGs but has stopped sending its own: no PING and no message for 60 s, or for
+     three times the longest interval between Slack's PINGs if that is longer (checked once two of
+     its PINGs have arrived). Before the client gives up, it reads the socket once more, so a slow
+     callback does not end a session.
 
      Reconnecting, with exponential backoff: each attempt gets a new URL. `failures` is the number
-     of consecutive attempts and of sessions that did not last. A session lasted if it received
-     "hello" (within timeout_ms) and ended at least 30 s later. The wait is the longer one of
+     of consecutive failures: failed attempts, and sessions that did not last. A session lasted if
+     it received "hello" (within timeout_ms) and ended at least 30 s later. The wait is the longer
+     one of
        - 0 after a session that lasted, and after the first shorter one with a "hello"; else
-         min(2^(failures-1), cap) seconds: cap 300 after attempts, 30 after sessions with "hello";
+         min(2^(failures-1), cap) seconds; the cap is 30 after a session with "hello", else 300;
        - what Slack asks for with Retry-After, at most a day; 30 s after HTTP 429 without it;
      plus jitter, so that many devices do not reconnect at once: up to 1 s, or 0.1 s if the wait
      is 0. The wait begins when the connection ends.
@@ -218,11 +219,11 @@
      rtm_reply or rtm_reply_deferred; without them before a blocking call or when its callbacks
      have returned (not after rtm_defer). Slack allows 3 s, so a slow callback can miss this limit.
      Duplicates are acknowledged but not delivered: the last 512 events are remembered, in memory
-     only, so an event may be delivered twice across a restart. Received events are queued. No
-     further callback starts after 50 ms of callbacks: the remaining events wait until the next
-     rtm_poll has read more, also after their connection has ended; its `close` follows them.
-     Reading pauses while 32 KiB of acknowledgements wait for the socket. "too_many_websockets" is a
-     failure; after "link_disabled" the client waits 300 s.
+     only, so an event may be delivered twice across a restart. Received events are queued. After
+     50 ms of callbacks rtm_poll starts no further one: the other events stay queued until the next
+     rtm_poll has read more. If their connection ends, they are still delivered, before its `close`.
+     Reading pauses while 32 KiB of acknowledgements wait for the socket. "too_many_websockets"
+     counts as a failure; after "link_disabled" the client waits 300 s.
 
    EVENTS (the type, then the fields of rtm_event that are set in addition)
      Slack's own   data: the whole event. "hello", "message", "reaction_added", ... as Slack sends
@@ -233,9 +234,10 @@
      open          A session is open. data: the response of rtm.connect or apps.connections.open.
      close         A session has ended. Reported once for each session that was open, after its last
                    event. result: RTM_OK or the cause. code, reason: from Slack's CLOSE frame; 1005
-                   if the frame had no code, 1006 if none was received, not even in reply to ours;
-                   1000 after rtm_reconnect or "goodbye"; 1002 or 1007 after a protocol error by
-                   Slack. retry_ms: when the next attempt begins.
+                   if the frame had no code, 1006 if no CLOSE was received, not even in reply to
+                   ours; 1000 if the client closed the session after rtm_reconnect or at Slack's
+                   request ("goodbye"); 1002 or 1007 after a protocol error by Slack. retry_ms: when
+                   the next attempt begins.
      error         Something failed. result: the cause; detail: the error message; id: the id of the
                    message or request concerned, or 0. retry_ms: if an attempt has ended, when the
                    next one begins. The client recovers by itself unless rtm_poll returns a negative
@@ -244,9 +246,9 @@
                    follows.
                    Skipped messages are reported at most once a second, and at the end of the
                    session: the cause of the last one and the number of the others.
-     Unknown       data: a message without a type, or with a type of 128 bytes or more. Slack's
-                   acknowledgement of a message is one; id: the id of that message. (If a server
-                   sends an event of type "open" or "close", it arrives as Unknown too.)
+     Unknown       data: a message from Slack without a type, or with a type of 128 bytes or more.
+                   Slack's acknowledgement of a message arrives as Unknown; id: the id of that
+                   message. (So does an event that Slack sends with the type "open" or "close".)
      A handler for "*" receives every event; one for "message::bot_message" receives messages with
      that subtype, "slash_commands::/weather" that command, "interactive::block_actions" that type
      of interaction.
@@ -290,17 +292,19 @@
      (with a wrong address the certificate check fails), the network, the proxy, and the server,
      which may send any bytes at any time.
      TLS: version 1.2 with ECDHE and AEAD ciphers. Certificates and host names are always verified;
-     there is no option to disable this, and no downgrade from https to ws.
-     Tokens: the token is sent only to base_url's host, only in a header. An Authorization header of
-     your own in `headers` is sent to the Web API and to the WebSocket host. rtm_destroy wipes the
-     token from memory. rtm.h writes no token, password or header value into a log line or an error
+     there is no option to disable this. If base_url is https, a ws:// URL from Slack is refused.
+     Tokens: config.token and app_token are sent only to base_url's host, only in a header; the
+     `token` of an rtm_request is sent where that request goes. An Authorization header of your own
+     in config.headers is sent to the Web API and to the WebSocket host. rtm_destroy wipes the
+     tokens from memory. rtm.h writes no token, password or header value into a log line or an error
      message.
      Server text is restricted in log lines, error messages and `reason`: a run of letters and
      digits is kept if it is a word (at most 24 letters; lower case, upper case or capitalized), has
      only digits (at most 6), or is mixed and has at most 3 characters. Every other run, and every
-     byte that is not printable ASCII, becomes "?". So no Slack token, key or signed URL that a
-     server echoes is written; a password of letters only can be. A response's `error` is restricted
-     too, unless it consists of letters, digits, "_" and "."; its `data` and `body` are as received.
+     byte that is not printable ASCII, becomes "?". So a Slack token, key or signed URL is not
+     written even if a server echoes it; an echoed password of letters only can be. A response's
+     `error` is restricted too, unless it consists of letters, digits, "_" and "."; its `data` and
+     `body` are as received.
      Limits: all lengths are validated before use; all buffers, waits and loops are bounded.
      Not supported, because BearSSL 0.6 lacks it: TLS 1.3, session tickets, the extended master
      secret, IP addresses in certificates (use host names), RSA-PSS and Ed25519 signatures,
@@ -311,8 +315,8 @@
      RTM_REALLOC(ptr, size), RTM_FREE(ptr)        allocator                   realloc, free
      RTM_NOW_MS()            long long: monotonic clock, in ms                clock_gettime
      RTM_TIME()              time_t: the date, to check certificates          time(NULL)
-                             A 32-bit time_t is negative from 2038-01-19 on, and no certificate is
-                             accepted then. RTM_TIME may return a long long.
+                             A 32-bit time_t is negative from 2038-01-19 on: then no certificate is
+                             accepted. RTM_TIME may return a long long.
      RTM_RANDOM(buf, size)   fills buf with secure random bytes;              getrandom(2), else
                              returns 0 on success                             /dev/urandom
      RTM_GETADDRINFO(host, port, hints, &list), RTM_FREEADDRINFO(list)        getaddrinfo
@@ -321,7 +325,7 @@
      RTM_NO_THREADS          resolves host names in the caller's thread, which blocks: for systems
                              without threads
      RTM_ASSERT(condition)   called on API misuse                             assert
-     The compiler must define __GNUC__ (GCC, Clang): others are not supported.
+     The compiler must define __GNUC__ (GCC, Clang); other compilers are not supported.
 
    SOURCE (search for the tag)
      >>api      the public part
@@ -468,13 +472,13 @@ typedef void (*rtm_request_callback)(rtm_client *client, const rtm_response *res
 /* A request. Set unused fields to 0. */
 typedef struct rtm_request {
     const char *method; /* Web API method, e.g. "chat.postMessage"; set this or url */
-    const char *url;    /* https URL on any host (http only if base_url is http). Of config.headers
-                           only User-Agent is sent to it, and no token unless `token` is set.
+    const char *url;    /* https URL on any host (http only if base_url is http). No token is sent
+                           to it unless `token` is set; of config.headers only User-Agent is sent.
                            Redirects are not followed: RTM_E_HTTP */
     const char *const *fields; /* a form: name, value, name, value, ..., NULL; encoded by rtm.h. A
                                   pair with a NULL value is left out */
     const char *json;   /* instead of fields: any JSON value, sent as application/json */
-    const void *body;   /* instead of both: body_size bytes ... */
+    const void *body;   /* instead of fields and json: body_size bytes ... */
     size_t body_size;
     const char *content_type; /* ... of this type; default application/octet-stream */
     size_t (*read_body)(void *buf, size_t size, void *user_data);
@@ -486,13 +490,13 @@ typedef struct rtm_request {
                            fields, json, body, read_body, body_size and content_type */
     bool (*write_body)(const void *data, size_t size, void *user_data);
                         /* receives the body of a 2xx response in pieces of 1 or more bytes, instead
-                           of response->body; their sum has no limit. `data` is valid until
+                           of response->body; the total size has no limit. `data` is valid until
                            write_body returns. Returns true to continue; false ends the request with
-                           RTM_E_CANCELLED. May call only rtm_stop and rtm_wake. The body of another
-                           status is in response->body. Such a request is never sent again: HTTP 429
-                           is returned */
-    const char *token;  /* instead of the client's, for this request only. With a url: sent to this
-                           url, which must be https */
+                           RTM_E_CANCELLED. May call only rtm_stop and rtm_wake. With other statuses
+                           the body is in response->body. Such a request is never sent again: HTTP
+                           429 is returned */
+    const char *token;  /* used instead of the client's token, for this request only. With a url:
+                           sent to this url, which must be https */
     int timeout_ms;     /* limit for connecting, sending and receiving, in ms; time in the queue is
                            not counted. With read_body or write_body: the longest time without
                            progress, in either direction. 0 = config.timeout_ms */
@@ -517,8 +521,8 @@ typedef struct rtm_config {
                                    *.slack.com, slack.com:443, *) */
     const char *const *headers; /* "Name: value", ..., NULL: in Web API and WebSocket requests,
                                    instead of rtm.h's own header of that name. Requests to a url
-                                   have only User-Agent, and so do requests with a token of their
-                                   own if these headers include Authorization */
+                                   contain only User-Agent of these headers. So do requests with
+                                   their own token, if these headers include Authorization */
     const char *ca_file;        /* PEM file of trusted CAs; default: SSL_CERT_FILE, else the
                                    system's bundle. Must contain a certificate */
     const char *ca_pem;         /* trusted CAs as a PEM string; takes precedence over ca_file */
@@ -562,9 +566,9 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client);
 void rtm_destroy(rtm_client *client);
 
 /* Ends the client permanently. The next rtm_poll sends CLOSE 1000; later calls wait at most 1 s for
-   Slack's reply, then rtm_poll returns RTM_E_STOPPED. From now on only `close`, `error`,
-   acknowledgements of messages and the callbacks of submitted requests are delivered. Requests in
-   progress have 1 s to finish; the others end with RTM_E_STOPPED.
+   Slack's reply, then rtm_poll returns RTM_E_STOPPED. After rtm_stop only `close`, `error`,
+   acknowledgements of messages and responses to submitted requests are delivered. Requests in
+   progress have 1 s to finish; queued requests end with RTM_E_STOPPED.
    Wakes up a waiting rtm_poll and makes rtm_fd readable. Calling it again has no effect.
    Thread-safe and async-signal-safe; allowed in callbacks. */
 void rtm_stop(rtm_client *client);
@@ -575,9 +579,9 @@ void rtm_wake(rtm_client *client);
 
 /* Reconnects in the next rtm_poll: "the network is back, try now".
    An open session is closed after the events received so far have been dispatched; then the client
-   reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. The
-   wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429);
-   there is at most one attempt a second. During a handover both sessions are closed. The number of
+   reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. A
+   backoff wait ends early, but not a wait that Slack has asked for (Retry-After, HTTP 429); there
+   is at most one attempt a second. During a handover both sessions are closed. The number of
    consecutive failures does not change.
    Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
    RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
@@ -639,8 +643,9 @@ int rtm_fd(const rtm_client *client);
 int rtm_timeout_ms(const rtm_client *client);
 
 /* Blocks until a session is open, by calling rtm_poll.
-   Returns RTM_OK; why an attempt has failed (to let it retry, call rtm_connect again, or rtm_poll);
-   the result of rtm_poll if the client has finished; RTM_E_BUSY in a callback; RTM_E_ARGUMENT.
+   Returns RTM_OK; the cause if an attempt has failed (to retry, call rtm_connect or rtm_poll
+   again); the result of rtm_poll if the client has finished; RTM_E_BUSY in a callback;
+   RTM_E_ARGUMENT.
    Calls callbacks. Not thread-safe. */
 rtm_result rtm_connect(rtm_client *client);
 
@@ -676,13 +681,13 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    duplicate "id" or "type"), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024
    messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
    Slack's acknowledgement arrives as an `Unknown` event with this id, a refusal as an `error`
-   event. If the session ends before a "message" or "ping" is acknowledged, RTM_E_UNACKNOWLEDGED is
-   reported with its id. Not thread-safe; allowed in callbacks. */
+   event. If the session ends before a "message" or "ping" is acknowledged, an `error` event with
+   its id and RTM_E_UNACKNOWLEDGED follows. Not thread-safe; allowed in callbacks. */
 int rtm_send(rtm_client *client, const char *json);
 
 /* Sends a message to a channel, in RTM and in Socket Mode. Does not block.
    channel  the channel's id, e.g. "C0123456789"
-   text     in Slack's markup: see rtm_escape
+   text     the message in Slack's markup: see rtm_escape
    RTM: sends {"type":"message"} over the WebSocket. Returns the message's id, 1 or more; or
    RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_JSON (not UTF-8), RTM_E_TOO_BIG (more than 16,384
    bytes), RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024 messages unacknowledged), RTM_E_MEMORY,
@@ -716,16 +721,16 @@ int rtm_send_ping(rtm_client *client);
    json   an object; its contents depend on the type of event: see Slack's documentation
    Returns RTM_OK, RTM_E_ARGUMENT, RTM_E_UNSUPPORTED (the event accepts no reply: RTM, or
    accepts_response_payload is not true), RTM_E_BUSY (already acknowledged), RTM_E_JSON (not an
-   object, not UTF-8), RTM_E_TOO_BIG (more than 20,479 bytes in all), RTM_E_NOT_CONNECTED (its
-   connection has ended), RTM_E_AGAIN (send buffer of 64 KiB full), RTM_E_MEMORY, RTM_E_TLS. After
-   RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS it may be called again. Not
-   thread-safe. */
+   object, not UTF-8), RTM_E_TOO_BIG (more than 20,479 bytes in all), RTM_E_NOT_CONNECTED (the
+   event's connection has ended), RTM_E_AGAIN (send buffer of 64 KiB full), RTM_E_MEMORY,
+   RTM_E_TLS. After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS it may be
+   called again. Not thread-safe. */
 rtm_result rtm_reply(rtm_client *client, const rtm_event *event, const char *json);
 
 /* Defers the reply to a slash command or an interaction, in its callback (Socket Mode only), for
-   example until a Web API call has returned. Nothing is sent when the callbacks return;
-   call rtm_reply_deferred while the connection is open. Slack allows 3 s. "function_executed" may
-   be deferred too.
+   example until a Web API call has returned. Then nothing is sent when the callbacks return: call
+   rtm_reply_deferred while the connection is open. Slack allows 3 s. The acknowledgement of
+   "function_executed" can be deferred too.
    event  the event passed to the callback
    Returns the id of the deferral, 1 or more, the same one for the same event; or RTM_E_ARGUMENT,
    RTM_E_UNSUPPORTED (the event accepts no reply), RTM_E_BUSY (already acknowledged), RTM_E_AGAIN
@@ -746,20 +751,21 @@ rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
 
 /* How submitted requests are sent (rtm_submit, rtm_call_async, rtm_send_message in Socket Mode):
    rtm_poll sends them, in every state, over two connections. Web API methods use the first one, one
-   after the other; requests to URLs, and those with read_body or write_body, the second. Each
-   connection exists while it has work, and for a minute after (keep-alive). With RTM_ONE_LANE there
-   is one connection for all; it is closed after each request of the second kind.
-   Retries: if no byte of a request was sent (DNS, connecting, the proxy except HTTP 401 and 407,
-   TLS except the certificate), it is retried after 1, 2, 4 ... s, until timeout_ms after its first
-   attempt; then its callback receives the last cause. Each attempt to connect takes at most a third
-   of timeout_ms. no_retry disables this.
+   after the other; requests to URLs, and those with read_body or write_body, use the second. A
+   connection is kept for a minute after its last request (keep-alive). With RTM_ONE_LANE there is
+   one connection for all; it is closed after each request of the second kind.
+   Retries: a request that fails before a byte of it was sent (DNS, connecting, proxy, TLS) is
+   retried after 1, 2, 4 ... s, until timeout_ms after its first attempt; then its callback receives
+   the last cause. A refused certificate, and HTTP 401 or 407 from the proxy, are not retried. Each
+   attempt to connect takes at most a third of timeout_ms. no_retry disables retries.
    Rate limits: after HTTP 429, requests with the same method (or URL) and token are held for the
    Retry-After time (at least 1 s; 30 s if absent) and then sent in order, the rejected one first;
    other requests are not delayed. At most 64 such holds exist; beyond them HTTP 429 is returned.
    Apart from this, a request that may have reached the server is never sent again.
-   Order: requests with the same method (or URL) and token stay in order. Different methods do not:
-   while a chat.appendStream is held after HTTP 429, a chat.stopStream submitted later overtakes it.
-   If their order matters, submit the next request in the callback of the last. */
+   Order: requests with the same method (or URL) and token are sent in the order submitted.
+   Different methods are not: while a chat.appendStream is held after HTTP 429, a chat.stopStream
+   submitted later is sent before it. If the order matters, submit each request in the callback of
+   the one before. */
 
 /* Queues a request (asynchronous). Does not block; rtm_poll sends it.
    request  copied, with everything it points to, except a body from read_body
@@ -780,10 +786,11 @@ int rtm_submit(rtm_client *client, const rtm_request *request);
    running. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_cancel(rtm_client *client, int id);
 
-/* Sends a request and blocks until the response, for at most timeout_ms. It uses a connection of
-   its own (kept for the next call) and does not wait for the queue. The session is not serviced
-   meanwhile; it continues afterwards without loss unless Slack has closed it for not answering.
-   rtm_submit does not have this risk. Works in every state; makes one attempt; calls no callback.
+/* Sends a request and blocks until the response, for at most its timeout_ms (see rtm_request). It
+   uses a connection of its own (kept for the next call) and does not wait for the queue. The
+   session is not serviced meanwhile; it continues afterwards without loss unless Slack has closed
+   it for not answering. rtm_submit does not have this risk. Works in every state; makes one
+   attempt; calls no callback.
    request   as for rtm_submit; callback and no_retry are ignored
    response  receives the response, or NULL; valid until the next rtm_perform or rtm_call
    Returns RTM_OK for HTTP 200 with "ok":true (with url or write_body: for HTTP 2xx). Else what
@@ -828,15 +835,15 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
    thread-safe). Allowed in callbacks. */
 
 /* Returns the value at a path: members by name, array elements by index, e.g. "item.channel",
-   "blocks.0.text". A name that contains a dot cannot be reached. */
+   "blocks.0.text". A path cannot have a name that contains a dot: use rtm_json_key instead. */
 rtm_json rtm_json_get(rtm_json json, const char *path);
 
 /* Returns element `index` of an array, or the value of member `index` of an object, in the order
    received; a missing value if the index is too large. Takes O(log n) time, in any order, n being
    the number of values in the whole event or response, so a loop takes O(n log n). The first
    rtm_json_at, rtm_json_key or rtm_json_count (or rtm_json_get with an index) tokenizes the whole
-   event or response (see Memory). If memory is insufficient, a missing value is returned; for an
-   event an `error` event with RTM_E_MEMORY follows. */
+   event or response (see Memory). If out of memory, it returns a missing value; if the document is
+   an event, an `error` event with RTM_E_MEMORY follows. */
 rtm_json rtm_json_at(rtm_json json, size_t index);
 
 /* Returns the name of member `index` of an object, as a JSON string for rtm_json_string and
@@ -943,7 +950,7 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #error "rtm.h: POSIX is hidden: include rtm.h first, or compile with -D_POSIX_C_SOURCE=200809L"
 #endif
 
-/* Warnings in other people's headers are not ours to mend. */
+/* Warnings in the headers of other projects cannot be fixed here. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -951,8 +958,8 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #pragma GCC diagnostic ignored "-Wundef"
 #include <bearssl.h>
 
-/* Parent links make jsmn linear in the width of a document. It need not be strict: it only sees
-   what our own check has passed. */
+/* With parent links, jsmn's time is linear in the number of values. It need not be strict: it only
+   parses what our own check has accepted. */
 #if defined(JSMN_HEADER) || (defined(JSMN_H) && !defined(JSMN_PARENT_LINKS))
 #error "rtm.h: include rtm.h before jsmn.h, or put RTM_IMPLEMENTATION into a file of its own"
 #endif
@@ -966,17 +973,17 @@ size_t rtm_escape(const char *text, char *out, size_t size);
 #pragma GCC diagnostic pop
 
 #define RTMI_PRINTF(at) __attribute__((format(printf, at, at + 1)))
-/* What gcc -Os would copy to each caller, although a call takes fewer bytes. */
+/* For functions that gcc -Os would inline, although a call takes fewer bytes. */
 #define RTMI_APART __attribute__((noinline))
 #define RTMI_LOAD(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
 #define RTMI_STORE(flag, value) __atomic_store_n(flag, value, __ATOMIC_RELEASE)
 #define RTMI_EXCHANGE(flag, value) __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL)
 
-#ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE does it */
+#ifndef MSG_NOSIGNAL /* macOS has SO_NOSIGPIPE instead */
 #define MSG_NOSIGNAL 0
 #endif
 
-/* The descriptor for external loops; RTMI_EPOLL 0 builds what other systems get. */
+/* rtm_fd needs epoll; RTMI_EPOLL 0 builds the variant for systems without it. */
 #if !defined(RTMI_EPOLL) && defined(__linux__)
 #define RTMI_EPOLL 1
 #elif !defined(RTMI_EPOLL)
@@ -1029,7 +1036,7 @@ static long long rtmi_now_ms(void) {
 }
 #endif
 
-/* Close-on-exec, which a mode of fopen() cannot ask for everywhere. */
+/* Opens close-on-exec; not every fopen() has a mode for that. */
 static FILE *rtmi_open_file(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
@@ -1042,13 +1049,13 @@ static FILE *rtmi_open_file(const char *path) {
 /* The kernel's random numbers, never only the processor's. A machine that has just started may
    have none yet: that is a failure, to be tried again. */
 static int rtmi_random(void *out, size_t size) {
-#ifdef GRND_NONBLOCK /* so few bytes come whole, and no signal interrupts */
+#ifdef GRND_NONBLOCK /* up to 256 bytes are never partial or interrupted by a signal */
     if (getrandom(out, size, GRND_NONBLOCK) == (ssize_t)size) return 0;
     if (errno == EAGAIN) return -1;
 #endif
     FILE *file = rtmi_open_file("/dev/urandom");
     if (!file) return -1;
-    setvbuf(file, NULL, _IONBF, 0); /* no more than is wanted, and no copy left in a buffer */
+    setvbuf(file, NULL, _IONBF, 0); /* reads no more than needed, and keeps no copy */
     size_t got = fread(out, 1, size, file);
     fclose(file);
     return got == size ? 0 : -1;
@@ -1071,49 +1078,49 @@ enum {
     RTMI_CODE = 64,            /* bytes of a Web API error code, NUL included */
     RTMI_HOST = 256,           /* bytes of a host name, NUL included (RFC 1035: 253) */
     RTMI_ADDRESSES = 8,        /* addresses tried per host */
-    RTMI_STAGGER_MS = 250,     /* between the attempts at two of them (RFC 8305) ... */
+    RTMI_STAGGER_MS = 250,     /* between attempts at two addresses (RFC 8305) ... */
     RTMI_CONNECT_MS = 100,     /* ... or this much more than the host's last connect() */
     RTMI_LINE = 512,           /* bytes kept of one HTTP header line */
     RTMI_HEAD = 16384,         /* bytes of an HTTP header block, 1xx and trailers included */
     RTMI_MESSAGE_OUT = 16384,  /* Slack cuts the connection on a larger message */
     RTMI_POST_TEXT = 40000,    /* characters that chat.postMessage accepts */
-    RTMI_MIN_MESSAGE = 4096,   /* least max_message_size: the response of rtm.connect must fit */
-    RTMI_MAX_MESSAGE = 1 << 30, /* what max_message_size may be at most: jsmn counts in int */
+    RTMI_MIN_MESSAGE = 4096,   /* min. max_message_size: the response of rtm.connect must fit */
+    RTMI_MAX_MESSAGE = 1 << 30, /* max. max_message_size: jsmn counts in int */
     RTMI_ACKNOWLEDGEMENT = 20479, /* Slack refuses a larger frame in Socket Mode */
-    RTMI_DEFERRALS = 64,       /* replies that may be put off */
+    RTMI_DEFERRALS = 64,       /* replies that may be deferred at a time */
     RTMI_OUT = 65536,          /* bytes that may wait for the socket */
     RTMI_OUT_CONTROL = 1024,   /* in addition, for control frames */
     RTMI_UNANSWERED = 1024,    /* messages that may await their acknowledgement */
     RTMI_READ_BUFFER = 4096,   /* read-ahead in front of the TLS engine */
-    RTMI_PIECE = 4096,         /* of a request's body that is taken at once */
+    RTMI_PIECE = 4096,         /* bytes of a request's body that are read at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
-    RTMI_BUDGET = 262144,      /* bytes that one rtm_poll takes from a socket at most */
-    RTMI_LATE_STEPS = 32,      /* 32 of those: more than a socket's buffer has */
-    RTMI_PATIENCE_MS = 2000,   /* with a lookup, if there are addresses of an earlier one */
-    RTMI_HOSTS = 6,            /* whose addresses and TLS session are remembered */
-    RTMI_LOOKUPS = 4,          /* that may be in progress in a client */
-    RTMI_STACK = 262144,       /* of a lookup's thread, in addition to the system's minimum */
-    RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may have died in silence */
-    RTMI_BUNDLE_KIB = 16384,   /* of a CA bundle that are read: there are endless files */
+    RTMI_BUDGET = 262144,      /* bytes that one rtm_poll reads from a socket at most */
+    RTMI_LATE_STEPS = 32,      /* 32 times RTMI_BUDGET: more than a socket's buffer holds */
+    RTMI_PATIENCE_MS = 2000,   /* wait for DNS if the addresses of an earlier lookup are known */
+    RTMI_HOSTS = 6,            /* hosts whose addresses and TLS session are remembered */
+    RTMI_LOOKUPS = 4,          /* DNS lookups in progress at a time in a client */
+    RTMI_STACK = 262144,       /* stack of a lookup's thread, plus the system's minimum */
+    RTMI_KEEP_ALIVE_MS = 60000, /* a connection idle for longer may be dead without notice */
+    RTMI_BUNDLE_KIB = 16384,   /* KiB of a CA bundle that are read: some files never end */
     RTMI_LASTED_MS = 30000,    /* a session that ends this long after its "hello" was a success */
-    RTMI_CLOSING_MS = 1000,    /* wait for the answer to our CLOSE */
+    RTMI_CLOSING_MS = 1000,    /* wait for the reply to our CLOSE */
     RTMI_BACKOFF_S = 300,      /* cap of the exponential backoff after failed attempts */
     RTMI_SHORT_BACKOFF_S = 30, /* and after sessions that did not last */
-    RTMI_INBOX = 4,            /* times max_message_size: limit of what is acknowledged and waits */
+    RTMI_INBOX = 4,            /* times max_message_size: limit of the queue of received events */
     RTMI_SLICE_MS = 50,        /* for callbacks, before more is read and acknowledged */
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
-    RTMI_SEEN = 512,           /* hashes of what was delivered */
+    RTMI_SEEN = 512,           /* hashes of events that were received */
     RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
-    RTMI_REST_MS = 10000,      /* for an answer to a keep-alive PING, at least */
-    RTMI_ZOMBIE_MS = 60000,    /* without a message or a PING from Slack, at least */
+    RTMI_REST_MS = 10000,      /* min. wait for the reply to a keep-alive PING */
+    RTMI_ZOMBIE_MS = 60000,    /* min. time without a message or a PING from Slack */
     RTMI_NOTICE_MS = 1000,       /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are freed ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... after not being needed for this long */
     RTMI_HOLDS = 64,           /* methods and URLs that a 429 may delay at a time */
-    RTMI_CONNS = 2 + RTMI_LANES, /* that rtm_poll steps: of sessions and of submitted requests */
+    RTMI_CONNS = 2 + RTMI_LANES, /* connections of rtm_poll: sessions, submitted requests */
     RTMI_RATE_LIMIT_S = 30,    /* wait after a 429 without Retry-After */
-    RTMI_RETRY_AFTER_S = 86400 /* what a Retry-After may ask for at most */
+    RTMI_RETRY_AFTER_S = 86400 /* longest Retry-After that is honoured */
 };
 
 typedef struct rtmi_buf {
@@ -1122,19 +1129,19 @@ typedef struct rtmi_buf {
     bool failed; /* sticky: an append ran out of memory, the content is incomplete */
 } rtmi_buf;
 
-/* Why the last thing failed: a message. What a server wrote is in it only as rtmi_tame lets
-   it, so it can hold no secret. */
+/* The message of the last failure. Server text in it has passed rtmi_tame, so it contains no
+   secret. */
 typedef struct rtmi_error {
     char text[256];
 } rtmi_error;
 
-/* A plain memset before free may be optimized away; this one may not. */
+/* Fills with zeros. A plain memset before free may be optimized away; this one is not. */
 static void rtmi_wipe(void *data, size_t size) {
     volatile unsigned char *byte = data;
     while (size--) *byte++ = 0;
 }
 
-/* Frees what may be NULL; its first `size` bytes may be secret. */
+/* Frees a block, or NULL, and wipes its first `size` bytes, which may be secret. */
 static void rtmi_free(void *block, size_t size) {
     if (!block) return;
     rtmi_wipe(block, size);
@@ -1147,7 +1154,7 @@ static void *rtmi_alloc(size_t size) {
     return block;
 }
 
-/* Copies data and a NUL to `at`, which points into a block, and returns where they are. */
+/* Copies data and a NUL to *at, moves *at to the end of them, and returns where they begin. */
 static void *rtmi_pack(char **at, const void *data, size_t size) {
     char *packed = *at;
     if (size) memcpy(packed, data, size);
@@ -1161,8 +1168,8 @@ static char *rtmi_copy(const char *text, size_t length) {
     return copy ? rtmi_pack(&end, text, length) : NULL;
 }
 
-/* Makes room for `more` bytes, with some to spare if that stays within `most`. The old block is
-   wiped, not realloc'd: it may have held a token. */
+/* Makes room for `more` bytes, and for some extra if the total stays within `most`. Wipes the old
+   block, which may contain a token, and so cannot use realloc. */
 static bool rtmi_buf_grow(rtmi_buf *buf, size_t more, size_t most) {
     if (more > (size_t)-1 / 4 - buf->size) buf->failed = true;
     if (buf->failed) return false;
@@ -1190,7 +1197,7 @@ static void rtmi_buf_add(rtmi_buf *buf, const void *data, size_t size) {
     buf->size += size;
 }
 
-/* Appends texts, up to a NULL that the macro adds. */
+/* Appends strings, up to a NULL that the macro adds. */
 #define rtmi_buf_text(buf, ...) rtmi_buf_texts(buf, __VA_ARGS__, (const char *)NULL)
 static void rtmi_buf_texts(rtmi_buf *buf, ...) {
     va_list texts;
@@ -1216,13 +1223,13 @@ static void rtmi_buf_free(rtmi_buf *buf) {
     memset(buf, 0, sizeof *buf);
 }
 
-/* A text for a buffer of the user's: the end of what is written, and the length of the whole. */
+/* A string being written to the user's buffer: the end so far, and the length of the whole. */
 typedef struct rtmi_piecewise {
     char *at;
     size_t room, length;
 } rtmi_piecewise;
 
-/* What does not fit is left out whole, and all after it. */
+/* Appends a piece; if it does not fit, leaves it out as a whole, and all pieces after it. */
 static void rtmi_add_piece(rtmi_piecewise *text, const char *piece, size_t size) {
     text->length += size;
     if (size > text->room) {
@@ -1248,14 +1255,14 @@ static int rtmi_hex(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Printable ASCII and nothing else: what a token, a host or a URL may consist of. */
+/* Whether a string is printable ASCII without spaces, as tokens, hosts and URLs must be. */
 static bool rtmi_is_visible(const char *text) {
     for (; *text; text++)
         if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f) return false;
     return true;
 }
 
-/* Compares `length` bytes with a NUL-terminated word, ASCII letters of either case alike. */
+/* Compares `length` bytes with a NUL-terminated word, ignoring the case of ASCII letters. */
 static bool rtmi_same_word(const char *text, size_t length, const char *word) {
     for (; length && *word; length--, text++, word++)
         if (rtmi_lower(*text) != rtmi_lower(*word)) return false;
@@ -1269,7 +1276,7 @@ static bool rtmi_is_one_of(const char *word, const char *const *list) {
     return false;
 }
 
-/* The length of a text without the blanks at its end. */
+/* The length of a string without the `blanks` at its end. */
 static size_t rtmi_trimmed(const char *text, size_t length, const char *blanks) {
     while (length && strchr(blanks, text[length - 1])) length--;
     return length;
@@ -1287,7 +1294,7 @@ static void rtmi_base64(rtmi_buf *out, const void *data, size_t size) {
     }
 }
 
-/* Eight bytes at any address, the first in the lowest bits on every machine. */
+/* Reads 8 bytes at any address, little-endian on every machine. */
 static uint64_t rtmi_load(const void *at) {
     uint64_t word;
     memcpy(&word, at, sizeof word);
@@ -1297,17 +1304,18 @@ static uint64_t rtmi_load(const void *at) {
 #define RTMI_NOW (LLONG_MIN / 4) /* a deadline that has passed, on any clock */
 #define RTMI_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* UTF-8 (RFC 3629), in pieces: `need` continuation bytes are due, the next within low..high. */
+/* UTF-8 (RFC 3629), checked in pieces: `need` continuation bytes must follow, the next of them
+   within low..high. */
 typedef struct rtmi_utf8 {
     unsigned char need, low, high;
 } rtmi_utf8;
 
-/* Whether the bytes so far can be UTF-8; it is complete when `need` is 0 at the end. */
+/* Whether the bytes so far are valid; at the end `need` must be 0. */
 static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     const unsigned char *p = data, *end = p + size;
     while (p < end) {
         if (!state->need) {
-            /* ASCII, a word at a time: a seventh of the time of a loop over bytes. */
+            /* ASCII, 8 bytes at a time: a seventh of the time of a loop over bytes. */
             while (end - p >= 32 && !((rtmi_load(p) | rtmi_load(p + 8) | rtmi_load(p + 16) |
                                        rtmi_load(p + 24)) & RTMI_EACH(0x80))) p += 32;
             while (end - p >= 8 && !(rtmi_load(p) & RTMI_EACH(0x80))) p += 8;
@@ -1330,8 +1338,8 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     return true;
 }
 
-/* The length of the character at p, or of the longest part there that can be none; *valid says
-   which. p is not at the end of the text. */
+/* The length of the character at p, or of the maximal invalid part there; *valid tells which. p is
+   not at the end of the string. */
 static size_t rtmi_utf8_length(const char *p, bool *valid) {
     rtmi_utf8 state = { 0 };
     size_t length = 0;
@@ -1359,9 +1367,9 @@ static bool rtmi_is_word(const char *run, size_t length) {
     return length <= 24 && (!upper || upper == length || (upper == 1 && *run < 'a'));
 }
 
-/* Makes a server's text fit for a message or a log line, in place: words, short numbers and
-   printable ASCII between them are kept, any other run or byte becomes "?". So 8 letters and digits
-   of a mixed run never pass, nor 7 digits, nor anything that a terminal acts on. */
+/* Restricts server text for a message or a log line, in place (see SECURITY): words, short numbers
+   and printable ASCII between them are kept; any other run or byte becomes "?". So mixed runs of 4
+   letters and digits, 7 digits, and control characters for a terminal never pass. */
 static void rtmi_tame(char *text) {
     char *to = text;
     for (size_t length; *text; text += length) {
@@ -1375,7 +1383,7 @@ static void rtmi_tame(char *text) {
     *to = '\0';
 }
 
-/* Records why something failed, and returns `result`, so that a caller can return this. */
+/* Records the message of a failure, and returns `result` for the caller to return. */
 RTMI_PRINTF(3)
 static rtm_result rtmi_fail(rtmi_error *error, rtm_result result, const char *format, ...) {
     va_list arguments;
@@ -1394,31 +1402,31 @@ RTMI_APART static rtm_result rtmi_no_random(rtmi_error *error) {
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>json   one check of the whole text; after it, look-ups that need not doubt it
+ * >>json   the whole text is checked once; lookups after that rely on it
  * --------------------------------------------------------------------------------------------- */
 
 enum { RTMI_MEMBERS = 24 };
 
 static const rtm_json rtmi_json_none = { NULL, 0, NULL };
 
-/* A document: the members of one object, noted by the check (without them, each look-up is a scan);
-   and, once an accessor asks by number, the jsmn tokens of all of it, exactly as many as the check
-   has counted. After the tokens follows the table of elements: those of the first array or object,
-   then those of the second, and so on, each by the number of its token (in an object, its name's).
-   `parent` of an array or object is no parent any more then, but the end of its part of the
-   table. */
+/* A JSON document. The check notes the members of one object; in other objects, each lookup is a
+   scan. The first lookup by index makes the jsmn tokens of the whole document, exactly as many as
+   the check has counted. The table of elements follows the tokens in the same block: the elements
+   of the first array or object, then those of the second, and so on, each as the number of its
+   token (in an object, of the name's token). From then on `parent` of an array's or object's token
+   is not its parent, but the end of its part of the table. */
 typedef struct rtmi_document {
     const char *text; /* one value, no white space around it */
     size_t size;
-    const char *noted; /* the object in it whose members are noted: the outermost, or an event */
-    bool too_deep;     /* it was refused for its nesting */
-    unsigned members;  /* noted; RTMI_MEMBERS = there may be more */
-    size_t values;     /* all values and names */
-    size_t capacity;   /* of tokens, and of elements */
+    const char *noted; /* the object whose members are noted: the outermost, or an event */
+    bool too_deep;     /* the document was refused for its nesting */
+    unsigned members;  /* number of noted ones; RTMI_MEMBERS = there may be more */
+    size_t values;     /* number of all values and names */
+    size_t capacity;   /* of the tokens, and of the table of elements */
     jsmntok_t *token;
     int *element;    /* NULL = not tokenized yet */
-    bool failed;     /* an accessor had no room for tokens and returned its fallback */
-    rtmi_error *error; /* that is reported here; or NULL */
+    bool failed;     /* out of memory for tokens: an accessor returned its fallback */
+    rtmi_error *error; /* receives the message about that; or NULL */
     struct {
         unsigned name, value, value_size; /* offsets in the text, after the name's quote */
     } member[RTMI_MEMBERS];
@@ -1438,13 +1446,13 @@ static bool rtmi_json_is_escape(char c) {
            c == 't' || c == 'u';
 }
 
-/* The next quote, backslash or control character in a string; NULL if there is none. It is found a
-   word at a time, which takes a third of the time of a loop over bytes. The lowest bit set in
-   `found` is right; higher ones may be false (a borrow of the subtraction). */
+/* The next quote, backslash or control character in a string; NULL if there is none. Searches 8
+   bytes at a time, which takes a third of the time of a loop over bytes. The lowest bit set in
+   `found` is right; higher bits may be wrong (a borrow of the subtraction). */
 static const char *rtmi_json_plain_end(const char *p, const char *end) {
     for (; end - p >= 8; p += 8) {
         uint64_t word = rtmi_load(p);
-        /* '"' ^ 2 is 0x20, and what was below 0x20 stays there: one test for both. */
+        /* '"' ^ 2 is 0x20, and bytes below 0x20 stay below it: one test finds both. */
         uint64_t low = (word ^ RTMI_EACH(2)) - RTMI_EACH(0x21);
         uint64_t slash = (word ^ RTMI_EACH('\\')) - RTMI_EACH(1);
         uint64_t found = (low | slash) & ~word & RTMI_EACH(0x80);
@@ -1454,7 +1462,8 @@ static const char *rtmi_json_plain_end(const char *p, const char *end) {
     return p < end ? p : NULL;
 }
 
-/* From after the opening quote to after the closing one; NULL if the string is not valid. */
+/* p: after the opening quote. Returns where the string ends, after the closing quote; NULL if it is
+   not valid. */
 static const char *rtmi_json_string_end(const char *p, const char *end) {
     while ((p = rtmi_json_plain_end(p, end)) != NULL && *p != '"') {
         if (*p++ != '\\' || p == end || !rtmi_json_is_escape(*p)) return NULL;
@@ -1465,7 +1474,7 @@ static const char *rtmi_json_string_end(const char *p, const char *end) {
     return p ? p + 1 : NULL;
 }
 
-/* Skips one digit or more; NULL if there is none, or no text. */
+/* Skips one or more digits; NULL if there is none, or p is NULL. */
 static const char *rtmi_json_digits(const char *p, const char *end) {
     const char *digits = p;
     while (p && p < end && rtmi_is_digit(*p)) p++;
@@ -1488,7 +1497,7 @@ static const char *rtmi_json_scalar_end(const char *p, const char *end) {
     return p;
 }
 
-/* From the end of a member's name to its value; NULL if there is no colon between them. */
+/* p: the end of a member's name. Returns where its value begins; NULL if there is no colon. */
 static const char *rtmi_json_colon(const char *p, const char *end) {
     p = rtmi_json_space(p, end);
     return p < end && *p == ':' ? rtmi_json_space(p + 1, end) : NULL;
@@ -1502,7 +1511,7 @@ RTMI_APART static void rtmi_document_clear(rtmi_document *document) {
     document->values = 0;
 }
 
-/* Notes a member of the object that is asked most. */
+/* Notes a member of the object that most lookups are for. */
 static void rtmi_document_note(rtmi_document *document, const char *name, const char *value,
                                const char *value_end) {
     if (document->members == RTMI_MEMBERS) return;
@@ -1512,15 +1521,16 @@ static void rtmi_document_note(rtmi_document *document, const char *name, const 
     document->member[i].value_size = (unsigned)(value_end - value);
 }
 
-/* Whether the text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn accepts some
-   texts that are not, and is quadratic in depth: it only ever sees what has passed here. */
+/* Whether the text is one JSON value (RFC 8259) of at most RTMI_DEPTH levels. jsmn also accepts
+   some invalid texts, and its time is quadratic in the depth: it parses only what has passed
+   here. */
 static bool rtmi_document_check(rtmi_document *document) {
     const char *p = document->text, *end = p + document->size;
-    const char *name = NULL, *value = NULL; /* of the last member to be noted */
+    const char *name = NULL, *value = NULL; /* of the next member to note */
     char closer[RTMI_DEPTH];
-    size_t depth = 0, noted = 0; /* the depth of members to be noted; 0 = not here */
-    bool in_object = false; /* so that a name comes before the value */
-    for (;;) { /* white space before p is skipped */
+    size_t depth = 0, noted = 0; /* noted: the depth of members to note; 0 = not in that object */
+    bool in_object = false; /* a name precedes the value */
+    for (;;) { /* white space before p is skipped already */
         if (in_object) {
             const char *quote = p;
             p = p < end && *p == '"' ? rtmi_json_string_end(p + 1, end) : NULL;
@@ -1544,13 +1554,13 @@ static bool rtmi_document_check(rtmi_document *document) {
             if (p == document->noted) noted = depth;
             p = rtmi_json_space(p + 1, end);
             if (p == end || *p != closer[depth - 1]) continue;
-            p++; /* it is empty */
+            p++; /* an empty array or object */
             if (depth-- == noted) noted = 0;
         } else {
             p = rtmi_json_scalar_end(p, end);
         }
         if (!p) return false;
-        while (depth) { /* values end here, as many as close */
+        while (depth) { /* a value has ended, and perhaps the arrays and objects around it */
             if (depth == noted && name) rtmi_document_note(document, name, value, p);
             p = rtmi_json_space(p, end);
             if (p == end) return false;
@@ -1565,7 +1575,7 @@ static bool rtmi_document_check(rtmi_document *document) {
     return p == end;
 }
 
-/* What a text is that was refused. */
+/* Why a document was refused. */
 RTMI_APART static const char *rtmi_document_fault(const rtmi_document *document) {
     return document->too_deep ? "nested deeper than 128 levels" : "not valid JSON";
 }
@@ -1577,8 +1587,8 @@ static void rtmi_document_free(rtmi_document *document) {
     document->capacity = 0;
 }
 
-/* The root of a text that is JSON, less the white space around it; false when it is not. `noted`:
-   the object whose members are noted, NULL = the outermost. */
+/* Checks a text and stores its root value, without white space around it; false if the text is not
+   JSON. `noted`: the object whose members are noted, NULL = the outermost. */
 static bool rtmi_document_open_at(rtmi_document *document, const char *text, size_t size,
                                   const char *noted, rtm_json *root) {
     const char *end = text + size, *start = rtmi_json_space(text, end);
@@ -1591,13 +1601,13 @@ static bool rtmi_document_open_at(rtmi_document *document, const char *text, siz
     return rtmi_document_check(document);
 }
 
-/* The same of a text that has not been checked as UTF-8 either. */
+/* Checks a text as JSON and as UTF-8, and stores its root value. */
 static bool rtmi_document_open(rtmi_document *document, const char *text, size_t size,
                                rtm_json *root) {
     return rtmi_document_open_at(document, text, size, NULL, root) && rtmi_is_utf8(text, size);
 }
 
-/* Skips the value that begins at p; NULL if it is cut off. Safe on any text. */
+/* Skips the value that begins at p; NULL if it is incomplete. Safe on any text. */
 static const char *rtmi_json_skip(const char *p, const char *end) {
     if (p == end || *p == '}' || *p == ']') return NULL;
     if (*p == '"') return rtmi_json_string_end(p + 1, end);
@@ -1626,7 +1636,7 @@ static unsigned long rtmi_json_hex4(const char *p) {
     return code;
 }
 
-/* Decodes one escape of a valid string into UTF-8; p stands on the backslash. */
+/* Decodes one escape of a valid string into UTF-8; p points at the backslash. */
 static size_t rtmi_json_escape(const char **at, char out[4]) {
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
     static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 }; /* by length in bytes */
@@ -1646,7 +1656,7 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
             p += 6;
         }
     }
-    if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* a lone surrogate has no UTF-8 */
+    if (code >= 0xd800 && code < 0xe000) code = 0xfffd; /* UTF-8 cannot encode a lone surrogate */
     *at = p;
     size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = length - 1; i; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
@@ -1654,8 +1664,8 @@ static size_t rtmi_json_escape(const char **at, char out[4]) {
     return length;
 }
 
-/* Whether a valid string, from after its opening quote on, says `text`. Most calls end at the
-   first character: they are for the names of members. */
+/* Whether a valid string equals `text` after decoding; p: after its opening quote. Most calls are
+   for the names of members, and end at the first character. */
 static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     while (*p != '"') {
         if (*p != '\\') {
@@ -1673,8 +1683,8 @@ static bool rtmi_json_says(const char *p, const char *text, size_t length) {
     return length == 0;
 }
 
-/* The member after the brace or comma at *at, which moves to the end of it; false if there is none.
-   Safe on a text that was not checked; what it finds there is valid JSON only if the text is. */
+/* Finds the member after the brace or comma at *at, and moves *at to its end; false if there is
+   none. Safe on a text that was not checked; the member is valid JSON only if the text is. */
 static bool rtmi_json_next(const char **at, const char *end, const char **name,
                            const char **value) {
     const char *p = rtmi_json_space(*at, end);
@@ -1687,7 +1697,7 @@ static bool rtmi_json_next(const char **at, const char *end, const char **name,
     return *at != NULL;
 }
 
-/* Finds a member of an object: the first where a name stands twice. */
+/* Finds a member of an object: the first one with this name. */
 static rtm_json rtmi_json_member(const rtm_json *object, const char *key, size_t length) {
     const char *p = object->text, *end = p + object->size, *name, *value;
     while (rtmi_json_next(&p, end, &name, &value))
@@ -1696,7 +1706,7 @@ static rtm_json rtmi_json_member(const rtm_json *object, const char *key, size_t
     return rtmi_json_none;
 }
 
-/* Several members of an object in one pass, which ends with the last of them; else the same. */
+/* Finds several members of an object in one pass, which ends when all are found. */
 static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *value, int count) {
     for (int i = 0; i < count; i++) value[i] = rtmi_json_none;
     if (!object.size) return;
@@ -1710,7 +1720,7 @@ static void rtmi_json_pick(rtm_json object, const char *const *key, rtm_json *va
             }
 }
 
-/* Appends a text as a JSON string, quotes included. */
+/* Appends a C string as a JSON string, quotes included. */
 static void rtmi_json_quote(rtmi_buf *out, const char *text) {
     size_t length = rtm_json_quote(text, NULL, 0);
     if (!rtmi_buf_reserve(out, length + 1)) return;
@@ -1731,22 +1741,22 @@ static bool rtmi_document_tokenize(rtmi_document *document) {
         document->capacity = values;
     }
     jsmn_init(&parser);
-    /* It finds as many as the check has counted (tests/fuzz/json.c). */
+    /* jsmn finds as many values as the check has counted (tests/fuzz/json.c). */
     int n = jsmn_parse(&parser, document->text, document->size, document->token, (unsigned)values);
     document->element = (int *)(void *)(document->token + values);
     for (int i = 0; i < n; i++) {
         jsmntok_t *token = &document->token[i];
         jsmntok_t *parent = token->parent < 0 ? NULL : &document->token[token->parent];
-        if (parent && parent->type != JSMN_STRING) /* no member's value: that belongs to its name */
+        if (parent && parent->type != JSMN_STRING) /* the parent of a member's value is its name */
             document->element[parent->parent++] = i;
         if (token->type == JSMN_STRING || token->type == JSMN_PRIMITIVE) continue;
-        token->parent = offset; /* its own place is known; from now on, where its next element is */
+        token->parent = offset; /* no longer its parent: the place of its next element */
         offset += token->size;
     }
     return true;
 }
 
-/* The token of an array or object; NULL for other values, and if out of memory. */
+/* Finds the token of an array or object; NULL for other values, or if out of memory. */
 static const jsmntok_t *rtmi_json_token(const rtm_json *json) {
     rtmi_document *document = json->document;
     if (!document || !json->size || (*json->text != '[' && *json->text != '{')) return NULL;
@@ -1765,14 +1775,15 @@ static const jsmntok_t *rtmi_json_token(const rtm_json *json) {
     return &document->token[low];
 }
 
-/* Element `index` of an array; of an object, its member's name, or its value (the next token). */
+/* Element `index` of an array; the name of member `index` of an object, or its value (the next
+   token). */
 static rtm_json rtmi_json_element(const rtm_json *json, size_t index, bool value) {
     const rtmi_document *document = json->document;
     const jsmntok_t *token = rtmi_json_token(json);
     if (!token || index >= (size_t)token->size) return rtmi_json_none;
-    int first = token->parent - token->size; /* tokenizing has left the elements' end in `parent` */
+    int first = token->parent - token->size; /* `parent` is the end of its elements by now */
     token = &document->token[document->element[first + (int)index] + value];
-    int quote = token->type == JSMN_STRING; /* which jsmn leaves out on either side */
+    int quote = token->type == JSMN_STRING; /* jsmn leaves out both quotes */
     return (rtm_json){ document->text + token->start - quote,
                        (size_t)(token->end - token->start + 2 * quote), json->document };
 }
@@ -1786,10 +1797,10 @@ typedef struct rtmi_peer {
     char host[RTMI_HOST]; /* name or address, without the brackets of an IPv6 literal */
     char port[6];
     bool tls;
-    bool default_port; /* 80 or 443 by its scheme: left out of the Host field (RFC 9110 4.2) */
+    bool default_port; /* the scheme's, 80 or 443: not in the Host field (RFC 9110 4.2) */
 } rtmi_peer;
 
-/* Whether a text is one character or more, all of them alphanumeric or among these. */
+/* Whether a string is not empty, and each character is alphanumeric or one of these. */
 static bool rtmi_consists_of(const char *text, size_t length, const char *others) {
     for (size_t i = 0; i < length; i++)
         if (!rtmi_is_alnum(text[i]) && !strchr(others, text[i])) return false;
@@ -1801,7 +1812,7 @@ static bool rtmi_is_field_name(const char *text, size_t length) {
     return rtmi_consists_of(text, length, "!#$%&'*+-.^_`|~");
 }
 
-/* host, host:port, [v6]:port up to the end of the text. */
+/* Parses host, host:port or [v6]:port, up to the end of the text. */
 static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *peer,
                                  unsigned default_port) {
     const char *end = text + length, *host = text, *host_end;
@@ -1831,8 +1842,8 @@ static bool rtmi_parse_authority(const char *text, size_t length, rtmi_peer *pee
     return true;
 }
 
-/* scheme://authority[/path][?query]: http and https, ws and wss. User info is refused, a fragment
-   is not part of a request. *path is the rest of `url`, and may be empty or begin with '?'. */
+/* Parses scheme://authority[/path][?query]; scheme: http, https, ws or wss. User info is refused, a
+   fragment is ignored. *path is the rest of `url`; it may be empty or begin with '?'. */
 static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, size_t *path_size) {
     static const char *const schemes[] = { "http", "ws", "https", "wss" }; /* two without TLS */
     size_t i = 0, length = strcspn(url, ":");
@@ -1846,7 +1857,7 @@ static bool rtmi_parse_url(const char *url, rtmi_peer *peer, const char **path, 
     return rtmi_parse_authority(authority, size, peer, peer->tls ? 443 : 80);
 }
 
-/* The host as a request has it: brackets around IPv6, the port if it is not the usual one. */
+/* Writes the host as in a Host field: brackets around IPv6, the port unless it is the default. */
 static void rtmi_write_authority(rtmi_buf *out, const rtmi_peer *peer, bool with_port) {
     bool v6 = strchr(peer->host, ':') != NULL;
     rtmi_buf_text(out, v6 ? "[" : "", peer->host, v6 ? "]" : "", with_port ? ":" : "",
@@ -1862,13 +1873,13 @@ static const char *rtmi_find_header(const char *lines, const char *name) {
     return NULL;
 }
 
-/* One field of ours, unless the user gave one of the same name. */
+/* Writes a field of our own, unless the user's headers have one of this name. */
 static void rtmi_write_header(rtmi_buf *out, const char *user_lines, const char *name,
                               const char *value) {
     if (!rtmi_find_header(user_lines, name)) rtmi_buf_text(out, name, ": ", value, "\r\n");
 }
 
-/* Request line, Host, User-Agent and the user's own fields. */
+/* Writes the request line, Host, User-Agent and the user's own fields. */
 static void rtmi_write_request(rtmi_buf *out, const char *method, const char *path,
                                size_t path_length, const rtmi_peer *peer, const char *user_lines) {
     bool rooted = path_length && *path == '/'; /* RFC 9112 section 3.2.1 */
@@ -1886,7 +1897,7 @@ static void rtmi_write_request(rtmi_buf *out, const char *method, const char *pa
 
 #define RTMI_FORM "application/x-www-form-urlencoded"
 
-/* Text of a form (WHATWG URL section 5.2). */
+/* Appends a string, form-encoded (WHATWG URL section 5.2). */
 static void rtmi_write_form(rtmi_buf *out, const char *text) {
     static const char hex[] = "0123456789ABCDEF";
     for (; *text; text++) {
@@ -1921,8 +1932,8 @@ typedef enum rtmi_http_part {
 /* What a response may do in addition to being an ordinary one. */
 typedef enum rtmi_http_kind {
     RTMI_HTTP_ORDINARY,
-    RTMI_HTTP_UPGRADE, /* to a WebSocket: 101 is welcome */
-    RTMI_HTTP_CONNECT  /* of a proxy: a tunnel follows */
+    RTMI_HTTP_UPGRADE, /* it may be a 101: a WebSocket follows */
+    RTMI_HTTP_CONNECT  /* it is a proxy's: a tunnel follows */
 } rtmi_http_kind;
 
 typedef struct rtmi_http {
@@ -1931,10 +1942,10 @@ typedef struct rtmi_http {
     int status;
     int retry_after; /* seconds, -1 = no such field */
     bool keep_alive, chunked, has_length, upgrade_websocket, connection_upgrade, extension;
-    uint64_t left;    /* of the body, or of this chunk; a body that ends with the connection has
-                         more than can arrive */
-    size_t head;      /* bytes of header lines so far, against RTMI_HEAD */
-    size_t line_size; /* RTMI_LINE when the line was longer than that */
+    uint64_t left;    /* bytes left of the body or this chunk; a huge number if the body ends with
+                         the connection */
+    size_t head;      /* bytes of header lines so far; limit: RTMI_HEAD */
+    size_t line_size; /* RTMI_LINE if the line is longer */
     const char *body;
     size_t body_size;
     const char *error;
@@ -1961,7 +1972,7 @@ static bool rtmi_list_has(const char *list, const char *token) {
     }
 }
 
-/* From here to rtmi_http_line: NULL, or what is wrong with the line.
+/* The functions from here to rtmi_http_line return NULL, or what is wrong with the line.
    HTTP-version SP status-code SP [reason]; some servers leave out the last space. */
 static const char *rtmi_http_status_line(rtmi_http *http) {
     const char *line = http->line;
@@ -1983,7 +1994,7 @@ static bool rtmi_is_digits(const char *text) {
 enum {
     RTMI_CONTENT_LENGTH, RTMI_TRANSFER_ENCODING, RTMI_CONNECTION, RTMI_UPGRADE, RTMI_RETRY_AFTER,
     RTMI_WS_ACCEPT, RTMI_WS_EXTENSIONS, RTMI_WS_PROTOCOL,
-    RTMI_CONTENT_TYPE, /* from here on a long line may be cut */
+    RTMI_CONTENT_TYPE, /* from here on a long line may be truncated */
     RTMI_OTHER
 };
 static const char *const rtmi_field_names[RTMI_OTHER] = {
@@ -2039,11 +2050,11 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
     size_t length = strcspn(line, ":");
     bool cut = http->line_size == RTMI_LINE;
     int field = 0;
-    /* Nor may a line continue the one before it (section 5.2). */
+    /* A line must not continue the line before it (section 5.2). */
     if (!line[length] || !rtmi_is_field_name(line, length))
         return "header line without a valid name";
     while (field < RTMI_OTHER && !rtmi_same_word(line, length, rtmi_field_names[field])) field++;
-    /* A cut line is harmless in a field that is not read here. */
+    /* A truncated line is harmless in a field that is not read here. */
     if (cut && field < RTMI_CONTENT_TYPE) return "header line too long";
     char *value = line + length + 1 + strspn(line + length + 1, " \t");
     value[rtmi_trimmed(value, strlen(value), " \t")] = '\0';
@@ -2054,7 +2065,7 @@ static const char *rtmi_http_field_line(rtmi_http *http) {
 static const char *rtmi_http_head_end(rtmi_http *http) {
     bool upgraded = http->status == 101;
     if (upgraded && http->kind != RTMI_HTTP_UPGRADE) return "unexpected status 101";
-    if (http->status < 200 && !upgraded) { /* interim: the response proper is still to come */
+    if (http->status < 200 && !upgraded) { /* interim: the final response follows */
         size_t head = http->head;
         rtmi_http_start(http, http->kind);
         http->head = head;
@@ -2062,7 +2073,7 @@ static const char *rtmi_http_head_end(rtmi_http *http) {
     }
     if (http->chunked && http->has_length && !upgraded)
         return "both Content-Length and Transfer-Encoding";
-    /* Of an upgrade or a tunnel that was refused, the status and the fields say enough. */
+    /* If an upgrade or a tunnel is refused, the status and the fields are enough. */
     bool empty = http->kind != RTMI_HTTP_ORDINARY || http->status == 204 || http->status == 304;
     http->part = empty || (http->has_length && !http->left) ? RTMI_HTTP_COMPLETE
                  : http->chunked                            ? RTMI_HTTP_CHUNK_SIZE
@@ -2078,7 +2089,7 @@ static const char *rtmi_http_chunk_size(rtmi_http *http) {
     uint64_t size = strtoull(http->line, NULL, 16);
     const char *p = http->line + digits + strspn(http->line + digits, " \t");
     if (!digits || size > INT64_MAX || (*p ? *p != ';' : http->line_size == RTMI_LINE))
-        return "invalid chunk size"; /* an extension may be cut, a size not */
+        return "invalid chunk size"; /* an extension may be truncated, the size not */
     http->left = size;
     http->head = 0; /* the limit is for each chunk's line, and for the trailers */
     http->part = size ? RTMI_HTTP_CHUNK : RTMI_HTTP_TRAILERS;
@@ -2129,14 +2140,15 @@ static rtmi_http_what rtmi_http_parse(rtmi_http *http, const char *in, size_t si
     return http->part == RTMI_HTTP_COMPLETE ? RTMI_HTTP_DONE : RTMI_HTTP_MORE;
 }
 
-/* Whether the head is complete and says all that matters: what becomes of the body of a status
-   other than 2xx changes nothing. */
+/* Whether the head is complete, with a status other than 2xx: a failure in the body then changes
+   nothing. */
 static bool rtmi_http_is_decided(const rtmi_http *http) {
     return http->part > RTMI_HTTP_FIELDS && http->kind == RTMI_HTTP_ORDINARY &&
            http->status / 100 != 2;
 }
 
-/* The connection has ended; `clean` if it cannot have been truncated (TLS close_notify). */
+/* Notes that the connection has ended. `clean`: it cannot have been truncated (TLS
+   close_notify). */
 static rtmi_http_what rtmi_http_end(rtmi_http *http, bool clean) {
     if (http->part == RTMI_HTTP_UNTIL_CLOSE && clean) return RTMI_HTTP_DONE;
     http->error = "connection closed before the end of the response";
@@ -2163,22 +2175,22 @@ enum { /* close codes, section 7.4 */
 typedef enum rtmi_ws_what {
     RTMI_WS_MORE,    /* all input is used, no message is complete */
     RTMI_WS_MESSAGE, /* opcode, data, size: a whole text or binary message, or a control frame */
-    RTMI_WS_SKIPPED, /* a message was left out: `skip` says why; the session continues */
-    RTMI_WS_BAD      /* the peer broke the protocol: `code` is what to close with, see error */
+    RTMI_WS_SKIPPED, /* a message was skipped: `skip` is the cause; the session continues */
+    RTMI_WS_BAD      /* protocol error: `code` is the close code to send, see error */
 } rtmi_ws_what;
 
 typedef struct rtmi_ws {
     unsigned char header[10];
     unsigned have;           /* bytes of the header so far */
-    unsigned char message;   /* opcode of the message that fragments belong to; 0 = none open */
-    uint64_t left;           /* bytes of payload to come, once the header is complete */
+    unsigned char message;   /* opcode of the fragmented message in progress; 0 = none */
+    uint64_t left;           /* bytes of payload that follow, once the header is complete */
     rtmi_utf8 utf8;
-    rtmi_buf buffer;         /* a message that did not lie whole in one input */
+    rtmi_buf buffer;         /* a message of which one input has only a part */
     size_t limit;            /* bytes of one message */
-    bool close_sent;         /* after it we send nothing (section 5.5.1) */
-    rtm_result skip;         /* why the rest of this message is not kept; RTM_OK = it is */
-    unsigned char opcode;    /* of this frame; at its end, of what was found, with data and size */
-    const char *data;        /* in the input, in `buffer` or in `control`: until the next call */
+    bool close_sent;         /* nothing is sent after CLOSE (section 5.5.1) */
+    rtm_result skip;         /* why the rest of this message is skipped; RTM_OK = it is kept */
+    unsigned char opcode;    /* of this frame; at its end, of the message in data and size */
+    const char *data;        /* in the input, `buffer` or `control`; valid until the next call */
     size_t size;
     int code;
     const char *error;
@@ -2199,14 +2211,14 @@ RTMI_APART static rtmi_ws_what rtmi_ws_bad(rtmi_ws *ws, int code, const char *er
     return RTMI_WS_BAD;
 }
 
-/* Bytes that this header has in all, as far as its first two tell. */
+/* The size of this header in bytes, according to those of its first two that have arrived. */
 static unsigned rtmi_ws_header_size(const rtmi_ws *ws) {
     unsigned length = ws->have < 2 ? 0 : ws->header[1] & 0x7f;
     return length == 127 ? 10 : length == 126 ? 4 : 2;
 }
 
-/* One header byte or more has arrived: NULL, or what is wrong with them. What can be refused is
-   refused with the byte that shows it. */
+/* Checks a header of one byte or more: NULL, or what is wrong. An error is reported with the first
+   byte that shows it. */
 static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     unsigned opcode = ws->header[0] & 0xf;
     bool control = (opcode & 8) != 0;
@@ -2224,7 +2236,7 @@ static const char *rtmi_ws_check_header(rtmi_ws *ws) {
     return NULL;
 }
 
-/* The header is complete: NULL, or what is wrong with it. */
+/* Takes a complete header: NULL, or what is wrong with it. */
 static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
     ws->opcode = ws->header[0] & 0xf;
     ws->left = ws->header[1] & 0x7f;
@@ -2246,7 +2258,7 @@ static const char *rtmi_ws_begin_payload(rtmi_ws *ws) {
     return NULL;
 }
 
-/* The frame is complete, its payload in data and size. */
+/* Takes a complete frame, with its payload in data and size. */
 static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     ws->have = 0;
     if (ws->opcode == RTMI_WS_CLOSE) {
@@ -2268,7 +2280,7 @@ static rtmi_ws_what rtmi_ws_end_frame(rtmi_ws *ws) {
     return RTMI_WS_MESSAGE;
 }
 
-/* `size` bytes of this frame's payload are here. */
+/* Takes `size` bytes of this frame's payload. */
 static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
     bool whole = ws->left == size;
     ws->left -= size;
@@ -2280,7 +2292,7 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
         if (ws->message == RTMI_WS_TEXT && !rtmi_utf8_check(&ws->utf8, in, size))
             return rtmi_ws_bad(ws, RTMI_CLOSE_INVALID_PAYLOAD, "text is not valid UTF-8");
         if (whole && (ws->header[0] & 0x80) && !ws->buffer.size) {
-            /* The whole message lies in the input: no copy (half the cost of a small event). */
+            /* The input has the whole message: no copy (half the cost of a small event). */
             ws->data = in;
             ws->size = size;
         } else {
@@ -2289,15 +2301,15 @@ static rtmi_ws_what rtmi_ws_payload(rtmi_ws *ws, const char *in, size_t size) {
             ws->data = ws->buffer.data;
             ws->size = ws->buffer.size;
         }
-    } else if (ws->buffer.size < RTMI_LINE) { /* its beginning may tell what it was */
+    } else if (ws->buffer.size < RTMI_LINE) { /* keeps the beginning, which may have an id */
         size_t room = RTMI_LINE - ws->buffer.size;
         rtmi_buf_add(&ws->buffer, in, size < room ? size : room);
     }
     return ws->left ? RTMI_WS_MORE : rtmi_ws_end_frame(ws);
 }
 
-/* Takes in bytes up to the end of the first message, and stores their number in *used. Must not be
-   called again after RTMI_WS_BAD: the parser is in the middle of what it has refused. */
+/* Parses bytes up to the end of the first message, and stores their number in *used. Must not be
+   called again after RTMI_WS_BAD: the parser stopped in the middle of a frame. */
 RTMI_APART static rtmi_ws_what rtmi_ws_parse(rtmi_ws *ws, const char *in, size_t size,
                                              size_t *used) {
     rtmi_ws_what what = RTMI_WS_MORE;
@@ -2338,7 +2350,7 @@ static bool rtmi_ws_frame(rtmi_buf *out, int opcode, const void *payload, size_t
     return true;
 }
 
-/* base64(SHA-1(key + GUID)), section 4.2.2: proof that the peer speaks WebSocket. */
+/* base64(SHA-1(key + GUID)), section 4.2.2: proves that the peer is a WebSocket server. */
 static void rtmi_ws_accept(const char *key, char accept[29]) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     unsigned char digest[br_sha1_SIZE];
@@ -2352,7 +2364,7 @@ static void rtmi_ws_accept(const char *key, char accept[29]) {
     accept[28] = '\0';
 }
 
-/* Whether a response completes our handshake (section 4.1); NULL, or what is wrong with it. */
+/* Checks the response to our handshake (section 4.1): NULL, or what is wrong with it. */
 static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key) {
     char accept[29];
     rtmi_ws_accept(key, accept);
@@ -2364,24 +2376,24 @@ static const char *rtmi_ws_check_upgrade(const rtmi_http *http, const char *key)
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>trust  X.509: the trust anchors live only while a chain is being checked
+ * >>trust  X.509: the trust anchors are in memory only while a chain is being checked
  * --------------------------------------------------------------------------------------------- */
 
-/* BearSSL sees this as its X.509 engine. Debian's whole bundle takes 79 KB and 34 ms to load: it is
-   loaded when a server's Certificate message begins and freed when it ends, and a resumed session
-   never needs it. */
+/* The X.509 engine for BearSSL. Loading Debian's whole bundle takes 79 KB and 34 ms, so the bundle
+   is loaded when a server's Certificate message begins, and freed when the message ends. A resumed
+   session does not need it. */
 typedef struct rtmi_trust {
-    br_x509_class methods; /* minimal's, but for the start and the end of a chain */
+    br_x509_class methods; /* those of `minimal`, except start_chain and end_chain */
     br_ssl_engine_context *engine; /* has the implementations of RSA and ECDSA */
     const char *host;   /* checked against the certificate */
     const char *ca_pem; /* one of these two, or neither: the first bundle of rtmi_bundles */
     const char *ca_file;
-    rtmi_buf anchors; /* br_x509_trust_anchor, as many as `count` */
+    rtmi_buf anchors; /* an array of `count` br_x509_trust_anchor */
     size_t count;
-    const char *error; /* of the bundle */
-    bool first_only;   /* one certificate is enough: only to see whether there is any */
-    bool no_memory;    /* to load the bundle */
-    br_pem_decoder_context pem; /* this and the rest: while the bundle is being loaded */
+    const char *error; /* what is wrong with the bundle, or NULL */
+    bool first_only;   /* stop after one certificate: only to see whether there is any */
+    bool no_memory;    /* out of memory while loading the bundle */
+    br_pem_decoder_context pem; /* this and the rest: used while the bundle is being loaded */
     br_x509_decoder_context x509;
     rtmi_buf name; /* of the certificate's subject */
     br_x509_minimal_context minimal; /* BearSSL points at its vtable, which is first in it */
@@ -2391,7 +2403,7 @@ static rtmi_trust *rtmi_trust_of(const br_x509_class **context) {
     return (rtmi_trust *)(void *)((char *)context - offsetof(rtmi_trust, minimal));
 }
 
-/* BearSSL numbers them so, from br_sha256_ID on. */
+/* In the order of BearSSL's ids, from br_sha256_ID on. */
 static const br_hash_class *const rtmi_sha2[] = { &br_sha256_vtable, &br_sha384_vtable,
                                                   &br_sha512_vtable };
 
@@ -2410,12 +2422,12 @@ static void rtmi_trust_name(void *context, const void *data, size_t size) {
 static void rtmi_trust_certificate(void *context, const void *data, size_t size) {
     br_x509_decoder_context *x509 = &((rtmi_trust *)context)->x509;
     int error = br_x509_decoder_last_error(x509);
-    /* BearSSL 0.6 continues decoding after an error, into anything; later versions do not. */
+    /* BearSSL 0.6 continues decoding after an error, with invalid data; later versions do not. */
     if (!error || error == BR_ERR_X509_TRUNCATED) br_x509_decoder_push(x509, data, size);
 }
 
-/* Keeps a decoded certificate's name and key, in one block; false: out of memory. One that cannot
-   be decoded is left out, as others do: a bundle may hold keys of a kind unknown here. */
+/* Keeps a decoded certificate's name and key, in one block; false: out of memory. A certificate
+   that cannot be decoded is skipped: a bundle may contain types of keys that are unknown here. */
 static bool rtmi_trust_add(rtmi_trust *trust) {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&trust->x509);
     if (!key || trust->name.failed) return !trust->name.failed;
@@ -2440,7 +2452,7 @@ static bool rtmi_trust_add(rtmi_trust *trust) {
     return true;
 }
 
-/* Takes in a piece of PEM text. Damaged objects are skipped. */
+/* Decodes a piece of PEM text. Damaged objects are skipped. */
 static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
     while (size && !trust->no_memory && !(trust->first_only && trust->count)) {
         size_t used = br_pem_decoder_push(&trust->pem, text, size);
@@ -2457,7 +2469,7 @@ static void rtmi_trust_push(rtmi_trust *trust, const char *text, size_t size) {
             br_pem_decoder_setdest(&trust->pem, known ? rtmi_trust_certificate : NULL, trust);
         }
         if (event == BR_PEM_END_OBJ) trust->no_memory = !rtmi_trust_add(trust);
-        /* Else what it has decoded would stand before the next object. */
+        /* Else the data of this object would precede that of the next one. */
         if (event == BR_PEM_ERROR) br_pem_decoder_init(&trust->pem);
     }
 }
@@ -2501,7 +2513,7 @@ static void rtmi_trust_load(rtmi_trust *trust) {
 static void rtmi_trust_start_chain(const br_x509_class **context, const char *server_name) {
     rtmi_trust *trust = rtmi_trust_of(context);
     br_x509_minimal_context *minimal = &trust->minimal;
-    (void)server_name; /* what is in the SNI, which an address must not be in (RFC 6066) */
+    (void)server_name; /* the SNI, which must not contain an address (RFC 6066): see `host` */
     rtmi_trust_load(trust);
     br_x509_minimal_init(minimal, &br_sha256_vtable, (void *)trust->anchors.data, trust->count);
     br_x509_minimal_set_rsa(minimal, br_ssl_engine_get_rsavrfy(trust->engine));
@@ -2513,7 +2525,7 @@ static void rtmi_trust_start_chain(const br_x509_class **context, const char *se
     if (now < 0) now = 0; /* a 32-bit time_t after 2038: all certificates are "not yet valid" */
     br_x509_minimal_set_time(minimal, (uint32_t)(719528 + now / 86400), (uint32_t)(now % 86400));
     minimal->vtable->start_chain(context, trust->host);
-    minimal->vtable = &trust->methods; /* _init has set its own */
+    minimal->vtable = &trust->methods; /* _init has set that of BearSSL */
 }
 
 static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
@@ -2523,7 +2535,7 @@ static unsigned rtmi_trust_end_chain(const br_x509_class **context) {
     return error ? error : trust->error ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
 
-/* The error message for what BearSSL reports: what is wrong, and what to do about it. */
+/* The message for an error of BearSSL, with advice. */
 static const char *rtmi_tls_error(int error) {
 #define RTMI_ALERT(n, name) { BR_ERR_RECV_FATAL_ALERT + (n), "the server sent alert " #n " (" name }
     static const struct { short error; const char *message; } known[] = {
@@ -2581,26 +2593,26 @@ typedef struct rtmi_addresses {
 /* Whichever finishes with a lookup last, the thread or the client, frees it. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
 
-/* The lookup of a host name, in a thread of its own because getaddrinfo() cannot be given a time.
-   It holds nothing of the client's, and its memory comes from malloc(), as that of getaddrinfo()
-   does: RTM_REALLOC need not be thread-safe. */
+/* The lookup of a host name, in a thread of its own because getaddrinfo() has no timeout. It refers
+   to no memory of the client, and is allocated with malloc(), because RTM_REALLOC need not be
+   thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
-    int wake_fd;      /* of the thread's own: the client may be gone by then */
+    int wake_fd;      /* the thread's duplicate: the client may be destroyed meanwhile */
     int error;        /* of getaddrinfo() */
     rtmi_addresses found;
     rtmi_peer peer;
 } rtmi_lookup;
 
-/* What is remembered of a host. A resumed TLS session takes a 33rd of a full handshake's
+/* What is remembered of a host. Resuming a TLS session takes 1/33 of a full handshake's
    instructions, and no trust anchors. */
 typedef struct rtmi_host {
     rtmi_peer peer;
-    br_ssl_session_parameters session; /* its session_id_len is 0 when there is none to resume */
+    br_ssl_session_parameters session; /* session_id_len 0: there is no session to resume */
     rtmi_lookup *lookup;               /* in progress, or its result not used yet; or NULL */
-    rtmi_addresses known;              /* by the last good lookup */
+    rtmi_addresses known;              /* from the last successful lookup */
     rtmi_address worked;               /* the address that last connected; all 0: none */
-    long long connect_ms;              /* how long that took */
+    long long connect_ms;              /* the time that this connect() took */
     struct rtmi_host *next;
 } rtmi_host;
 
@@ -2614,8 +2626,8 @@ typedef struct rtmi_network {
     void *tls_user_data;
     rtmi_host *hosts; /* most recently used first */
     pid_t owner;      /* the process that has the threads of the lookups */
-    int epoll;        /* watches all sockets and wake[0] for an external loop; -1 elsewhere */
-    int wake[2];      /* ends of a pipe, or twice the same eventfd: bytes in it wake rtm_poll */
+    int epoll;        /* for rtm_fd: watches all sockets and wake[0]; -1 without epoll */
+    int wake[2];      /* ends of a pipe, or the same eventfd twice: bytes in it wake rtm_poll */
 } rtmi_network;
 
 typedef struct rtmi_tls {
@@ -2628,46 +2640,46 @@ typedef enum rtmi_phase {
     RTMI_CONN_CLOSED,
     RTMI_CONN_LOOKUP, /* the host's addresses are being looked up */
     RTMI_CONN_TCP,    /* connect() is in progress to one or more of them */
-    RTMI_CONN_PROXY,  /* CONNECT is sent, its answer awaited */
+    RTMI_CONN_PROXY,  /* CONNECT is sent, its response awaited */
     RTMI_CONN_TLS,    /* handshake */
     RTMI_CONN_READY
 } rtmi_phase;
 
 typedef struct rtmi_socket {
     int fd;             /* -1: the attempt to connect has failed */
-    short watched;      /* the events that the epoll instance watches it for; 0 = not in there */
+    short watched;      /* the events that the epoll instance watches; 0 = socket not added */
     long long begun_at; /* when connect() was called */
 } rtmi_socket;
 
-/* Arrays last: near fields are reached in fewer bytes of code. */
+/* Arrays last: the code to access a field near the beginning is shorter. */
 typedef struct rtmi_conn {
     rtmi_network *network;
     rtmi_phase phase;
     /* Invariants: `readable` and `ending` are set when poll() reports something
        (rtmi_conn_polled), and by rtmi_conn_look; a failed send and rtmi_exchange_reuse set
-       `readable`, so that the next read asks the socket. recv() clears both when the socket is
-       empty; while `ending`, a short read does not count as that: the FIN or reset comes after
+       `readable`, so that the next read asks the socket. Both are cleared when recv() finds the
+       socket empty. While `ending`, a short read does not mean empty: the FIN or reset follows
        the last bytes, and an edge-triggered loop is not woken for it again. `received` is set by
        recv() and cleared by the session's keep-alive. `paused` is set by a session whose output
        is congested, and cleared when `out` is empty. `unsent_body` and `late` belong to the
        exchange. All of them are false when an attempt to connect begins. */
     bool readable;     /* the socket may have bytes, or an error to report */
-    bool ending;       /* it is to be read until it is empty: the peer may have closed */
-    bool received;     /* bytes have arrived since it was last cleared */
+    bool ending;       /* to be read until recv() finds it empty: the peer may have closed */
+    bool received;     /* bytes have arrived since this flag was last cleared */
     bool fin_received; /* recv() has returned 0 */
     bool unsent_body;  /* a part of the request's body is not in `out` yet */
     bool paused;       /* nothing is read until `out` has been sent */
-    bool late;         /* the deadline is over: no record of TLS is sent */
+    bool late;         /* the deadline has passed: no TLS record is sent */
     bool lookup_begun; /* in this attempt */
     int send_error;    /* errno: nothing more can be sent; reported when all has been read */
-    int connect_error; /* errno of a failed attempt: what is reported if no address connects */
-    unsigned sockets;  /* those of RTMI_CONN_TCP are to the first addresses; later there is one */
-    int timeout_ms;             /* of the connection and the response together */
-    long long deadline;         /* of both */
-    long long step_deadline;    /* of a lookup with an earlier answer to use; of the next attempt */
+    int connect_error; /* errno of a failed attempt, reported if no address connects */
+    unsigned sockets;  /* RTMI_CONN_TCP: one for each of the first addresses; later one */
+    int timeout_ms;             /* for connecting and the response together */
+    long long deadline;         /* for both */
+    long long step_deadline;    /* to use an earlier lookup's addresses; for the next attempt */
     long long used_at;          /* when the last response was complete */
-    size_t budget;              /* bytes that may be taken from the socket in this step */
-    unsigned char *read_buffer; /* bytes read_at..read_end of it came and are not used */
+    size_t budget;              /* bytes that may still be read from the socket in this step */
+    unsigned char *read_buffer; /* bytes read_at..read_end of it are received and not used */
     size_t read_at, read_end;
     rtmi_tls *tls;              /* NULL for a plain connection */
     rtmi_trust *trust;          /* during a handshake */
@@ -2697,8 +2709,9 @@ static bool rtmi_network_open(rtmi_network *network) {
            epoll_ctl(network->epoll, EPOLL_CTL_ADD, network->wake[0], &event) == 0;
 }
 
-/* Keeps the epoll instance up to date; 0 = this socket is not watched any more. It is added again
-   at each change: EPOLL_CTL_MOD may hide what came before it from a loop that waits for an edge. */
+/* Updates the epoll instance; events 0 = do not watch this socket any more. At each change the
+   socket is removed and added again: after EPOLL_CTL_MOD an edge-triggered loop may miss what
+   arrived before. */
 static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short events) {
     struct epoll_event event = { .events = (uint32_t)events }; /* POLLIN is EPOLLIN, and so on */
     if (socket->fd < 0 || events == socket->watched) return;
@@ -2718,7 +2731,7 @@ static void rtmi_network_watch(rtmi_network *network, rtmi_socket *socket, short
 }
 #endif
 
-/* Safe in signal handlers and threads. If the pipe or counter is full, it is awake already. */
+/* Async-signal-safe, thread-safe. If the pipe or counter is full, a wake-up is already pending. */
 static void rtmi_wake_up(int fd) {
     int before = errno;
     uint64_t one = 1;
@@ -2738,10 +2751,10 @@ static bool rtmi_is_address(const char *host) {
     return strchr(host, ':') || host[strspn(host, "0123456789.")] == '\0';
 }
 
-/* The families take turns, beginning with that of the resolver's first address (RFC 8305). */
+/* IPv4 and IPv6 alternate, beginning with the family of the resolver's first address (RFC 8305). */
 static void rtmi_lookup_run(rtmi_lookup *lookup) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    /* An address asks no name server. */
+    /* A numeric address needs no DNS. */
     if (rtmi_is_address(lookup->peer.host)) hints.ai_flags = AI_NUMERICHOST;
     lookup->error = RTM_GETADDRINFO(lookup->peer.host, lookup->peer.port, &hints, &found);
     if (lookup->error) return;
@@ -2771,7 +2784,7 @@ static void rtmi_lookup_run(rtmi_lookup *lookup) {
 
 static void *rtmi_lookup_thread(void *argument) {
     rtmi_lookup *lookup = argument;
-    int wake_fd = lookup->wake_fd; /* once it is done, the client may free it at any moment */
+    int wake_fd = lookup->wake_fd; /* once `lookup` is done, the client may free it at any time */
     pthread_detach(pthread_self());
     rtmi_lookup_run(lookup);
     if (RTMI_EXCHANGE(&lookup->progress, RTMI_LOOKUP_DONE) == RTMI_LOOKUP_ABANDONED)
@@ -2781,8 +2794,8 @@ static void *rtmi_lookup_thread(void *argument) {
     return NULL;
 }
 
-/* No signal of the program's may arrive in a thread that it does not know of. The stack is smaller
-   than the default one, of which mlockall() would take all. */
+/* Starts the thread. It blocks all signals, because the program does not know of it. Its stack is
+   smaller than the default, because mlockall() would lock the whole stack in memory. */
 static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     pthread_attr_t small;
     pthread_t thread;
@@ -2794,7 +2807,7 @@ static bool rtmi_lookup_start_thread(rtmi_lookup *lookup) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread, &small, rtmi_lookup_thread, lookup);
-    if (error) /* large thread-local variables? */
+    if (error) /* perhaps the stack is too small for large thread-local variables */
         error = pthread_create(&thread, NULL, rtmi_lookup_thread, lookup);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&small);
@@ -2825,8 +2838,8 @@ static bool rtmi_lookup_is_running(const rtmi_lookup *lookup) {
     return lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_RUNNING;
 }
 
-/* How many lookups are running. Forgets those whose threads are in another process: a fork does not
-   copy threads. */
+/* The number of lookups in progress. Forgets those whose threads are in another process: fork()
+   does not copy threads. */
 static int rtmi_network_lookups(rtmi_network *network) {
     bool forked = network->owner != getpid();
     int running = 0;
@@ -2842,9 +2855,9 @@ static int rtmi_network_lookups(rtmi_network *network) {
     return running;
 }
 
-/* The entry of a host, moved to the front; a new one replaces the least recently used. The entry of
-   a lookup in progress is not replaced: a connection may wait for it, and its thread cannot be
-   ended. NULL: out of memory. */
+/* The entry of a host, moved to the front; a new entry replaces the least recently used one. An
+   entry with a lookup in progress is not replaced: a connection may wait for the lookup, and its
+   thread cannot be ended. NULL: out of memory. */
 static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *peer) {
     rtmi_host **at = &network->hosts, **oldest = NULL, *host;
     int count = 0;
@@ -2865,8 +2878,8 @@ static rtmi_host *rtmi_network_use_host(rtmi_network *network, const rtmi_peer *
     return host;
 }
 
-/* Starts a lookup of the host, unless there is one that an earlier attempt gave up waiting for. Of
-   those that have ended meanwhile only a good answer counts. */
+/* Starts a lookup of the host, unless there is one that an earlier attempt has abandoned. If that
+   one has ended meanwhile, its result is used only if it was successful. */
 static bool rtmi_host_look_up(rtmi_host *host, int wake_fd) {
     rtmi_lookup *lookup = host->lookup;
     if (rtmi_lookup_is_running(lookup) || (lookup && !lookup->error)) return true;
@@ -2898,7 +2911,7 @@ static void rtmi_network_close(rtmi_network *network) {
 
 static void rtmi_conn_free_trust(rtmi_conn *conn) {
     if (!conn->trust) return;
-    rtmi_trust_free_anchors(conn->trust); /* a chain that was cut short left them */
+    rtmi_trust_free_anchors(conn->trust); /* still there if the chain was incomplete */
     RTM_FREE(conn->trust);
     conn->trust = NULL;
 }
@@ -2940,8 +2953,8 @@ static rtm_result rtmi_conn_closed(rtmi_conn *conn) {
     return rtmi_fail(&conn->error, RTM_E_CLOSED, "%s closed the connection", conn->name);
 }
 
-/* Sends what the socket takes, perhaps nothing. A broken connection must not cost what was received
-   over it: rtmi_conn_receive reports the error once the socket is empty. */
+/* Sends what the socket accepts, perhaps nothing. An error is not returned, so that bytes received
+   before it are not lost: rtmi_conn_receive reports it once the socket is empty. */
 static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     if (conn->send_error) return 0;
     ssize_t n = send(conn->socket[0].fd, data, size, MSG_NOSIGNAL);
@@ -2951,8 +2964,8 @@ static size_t rtmi_conn_send(rtmi_conn *conn, const void *data, size_t size) {
     return 0;
 }
 
-/* Has the socket read until it is empty, whatever poll() has reported: it is late, and nothing
-   may be judged by what was known before. */
+/* Lets the next reads continue until the socket is empty, whatever poll() has reported: before a
+   deadline ends anything, all bytes that have arrived must be read. */
 static void rtmi_conn_look(rtmi_conn *conn) {
     conn->readable = conn->ending = true;
 }
@@ -2979,8 +2992,8 @@ static rtm_result rtmi_conn_receive(rtmi_conn *conn, void *data, size_t size, si
     return RTM_OK;
 }
 
-/* Entries of NO_PROXY: "*", or a host or a domain that the host is in, also written as ".x", "*.x"
-   or "x."; an entry with a port counts for this port. */
+/* Whether NO_PROXY includes a host. Entries: "*", or a host or domain, also written as ".x", "*.x"
+   or "x."; an entry with a port is for this port only. */
 static bool rtmi_is_direct(const rtmi_network *network, const rtmi_peer *peer) {
     rtmi_peer entry;
     const char *host = peer->host;
@@ -3019,8 +3032,8 @@ static rtmi_socket *rtmi_conn_oldest_attempt(rtmi_conn *conn) {
     return NULL;
 }
 
-/* Begins a non-blocking connect() to the next address; false with errno if that failed. If there is
-   no descriptor for it, the oldest attempt is given up. */
+/* Begins a non-blocking connect() to the next address; false with errno if that failed. If no
+   descriptor is left, the oldest attempt is closed. */
 static bool rtmi_conn_try(rtmi_conn *conn) {
     struct sockaddr *address = &conn->addresses.at[conn->sockets].any;
     bool v6 = address->sa_family == AF_INET6;
@@ -3031,7 +3044,7 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
         rtmi_network_close_socket(conn->network, oldest);
     conn->socket[conn->sockets++] = (rtmi_socket){ .fd = fd, .begun_at = RTM_NOW_MS() };
     if (fd < 0 || (!RTMI_SOCK_FLAGS && !rtmi_set_flags(fd))) return false;
-    /* With one write per frame, Nagle's delay could only hurt: 45 ms an answer. */
+    /* Each frame is one write, so Nagle's algorithm has no use: it delays a response by 45 ms. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
     setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
@@ -3040,17 +3053,16 @@ static bool rtmi_conn_try(rtmi_conn *conn) {
     return !connect(fd, address, size) || errno == EINPROGRESS || errno == EINTR;
 }
 
-/* An attempt has failed: the next one may begin. A refusal says more than other failures do, such
-   as a missing route for IPv6: the host was reached. */
+/* An attempt has failed: the next one may begin. ECONNREFUSED is kept as the error to report: it
+   shows that the host was reached, unlike a missing route for IPv6. */
 RTMI_APART static void rtmi_conn_fail_attempt(rtmi_conn *conn, unsigned i, int error) {
     rtmi_network_close_socket(conn->network, &conn->socket[i]);
     if (conn->connect_error != ECONNREFUSED) conn->connect_error = error;
     conn->step_deadline = RTMI_NOW;
 }
 
-/* Begins the next attempt when it is due; early enough for each address to have an equal
-   share of the time that is left. Earlier attempts stay open, because they may be slow and not
-   dead. */
+/* Begins the next attempt when it is due, early enough for each address to have an equal share of
+   the remaining time. Earlier attempts stay open: they may be slow and not dead. */
 static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long long stagger) {
     while (conn->sockets < conn->addresses.count && now >= conn->step_deadline) {
         long long share = (conn->deadline - now) / (conn->addresses.count - conn->sockets);
@@ -3067,15 +3079,15 @@ static rtm_result rtmi_conn_next_attempt(rtmi_conn *conn, long long now, long lo
 
 /* TLS ----------------------------------------------------------------------------------------- */
 
-/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the safe part of BearSSL, 25 KiB smaller than all of it. */
+/* TLS 1.2, ECDHE, AEAD ciphers, SHA-2: the secure part of BearSSL, 25 KiB less than all of it. */
 static void rtmi_tls_profile(rtmi_tls *tls) {
-    /* AES-GCM first where the machine has instructions for it: a fifth of ChaCha20's cost. */
+    /* AES-GCM first if the CPU has instructions for it: a fifth of ChaCha20's cost. */
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, /* again: six from either place */
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, /* again: 6 suites from index 0 or 2 */
         BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
     };
     bool fast_aes = br_aes_x86ni_ctr_get_vtable() || br_aes_pwr8_ctr_get_vtable();
@@ -3091,8 +3103,8 @@ static void rtmi_tls_profile(rtmi_tls *tls) {
     br_ssl_engine_set_default_aes_gcm(engine);
     br_ssl_engine_set_default_chapol(engine);
     br_ssl_engine_set_buffers_bidi(engine, tls->in, sizeof tls->in, tls->out, sizeof tls->out);
-    /* Else BearSSL asks the server for records as small as ours: most events would lie in two. The
-       field is not in its manual; 14 is 16 KiB, the size of `in`, and nothing to ask for. */
+    /* Else BearSSL asks the server for records as small as ours, and most events would be in two
+       records. The field is not in its manual; with 14 (16 KiB, the size of `in`) it does not. */
     engine->log_max_frag_len = 14;
 }
 
@@ -3123,7 +3135,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     rtmi_host *known = rtmi_network_use_host(conn->network, &conn->peer);
     if (known) {
         br_ssl_engine_set_session_parameters(engine, &known->session);
-        known->session.session_id_len = 0; /* until the handshake has gone well */
+        known->session.session_id_len = 0; /* until the handshake has succeeded */
     }
     if (conn->network->tls_setup)
         conn->network->tls_setup(&conn->tls->client, conn->network->tls_user_data);
@@ -3136,7 +3148,7 @@ static rtm_result rtmi_conn_start_tls(rtmi_conn *conn) {
     return RTM_E_AGAIN;
 }
 
-/* The engine has closed: why? */
+/* Why the engine has closed. */
 static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
     int error = br_ssl_engine_last_error(&conn->tls->client.eng);
     if (error == BR_ERR_OK) return rtmi_conn_closed(conn);
@@ -3151,12 +3163,12 @@ static rtm_result rtmi_conn_tls_result(rtmi_conn *conn) {
                      rtmi_tls_error(error), error);
 }
 
-/* Gives what was read ahead, or what the socket has, to the engine. */
+/* Passes the bytes read ahead, or from the socket, to the engine. */
 static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
     size_t room, size = 0;
     unsigned char *to = br_ssl_engine_recvrec_buf(&conn->tls->client.eng, &room);
-    /* The engine asks for 5 bytes, then for the record: without the read-ahead that is two system
-       calls a record. The rest of a large record needs no detour. */
+    /* The engine asks for 5 bytes, then for the record: without the read-ahead these are two system
+       calls per record. The rest of a large record is read directly into the engine. */
     bool empty = conn->read_at == conn->read_end, direct = empty && room >= RTMI_READ_BUFFER;
     if (empty) {
         rtm_result result = rtmi_conn_receive(conn, direct ? to : conn->read_buffer,
@@ -3175,8 +3187,8 @@ static rtm_result rtmi_conn_feed(rtmi_conn *conn) {
     return RTM_OK;
 }
 
-/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, there is no use
-   in waking up for what has arrived: it would stay there. */
+/* POLLIN, POLLOUT: what to wait for. While the engine must send before it receives, received bytes
+   must not wake up poll(): they could not be read. */
 static short rtmi_conn_events(const rtmi_conn *conn) {
     if (conn->phase == RTMI_CONN_TCP) return POLLOUT;
     bool in = true, out = conn->out_at < conn->out.size && !conn->send_error;
@@ -3188,13 +3200,13 @@ static short rtmi_conn_events(const rtmi_conn *conn) {
     return (short)((in && !conn->paused ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
-/* For connections that rtm_poll steps; on another, rtm_fd would stay readable. */
+/* Only for connections that rtm_poll steps: another one would keep rtm_fd readable. */
 static void rtmi_conn_watch(rtmi_conn *conn) {
     for (unsigned i = 0; i < conn->sockets; i++)
         rtmi_network_watch(conn->network, &conn->socket[i], rtmi_conn_events(conn));
 }
 
-/* What poll() is to wait for at each socket. Returns how many these are. */
+/* Fills in what poll() must wait for, for each socket. Returns the number of sockets. */
 static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
     for (unsigned i = 0; i < conn->sockets; i++) {
         short events = rtmi_conn_events(conn);
@@ -3204,7 +3216,7 @@ static unsigned rtmi_conn_pollfds(const rtmi_conn *conn, struct pollfd *fds) {
     return conn->sockets;
 }
 
-/* Notes what poll() has reported of them. Returns how many these are. */
+/* Notes what poll() has reported for each socket. Returns the number of sockets. */
 static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
     for (unsigned i = 0; i < conn->sockets; i++) {
         if (fds[i].revents) conn->readable = true;
@@ -3213,12 +3225,12 @@ static unsigned rtmi_conn_polled(rtmi_conn *conn, const struct pollfd *fds) {
     return conn->sockets;
 }
 
-/* Runs the TLS engine, the only function that does: sends its records, and feeds it the peer's if
-   `wanted` includes BR_SSL_RECVAPP.
+/* Runs the TLS engine (no other function does): sends its records, and passes it those of the peer
+   if `wanted` includes BR_SSL_RECVAPP.
      RTM_OK         the engine is in a `wanted` state: application data can be sent or received
-     RTM_E_AGAIN    the socket is full or has no more bytes; `wanted` 0: all that fits was sent
+     RTM_E_AGAIN    the socket is full or has no more bytes; `wanted` 0: sent as much as possible
      RTM_E_CLOSED   the peer's close_notify, FIN or reset; conn->error has the message
-     RTM_E_TLS, RTM_E_CERTIFICATE, RTM_E_MEMORY   the engine has failed; so has conn->error */
+     RTM_E_TLS, RTM_E_CERTIFICATE, RTM_E_MEMORY   the engine has failed; see conn->error */
 static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
     br_ssl_engine_context *engine = &conn->tls->client.eng;
     for (;;) {
@@ -3233,17 +3245,17 @@ static rtm_result rtmi_tls_run(rtmi_conn *conn, unsigned wanted) {
         }
         if (state & wanted) return RTM_OK;
         if (!(wanted & BR_SSL_RECVAPP)) return RTM_E_AGAIN;
-        /* close_notify was received, and ours cannot leave. The field is not in BearSSL's manual;
+        /* close_notify was received, and ours cannot be sent. The field is not in BearSSL's manual;
            its functions do not distinguish this from an alert that waits for the socket. */
         if (engine->shutdown_recv) return rtmi_conn_closed(conn);
-        if (!(state & BR_SSL_RECVREC)) /* first the socket must take what the engine has to send */
+        if (!(state & BR_SSL_RECVREC)) /* the engine must send before it can receive */
             return conn->send_error ? rtmi_conn_lost(conn, conn->send_error) : RTM_E_AGAIN;
         rtm_result result = rtmi_conn_feed(conn);
         if (result != RTM_OK) return result;
     }
 }
 
-/* Makes `out` hold what still waits and nothing else. */
+/* Removes what has been sent from `out`. */
 static void rtmi_conn_compact(rtmi_conn *conn) {
     if (!conn->out_at) return;
     conn->out.size -= conn->out_at;
@@ -3251,7 +3263,7 @@ static void rtmi_conn_compact(rtmi_conn *conn) {
     conn->out_at = 0;
 }
 
-/* Sends what waits in `out`, as far as the socket takes it. */
+/* Sends as much of `out` as the socket accepts. */
 static void rtmi_conn_flush(rtmi_conn *conn) {
     while (conn->out_at < conn->out.size) {
         const char *data = conn->out.data + conn->out_at;
@@ -3278,8 +3290,8 @@ static void rtmi_conn_flush(rtmi_conn *conn) {
     if (conn->tls) rtmi_tls_run(conn, 0);
 }
 
-/* Sends close_notify and FIN as far as the socket takes them, and closes. Why that failed, if it
-   did, is not reported: conn->error stays. */
+/* Sends close_notify and FIN if the socket accepts them, and closes. A failure of this is not
+   reported: conn->error does not change. */
 static void rtmi_conn_shutdown(rtmi_conn *conn) {
     rtmi_error error = conn->error;
     if (conn->phase == RTMI_CONN_READY) {
@@ -3307,7 +3319,7 @@ static void rtmi_conn_open(rtmi_conn *conn, const rtmi_peer *peer) {
     conn->phase = RTMI_CONN_LOOKUP;
 }
 
-/* Points at the bytes received; at least one when RTM_OK. RTM_E_AGAIN: none are here yet. */
+/* RTM_OK: *data points at received bytes, one or more. RTM_E_AGAIN: there are none yet. */
 static rtm_result rtmi_conn_read(rtmi_conn *conn, const char **data, size_t *size) {
     if (conn->tls) {
         rtm_result result = rtmi_tls_run(conn, BR_SSL_RECVAPP);
@@ -3337,13 +3349,13 @@ static bool rtmi_conn_has_work(const rtmi_conn *conn) {
     if (!conn->budget) return true;
     if (conn->phase != RTMI_CONN_READY) return false;
     if (conn->unsent_body && conn->out_at == conn->out.size && !conn->send_error) return true;
-    bool unread = conn->read_at < conn->read_end || conn->readable; /* it was paused for a moment */
+    bool unread = conn->read_at < conn->read_end || conn->readable; /* left by a pause */
     if (!conn->tls) return unread;
     unsigned state = br_ssl_engine_current_state(&conn->tls->client.eng);
     return (state & BR_SSL_RECVAPP) || (unread && (state & BR_SSL_RECVREC));
 }
 
-/* The latest time for the next step, whether or not poll() reports anything. */
+/* When the next step is due, even if poll() reports nothing. */
 static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
     bool forked = conn->phase == RTMI_CONN_LOOKUP && conn->network->owner != getpid();
     if (rtmi_conn_has_work(conn) || forked) return RTMI_NOW;
@@ -3351,8 +3363,8 @@ static long long rtmi_conn_due(const rtmi_conn *conn, long long deadline) {
     return earlier && conn->step_deadline < deadline ? conn->step_deadline : deadline;
 }
 
-/* Waits for an answer to the lookup. The addresses that were good before serve where it fails or is
-   late; the late answer is kept for the next time. */
+/* Waits for the result of the lookup. If the lookup fails or is late, the addresses of an earlier
+   one are used; a late result is kept for the next attempt. */
 static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     int running = rtmi_network_lookups(conn->network);
     rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
@@ -3364,12 +3376,12 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         if (!rtmi_host_look_up(host, conn->network->wake[1]) && !host->known.count)
             return rtmi_fail(&conn->error, RTM_E_RESOLVE, "cannot resolve %s: no thread, memory or "
                              "file descriptor for it", rtmi_conn_hop_name(conn));
-        /* Without a thread it took as long as it liked, which is not charged. */
+        /* Without a thread the lookup has blocked; its time is added to the deadline. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
         conn->step_deadline = now + RTMI_PATIENCE_MS;
     }
-    /* Also while other lookups must end before this begins. */
+    /* Also while this lookup cannot begin because there are too many others. */
     if (!host->known.count) conn->step_deadline = conn->deadline;
     rtmi_lookup *lookup = host->lookup;
     bool answered = lookup && RTMI_LOAD(&lookup->progress) == RTMI_LOOKUP_DONE;
@@ -3398,8 +3410,9 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
     return RTM_E_AGAIN;
 }
 
-/* The first attempt that connects is the connection; the others are closed. The socket is added
-   again to the epoll instance, so that an edge-triggered loop learns of what is here already. */
+/* The first attempt that connects becomes the connection; the others are closed. The socket is
+   added to the epoll instance again, so that an edge-triggered loop is woken for bytes that have
+   arrived already. */
 static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned won) {
     host->worked = conn->addresses.at[won];
     host->connect_ms = RTM_NOW_MS() - conn->socket[won].begun_at;
@@ -3422,7 +3435,7 @@ static rtm_result rtmi_conn_connected(rtmi_conn *conn, rtmi_host *host, unsigned
     return RTM_E_AGAIN;
 }
 
-/* Asks the attempts what has become of them. */
+/* Checks which attempts have connected or failed. */
 static rtm_result rtmi_conn_step_tcp(rtmi_conn *conn, long long now) {
     struct pollfd fds[RTMI_ADDRESSES];
     rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
@@ -3460,7 +3473,7 @@ static rtm_result rtmi_conn_step_proxy(rtmi_conn *conn) {
     if (what == RTMI_HTTP_BAD)
         return rtmi_fail(&conn->error, RTM_E_PROXY, "invalid response from the proxy %s: %s", proxy,
                          conn->http.error);
-    if (conn->http.status == 407 || conn->http.status == 401) /* tinyproxy's for wrong ones */
+    if (conn->http.status == 407 || conn->http.status == 401) /* 401: tinyproxy, if wrong */
         return rtmi_fail(&conn->error, RTM_E_PROXY, "the proxy %s requires valid credentials (HTTP "
                          "%d): set them in its URL, http://user:password@host:port", proxy,
                          conn->http.status);
@@ -3481,7 +3494,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
                          "handshake; it may require TLS 1.3 or the extended master secret",
                          conn->name);
     if (result != RTM_OK) return result;
-    /* To be resumed by the next handshake with this host. */
+    /* The next handshake with this host resumes this session. */
     rtmi_host *host = rtmi_network_use_host(conn->network, &conn->peer);
     if (host) br_ssl_engine_get_session_parameters(&conn->tls->client.eng, &host->session);
     rtmi_conn_free_trust(conn);
@@ -3489,7 +3502,7 @@ static rtm_result rtmi_conn_step_tls(rtmi_conn *conn) {
     return RTM_OK;
 }
 
-/* One more step to a connection that is ready: RTM_OK when it is, RTM_E_AGAIN until then. */
+/* Takes one more step to connect: RTM_OK if the connection is ready, RTM_E_AGAIN until then. */
 static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
     rtmi_phase phase;
     rtm_result result = RTM_E_AGAIN;
@@ -3501,20 +3514,20 @@ static rtm_result rtmi_conn_step(rtmi_conn *conn, long long now) {
         case RTMI_CONN_PROXY: result = rtmi_conn_step_proxy(conn); break;
         case RTMI_CONN_TLS: result = rtmi_conn_step_tls(conn); break;
         case RTMI_CONN_READY: return RTM_OK;
-        default: return rtmi_conn_closed(conn); /* for a state that no session comes to */
+        default: return rtmi_conn_closed(conn); /* a phase that does not occur here */
         }
-        /* When it is late, nothing more is begun. */
+        /* After the deadline no further step begins. */
     } while (result == RTM_E_AGAIN && phase != conn->phase && now < conn->deadline);
     return result;
 }
 
-/* The time is over: says what it was spent on. */
+/* The deadline has passed: the message names the step that took too long. */
 static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
     static const char *const what[] = { "", "resolving", "connecting to", "CONNECT over the proxy",
                                         "the TLS handshake with", "the response from" };
     bool first_hop = conn->phase <= RTMI_CONN_PROXY, tcp = conn->phase == RTMI_CONN_TCP;
     bool failed = tcp && conn->connect_error;
-    /* The address that connected may lead nowhere: the resolver's order counts again. */
+    /* The address that connected may be a dead end: use the resolver's order again. */
     if (conn->phase == RTMI_CONN_PROXY || conn->phase == RTMI_CONN_TLS) {
         rtmi_host *host = rtmi_network_use_host(conn->network, conn->hop);
         if (host) memset(&host->worked, 0, sizeof host->worked);
@@ -3530,8 +3543,8 @@ static rtm_result rtmi_conn_timeout(rtmi_conn *conn) {
  * >>exchange  one HTTP exchange over a connection: request out, response in
  * --------------------------------------------------------------------------------------------- */
 
-/* The body of a request: `size` bytes of memory or from read_body; and what takes the body of its
-   response. */
+/* The body of a request: `size` bytes in memory or from read_body; and write_body, which receives
+   the body of the response. */
 typedef struct rtmi_payload {
     const char *data;
     size_t (*read_body)(void *buf, size_t size, void *user_data);
@@ -3546,15 +3559,15 @@ typedef struct rtmi_exchange {
     rtmi_http_kind kind;
     bool begun;             /* the head has been given to the connection */
     bool by_url;            /* the request is not one to the Web API */
-    rtmi_buf head;          /* of the request, until it has been answered */
+    rtmi_buf head;          /* of the request, kept until the response */
     rtmi_payload payload;   /* of the request */
     size_t payload_at;      /* bytes of it that have been given to the connection */
     int reserve_ms;         /* added to the deadline when the request is sent */
-    int late_steps;         /* after the deadline, that read what was in the socket by then */
+    int late_steps;         /* steps after the deadline, to read what had arrived by then */
     rtmi_buf body;          /* of the response */
     size_t limit;           /* bytes of it */
     const char *method;     /* of the Web API, for the messages */
-    rtmi_document document; /* the body, when it is JSON */
+    rtmi_document document; /* the body, if it is JSON */
     char code[RTMI_CODE];   /* Slack's error code in it, or "" */
 } rtmi_exchange;
 
@@ -3582,7 +3595,7 @@ static void rtmi_exchange_delete(rtmi_exchange *exchange) {
     rtmi_free(exchange, sizeof *exchange);
 }
 
-/* Makes room for another response; what a large one took is freed. */
+/* Prepares for another response; frees the buffers if a large response made them grow. */
 static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     if (exchange->body.capacity > RTMI_KEPT) rtmi_buf_free(&exchange->body);
     if (exchange->document.capacity > RTMI_KEPT_TOKENS) rtmi_document_free(&exchange->document);
@@ -3590,8 +3603,8 @@ static void rtmi_exchange_clear(rtmi_exchange *exchange) {
     rtmi_document_clear(&exchange->document);
 }
 
-/* Takes the connection of the last exchange for this one, if it can: false if it goes elsewhere,
-   was closed, or has been idle for so long that it may have died in silence. Reads the socket. */
+/* Whether the connection of the last exchange can be used for this one: false if it goes to another
+   host, was closed, or was idle for so long that it may be dead. Reads the socket. */
 static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, long long now) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -3604,7 +3617,7 @@ static bool rtmi_exchange_reuse(rtmi_exchange *exchange, const rtmi_peer *peer, 
     return rtmi_conn_read(conn, &data, &size) == RTM_E_AGAIN;
 }
 
-/* Begins the exchange whose request's head is in exchange->head. What can fail does so in the
+/* Begins the exchange whose request's head is in exchange->head. Failures are returned by the
    steps. */
 RTMI_APART static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_kind kind,
                                            const rtmi_peer *peer, long long now, int timeout_ms) {
@@ -3619,12 +3632,12 @@ RTMI_APART static void rtmi_exchange_start(rtmi_exchange *exchange, rtmi_http_ki
     exchange->conn.deadline = now + timeout_ms;
 }
 
-/* Bytes of the request that the connection still holds. */
+/* The number of bytes of the request that wait in the connection to be sent. */
 static size_t rtmi_exchange_unsent(const rtmi_exchange *exchange) {
     return exchange->conn.out.size - exchange->conn.out_at;
 }
 
-/* Gives the connection the next piece of the request's body, unless as much waits there. */
+/* Gives the connection the next piece of the request's body, unless that much waits already. */
 static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange) {
     const rtmi_payload *payload = &exchange->payload;
     rtmi_buf *out = &exchange->conn.out;
@@ -3644,7 +3657,7 @@ static rtm_result rtmi_exchange_add_piece(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
-/* Sends what the socket takes of the request, but no more than RTMI_OUT bytes in one step. */
+/* Sends what the socket accepts of the request, at most RTMI_OUT bytes in one step. */
 static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     size_t before = exchange->payload_at;
@@ -3658,7 +3671,7 @@ static rtm_result rtmi_exchange_send(rtmi_exchange *exchange) {
     return RTM_OK;
 }
 
-/* Takes a piece of the response's body. Of a body that is too large, what has room is kept. */
+/* Stores a piece of the response's body. If the body is too large, its beginning is kept. */
 static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     size_t size = conn->http.body_size, room = exchange->limit - exchange->body.size;
@@ -3676,7 +3689,7 @@ static rtm_result rtmi_exchange_take_piece(rtmi_exchange *exchange) {
                      "max_message_size: raise it", conn->name);
 }
 
-/* Reads what is here of the response. */
+/* Reads what has arrived of the response. */
 static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     const char *data;
@@ -3695,7 +3708,7 @@ static rtm_result rtmi_exchange_read(rtmi_exchange *exchange) {
         } else {
             bool begun = conn->http.head || conn->http.part != RTMI_HTTP_STATUS_LINE;
             if (result != RTM_E_CLOSED || !begun) return result;
-            /* It is not truncated: close_notify within TLS (even if ours could not be sent), else a
+            /* Complete after close_notify (even if ours could not be sent); without TLS after a
                FIN, which anybody could have sent. */
             bool clean = conn->tls ? conn->tls->client.eng.shutdown_recv : conn->fin_received;
             what = rtmi_http_end(&conn->http, clean);
@@ -3733,9 +3746,9 @@ RTMI_APART static rtm_result rtmi_exchange_move(rtmi_exchange *exchange, long lo
     return result;
 }
 
-/* RTM_E_AGAIN until the response is complete; conn.http and body then hold it. What the socket has
-   at the deadline is read before the exchange fails. A status other than 2xx stands whatever
-   becomes of its body. */
+/* RTM_E_AGAIN until the response is complete; then it is in conn.http and body. What has arrived by
+   the deadline is read before the exchange fails. With a status other than 2xx, a failure in the
+   body is ignored. */
 static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     rtmi_conn *conn = &exchange->conn;
     if (exchange->head.failed) return rtmi_out_of_memory(&conn->error);
@@ -3762,13 +3775,13 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
 
 typedef struct rtmi_handler {
     char *type; /* as registered: "*", "type" or "type::subtype" */
-    size_t length;       /* of the type in it */
+    size_t length;       /* of "type", without "::subtype" */
     const char *subtype; /* after "::", or NULL */
-    rtm_callback callback; /* NULL = removed, swept when no callback runs */
+    rtm_callback callback; /* NULL = removed; freed when no callback is running */
     void *user_data;
 } rtmi_handler;
 
-/* What the configuration said; constant after rtm_create. */
+/* The configuration; constant after rtm_create, except the token. */
 typedef struct rtmi_settings {
     int timeout_ms;
     int ping_interval_ms;
@@ -3776,65 +3789,65 @@ typedef struct rtmi_settings {
     bool no_auto_reconnect, no_signals;
     char *token, *app_token; /* either may be NULL, not both */
     char *headers;         /* lines "Name: value\r\n", or NULL */
-    char *url_headers;     /* those that any server may see */
+    char *url_headers;     /* those that are sent to any host: User-Agent */
     char *base_path;       /* of base_url, with a slash at its end */
     rtmi_peer api;
     void (*log)(const char *line, void *user_data);
     void *log_user_data;
 } rtmi_settings;
 
-/* What is to become of an open session. It only rises: see rtmi_doom. */
+/* What will happen to an open session. The value only increases: see rtmi_doom. */
 typedef enum rtmi_fate {
     RTMI_STAYS,   /* until it ends */
-    RTMI_LEAVING, /* Slack will end it: another is to take over */
-    RTMI_LAST,    /* the same, but another was refused permanently: there will be none */
+    RTMI_LEAVING, /* Slack will end it: a second session is to take over */
+    RTMI_LAST,    /* Slack will end it, and has permanently refused a second session */
     RTMI_DROPPING, /* to be dropped, after what is in the socket has been read */
-    RTMI_DROPPED, /* nothing more is read; closed when what was read has been delivered */
+    RTMI_DROPPED, /* nothing more is read; closed when all received events are delivered */
     RTMI_RETIRED  /* another has taken over: read until Slack closes it; its end is not reported */
 } rtmi_fate;
 
-/* One session, from the attempt to open it to the wait for the next. Arrays last: code for small
-   machines reaches near fields in fewer bytes (500 in all on ARM). */
+/* One session, from the attempt to open it to the wait for the next one. Arrays last: the code to
+   access a field near the beginning is shorter (saves 500 bytes on ARM). */
 typedef struct rtmi_session {
     /* Written by rtmi_enter and what it calls. */
     rtm_state state;
-    unsigned number;     /* of the connection; of two, one is odd and one even */
-    bool unreported;     /* it has ended, and that has not been reported ... */
-    bool was_open;       /* ... of a session, not of an attempt */
+    unsigned number;     /* of the connection; of two sessions one has an odd, one an even number */
+    bool unreported;     /* the session or attempt has ended, and that is not reported yet */
+    bool was_open;       /* it was a session, not only an attempt */
     int retry_ms;        /* while its end is reported: until the next attempt, -1 = none */
-    long long hello_by;  /* when its "hello" is late */
-    /* Written by rtmi_blame, as is `error`: the first cause of its end wins. */
+    long long hello_by;  /* the deadline for "hello" */
+    /* Written by rtmi_blame, as is `error`: the first cause of the end is kept. */
     bool blamed;
-    rtm_result cause;    /* RTM_OK = it ended in good order, or has not ended */
+    rtm_result cause;    /* RTM_OK = it ended without an error, or has not ended */
     /* Written by the functions of the states. */
-    long long deadline;  /* when the state runs at the latest; an exchange has its own */
+    long long deadline;  /* of the state; an exchange has its own */
     int retry_after;     /* seconds that the last response asked for; -1 = none */
-    long long began_at;  /* the last attempt; none begins within a second after it ... */
-    long long asked_until; /* ... or before this, even if rtm_reconnect is called */
+    long long began_at;  /* of the last attempt; the next one begins 1 s later at the earliest, */
+    long long asked_until; /* and not before this time, even if rtm_reconnect is called */
     rtm_json greeting;   /* the response with the URL: it is in the exchange's body, which the
                             handshake does not use, until `open` has been dispatched */
-    long long silent_at; /* when silence so far calls for a PING, or for the end */
-    unsigned pings_sent; /* by us, and nothing received since */
+    long long silent_at; /* when a PING is due, or the end, if nothing is received until then */
+    unsigned pings_sent; /* our PINGs since anything was received */
     /* Written by what is received. */
     rtmi_fate fate;      /* by rtmi_doom and rtmi_take_over */
     bool said_hello;
     long long hello_at;
-    long long active_at; /* when Slack last sent a message or a PING by itself */
-    long long ping_at, ping_gap; /* its last PING, and the longest time between two */
-    unsigned pings;      /* of Slack's, up to 2 */
+    long long active_at; /* when Slack last sent a message or a PING */
+    long long ping_at, ping_gap; /* time of Slack's last PING, and longest time between two */
+    unsigned pings;      /* PINGs from Slack, counted up to 2 */
     unsigned pongs;      /* bytes of PONGs in `out` since the last flush */
-    bool pong_due;       /* there was no room for one: pong_size bytes of pong are its payload */
+    bool pong_due;       /* no room for a PONG yet: pong_size bytes of pong are its payload */
     size_t pong_size;
     int close_code;
-    const char *notice;  /* what failed last without ending it, a skipped message for one */
+    const char *notice;  /* the last failure that did not end it, such as a skipped message */
     rtm_result notice_result;
-    unsigned notices;    /* those not reported */
-    long long notice_at; /* no report before this time */
+    unsigned notices;    /* number of such failures that are not reported yet */
+    long long notice_at; /* they are not reported before this time */
     long long large_at;  /* when a message of more than RTMI_KEPT bytes was last received */
     /* Written by what is received and delivered. */
-    rtmi_buf inbox;      /* Socket Mode: events that are acknowledged, and not delivered */
-    size_t inbox_at;     /* of the first of them, which follows an rtmi_inbox_entry */
-    long long drain_at;  /* RTMI_RETIRED: when it is closed */
+    rtmi_buf inbox;      /* Socket Mode: events received and not delivered yet */
+    size_t inbox_at;     /* place of the first one's rtmi_inbox_entry; its text follows */
+    long long drain_at;  /* RTMI_RETIRED: when the session is closed */
     rtmi_ws ws;
     rtmi_error error;
     rtmi_exchange exchange; /* first for the URL, then for the WebSocket */
@@ -3843,19 +3856,19 @@ typedef struct rtmi_session {
     unsigned char pong[125];
 } rtmi_session;
 
-/* The last events: their hashes, and the highest byte of each. */
+/* The last events: a hash of each, and the highest byte of each hash. */
 typedef struct rtmi_seen {
     uint64_t hash[RTMI_SEEN];
     unsigned char top[RTMI_SEEN];
 } rtmi_seen;
 
-/* An envelope of Socket Mode, or a message without one, taken apart. */
+/* The parsed parts of an envelope of Socket Mode, or of a message without an envelope. */
 typedef struct rtmi_envelope {
     rtm_json id;         /* missing: there is no envelope */
     rtm_json event_id;   /* of its event, or missing */
-    rtm_json type, data; /* of its event; no data: it is the whole */
-    bool accepts;        /* a payload in its acknowledgement, which ... */
-    bool late;           /* ... is sent after the callbacks */
+    rtm_json type, data; /* of its event; data missing: the whole message is the data */
+    bool accepts;        /* its acknowledgement may contain a payload */
+    bool late;           /* it is acknowledged after the callbacks */
 } rtmi_envelope;
 
 /* An envelope whose callbacks are being called, or whose reply was deferred. */
@@ -3863,43 +3876,43 @@ typedef struct rtmi_delivery {
     int serial;            /* of this delivery, for rtm_reply */
     unsigned number;       /* of the connection that brought it */
     rtm_json id;
-    bool accepts;          /* a payload in its acknowledgement */
+    bool accepts;          /* its acknowledgement may contain a payload */
     bool late;             /* acknowledged after the callbacks */
-    bool unacknowledged;   /* and that has not been done yet */
+    bool unacknowledged;   /* not acknowledged yet */
     int deferral;          /* its id, or 0 */
 } rtmi_delivery;
 
-/* A reply that was deferred, in one of RTMI_DEFERRALS places. */
+/* A deferred reply, in one of RTMI_DEFERRALS places. */
 typedef struct rtmi_deferral {
-    char *envelope_id;      /* a JSON string; NULL: it has ended */
-    rtm_result fault;       /* what a reply returns once it has ended; RTM_OK: it has not */
-    rtmi_delivery delivery; /* its deferral's remainder is the place; 0 = never used */
+    char *envelope_id;      /* a JSON string; NULL: the deferral has ended */
+    rtm_result fault;       /* the result of a reply after the end; RTM_OK: not ended */
+    rtmi_delivery delivery; /* its `deferral` modulo RTMI_DEFERRALS is the place; 0 = never used */
 } rtmi_deferral;
 
-/* A request, encoded: what it takes to send it, and to send it again. */
+/* An encoded request: all that is needed to send it, and to send it again. */
 typedef struct rtmi_request {
     struct rtmi_request *next;
     const char *target;       /* a method of the Web API, or a URL */
     const char *token;        /* instead of the client's, or NULL */
     const char *content_type;
     rtmi_payload payload;
-    struct rtmi_lane *lane;   /* that it is for */
-    uint64_t key;             /* of its holds: a hash of target and token */
+    struct rtmi_lane *lane;   /* the connection to use */
+    uint64_t key;             /* for holds: a hash of target and token */
     int timeout_ms;
-    long long again_at;       /* no attempt before this time ... */
-    long long until;          /* ... and none from this time on */
-    rtm_result cause;         /* why the last attempt failed, or RTM_OK ... */
-    rtmi_error *failure;      /* ... and its message, or NULL */
+    long long again_at;       /* no attempt before this time */
+    long long until;          /* no attempt from this time on */
+    rtm_result cause;         /* why the last attempt failed, or RTM_OK */
+    rtmi_error *failure;      /* the message of that failure, or NULL */
     rtm_request_callback callback;
     size_t size;              /* bytes of all this, without `failure` */
     int id;
-    int attempts;             /* in a row that failed before a byte was sent */
-    rtm_result result;        /* not RTM_OK: it has ended without a response */
+    int attempts;             /* consecutive ones that failed before a byte was sent */
+    rtm_result result;        /* not RTM_OK: the request has ended without a response */
     bool by_url, get, no_retry;
     bool is_message;          /* from rtm_send_message in Socket Mode */
 } rtmi_request;
 
-/* After a 429: no request with this key before this time. */
+/* After HTTP 429: no request with this key is sent before this time. */
 typedef struct rtmi_hold {
     uint64_t key;
     long long until;
@@ -3907,55 +3920,55 @@ typedef struct rtmi_hold {
 
 /* A connection for submitted requests, one after the other. */
 typedef struct rtmi_lane {
-    rtmi_request *current;   /* in progress */
-    rtmi_exchange *exchange; /* for that; NULL after a minute without any */
+    rtmi_request *current;   /* the request in progress, or NULL */
+    rtmi_exchange *exchange; /* its connection; NULL after a minute without requests */
 } rtmi_lane;
 
 /* Submitted requests, the oldest first. */
 typedef struct rtmi_queue {
     rtmi_request *first;
-    rtmi_lane lane[RTMI_LANES]; /* first that of the Web API's methods */
-    rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first */
+    rtmi_lane lane[RTMI_LANES]; /* lane[0] is for the methods of the Web API */
+    rtmi_hold *holds;  /* RTMI_HOLDS, and one that is never used; NULL before the first 429 */
     size_t size;       /* bytes of all requests */
-    long long look_at; /* before this time none can be begun, and no callback is due */
-    bool stopped;      /* none is begun any more */
+    long long look_at; /* before this time no request can begin, and no callback is due */
+    bool stopped;      /* no request begins any more */
 } rtmi_queue;
 
 struct rtm_client {
-    long long now;      /* read once a step, not once an event */
+    long long now;      /* read once per step, not once per event */
     const char *method; /* of the Web API: its response has the URL of a session */
     void (*on_text)(rtm_client *client, rtmi_session *session, const char *text, size_t size);
-    rtmi_session *session[2]; /* the first is the program's; the second exists while one takes over
-                                 from the other: to be opened for that, or retired */
-    bool socket_mode;   /* with the app-level token; only acknowledgements are sent */
-    bool polling;       /* within rtm_poll, and so perhaps in a callback */
-    bool performing;    /* within a request, and so perhaps in its `read` */
-    bool woken;         /* there, by what was meant for rtm_poll */
+    rtmi_session *session[2]; /* [0]: the session in use. [1]: exists during a handover: the session
+                                 that is being opened to take over, or the retired one */
+    bool socket_mode;   /* there is an app-level token; only acknowledgements are sent */
+    bool polling;       /* in rtm_poll, and so perhaps in a callback */
+    bool performing;    /* in a blocking call, and so perhaps in read_body or write_body */
+    bool woken;         /* a wake-up for rtm_poll was received during a blocking call */
     bool reconnects;    /* rtm_reconnect was called: the next rtm_poll does the rest */
-    bool open_reported; /* and `close` not yet */
+    bool open_reported; /* `open` was reported, and `close` not yet */
     bool handlers_removed;
     int stop;           /* rtm_stop was called, perhaps by another thread: see rtmi_is_stopped */
-    rtmi_exchange *web; /* that of blocking calls, from the first on */
+    rtmi_exchange *web; /* for blocking calls; NULL before the first */
     int dispatched;     /* events and responses in this rtm_poll */
     unsigned ends;      /* of sessions and attempts, for rtm_connect */
-    unsigned failures;  /* in a row: attempts without a "hello", and sessions that did not last */
-    bool had_short_session; /* one of them had said hello */
+    unsigned failures;  /* consecutive: attempts without "hello", sessions that did not last */
+    bool had_short_session; /* one of them had received "hello" */
     int last_id;        /* of messages and requests */
     rtmi_seen *seen;    /* NULL if none are remembered */
     rtmi_deferral *deferrals; /* NULL before the first */
     rtmi_handler *handlers;
     size_t handler_count;
-    rtmi_error error;   /* the latest failure, for rtm_error_detail; begins where an instruction
-                           reaches it with one byte of offset (200 bytes of code on x86-64) */
+    rtmi_error error;   /* the last failure, for rtm_error_detail; in the first 128 bytes, where an
+                           offset needs one byte (saves 200 bytes of code on x86-64) */
     rtmi_delivery pending;  /* Socket Mode: what is being delivered */
     int last_deferral;
-    bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll ... */
-    long long slice_end;    /* ... and no further one begins after this time */
-    rtmi_buf unanswered;    /* ids of messages, oldest first, whichever session they went out on */
-    unsigned connections;   /* the highest number of a session's */
+    bool slicing;           /* Socket Mode: callbacks have been called in this rtm_poll: */
+    long long slice_end;    /* no further one begins after this time */
+    rtmi_buf unanswered;    /* ids of unacknowledged messages of all sessions, oldest first */
+    unsigned connections;   /* the highest `number` of a session so far */
     unsigned seen_count;
     long long overlap_end;  /* RTM: until when both sessions' events are compared */
-    long long disabled_until; /* no attempt before: Slack said link_disabled */
+    long long disabled_until; /* no attempt before this time, after link_disabled */
     rtmi_buf compose;  /* scratch: a message to send, the URL of a request */
     rtmi_document document; /* the event being read or dispatched */
     rtmi_queue queue;
@@ -3967,7 +3980,7 @@ struct rtm_client {
 static long long rtmi_min(long long a, long long b) { return a < b ? a : b; }
 RTMI_APART static long long rtmi_max(long long a, long long b) { return a > b ? a : b; }
 
-/* The flag is set by any thread, or in a signal handler, and never taken back. */
+/* The flag is set in any thread or signal handler, and never cleared. */
 static bool rtmi_is_stopped(const rtm_client *client) {
     return RTMI_LOAD(&client->stop) != 0;
 }
@@ -4014,14 +4027,15 @@ static const char *rtmi_subtype_name(const rtm_event *event) {
     return "subtype";
 }
 
-/* Whether an event is delivered after rtm_stop too: how a session ends, and what acknowledges a
-   message. `open` goes to all of its handlers or to none, as `close` will. */
+/* Whether an event is delivered after rtm_stop too: the end of a session, and acknowledgements of
+   messages. All handlers of `open` are called or none, because `close` follows for all. */
 static bool rtmi_is_final_event(const rtm_event *event) {
     static const char *const types[] = { "open", "close", "error", NULL };
     return event->id || rtmi_is_one_of(event->type, types);
 }
 
-/* Calls the handlers of an event in the order registered. One may register, remove or stop. */
+/* Calls the handlers of an event in the order registered. A handler may call rtm_on, rtm_off and
+   rtm_stop. */
 static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     size_t length = strlen(event->type), count = client->handler_count;
     bool ran = false;
@@ -4041,8 +4055,8 @@ static void rtmi_dispatch(rtm_client *client, rtm_event *event) {
     if (client->handlers_removed) rtmi_sweep_handlers(client);
 }
 
-/* Reports a failure to the log and the callbacks; its error message is the client's. The callbacks
-   receive a copy: one of them may fail at something else. */
+/* Reports a failure, whose message is in client->error, to the log and the callbacks. The callbacks
+   receive a copy of the message: another failure in a callback replaces client->error. */
 static void rtmi_report(rtm_client *client, rtm_event *event) {
     const rtmi_error error = client->error;
     event->type = "error";
@@ -4051,7 +4065,7 @@ static void rtmi_report(rtm_client *client, rtm_event *event) {
     rtmi_dispatch(client, event);
 }
 
-/* Reports the skipped messages that have not been reported: the last one's cause, and how many. */
+/* Reports skipped messages that are not reported yet: the cause of the last one, and how many. */
 static void rtmi_report_notices(rtm_client *client, rtmi_session *session) {
     char also[32] = "";
     if (session->notices > 1) snprintf(also, sizeof also, " (and %u more)", session->notices - 1);
@@ -4074,7 +4088,7 @@ RTMI_APART static rtm_result rtmi_not_connected(rtm_client *client) {
                      "not connected: wait for the `open` event");
 }
 
-/* Appends a frame to what is to be sent. A control frame may go beyond the limit. */
+/* Appends a frame to `out`. A control frame may exceed the limit. */
 static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, int opcode,
                                    const void *data, size_t size) {
     rtmi_conn *conn = &session->exchange.conn;
@@ -4087,14 +4101,14 @@ static rtm_result rtmi_queue_frame(rtm_client *client, rtmi_session *session, in
     if (RTM_RANDOM(mask, sizeof mask)) return rtmi_no_random(&client->error);
     rtmi_conn_compact(conn);
     if (!rtmi_ws_frame(&conn->out, opcode, data, size, mask)) {
-        conn->out.failed = false; /* nothing was taken */
+        conn->out.failed = false; /* nothing was appended */
         return rtmi_out_of_memory(&client->error);
     }
     session->ws.close_sent = opcode == RTMI_WS_CLOSE;
     return RTM_OK;
 }
 
-/* Sends what the socket takes; the rest waits, and a broken connection shows in reading. */
+/* Sends what the socket accepts; the rest waits. Errors are found by reading. */
 static void rtmi_flush(rtmi_session *session) {
     rtmi_conn_flush(&session->exchange.conn);
     rtmi_conn_watch(&session->exchange.conn);
@@ -4112,19 +4126,19 @@ static void rtmi_send_close(rtm_client *client, rtmi_session *session, int code)
     rtmi_send_frame(client, session, RTMI_WS_CLOSE, payload, code == RTMI_CLOSE_NO_STATUS ? 0 : 2);
 }
 
-/* Queues a PONG for a PING. While there is no room for it, only the last PING counts, as RFC 6455
-   section 5.5.3 allows: a flood of them must not cost memory. */
+/* Queues a PONG for a PING. While there is no room, only the last PING is answered, as RFC 6455
+   section 5.5.3 allows: a flood of PINGs must not use up memory. */
 static void rtmi_queue_pong(rtm_client *client, rtmi_session *session) {
     const rtmi_error before = client->error;
     session->pong_due = session->pongs + session->pong_size + 6 > RTMI_OUT_CONTROL ||
                         rtmi_queue_frame(client, session, RTMI_WS_PONG, session->pong,
                                          session->pong_size) != RTM_OK;
     if (!session->pong_due) session->pongs += (unsigned)session->pong_size + 6;
-    client->error = before; /* not a failure of anything that was asked for */
+    client->error = before; /* the user has not requested a PONG */
 }
 
-/* Sends the PONGs and acknowledgements for what was received. They leave before any callback that
-   is called because of later bytes. */
+/* Sends the PONGs and acknowledgements for what was received, before any callback for what was
+   received later. */
 static void rtmi_send_answers(rtm_client *client, rtmi_session *session) {
     const rtmi_conn *conn = &session->exchange.conn;
     if (conn->out_at < conn->out.size) rtmi_flush(session);
@@ -4161,7 +4175,7 @@ static rtm_result rtmi_unanswered_add(rtm_client *client, int id) {
     return rtmi_out_of_memory(&client->error);
 }
 
-/* Slack answers mostly in order, so the search is short. */
+/* Slack acknowledges mostly in order, so the search is short. */
 static int *rtmi_unanswered_find(const rtm_client *client, int id) {
     int *ids = (void *)client->unanswered.data;
     for (size_t i = 0; i < rtmi_unanswered_count(client); i++)
@@ -4197,7 +4211,7 @@ RTMI_APART static rtm_result rtmi_too_big(rtm_client *client, size_t size) {
                      "message too large: %zu bytes or more, limit 16384", size);
 }
 
-/* Begins client->compose, a message to send now; or says why it cannot be sent. */
+/* Begins a message in client->compose; fails if no message can be sent now. */
 static rtm_result rtmi_begin_message(rtm_client *client) {
     rtmi_buf_clear(&client->compose);
     if (client->socket_mode)
@@ -4257,8 +4271,8 @@ static int rtmi_send_typed(rtm_client *client, const char *type, int fields, con
  * >>receive  messages from Slack; RTM
  * --------------------------------------------------------------------------------------------- */
 
-/* Reads a server's string for a message or a log line. A run that is cut by the end of `text`
-   becomes "?": a part of a run may look like a word. */
+/* Copies a server's string, restricted by rtmi_tame, for a message or a log line. A run that is
+   truncated by the end of `text` becomes "?": a part of a run may look like a word. */
 static void rtmi_tame_string(const rtm_json *json, const char *path, char *text, size_t size) {
     bool cut = rtm_json_string(rtm_json_get(*json, path), text, size) >= size;
     char *end = text + strlen(text);
@@ -4266,13 +4280,13 @@ static void rtmi_tame_string(const rtm_json *json, const char *path, char *text,
     rtmi_tame(text);
 }
 
-/* A number that a server wrote; 0 if there is none. */
+/* The number at a path of server JSON; 0 if there is none. */
 static long long rtmi_read_number(const rtm_json *json, const char *path) {
     return rtm_json_int(rtm_json_get(*json, path), 0);
 }
 
-/* Slack's answer to a message of ours: {"ok":…,"reply_to":…} without a type, or a pong. True
-   when Slack refused the message: that is an error, and says which. */
+/* Handles Slack's acknowledgement of a message: {"ok":…,"reply_to":…} without a type, or a
+   pong. Returns true if Slack refused the message: then an error with its id is reported. */
 static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event) {
     char text[128];
     bool pong = !strcmp(event->type, "pong");
@@ -4289,7 +4303,7 @@ static bool rtmi_reply_was_refused(rtm_client *client, rtm_event *event) {
     return true;
 }
 
-/* The type of an event that was not checked; Slack sends it first. */
+/* The type of an event that was not checked as JSON; Slack sends this member first. */
 static rtm_json rtmi_event_type(rtm_json event) {
     static const char usual[] = "{\"type\":\"";
     size_t start = sizeof usual - 1;
@@ -4300,8 +4314,8 @@ static rtm_json rtmi_event_type(rtm_json event) {
     return end ? (rtm_json){ value, (size_t)(end - value), NULL } : rtmi_json_none;
 }
 
-/* Copies the type of an event to client->type, and returns that: "Unknown" if it is none that Slack
-   can send. */
+/* Copies the type of an event to client->type, and returns client->type: "Unknown" if the type is
+   missing, too long, or reserved for rtm.h. */
 static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
     static const char *const own[] = { "open", "close", NULL };
     static const char unknown[] = "Unknown";
@@ -4312,14 +4326,14 @@ static const char *rtmi_take_type(rtm_client *client, rtm_json type) {
 }
 
 #define RTMI_HASH UINT64_C(0xcbf29ce484222325)
-/* Continues a hash (FNV-1a) with a text. */
+/* Continues a hash (FNV-1a) with some bytes. */
 RTMI_APART static uint64_t rtmi_hash(uint64_t hash, const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
     return hash;
 }
 
-/* The hash of an event. In client->seen its lowest bits, which are free, say more about it. */
+/* The hash of an event, with its lowest 3 bits clear: in client->seen they are flags. */
 enum { RTMI_SEEN_FIRST = 1, RTMI_SEEN_SECOND = 2, RTMI_SEEN_WAITS = 4, RTMI_SEEN_BITS = 7 };
 RTMI_APART static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
     uint64_t hash = rtmi_hash(RTMI_HASH, id.text, id.size);
@@ -4327,13 +4341,13 @@ RTMI_APART static uint64_t rtmi_event_hash(rtm_json id, rtm_json type) {
     return hash ? hash : RTMI_SEEN_BITS + 1;
 }
 
-/* The bit for a connection: of two, one has an even number. */
+/* The flag of a session in client->seen: of two sessions, one has an even number. */
 static uint64_t rtmi_seen_bit(const rtmi_session *session) {
     return session->number & 1 ? RTMI_SEEN_FIRST : RTMI_SEEN_SECOND;
 }
 
-/* The entry of a hash with these bits, among those that are not ignored; NULL if there is none. The
-   highest byte of each is compared first: the search runs for every event. */
+/* Finds the entry of a hash, comparing all bits except the ignored ones; NULL if there is none. The
+   highest bytes are compared first, for speed: the search runs for every event. */
 static uint64_t *rtmi_find_seen(const rtm_client *client, uint64_t hash, uint64_t ignored) {
     const unsigned char *at = client->seen->top, *end = at + RTMI_SEEN;
     while ((at = memchr(at, (int)(hash >> 56), (size_t)(end - at))) != NULL) {
@@ -4353,9 +4367,9 @@ static void rtmi_add_seen(rtm_client *client, uint64_t hash) {
     client->seen->top[i] = (unsigned char)(hash >> 56);
 }
 
-/* RTM: notes an event, and returns whether the other session has brought it already. While one
-   takes over from the other, Slack sends each event to both. Only what has a time stamp is
-   compared: a second `presence_change` is news, not a copy. */
+/* RTM: notes an event, and returns whether it was already received on the other session. During a
+   handover Slack sends each event to both sessions. Only events with a time stamp are compared: a
+   second equal `presence_change` is a new event, not a copy. */
 static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_json event) {
     const rtmi_session *second = client->session[1];
     bool overlap = second && (second->fate == RTMI_RETIRED || second->state == RTM_STATE_OPEN ||
@@ -4365,7 +4379,7 @@ static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_
     uint64_t hash = rtmi_event_hash(event, rtmi_json_none), bit = rtmi_seen_bit(session);
     uint64_t other = bit ^ (RTMI_SEEN_FIRST | RTMI_SEEN_SECOND);
     uint64_t *copy = rtmi_find_seen(client, hash | other, 0);
-    if (copy) *copy = 0; /* each copy is dropped once */
+    if (copy) *copy = 0; /* each event has one copy */
     else rtmi_add_seen(client, hash | bit);
     return copy != NULL;
 }
@@ -4379,7 +4393,7 @@ static bool rtmi_is_dropped(const rtmi_session *session) {
 }
 
 /* Records why a session or attempt ends or is to end, with the message in its connection's error.
-   The first cause wins: what follows it is its consequence. */
+   Only the first cause is kept: later ones are its consequences. */
 RTMI_APART static void rtmi_blame(rtmi_session *session, rtm_result cause) {
     if (session->blamed) return;
     session->blamed = true;
@@ -4392,7 +4406,7 @@ static void rtmi_note_hello(const rtm_client *client, rtmi_session *session) {
     session->said_hello = true;
 }
 
-/* Slack will end the session. Another takes over, unless its end is to be final. */
+/* Slack will end the session. Another one takes over, unless no_auto_reconnect is set. */
 static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
     rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPING : RTMI_LEAVING);
 }
@@ -4415,7 +4429,7 @@ static bool rtmi_open_text(rtm_client *client, rtmi_session *session, const char
     return false;
 }
 
-/* RTM: one text message. What has no handler is dropped after a look at its type. */
+/* RTM: handles a text message. An event without a handler is dropped once its type is known. */
 static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const char *text,
                              size_t size) {
     static const char *const ends[] = { "goodbye", "team_migration_started", "error", NULL };
@@ -4436,22 +4450,22 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>socket_mode  envelopes: acknowledged, kept in the inbox, delivered
+ * >>socket_mode  envelopes: acknowledged, kept in the inbox (the queue of events), delivered
  * --------------------------------------------------------------------------------------------- */
 
-/* The place of a part in a text; size 0 = it is missing. */
+/* The place of a part in a text message; size 0 = missing. */
 typedef struct rtmi_span {
     size_t at, size;
 } rtmi_span;
 
-/* Before each text in the inbox: the places of the parts of its envelope. */
+/* Precedes each text message in the inbox: the places of its parts. */
 typedef struct rtmi_inbox_entry {
     size_t size;
     rtmi_span id, type, data;
     bool accepts, late;
 } rtmi_inbox_entry;
 
-/* Takes a text apart that was not checked. */
+/* Finds the parts of a text message, which was not checked as JSON. */
 static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     static const char *const outer[] = { "envelope_id", "type", "payload",
                                          "accepts_response_payload" };
@@ -4463,7 +4477,7 @@ static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     envelope->id = of[0];
     envelope->accepts = envelope->late = rtm_json_bool(of[3], false);
     envelope->data = of[2];
-    if (!rtm_json_equals(of[1], "events_api")) return; /* else its event is what counts */
+    if (!rtm_json_equals(of[1], "events_api")) return; /* for events_api, use the inner event */
     rtmi_json_pick(of[2], inner, in, 2);
     if (rtmi_json_is(in[0], '{')) envelope->data = in[0];
     if (rtmi_json_is(in[1], '"')) envelope->event_id = in[1];
@@ -4471,7 +4485,7 @@ static void rtmi_open_envelope(rtm_json root, rtmi_envelope *envelope) {
     if (rtm_json_equals(envelope->type, "function_executed")) envelope->late = true;
 }
 
-/* Acknowledges an envelope on one connection, with a payload or without. */
+/* Acknowledges an envelope on one connection, with or without a payload. */
 static rtm_result rtmi_acknowledge(rtm_client *client, rtmi_session *session, rtm_json id,
                                    rtm_json payload) {
     rtmi_buf *out = &client->compose;
@@ -4493,9 +4507,9 @@ static bool rtmi_can_acknowledge(const rtmi_session *session) {
     return session && session->state == RTM_STATE_OPEN && !session->ws.close_sent;
 }
 
-/* Acknowledges a delivered envelope on the connection that brought it, and on another that has
-   brought it again meanwhile. One of them is enough: a copy that is not acknowledged comes again.
-   RTM_E_NOT_CONNECTED: neither is open any more. */
+/* Acknowledges a delivered envelope on the connection that it arrived on, and on the other one if a
+   copy has arrived there meanwhile. It succeeds if one of these succeeds: Slack sends a copy that
+   is not acknowledged again. RTM_E_NOT_CONNECTED: both connections have ended. */
 static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
                                             rtm_json payload) {
     uint64_t *seen = rtmi_find_envelope(client, delivery->id);
@@ -4524,7 +4538,7 @@ static void rtmi_acknowledge_pending(rtm_client *client) {
     client->error = before; /* if its connection has ended, Slack sends it again */
 }
 
-/* The deferral with this id, which may have been used up; NULL if there is none. */
+/* The deferral with this id, which may have ended; NULL if there is none. */
 static rtmi_deferral *rtmi_find_deferral(const rtm_client *client, int id) {
     if (!client->deferrals || id <= 0) return NULL;
     rtmi_deferral *deferral = &client->deferrals[id % RTMI_DEFERRALS];
@@ -4537,8 +4551,8 @@ RTMI_APART static void rtmi_end_deferral(rtmi_deferral *deferral, rtm_result fau
     deferral->envelope_id = NULL;
 }
 
-/* Ends the deferrals of a connection that has ended. A copy of what they are about is acknowledged
-   at once from now on. */
+/* Ends the deferrals of a connection that has ended. From now on copies of their envelopes are
+   acknowledged immediately. */
 static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
     for (int i = 0; client->deferrals && i < RTMI_DEFERRALS; i++) {
         rtmi_deferral *deferral = &client->deferrals[i];
@@ -4549,8 +4563,8 @@ static void rtmi_end_deferrals(rtm_client *client, unsigned number) {
     }
 }
 
-/* Puts off the reply to the envelope that is being delivered: the deferral's id, the next whose
-   place is free. */
+/* Defers the reply to the envelope that is being delivered. Returns the deferral's id: the next
+   number whose place is free. */
 static int rtmi_defer(rtm_client *client) {
     rtmi_delivery *pending = &client->pending;
     int more = 1, last = client->last_deferral;
@@ -4571,16 +4585,17 @@ static int rtmi_defer(rtm_client *client) {
     return last + more;
 }
 
-/* Pauses reading and delivering while 32 KiB wait for the socket: each text adds an
-   acknowledgement. A connection that cannot send any more is read to its end. */
+/* Pauses reading and delivering while 32 KiB wait for the socket, because each text message adds an
+   acknowledgement. A connection that can no longer send is still read to its end. */
 static bool rtmi_pause_if_congested(rtmi_conn *conn) {
     if (conn->out.size - conn->out_at >= RTMI_OUT / 2) rtmi_conn_flush(conn);
     conn->paused = conn->out.size - conn->out_at >= RTMI_OUT / 2 && !conn->send_error;
     return conn->paused;
 }
 
-/* Notes an envelope, and returns whether it, or another with its event, was received before. Then
-   it is acknowledged again, unless the first waits for its reply: the reply is sent for both. */
+/* Notes an envelope, and returns whether it is a duplicate: this envelope, or another one with the
+   same event, was received before. A duplicate is acknowledged at once, unless the first envelope
+   still waits for its reply: then the reply is sent for both. */
 static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
                                const rtmi_envelope *envelope, bool waits) {
     uint64_t own = rtmi_event_hash(envelope->id, rtmi_json_none);
@@ -4597,15 +4612,15 @@ static bool rtmi_note_envelope(rtm_client *client, rtmi_session *session,
     return false;
 }
 
-/* Whether the inbox takes no more: 4 times max_message_size, divided for 32-bit machines. */
+/* Whether the inbox has reached 4 times max_message_size. (A product could overflow 32 bits.) */
 static bool rtmi_inbox_is_full(const rtm_client *client, const rtmi_session *session) {
     size_t waiting = session->inbox.size - session->inbox_at;
     return waiting / RTMI_INBOX >= client->settings.max_message_size;
 }
 
-/* Makes room in the inbox for a text, so that nothing is acknowledged that cannot be kept. Events
-   that were delivered make room when they are half of it, and before it grows beyond what it must
-   be able to hold: then they are at least as much as one read, so that not each text moves the
+/* Makes room in the inbox for a text message, so that nothing is acknowledged that cannot be kept.
+   Delivered events are removed when they are half of the inbox, or when it would grow beyond its
+   maximum: then they are at least as large as one read, so that not every text message moves the
    others. */
 static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, size_t size) {
     rtmi_buf *inbox = &session->inbox;
@@ -4622,7 +4637,7 @@ static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, 
     return false;
 }
 
-/* Slack refuses all connections of this app for now: the other session's next attempt waits too. */
+/* Slack refuses all connections of this app for now: the other session must wait too. */
 static void rtmi_on_link_disabled(rtm_client *client) {
     client->disabled_until = client->now + 1000 * RTMI_LINK_DISABLED_S;
     for (int i = 0; i < 2; i++) {
@@ -4633,7 +4648,7 @@ static void rtmi_on_link_disabled(rtm_client *client) {
     }
 }
 
-/* `disconnect`: Slack says why it will end the session, or wants it ended. */
+/* Handles `disconnect`: Slack is about to end the session, or asks the client to end it. */
 static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_json root) {
     rtmi_error *error = &session->exchange.conn.error;
     char reason[64];
@@ -4645,7 +4660,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
         rtmi_fail(error, RTM_E_SLACK, "link_disabled: Socket Mode is off for this app; enable it "
                   "at api.slack.com/apps");
     } else if (!strcmp(reason, "too_many_websockets")) {
-        session->said_hello = false; /* so that it counts as a failure, however long it lasted */
+        session->said_hello = false; /* it counts as a failure, even if it lasted */
         rtmi_fail(error, RTM_E_SLACK, "too_many_websockets: this app already has 10 connections, "
                   "Slack's limit");
     } else {
@@ -4668,19 +4683,19 @@ RTMI_APART static rtmi_span rtmi_span_of(const char *text, const rtm_json *part)
     return (rtmi_span){ part->size ? (size_t)(part->text - text) : 0, part->size };
 }
 
-/* Socket Mode: one text message. It is acknowledged before any callback is called, even those of
-   earlier messages: Slack waits 3 s. One that accepts a reply is acknowledged after its callbacks.
-   If no handler can receive it, it is dropped: none is called before it that could register one. */
+/* Socket Mode: handles a text message. It is acknowledged before any callback is called, even those
+   of earlier messages, because Slack allows 3 s; if it accepts a reply, after its own callbacks. It
+   is dropped if it has no handler and no earlier callback is pending that could register one. */
 static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, const char *text,
                                      size_t size) {
     rtm_json root = { text, size, NULL };
-    if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* it is sent again elsewhere */
+    if (session->ws.close_sent || rtmi_is_stopped(client)) return; /* Slack will send it again */
     rtmi_envelope envelope;
     rtmi_open_envelope(root, &envelope);
     const char *type = rtmi_take_type(client, envelope.type);
     bool kept = session->inbox.size || rtmi_has_handler(client, type, strlen(type));
     if (kept && !rtmi_inbox_reserve(client, session, size)) {
-        /* It is not acknowledged, so it comes again. */
+        /* It is not acknowledged, so Slack sends it again. */
         rtmi_notify(client, session, RTM_E_MEMORY, "message skipped: out of memory");
         return;
     }
@@ -4702,7 +4717,7 @@ static void rtmi_on_socket_mode_text(rtm_client *client, rtmi_session *session, 
     if (session->inbox.size > RTMI_KEPT) session->large_at = client->now;
 }
 
-/* Calls the handlers of a text of the inbox, and then acknowledges it if that is still due. */
+/* Delivers a text message of the inbox, and then acknowledges it if that is still due. */
 static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_inbox_entry *entry,
                          const char *text) {
     rtmi_document *document = &client->document;
@@ -4723,12 +4738,12 @@ static void rtmi_deliver(rtm_client *client, rtmi_session *session, const rtmi_i
         rtmi_dispatch_text(client, session, &event);
     }
     rtmi_acknowledge_pending(client);
-    client->pending.id = rtmi_json_none; /* rtm_reply is too late from now on */
+    client->pending.id = rtmi_json_none; /* from now on rtm_reply is too late */
 }
 
-/* Delivers what waits in the inbox. No further callback begins when RTMI_SLICE_MS are over in
-   this rtm_poll, so that more can be read and acknowledged, nor while the socket is congested,
-   unless the session is to be dropped. After rtm_stop the rest is only counted. */
+/* Delivers the events in the inbox. After RTMI_SLICE_MS of callbacks in this rtm_poll no further
+   one begins, so that more can be read and acknowledged; nor while the socket is congested, unless
+   the session is to be dropped. After rtm_stop the remaining events are only counted. */
 static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
     unsigned lost = 0;
     if (!session->inbox.size) return;
@@ -4769,7 +4784,7 @@ static void rtmi_on_close(rtmi_session *session) {
  * >>web_api  Web API requests and responses
  * --------------------------------------------------------------------------------------------- */
 
-/* Error codes that no retry mends: first those of the token, then those of the call. */
+/* Permanent error codes, for which a retry is useless: of the token, then of the call. */
 static const char *const rtmi_auth_codes[] = {
     "not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired",
     "not_allowed_token_type", "missing_scope", "no_permission", "user_removed_from_team",
@@ -4783,7 +4798,8 @@ static const char *const rtmi_call_codes[] = {
     "invalid_post_type", "missing_post_type", "missing_args", "insecure_request", NULL
 };
 
-/* Advice for an error code: the first entry whose method begins that of the call. */
+/* Advice for an error code. The first entry with this code counts whose method is a prefix of the
+   called one. */
 static const char *const rtmi_advice[][3] = {
     { "invalid_auth", "", ": check the token" },
     { "not_authed", "", ": check the token" },
@@ -4799,7 +4815,7 @@ static const char *const rtmi_advice[][3] = {
       ": legacy bots are disabled; create an app, and set app_token for Socket Mode" },
 };
 
-/* Slack's error code decides; `tamed` is the same code for the message. */
+/* The result for Slack's error code; `tamed` is the code as restricted for the message. */
 static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const char *tamed) {
     const char *code = exchange->code, *method = exchange->method, *advice = "";
     rtm_result result = rtmi_is_one_of(code, rtmi_auth_codes) ? RTM_E_AUTH : RTM_E_SLACK;
@@ -4816,8 +4832,9 @@ static rtm_result rtmi_slack_error(rtmi_exchange *exchange, rtm_json root, const
                      *needed ? ")" : "", *message ? ": " : "", message, advice);
 }
 
-/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or 2xx of a URL. The program
-   receives an error code as it came if it looks like one; messages and log lines have it tamed. */
+/* Checks a complete response: RTM_OK only for HTTP 200 with "ok":true, or for 2xx from a URL. The
+   program receives the error code as received if it looks like one; messages and log lines contain
+   it as restricted by rtmi_tame. */
 static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchange,
                                       rtm_response *response) {
     const rtmi_http *http = &exchange->conn.http;
@@ -4866,7 +4883,7 @@ static const char *rtmi_request_name(const rtmi_request *request) {
     return request->by_url ? "request to a URL" : request->target;
 }
 
-/* Composes a request and begins it. A URL may be a secret of its own: it is never named. */
+/* Composes a request and begins it. No message contains the URL, because it may be a secret. */
 static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
                                const rtmi_request *request, long long now) {
     const rtmi_settings *settings = &client->settings;
@@ -4900,7 +4917,7 @@ static void rtmi_begin_request(rtm_client *client, rtmi_exchange *exchange,
     exchange->payload = request->payload;
     exchange->limit = settings->max_message_size;
     exchange->conn.budget = RTMI_BUDGET;
-    /* An attempt to connect that may be followed by another gets a third of the time. */
+    /* If there may be another attempt to connect, each one gets a third of the time. */
     int connect_ms = connects_apart ? (int)((request->timeout_ms + 2LL) / 3) : request->timeout_ms;
     exchange->reserve_ms = request->timeout_ms - connect_ms;
     rtmi_exchange_start(exchange, RTMI_HTTP_ORDINARY, &peer, now, connect_ms);
@@ -4927,9 +4944,9 @@ static void rtmi_session_free(rtm_client *client, rtmi_session *session) {
     rtmi_free(session, sizeof *session);
 }
 
-/* How long until the next attempt, in ms: as long as Slack asks, or by exponential backoff if that
-   is longer. A session that lasted is followed by another at once, and so is the first that
-   received "hello" and did not last: no event is lost, and one retry is no storm. */
+/* The wait before the next attempt, in ms: what Slack asks for, or the exponential backoff if that
+   is longer. There is no wait after a session that lasted, nor after the first one that received
+   "hello" and did not last, so that no event is lost. */
 static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     bool lasted = session->said_hello && client->now - session->hello_at >= RTMI_LASTED_MS;
     bool at_once = lasted || (session->said_hello && !client->had_short_session);
@@ -4940,7 +4957,7 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     if (asked >= 0)
         session->asked_until = rtmi_max(session->asked_until, client->now + 1000 * asked);
     if (lasted) client->failures = 0;
-    else if (client->failures < 16) client->failures++; /* 2^15 s is beyond both caps already */
+    else if (client->failures < 16) client->failures++; /* 2^15 s is above both caps */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
     if (!at_once) wait = 1 << (client->failures - 1);
     if (wait > cap) wait = cap;
@@ -4954,11 +4971,11 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
 }
 
 /* Ends a session or attempt, for a cause whose message is in its connection's error, and returns
-   the state that is next. */
+   the next state. */
 static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm_result cause) {
     bool stopped = rtmi_is_stopped(client);
     rtmi_blame(session, cause);
-    if (stopped) { /* however it ends, it was asked for */
+    if (stopped) { /* the user asked for the end, so it is no failure */
         session->cause = RTM_OK;
         rtmi_stopped(&session->error);
     }
@@ -4967,19 +4984,20 @@ static rtm_state rtmi_end_session(rtm_client *client, rtmi_session *session, rtm
     return final ? RTM_STATE_FINISHED : RTM_STATE_BACKOFF;
 }
 
-/* Reports the end of a session or attempt, in this order. Nothing is reported for a retired
-   session: its messages may be acknowledged on the one that has taken over, which reports them. */
+/* Reports the end of a session or attempt: skipped messages, the cause, unacknowledged messages,
+   `close`. Messages of a retired session may still be acknowledged on the session that has taken
+   over, which reports those that are not. */
 static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_open) {
     bool first = session == client->session[0], retired = session->fate == RTMI_RETIRED;
     if (session->notices) rtmi_report_notices(client, session);
     rtm_result cause = session->cause;
-    if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* an attempt to take over that failed */
+    if (!first && cause == RTM_OK) cause = RTM_E_CLOSED; /* a handover has failed */
     if (cause != RTM_OK && !retired && !(rtmi_is_stopped(client) && !first)) {
         client->error = session->error;
         rtmi_report(client, &(rtm_event){ .result = cause, .retry_ms = session->retry_ms });
     }
-    /* On the other session messages may still be acknowledged. If this one did not open, the end
-       of the other may have left them to it. */
+    /* Messages may still be acknowledged on the other session. If this one did not open, the other
+       one will report them at its own end. */
     const rtmi_session *other = client->session[first];
     bool kept = other && ((other->state >= RTM_STATE_UPGRADING &&
                            other->state <= RTM_STATE_CLOSING) || (!was_open && other->unreported));
@@ -4993,7 +5011,7 @@ static void rtmi_report_end(rtm_client *client, rtmi_session *session, bool was_
     if (!kept) client->unanswered.size = 0;
     if (!was_open || !first || !client->open_reported) return;
     client->open_reported = false;
-    client->error = session->error; /* so that rtm_error_detail is about this `close` */
+    client->error = session->error; /* rtm_error_detail then explains this `close` */
     rtm_event event = { .type = "close", .result = session->cause, .code = session->close_code,
                         .reason = session->close_reason,
                         .retry_ms = rtmi_is_stopped(client) ? -1 : session->retry_ms };
@@ -5012,8 +5030,8 @@ static void rtmi_take_over(rtm_client *client) {
     old->deadline = rtmi_min(old->deadline, old->drain_at);
 }
 
-/* Reports the end of a session once all that it brought has been delivered. If another was to take
-   over, it does so now: without a report if it is open already, else as the next attempt. */
+/* Reports the end of a session once all its events have been delivered. If a second session was to
+   take over, it does so now: without a report if it is open already, else as the next attempt. */
 static void rtmi_conclude(rtm_client *client, rtmi_session *session) {
     const rtmi_session *second = client->session[1];
     bool first = session == client->session[0], was_open = session->was_open;
@@ -5067,7 +5085,7 @@ static void rtmi_enter_open(rtm_client *client, rtmi_session *session) {
 }
 
 /* BACKOFF or FINISHED: the connection is closed at once, after the last acknowledgements. The wait
-   for the next attempt runs from now, whenever the end can be reported. */
+   for the next attempt begins now, even if the end is reported later. */
 static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state from) {
     rtmi_session *second = client->session[1];
     bool replaced = session == client->session[0] && second && second->fate != RTMI_RETIRED;
@@ -5075,7 +5093,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
         session->was_open = true;
         rtmi_send_answers(client, session);
         rtmi_end_deferrals(client, session->number);
-        /* Copies of the events that a second session brought may still arrive on the first. */
+        /* Copies of events that the second session has received may still arrive on the first. */
         if (session != client->session[0]) client->overlap_end = client->now + RTMI_DRAIN_MS;
     }
     session->unreported = true;
@@ -5083,7 +5101,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     rtmi_buf_free(&session->exchange.head);
     rtmi_buf_free(&session->exchange.body);
     if (replaced && session->retry_after >= 0 && second->state != RTM_STATE_OPEN) {
-        rtmi_session_free(client, second); /* Slack asks for a longer wait */
+        rtmi_session_free(client, second); /* Slack has asked for a longer wait */
         client->session[1] = NULL;
         replaced = false;
     }
@@ -5096,7 +5114,7 @@ static void rtmi_enter_end(rtm_client *client, rtmi_session *session, rtm_state 
     rtmi_conclude(client, session);
 }
 
-/* The one place that writes the state. */
+/* Enters a state. Only this function writes session->state. */
 static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next) {
     static const char *const name[] = {
 #define RTMI_NAME(NAME) #NAME,
@@ -5122,7 +5140,7 @@ static void rtmi_enter(rtm_client *client, rtmi_session *session, rtm_state next
 }
 
 /* The states, in the order of the table: each function does what can be done now, and returns the
-   state that is next -------------------------------------------------------------------------- */
+   next state ---------------------------------------------------------------------------------- */
 
 static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     const rtmi_settings *settings = &client->settings;
@@ -5135,7 +5153,7 @@ static void rtmi_begin_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_begin_request(client, &session->exchange, &request, client->now);
 }
 
-/* IDLE, BACKOFF and FINISHED: first the end is to be reported, after the events before it. */
+/* IDLE, BACKOFF and FINISHED: first reports the last end, after the events received before it. */
 static rtm_state rtmi_state_waiting(rtm_client *client, rtmi_session *session) {
     if (session->unreported) {
         rtmi_deliver_inbox(client, session);
@@ -5181,12 +5199,12 @@ static rtm_result rtmi_begin_upgrade(rtm_client *client, rtmi_session *session) 
     session->exchange.payload = (rtmi_payload){ .size = 0 };
     rtmi_exchange_start(&session->exchange, RTMI_HTTP_UPGRADE, &peer, client->now,
                         settings->timeout_ms);
-    if (peer.host[strcspn(peer.host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]) /* a token has some, say */
+    if (peer.host[strcspn(peer.host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]) /* it may be a token */
         session->exchange.conn.name = "the host of Slack's url";
     return RTM_OK;
 }
 
-/* Checks the response to the call that opens a session, and begins what is next. */
+/* Checks the response to the call that opens a session, and begins the upgrade. */
 static rtm_result rtmi_end_connecting(rtm_client *client, rtmi_session *session) {
     rtmi_exchange *exchange = &session->exchange;
     rtm_response response;
@@ -5194,7 +5212,7 @@ static rtm_result rtmi_end_connecting(rtm_client *client, rtmi_session *session)
     session->greeting = response.data;
     if (result == RTM_OK) return rtmi_begin_upgrade(client, session);
     session->retry_after = exchange->conn.http.retry_after;
-    /* There is nothing to mend by asking again. */
+    /* A retry would not help. */
     return result == RTM_E_SLACK && rtmi_is_one_of(exchange->code, rtmi_call_codes) ? RTM_E_AUTH
                                                                                     : result;
 }
@@ -5222,7 +5240,7 @@ static rtm_state rtmi_state_exchanging(rtm_client *client, rtmi_session *session
     return upgrading ? RTM_STATE_OPEN : RTM_STATE_UPGRADING;
 }
 
-/* A PING of Slack's: PINGs that come by themselves tell a living connection from a zombie. */
+/* Handles a PING from Slack: these PINGs distinguish a live connection from a zombie. */
 static void rtmi_on_ping(rtm_client *client, rtmi_session *session) {
     const rtmi_ws *ws = &session->ws;
     long long gap = client->now - session->ping_at;
@@ -5234,7 +5252,7 @@ static void rtmi_on_ping(rtm_client *client, rtmi_session *session) {
     rtmi_queue_pong(client, session);
 }
 
-/* What the parser found. Another state than the present one ends the session. */
+/* Handles what the parser has found, and returns the next state. */
 static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_ws_what what) {
     rtmi_ws *ws = &session->ws;
     if (what == RTMI_WS_BAD) {
@@ -5245,7 +5263,7 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         return rtmi_end_session(client, session, RTM_E_WEBSOCKET);
     }
     if (what == RTMI_WS_SKIPPED) {
-        /* An envelope that is too large is acknowledged too: Slack would send it for ever. */
+        /* Too large envelopes are acknowledged too: else Slack would send them again and again. */
         rtm_json root = { ws->buffer.data, ws->buffer.size, NULL };
         if (client->socket_mode && ws->skip == RTM_E_TOO_BIG && root.size)
             rtmi_acknowledge(client, session, rtmi_json_member(&root, "envelope_id", 11),
@@ -5271,20 +5289,19 @@ static rtm_state rtmi_on_frame(rtm_client *client, rtmi_session *session, rtmi_w
         rtmi_on_close(session);
         rtmi_send_close(client, session, session->close_code);
         return rtmi_end_session(client, session, RTM_OK);
-    default: break; /* PONG: that bytes were received is all it says */
+    default: break; /* PONG: keep-alive counts it as received bytes; nothing else to do */
     }
     return session->state;
 }
 
-/* Whether frames are to be read: after rtm_stop only for Slack's CLOSE, and none before the session
-   is dropped. */
+/* Whether to read frames: after rtm_stop only in CLOSING, and not in a dropped session. */
 static bool rtmi_is_reading(const rtm_client *client, const rtmi_session *session) {
     return session->state == RTM_STATE_CLOSING ||
            (session->fate != RTMI_DROPPED && !rtmi_is_stopped(client));
 }
 
-/* Reads the frames that are here, as far as this step's budget allows. Parses them in place, and
-   returns the bytes to the connection afterwards. */
+/* Reads the frames that have arrived, within this step's budget. Parses them in place, and then
+   releases the bytes to the connection. */
 static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     rtmi_conn *conn = &session->exchange.conn;
     rtm_state here = session->state, next = here;
@@ -5307,7 +5324,7 @@ static rtm_state rtmi_read_frames(rtm_client *client, rtmi_session *session) {
     return next;
 }
 
-/* Frees what a large message made the buffers grow to, once that is not needed any more. */
+/* Frees buffers that a large message made grow, after a minute without large messages. */
 static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     if (client->now - session->large_at < RTMI_KEPT_MS || session->ws.message) return;
     if (session->ws.buffer.capacity > RTMI_KEPT) rtmi_buf_free(&session->ws.buffer);
@@ -5316,8 +5333,8 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
     session->large_at = LLONG_MAX / 4; /* nothing to free until a large message is received */
 }
 
-/* Whether the connection is dead, and why: NULL if it is not. `asked` is when the socket was asked
-   for the bytes that were read; nothing is judged by a later clock. Sends PINGs. */
+/* Keep-alive: sends PINGs; returns why the connection is dead, or NULL. `asked` is the time when
+   the socket was last read: no deadline after that time counts as passed. */
 static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
     rtmi_conn *conn = &session->exchange.conn;
     int interval = client->settings.ping_interval_ms;
@@ -5336,7 +5353,7 @@ static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, lo
     if (asked >= hello_by) return "no \"hello\" from Slack within timeout_ms";
     if (asked >= zombie_at)
         return "Slack answers PINGs but sends nothing by itself: connection is dead";
-    /* The end is due this long after the first PING, however late the second one is. */
+    /* The end is due `rest` after the first PING, even if the second one is late. */
     if (session->pings_sent == 2)
         return "no data from Slack and no reply to a keep-alive PING: connection is dead";
     session->silent_at = (session->pings_sent++ ? session->silent_at : client->now) + rest / 2;
@@ -5362,14 +5379,14 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     rtmi_conn_flush(conn);
     rtm_state next = rtmi_read_frames(client, session);
     if (next != RTM_STATE_OPEN) return next;
-    if (session->fate == RTMI_DROPPING) { /* what arrived during callbacks counts too */
+    if (session->fate == RTMI_DROPPING) { /* read what has arrived during callbacks too */
         rtmi_conn_look(conn);
         next = rtmi_read_frames(client, session);
         if (next != RTM_STATE_OPEN) return next;
         session->fate = RTMI_DROPPED;
     }
     rtmi_send_answers(client, session);
-    /* While more has arrived than one step may read, reading goes first. */
+    /* If more has arrived than one step may read, read it before calling callbacks. */
     if (conn->budget || session->fate == RTMI_DROPPED || rtmi_inbox_is_full(client, session))
         rtmi_deliver_inbox(client, session);
     if (rtmi_is_stopped(client)) return next;
@@ -5388,8 +5405,8 @@ static rtm_state rtmi_state_open(rtm_client *client, rtmi_session *session) {
     return RTM_STATE_OPEN;
 }
 
-/* Our CLOSE is out: wait for Slack's, for the end of the connection, or for a second. A message
-   that arrives before it counts: it may acknowledge one of ours. */
+/* Our CLOSE was sent: waits for Slack's CLOSE, for the end of the connection, or 1 s. Messages that
+   arrive before are read: they may be acknowledgements. */
 static rtm_state rtmi_state_closing(rtm_client *client, rtmi_session *session) {
     long long asked = client->now;
     if (asked >= session->deadline) rtmi_conn_look(&session->exchange.conn);
@@ -5416,7 +5433,7 @@ static rtm_state rtmi_run_state(rtm_client *client, rtmi_session *session) {
     }
 }
 
-/* Runs the states until there is nothing more to do without waiting. */
+/* Runs the states of a session until there is nothing more to do without waiting. */
 static void rtmi_step(rtm_client *client, rtmi_session *session) {
     client->now = RTM_NOW_MS();
     for (;;) {
@@ -5446,13 +5463,13 @@ static long long rtmi_session_due(const rtm_client *client, const rtmi_session *
  * >>handover  the second session, and the loop over both
  * --------------------------------------------------------------------------------------------- */
 
-/* Slack will end the first session: begins another alongside it. The wait before its attempt is the
-   one that would follow the end. */
+/* Slack will end the first session: begins a second one alongside it. The wait before its attempt
+   is the same as after an end. */
 static void rtmi_begin_handover(rtm_client *client) {
     rtmi_session *first = client->session[0], *second = rtmi_session_new(client);
     first->fate = RTMI_STAYS;
     if (!client->seen) client->seen = rtmi_alloc(sizeof *client->seen);
-    if (!second || !client->seen) { /* the end will come, and the next attempt after it */
+    if (!second || !client->seen) { /* no handover: the next attempt follows the end */
         rtm_event event = { .result = rtmi_out_of_memory(&client->error), .retry_ms = -1 };
         rtmi_session_free(client, second);
         rtmi_report(client, &event);
@@ -5463,8 +5480,8 @@ static void rtmi_begin_handover(rtm_client *client) {
     rtmi_log(client, "handover: Slack will end the session; a second one is opened");
 }
 
-/* Frees the second session when it has ended and been reported: it was retired, or its attempt to
-   take over was refused permanently. */
+/* Frees the second session after its end was reported: it was retired, or its attempt to take over
+   was refused permanently. */
 static void rtmi_end_handover(rtm_client *client) {
     rtmi_session *second = client->session[1];
     bool retired = second->fate == RTMI_RETIRED;
@@ -5476,7 +5493,7 @@ static void rtmi_end_handover(rtm_client *client) {
     client->session[1] = NULL;
 }
 
-/* Closes a retired session before its time. */
+/* Closes a retired session early. */
 static void rtmi_end_drain(rtmi_session *session, long long now) {
     if (session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
         session->drain_at = session->deadline = now;
@@ -5487,8 +5504,8 @@ static void rtmi_end_wait(rtmi_session *session) {
     session->deadline = rtmi_max(session->began_at + 1000, session->asked_until);
 }
 
-/* rtm_reconnect without an open session: abandons the attempt in progress and ends the wait, but
-   not one that Slack has asked for, and for one attempt a second at most. */
+/* rtm_reconnect without an open session: abandons the attempt in progress, or ends the wait, unless
+   Slack has asked for it; at most one attempt a second. */
 static void rtmi_reconnect(rtm_client *client, rtmi_session *session) {
     unsigned failures = client->failures;
     bool had_short_session = client->had_short_session;
@@ -5511,9 +5528,9 @@ static void rtmi_step_sessions(rtm_client *client) {
         rtmi_session_free(client, second); /* rtm_reconnect drops both */
         client->session[1] = second = NULL;
     }
-    if (retired) rtmi_step(client, second); /* its events are the older ones */
+    if (retired) rtmi_step(client, second); /* first: its events are older */
     rtmi_step(client, first);
-    bool left = client->session[0] == second || client->session[1] == second; /* it may be freed */
+    bool left = client->session[0] == second || client->session[1] == second; /* not freed? */
     if (second && left && !retired) rtmi_step(client, second);
     second = client->session[1];
     if (second && second->fate != RTMI_RETIRED && second->state == RTM_STATE_OPEN &&
@@ -5528,7 +5545,7 @@ static void rtmi_step_sessions(rtm_client *client) {
     if (leaving && !client->session[1]) rtmi_begin_handover(client);
     bool needed = client->socket_mode || client->session[1];
     if (needed || client->now < client->overlap_end) return;
-    rtmi_free(client->seen, 0); /* RTM needs it during a handover only */
+    rtmi_free(client->seen, 0); /* RTM needs it only during a handover */
     client->seen = NULL;
 }
 
@@ -5546,19 +5563,18 @@ static void rtmi_wait(rtm_client *client, rtmi_conn *const *conns, int count, in
 }
 
 /* ------------------------------------------------------------------------------------------------
- * >>config  what the user gave, checked and copied
+ * >>config  the configuration, checked and copied
  * --------------------------------------------------------------------------------------------- */
 
-/* Why rtm_create refused, for rtm_error_detail(NULL). Per thread: it belongs to no client. */
+/* Why rtm_create failed, for rtm_error_detail(NULL). One per thread, because there is no client. */
 static __thread rtmi_error rtmi_create_error;
 
 static rtm_result rtmi_refuse(rtm_client *client, const char *field, const char *fault) {
     return rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s: %s", field, fault);
 }
 
-/* The first of these variables that is not empty: its value, and its name. Each name in the list
-   ends
-   with a NUL, and the list with an empty name. */
+/* The first of these environment variables that is not empty: its value, and its name. Each name in
+   the list ends with a NUL, and the list with an empty name. */
 static const char *rtmi_first_env(const char *names, const char **name) {
     for (*name = names; **name; *name += strlen(*name) + 1) {
         const char *value = getenv(*name);
@@ -5567,7 +5583,7 @@ static const char *rtmi_first_env(const char *names, const char **name) {
     return NULL;
 }
 
-/* What is wrong with a token, or NULL. `app`: it is to be the app-level one. */
+/* What is wrong with a token, or NULL. `app`: an app-level token is expected. */
 static const char *rtmi_token_fault(const char *token, bool app) {
     if (!*token) return "is empty";
     if (!rtmi_is_visible(token)) return "contains white space, control or non-ASCII characters";
@@ -5576,8 +5592,8 @@ static const char *rtmi_token_fault(const char *token, bool app) {
     return NULL;
 }
 
-/* Replaces a token; the old one stays if the new one is not valid. White space around the new one
-   is left out. */
+/* Replaces a token with a copy without white space around it. If the new token is not valid, the
+   old one remains. */
 static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *text) {
     static const char blanks[] = " \t\r\n\v\f";
     bool app = to == &client->settings.app_token;
@@ -5600,7 +5616,7 @@ static rtm_result rtmi_take_token(rtm_client *client, char **to, const char *tex
 
 static rtm_result rtmi_config_tokens(rtm_client *client, const rtm_config *config) {
     rtm_result result = RTM_OK;
-    bool app = config->app_token && *config->app_token; /* empty: as an empty variable */
+    bool app = config->app_token && *config->app_token; /* "": from an empty variable */
     if (app) result = rtmi_take_token(client, &client->settings.app_token, config->app_token);
     if (result != RTM_OK || (app && !config->token)) return result;
     return rtmi_take_token(client, &client->settings.token, config->token);
@@ -5620,7 +5636,7 @@ static rtm_result rtmi_config_base_url(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* Fields that frame a message or drive the handshake: a second one would break both. */
+/* Fields that frame a message or control the handshake: a second one would break these. */
 static const char *const rtmi_own_headers[] = {
     "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Expect",
     "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions",
@@ -5636,11 +5652,11 @@ static const char *rtmi_header_fault(const char *header, size_t name_length) {
             return "line break or control character";
     for (const char *const *own = rtmi_own_headers; *own; own++)
         if (rtmi_same_word(header, name_length, *own)) return "reserved for rtm.h";
-    return rtmi_same_word(header, name_length, "Proxy-Authorization") /* Slack would get it */
+    return rtmi_same_word(header, name_length, "Proxy-Authorization") /* sent to Slack else */
                ? "Proxy-Authorization: set the credentials in the proxy's URL" : NULL;
 }
 
-/* Moves what a buffer holds into a text, NULL if that is nothing. */
+/* Moves the contents of a buffer into a string; NULL if the buffer is empty. */
 static rtm_result rtmi_keep_text(rtm_client *client, char **to, rtmi_buf *text) {
     bool good = !text->failed;
     if (good && text->size) *to = rtmi_copy(text->data, text->size);
@@ -5649,7 +5665,7 @@ static rtm_result rtmi_keep_text(rtm_client *client, char **to, rtmi_buf *text) 
     return good ? RTM_OK : rtmi_out_of_memory(&client->error);
 }
 
-/* A request to a URL gets User-Agent only. */
+/* Collects the user's headers; for requests to URLs only User-Agent. */
 static rtm_result rtmi_config_headers(rtm_client *client, const rtm_config *config) {
     rtmi_buf lines = { 0 }, url_lines = { 0 };
     const char *fault = NULL;
@@ -5669,7 +5685,7 @@ static bool rtmi_copy_option(char **to, const char *text) {
     return !text || (*to = rtmi_copy(text, strlen(text))) != NULL;
 }
 
-/* user[:password], percent-encoded, to the value of Proxy-Authorization; `from` points at it. */
+/* Sets Proxy-Authorization from user[:password], percent-encoded. */
 static rtm_result rtmi_config_credentials(rtm_client *client, const char *from, const char *text,
                                           size_t length) {
     rtmi_buf credentials = { 0 }, value = { 0 };
@@ -5754,7 +5770,8 @@ static rtm_result rtmi_config_settings(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* The CA bundle that was asked for, if it has a certificate: a wrong name is to be seen at once. */
+/* Checks that the configured CA bundle has a certificate, so that a wrong file name is reported at
+   once. */
 static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config) {
     rtmi_network *network = &client->network;
     rtmi_trust *trust;
@@ -5769,7 +5786,7 @@ static rtm_result rtmi_config_trust(rtm_client *client, const rtm_config *config
     trust->first_only = true;
     rtmi_trust_load(trust);
     rtm_result result = trust->no_memory ? rtmi_out_of_memory(&client->error) : RTM_OK;
-    /* The variable is for all programs: if everything is http, this one has no use for it. */
+    /* SSL_CERT_FILE is for all programs: if base_url is http, a bad one is no error. */
     if (result == RTM_OK && trust->error && (!from_env || client->settings.api.tls))
         result = rtmi_fail(&client->error, RTM_E_ARGUMENT, "%s%s%s: %s", file ? from : "ca_pem",
                            file ? " " : "", file ? file : "", trust->error);
@@ -5789,7 +5806,7 @@ static rtm_result rtmi_config_handlers(rtm_client *client, const rtm_config *con
     return RTM_OK;
 }
 
-/* Checks and copies the configuration; client->error has a message on what is wrong. */
+/* Checks and copies the configuration; on failure client->error has a message. */
 static rtm_result rtmi_configure(rtm_client *client, const rtm_config *config) {
     static rtm_result (*const part[])(rtm_client *, const rtm_config *) = {
         rtmi_config_tokens, rtmi_config_settings, rtmi_config_base_url, rtmi_config_headers,
@@ -5816,8 +5833,8 @@ static bool rtmi_is_finished(const rtm_client *client) {
            !client->queue.first;
 }
 
-/* Delays the requests with this key; false if there is no room or memory for that. A server
-   that asks for no wait at all gets a second: without it there would be a storm. */
+/* Delays the requests with this key; false if there is no room or memory for that. Even if the
+   server asks for no wait, they are delayed by 1 s, to prevent a storm of requests. */
 static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     rtmi_queue *queue = &client->queue;
     if (!queue->holds) queue->holds = rtmi_alloc((RTMI_HOLDS + 1) * sizeof *queue->holds);
@@ -5850,7 +5867,7 @@ static void rtmi_request_finish(rtm_client *client, rtmi_request *request, rtm_r
         rtmi_dispatch(client, &(rtm_event){ .type = "Unknown", .data = response->data,
                                             .id = request->id });
     }
-    client->now = RTM_NOW_MS(); /* the callback's time is not charged to the next request */
+    client->now = RTM_NOW_MS(); /* the callback's time must not count for the next request */
     rtmi_free(request->failure, 0);
     rtmi_free(request, request->size);
 }
@@ -5870,7 +5887,7 @@ static void rtmi_queue_drop(rtm_client *client, rtmi_request *request) {
     rtmi_request_finish(client, request, &response, &error);
 }
 
-/* After rtm_stop the requests that wait end, and soon those in progress. */
+/* After rtm_stop queued requests end at once, and requests in progress after 1 s at most. */
 static void rtmi_queue_stop(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     long long end = client->now + RTMI_CLOSING_MS;
@@ -5879,13 +5896,13 @@ static void rtmi_queue_stop(rtm_client *client) {
     for (rtmi_lane *lane = queue->lane; lane < queue->lane + RTMI_LANES; lane++) {
         if (!lane->current) continue;
         lane->exchange->reserve_ms = 0;
-        lane->exchange->payload.streamed = false; /* else progress would move its deadline */
+        lane->exchange->payload.streamed = false; /* progress must not extend its deadline */
         if (lane->exchange->conn.deadline > end) lane->exchange->conn.deadline = end;
     }
 }
 
-/* Whether an attempt that failed like this may be followed by another: time may mend it, no byte of
-   the request can have reached the server, and none of read_body's is used up. */
+/* Whether to retry after an attempt that failed like this: the failure may be temporary, no byte of
+   the request can have reached the server, and read_body has not been called. */
 static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request *request,
                                rtm_result result) {
     int status = exchange->conn.http.status;
@@ -5898,7 +5915,7 @@ static bool rtmi_may_try_again(const rtmi_exchange *exchange, const rtmi_request
     return mends && !refused && !request->no_retry && unsent && !used_up;
 }
 
-/* Leaves a request in the queue for another attempt; false if its time is over. */
+/* Leaves a request in the queue for another attempt; false if its deadline has passed. */
 static bool rtmi_request_try_again(rtm_client *client, rtmi_request *request, rtm_result result,
                                    const rtmi_error *error) {
     int wait = 1000 << (request->attempts < 16 ? request->attempts - 1 : 15);
@@ -5923,12 +5940,13 @@ RTMI_APART static rtm_result rtmi_perform_step(rtm_client *client, rtmi_exchange
     return result;
 }
 
-/* An exchange has ended with this result: checks its response; closes what is of no more use. */
+/* An exchange has ended with this result: checks its response, and closes the connection unless it
+   can be used again. */
 static rtm_result rtmi_take_response(rtm_client *client, rtmi_exchange *exchange, rtm_result result,
                                      rtm_response *response) {
     rtmi_conn *conn = &exchange->conn;
     if (result != RTM_OK) {
-        rtmi_conn_close(conn); /* sends nothing of a request that may be tried again */
+        rtmi_conn_close(conn); /* sends nothing: the request may be retried */
         return result;
     }
     result = rtmi_check_response(client, exchange, response);
@@ -5955,7 +5973,7 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     bool limited = result == RTM_E_RATE_LIMITED && !stopped;
     bool held = limited && rtmi_queue_hold(client, request->key, asked);
     if (held && !request->no_retry && !request->payload.streamed) {
-        request->attempts = 0; /* the wait does not count */
+        request->attempts = 0; /* the retries begin again after the wait */
         rtmi_log(client, "%s", conn->error.text);
         return;
     }
@@ -5963,8 +5981,8 @@ static void rtmi_lane_end(rtm_client *client, rtmi_lane *lane, rtm_result result
     rtmi_request_finish(client, request, &response, &conn->error);
 }
 
-/* Begins a request if it need not wait, and none with the same key is before it. Not RTM_OK: it
-   cannot be begun any more. */
+/* Begins a request if it need not wait and no request with the same key is before it. Not RTM_OK:
+   it ends without having begun. */
 static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) {
     rtmi_queue *queue = &client->queue;
     rtmi_lane *lane = request->lane;
@@ -5988,8 +6006,8 @@ static rtm_result rtmi_request_begin(rtm_client *client, rtmi_request *request) 
     return RTM_OK;
 }
 
-/* Begins what can be begun, up to a request that has ended without a response: its callback is
-   called. */
+/* Begins all requests that can begin. Stops at a request that has ended without a response, and
+   calls its callback. */
 static void rtmi_queue_begin(rtm_client *client) {
     client->queue.look_at = LLONG_MAX;
     for (rtmi_request *request = client->queue.first; request; request = request->next) {
@@ -6000,7 +6018,7 @@ static void rtmi_queue_begin(rtm_client *client) {
     }
 }
 
-/* Closes the connection when it has not been used for a while, or its server has closed it. */
+/* Closes the connection if it was idle for a minute, or if the server has closed it. */
 static void rtmi_lane_rest(rtm_client *client, rtmi_lane *lane) {
     rtmi_exchange *exchange = lane->exchange;
     rtmi_conn *conn = &exchange->conn;
@@ -6011,8 +6029,8 @@ static void rtmi_lane_rest(rtm_client *client, rtmi_lane *lane) {
     lane->exchange = NULL;
 }
 
-/* Does what can be done for the requests without waiting. At most one callback is called of those
-   that ended without a response, and one for each lane. */
+/* Does what can be done for the requests without waiting. Calls at most one callback for each lane,
+   and one for a request that has ended without a response. */
 static void rtmi_queue_step(rtm_client *client) {
     rtmi_queue *queue = &client->queue;
     client->now = RTM_NOW_MS();
@@ -6056,8 +6074,7 @@ static void rtmi_queue_free(rtm_client *client) {
 
 /* Encoding ------------------------------------------------------------------------------------ */
 
-/* Pairs of names and values as a form; those without a value are left out, as Python leaves out
-   None. */
+/* Encodes pairs of names and values as a form; pairs with a NULL value are left out. */
 static void rtmi_write_fields(rtmi_buf *form, const char *const *field) {
     for (; field && field[0]; field += 2) {
         if (!field[1]) continue;
@@ -6117,8 +6134,8 @@ static rtm_result rtmi_queue_check_room(rtm_client *client, size_t body, size_t 
                      "request queue full: retry later or raise max_queue_size");
 }
 
-/* Copies a request into one block of memory, `form` being its fields; if it is to be queued, only
-   if the queue has room for it. */
+/* Copies a request into one block of memory; `form`: its encoded fields. A request to be queued is
+   refused if the queue has no room for it. */
 static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given,
                                     const rtmi_buf *form, bool queued, rtmi_request **made) {
     const char *target = given->method ? given->method : given->url, *type = RTMI_FORM;
@@ -6134,7 +6151,7 @@ static rtm_result rtmi_copy_request(rtm_client *client, const rtm_request *given
         type = given->content_type ? given->content_type : "application/octet-stream";
     }
     size_t copied = given->read_body ? 0 : size;
-    /* With the NULs of the four. */
+    /* Includes the NULs of the four strings. */
     size_t total = sizeof **made + copied + strlen(target) + strlen(type) + strlen(token) + 4;
     if (form->failed || copied > (size_t)-1 / 2) return rtmi_out_of_memory(&client->error);
     rtm_result result = queued ? rtmi_queue_check_room(client, copied, total) : RTM_OK;
@@ -6178,7 +6195,7 @@ static rtm_result rtmi_encode(rtm_client *client, const rtm_request *given, bool
     return result;
 }
 
-/* Checks and queues a request: its id, or what is wrong. */
+/* Checks and queues a request. Returns its id, or an error. */
 static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_message) {
     rtmi_queue *queue = &client->queue;
     rtmi_request *request;
@@ -6198,7 +6215,7 @@ static int rtmi_submit(rtm_client *client, const rtm_request *given, bool is_mes
  * >>public  the functions declared above, in their order
  * --------------------------------------------------------------------------------------------- */
 
-/* What a client is made of in addition to its configuration. */
+/* Allocates the parts of a client other than its configuration. */
 static rtm_result rtmi_client_init(rtm_client *client) {
     if (!rtmi_network_open(&client->network))
         return rtmi_fail(&client->error, RTM_E_MEMORY, "no file descriptor: %s", strerror(errno));
@@ -6226,7 +6243,7 @@ rtm_result rtm_create(const rtm_config *config, rtm_client **client) {
     return result;
 }
 
-/* Whether a callback runs, or a blocking call. */
+/* Whether a callback or a blocking call is running. */
 static bool rtmi_is_busy(const rtm_client *client) {
     return client->polling || client->performing;
 }
@@ -6291,7 +6308,7 @@ int rtm_poll(rtm_client *client, int timeout_ms) {
     client->polling = false;
     if (!rtmi_is_finished(client)) return client->dispatched;
     rtm_result cause = client->session[0]->cause;
-    client->error = client->session[0]->error; /* so that rtm_error_detail explains it */
+    client->error = client->session[0]->error; /* for rtm_error_detail */
     if (rtmi_is_stopped(client)) return rtmi_stopped(&client->error);
     return cause == RTM_OK ? RTM_E_CLOSED : cause;
 }
@@ -6317,7 +6334,7 @@ int rtm_timeout_ms(const rtm_client *client) {
 rtm_result rtm_connect(rtm_client *client) {
     if (!client) return RTM_E_ARGUMENT;
     if (rtmi_is_busy(client)) return RTM_E_BUSY;
-    /* An end that was asked for is no failure. */
+    /* An end that the user asked for is no failure. */
     unsigned ended = client->ends + rtmi_is_dropped(client->session[0]);
     while (!rtm_is_connected(client)) {
         int result = rtm_poll(client, -1);
@@ -6329,7 +6346,7 @@ rtm_result rtm_connect(rtm_client *client) {
     return RTM_OK;
 }
 
-/* Whom a signal stops. */
+/* The client that a signal stops. */
 static rtm_client *volatile rtmi_running;
 
 static void rtmi_on_signal(int number) {
@@ -6348,7 +6365,7 @@ rtm_result rtm_run(rtm_client *client) {
     memset(&action, 0, sizeof action);
     action.sa_handler = rtmi_on_signal;
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < signals; i++) { /* what is ignored stays so: SIGHUP under nohup, say */
+    for (int i = 0; i < signals; i++) { /* ignored ones stay ignored: SIGHUP under nohup */
         sigaction(numbers[i], NULL, &old[i]);
         if (old[i].sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
     }
@@ -6397,7 +6414,7 @@ rtm_state rtm_get_state(const rtm_client *client) {
     return client ? client->session[0]->state : RTM_STATE_FINISHED;
 }
 
-/* The handler registered with these three; NULL when there is none. */
+/* The handler registered with these arguments, or NULL. */
 static rtmi_handler *rtmi_find_handler(const rtm_client *client, const char *type,
                                        rtm_callback callback, const void *user_data) {
     for (size_t i = 0; i < client->handler_count; i++) {
@@ -6452,7 +6469,7 @@ int rtm_send(rtm_client *client, const char *json) {
     if (!valid || *object.text != '{')
         return rtmi_fail(&client->error, RTM_E_JSON, "rtm_send: %s",
                          valid ? "not a JSON object" : rtmi_document_fault(&document));
-    object.size = (size_t)(json + length - object.text); /* white space after it too: as received */
+    object.size = (size_t)(json + length - object.text); /* keeps white space after the object */
     if (object.size > RTMI_MESSAGE_OUT) return rtmi_too_big(client, object.size);
     rtm_json type = rtm_json_get(object, "type"), id = rtm_json_get(object, "id");
     long long number = id.size ? rtm_json_int(id, 0) : rtmi_next_id(client);
@@ -6469,7 +6486,7 @@ int rtm_send(rtm_client *client, const char *json) {
                                                        rtm_json_equals(type, "ping"));
 }
 
-/* What Socket Mode has instead of a message over the WebSocket. */
+/* rtm_send_message in Socket Mode: submits chat.postMessage. */
 static int rtmi_post_message(rtm_client *client, const char *channel, const char *text) {
     const char *const fields[] = { "channel", channel, "text", text, NULL };
     const rtm_request request = { .method = "chat.postMessage", .fields = fields };
@@ -6589,8 +6606,8 @@ rtm_result rtm_cancel(rtm_client *client, int id) {
     return RTM_OK;
 }
 
-/* Steps a blocking exchange until it is done, fails, or takes longer than its time. Nothing of the
-   session is read meanwhile. */
+/* Steps a blocking exchange until it is complete, fails, or times out. The session is not serviced
+   meanwhile. */
 static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange) {
     rtmi_conn *conn = &exchange->conn;
     for (;;) {
@@ -6603,7 +6620,7 @@ static rtm_result rtmi_exchange_wait(rtm_client *client, rtmi_exchange *exchange
     }
 }
 
-/* What waited while a call blocked is not charged for that time. */
+/* Extends the deadlines of a session by the time that a blocking call has taken. */
 static void rtmi_session_postpone(rtmi_session *session, long long ms) {
     session->silent_at += ms;
     session->hello_by += ms;
@@ -6614,7 +6631,7 @@ static void rtmi_session_postpone(rtmi_session *session, long long ms) {
         session->deadline += ms;
 }
 
-/* Carries out a request over the connection of blocking calls, and frees it. */
+/* Performs a request over the connection of blocking calls, and frees it. */
 static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_response *response) {
     rtmi_exchange *web = client->web;
     rtmi_conn *conns[RTMI_CONNS];
@@ -6637,8 +6654,8 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     return result;
 }
 
-/* Checks and encodes a request that is to be carried out now; `given` is incomplete if there was no
-   memory to collect it. */
+/* Checks and encodes a request to be performed; `complete` is false if there was no memory to
+   collect its fields. */
 static rtm_result rtmi_prepare(rtm_client *client, const rtm_request *given, bool complete,
                                rtmi_request **request) {
     if (!client) return RTM_E_ARGUMENT;
@@ -6661,7 +6678,7 @@ static rtm_result rtmi_perform_given(rtm_client *client, const rtm_request *give
     response->result = result;
     if (result == RTM_OK) return result;
     response->detail = rtm_strerror(result);
-    if (client && client->web) { /* its message is kept until the next call */
+    if (client && client->web) { /* the message is kept there until the next call */
         client->web->conn.error = client->error;
         response->detail = client->web->conn.error.text;
     }
@@ -6672,7 +6689,7 @@ rtm_result rtm_perform(rtm_client *client, const rtm_request *request, rtm_respo
     return rtmi_perform_given(client, request, true, response);
 }
 
-/* The pairs of a variadic call as a request has them, up to a name that is NULL. */
+/* Collects the arguments of a variadic call as fields of a request, up to a NULL name. */
 static rtmi_buf rtmi_collect(va_list pairs) {
     rtmi_buf fields = { 0 };
     const char *name, *value;
@@ -6712,13 +6729,13 @@ rtm_result rtm_call(rtm_client *client, rtm_response *response, const char *meth
 
 /* The JSON accessors: on a value that rtmi_document_check has passed. */
 
-/* A member of an object, where the check has noted it if it is that one. */
+/* Finds a member of an object: among the noted members if the check has noted this object's. */
 static rtm_json rtmi_json_find(rtm_json json, const char *key, size_t length) {
     rtmi_document *document = json.document;
     if (document && document->noted == json.text) {
         for (unsigned i = 0; i < document->members; i++) {
             const char *name = document->text + document->member[i].name;
-            if (*name != *key && *name != '\\' && length) continue; /* most of them */
+            if (*name != *key && *name != '\\' && length) continue; /* most members */
             if (rtmi_json_says(name, key, length))
                 return (rtm_json){ document->text + document->member[i].value,
                                    document->member[i].value_size, document };
@@ -6782,7 +6799,7 @@ bool rtm_json_equals(rtm_json json, const char *text) {
 }
 
 long long rtm_json_int(rtm_json json, long long fallback) {
-    char text[24]; /* of 20 or less: longer ones overflow */
+    char text[24]; /* at most 20 characters: longer numbers overflow */
     int before = errno;
     if (!json.size || json.size >= sizeof text) return fallback;
     memcpy(text, json.text, json.size);

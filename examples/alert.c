@@ -4,19 +4,19 @@
  * Run:    ./alert C0123456789 /sys/class/thermal/thermal_zone0/temp 80000 70000
  *
  * with SLACK_API_TOKEN=xoxb-... in the environment (scope chat:write). The alarm begins when the
- * number is 80000 or more and ends when it is 70000 or less. Each alarm is posted once, and its end
- * in its thread. A file without a number is an alarm too. A fifth argument is the number of seconds
- * between two looks at the file: 1 to 86400, 5 if it is absent.
+ * number is 80000 or more and ends when it is 70000 or less. Each alarm is posted once; its end is
+ * posted in its thread. A file without a number is an alarm too. A fifth argument sets the interval
+ * in seconds at which the file is read: 1 to 86400, default 5.
  *
- * The file is also read while Slack does not respond. What was not posted yet is kept in a file in
- * the current directory, alert-HASH.queue, where HASH represents the first four arguments. It
- * is posted later, also by the next start with the same arguments. It may be posted twice if the
- * connection or the power fails, or the program is ended, before Slack's response has arrived and
- * that file is changed. 100 posts are kept at most; while there are 100, the file is not read.
+ * The file is also read while Slack does not respond. Posts that wait are kept in a file in the
+ * current directory, alert-HASH.queue; HASH is computed from the first four arguments. They are
+ * sent later, if necessary after a restart with the same arguments. A post may be sent twice if the
+ * connection or the power fails, or the program is ended, after Slack has received the post and
+ * before the queue file is updated. At most 100 posts wait; while 100 wait, the number is not read.
  *
- * The program ends with 1 if Slack refuses the token or the channel. Any other failure is reported
- * on stderr, and the post is repeated. The program needs no Slack session: it opens one only if the
- * token may use RTM.
+ * The program exits with status 1 if Slack refuses the token or the channel. Any other failure is
+ * reported on stderr, and the post is repeated. The program needs no Slack session: it opens one
+ * only if the token may use RTM.
  */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"

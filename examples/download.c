@@ -1,18 +1,18 @@
-/* Saves the files that people share in the bot's channels to a directory.
+/* Saves the files that users share in the bot's channels to a directory.
  *
  * Build:  cc examples/download.c -o download -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./download DIRECTORY
  *
- * The app needs the scopes channels:history and files:read. A file is written as it arrives, so
- * that its size does not matter: to .NAME.part, which gets its name when it is complete and is
- * removed if that fails. Existing files are never overwritten. One such bot at a time can use the
+ * The app needs the scopes channels:history and files:read. A file is written to .NAME.part as it
+ * arrives, so it can be of any size; it is renamed when it is complete, and removed if it stays
+ * incomplete. Existing files are never overwritten. Only one such bot at a time can use the
  * directory.
  *
- * The files are requested one after the other. While Slack limits the rate they wait; one that is
- * limited 5 times is not saved, nor one that is shared while 1,000 wait. Each is reported.
+ * Files are requested one after the other. A file is not saved if Slack limits the rate 5 times for
+ * it, or if 1,000 files wait already. This is reported.
  *
- * The token is only sent to FILES_URL, which is https://files.slack.com/ unless it is set: people
- * can share files of other servers, too. Ctrl-C ends the bot.
+ * The token is sent only to URLs below FILES_URL (default https://files.slack.com/), because users
+ * can also share files on other servers. Ctrl-C ends the bot.
  */
 #define _POSIX_C_SOURCE 200809L
 #define RTM_IMPLEMENTATION

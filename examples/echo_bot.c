@@ -1,4 +1,4 @@
-/* A bot that repeats what people write, over RTM or in Socket Mode, and prints what happens.
+/* A bot that repeats what users write, over RTM or in Socket Mode, and prints what happens.
  *
  * Build:  cc examples/echo_bot.c -o echo_bot -lbearssl
  * Run:    SLACK_API_TOKEN=xoxb-... ./echo_bot                              RTM

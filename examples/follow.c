@@ -6,10 +6,10 @@
  * The token needs the scopes channels:history and users:read; without the second, ids are shown
  * instead of names. SLACK_API_URL: another server, such as the sandbox.
  *
- * After a loss of the connection it asks for the messages since the last one that it has shown.
- * Each is shown once, in order. Of more than 5,000 it shows 5,000, and says so. If one message has
- * more than 2 MB, it and the older ones that were missed are not shown, and it says so.
- * An edited message is shown again, except one that was edited during such a loss.
+ * After a loss of the connection it requests the messages that it has missed. Each message is shown
+ * once, in order. If it has missed more than 5,000, it shows 5,000 and reports this. If a missed
+ * message has more than 2 MB, it reports this and shows neither it nor the older ones. An edited
+ * message is shown again, unless it was edited while the connection was lost.
  */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"

@@ -1,12 +1,12 @@
-/* Prints the messages of a Slack channel, the newest first: Slack returns the pages in this order,
- * so no message has to be kept.
+/* Prints the messages of a Slack channel, newest first: Slack returns the pages in this order, so
+ * no message must be kept in memory.
  *
  * Build:  cc examples/history.c -o history -lbearssl
  * Run:    SLACK_API_TOKEN=xoxb-... ./history C0123456789
  *
- * The callback of one page submits the request for the next one. rtm.h waits for rate limits by
- * itself. A page that is too large is asked for again with half as many messages. SLACK_API_URL
- * names another server, such as the sandbox.
+ * The callback of one page submits the request for the next page. rtm.h obeys rate limits by
+ * itself. If a page is too large, it is requested again with half as many messages. SLACK_API_URL:
+ * another server, such as the sandbox.
  */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"

@@ -1,13 +1,13 @@
-// A bot in C++17 that counts what people think of things: "tea++", "meetings--"; "karma" lists the
+// A bot in C++17 that counts votes of users on things: "tea++", "meetings--"; "karma" lists the
 // best ten. The counts are kept in a file, one line each: COUNT THING.
 //
 // Build:  cc -c -x c -DRTM_IMPLEMENTATION rtm.h -o rtm.o    (the implementation is C)
 //         c++ -std=c++17 examples/karma.cc rtm.o -o karma -lbearssl
 // Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./karma karma.txt    (see echo_bot.c)
 //
-// A file that cannot be read as a whole is never written: then the bot does not start. Mentions and
-// links are not counted, because each later reply would notify the people who are mentioned. 10,000
-// things are counted at most, so that nobody can fill the disk.
+// If the file exists and cannot be read completely, the bot does not start. Mentions and links are
+// not counted, because each later reply would notify the users who are mentioned. At most 10,000
+// things are counted, so that nobody can fill the disk.
 #include "rtm.h"
 #include <cerrno>
 #include <cstdio>

@@ -1,5 +1,6 @@
-/* A modal of an app in Socket Mode: /report opens a form, with a select whose options come from the
- * Web API while the user types. What is submitted is checked, and posted to the chosen channel.
+/* A modal of an app in Socket Mode: /report opens a form, with a select menu whose options come
+ * from the Web API while the user types. The submission is checked, and posted to the chosen
+ * channel.
  *
  * Build:  cc examples/modal.c -o modal -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./modal

@@ -1,4 +1,4 @@
-/* Posts what is published under an MQTT topic in a Slack channel.
+/* Posts the messages of an MQTT topic in a Slack channel.
  *
  * Build:  cc examples/mqtt_bridge.c -o mqtt_bridge -lbearssl -lmosquitto -lpthread
  * Run:    MQTT_HOST=localhost SLACK_API_TOKEN=xoxb-... ./mqtt_bridge C0123456789 'home/+/alarm'
@@ -6,18 +6,18 @@
  * The token needs the scope chat:write. MQTT_PORT (1883), MQTT_USER, MQTT_PASSWORD, MQTT_CA (a file
  * of CA certificates: the connection uses TLS) and SLACK_API_URL as needed.
  *
- * What it promises: while it is connected to the broker, each message is posted, in order, also
- * after Slack was away. It keeps up to 1,000 messages in memory for that. If there are more, they
- * are dropped, and a post says how many. After SIGTERM or SIGINT it takes no more messages and
- * posts those that it has, for 10 s at most; it reports how many it did not post.
- * What it does not promise: a message that is published while it does not run, or is not connected
- * to the broker, is lost, and so are the messages in memory if it is killed. A post may be seen
- * twice if the network fails before Slack's response. Retained messages, which the broker sends
- * after each subscription, are not posted. A message of more than 4,000 bytes is truncated.
- * Each start is a new MQTT session with an id of its own: several bridges can run.
+ * Guaranteed: while the bridge is connected to the broker, each message is posted, in order, even
+ * if Slack is unreachable for some time. Up to 1,000 messages wait in memory; further ones are
+ * dropped, and a post tells how many. After SIGTERM or SIGINT the bridge accepts no more messages
+ * and posts the waiting ones, for 10 s at most; then it reports how many it did not post.
+ * Not guaranteed: a message that is published while the bridge is not running, or not connected to
+ * the broker, is lost, and so are the waiting messages if the bridge is killed. A message may be
+ * posted twice if the network fails before Slack's response. Retained messages, which the broker
+ * sends after each subscription, are not posted. Messages are truncated to 4,000 bytes.
+ * Each start is a new MQTT session with an id of its own, so several bridges can run.
  *
- * libmosquitto runs in a thread of its own: on_broker, on_subscribed, on_published and on_lost are
- * called there. The main thread uses the Slack client. They share the queue. No Slack session is
+ * libmosquitto runs in a thread of its own, which calls on_broker, on_subscribed, on_published and
+ * on_lost. The main thread uses the Slack client. Both threads use the queue. No Slack session is
  * needed: the client opens one only if the token may use RTM.
  */
 #define RTM_IMPLEMENTATION

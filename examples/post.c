@@ -5,9 +5,9 @@
  * Run:    uptime | SLACK_API_TOKEN=xoxb-... ./post '#ops'
  *         ./post -t 1732500000.000100 -f photo.jpg C0123456789
  *
- * -t TS    into the thread of this message
- * -f FILE  uploads a file, to a channel by its id
- * SLACK_API_URL names another server. A text of more than 4,000 characters becomes several
+ * -t TS    posts into the thread of the message with this time stamp
+ * -f FILE  uploads a file; the channel must be given by its id
+ * SLACK_API_URL: another server. A text of more than 4,000 characters is split into several
  * messages.
  */
 #define _POSIX_C_SOURCE 200809L

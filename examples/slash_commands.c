@@ -1,4 +1,4 @@
-/* Slash commands and a button of an app in Socket Mode, for a few users only.
+/* Slash commands and a button of an app in Socket Mode, for allowed users only.
  *
  * Build:  cc examples/slash_commands.c -o slash_commands -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... ALLOWED_USERS="U0123 U0456" ./slash_commands

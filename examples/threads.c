@@ -1,12 +1,12 @@
-/* A bot whose work is done by threads: "factor 1234567" is answered with the prime factors when a
- * thread has found them. Meanwhile the bot answers others.
+/* A bot with worker threads: it replies to "factor 1234567" with the prime factors when a thread
+ * has found them. Meanwhile the bot replies to other messages.
  *
  * Build:  cc examples/threads.c -o threads -pthread -lbearssl
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./threads
  *
- * A client belongs to one thread. The workers never use it: they take jobs from one queue, put them
- * into another, and call rtm_wake, which any thread may call. The main thread sends the results.
- * Ctrl-C ends the bot.
+ * A client is not thread-safe: only the main thread uses it. The workers take jobs from one queue,
+ * put the results into another, and call rtm_wake, which any thread may call. The main thread sends
+ * the results. Ctrl-C ends the bot.
  */
 #define _POSIX_C_SOURCE 200809L
 #define RTM_IMPLEMENTATION

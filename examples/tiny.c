@@ -1,15 +1,15 @@
-/* A bot for the smallest machines: no heap, no file of certificates, a clock that starts in 1970.
- * It replies to the message "status".
+/* A bot for the smallest machines: without a heap or a file of certificates, and with a clock that
+ * starts in 1970. It replies to the message "status".
  *
  * Build:  cc -Os examples/tiny.c -o tiny -DBUILD_TIME=$(date +%s) -lbearssl
- * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./tiny     without the first over RTM
+ * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./tiny     (without xapp: RTM)
  *
- * Memory: rtm.h's comes from a pool of -DPOOL=BYTES; what the C library needs to resolve a name
- * does not. At the end the program reports how much was in use at most.
+ * Memory: rtm.h allocates from a pool of -DPOOL=BYTES; the C library uses its own heap to resolve
+ * host names. At the end the program reports the highest use of the pool.
  * Time: if the clock is earlier than the build, the time of the build is used, so that a new
- * machine connects before its clock is set. Until then a certificate that expired after the build
- * is accepted, and one issued after the build is refused and tried again. Slack's certificates are
- * renewed every few weeks: the machine needs NTP all the same.
+ * machine connects before its clock is set. Until the clock is set, a certificate that expired
+ * after the build is accepted; one that was issued after the build is refused, and the bot retries.
+ * Slack's certificates are renewed every few weeks, so the machine still needs NTP.
  */
 #ifndef POOL
 #define POOL 98304

@@ -4,10 +4,10 @@
  * Build:  cc examples/loops/epoll.c -o chat -lbearssl
  * Run:    acme_API_TOKEN=xoxb-... acme_APP_TOKEN=xapp-... club_API_TOKEN=xoxb-... ./chat acme club
  *
- * A workspace without an _APP_TOKEN uses RTM; acme_API_URL names another server. The end of the
- * input (Ctrl-D) ends the program. A line is sent when its workspace is connected and Slack has
- * acknowledged the line before it, so that a file or a pipe can be the input, too. The program ends
- * with 1 if a line was not sent, or refused by Slack.
+ * A workspace without an _APP_TOKEN uses RTM; acme_API_URL: another server. The end of the input
+ * (Ctrl-D) ends the program. Each line is sent when its workspace is connected and Slack has
+ * acknowledged the previous line, so the input can also be a file or a pipe. The exit code is 1 if
+ * a line was not sent, or was refused by Slack.
  */
 #define RTM_IMPLEMENTATION
 #include "../rtm.h"

@@ -1,5 +1,5 @@
-/* A bot in GLib's main loop, as GTK programs and system services have one: a source of its own. It
- * replies to "uptime"; Ctrl-C ends it.
+/* A bot in GLib's main loop, which GTK programs and many system services use: the client is a
+ * GSource. The bot replies to "uptime"; Ctrl-C ends it.
  *
  * Build:  cc examples/loops/glib.c -o gbot -lbearssl $(pkg-config --cflags --libs glib-2.0)
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./gbot

@@ -1,5 +1,5 @@
-/* A bot in libuv's loop, together with whatever else runs there: here a timer that ticks, and
- * signals. It replies to "ticks" with their number.
+/* A bot in libuv's event loop, together with other handles: here a timer and signals. It replies to
+ * "ticks" with the number of ticks of the timer.
  *
  * Build:  cc examples/loops/libuv.c -o uvbot -lbearssl -luv
  * Run:    SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... ./uvbot

@@ -1,12 +1,12 @@
-/* api.c - requests: who may make them, their arguments, and the way to what answers them.
+/* api.c - requests: authentication, arguments, and the choice of the function that handles them.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-/* What was ordered for one method, by /ratelimit and /fail. */
+/* Failures that /ratelimit and /fail have set for one method. */
 static struct rule {
     struct rule *next;
     lws_usec_t limited_until;
-    long failures; /* still to come */
+    long failures; /* number of calls that will still fail */
     char error[64];
     char name[];
 } *rules;
@@ -39,7 +39,7 @@ bool fail_method(const char *name, const char *error, long count) {
     return true;
 }
 
-/* The error that was ordered for this call, or NULL. */
+/* The error that /fail has set for this call, or NULL. */
 static const char *ordered_error(const char *name) {
     struct rule *rule = find_rule(name);
     if (!rule || rule->failures == 0) return NULL;
@@ -47,7 +47,7 @@ static const char *ordered_error(const char *name) {
     return rule->error;
 }
 
-/* Whole seconds until the method is free again, or 0. */
+/* Whole seconds until the method is no longer rate limited, or 0. */
 static int limited_for(const char *name) {
     struct rule *rule = find_rule(name);
     lws_usec_t left = rule ? rule->limited_until - now() : 0;
@@ -61,7 +61,7 @@ static void answer_late(lws_sorted_usec_list_t *timer) {
     push(conn, frame);
 }
 
-/* Responds now, or after the delay of /slow. `wait`: for Retry-After, -1 = without one. */
+/* Responds now, or after the delay of /slow. `wait`: the value of Retry-After, -1 = none. */
 static void respond(struct conn *conn, const struct answer *answer, int wait) {
     unsigned char head[1024], *p = head, *end = head + sizeof head;
     char number[16];
@@ -107,13 +107,13 @@ static enum token token_kind(const char *token) {
     return NO_TOKEN;
 }
 
-/* The token in the header, which `header` has afterwards, or among the arguments. */
+/* The token from the Authorization header, which is copied to `header`, or from the arguments. */
 static const char *find_token(struct conn *conn, const cJSON *args, char *header, int size) {
     get_header(conn, WSI_TOKEN_HTTP_AUTHORIZATION, header, size);
     return !strncasecmp(header, "Bearer ", 7) ? header + 7 : member(args, "token");
 }
 
-/* NULL if the caller may pass, Slack's error code if not. The token is never printed. */
+/* NULL if the token is accepted, else Slack's error code. The token is never printed. */
 static const char *check_token(struct conn *conn, const cJSON *args, enum token wanted) {
     char header[512];
     const char *token = find_token(conn, args, header, sizeof header);
@@ -122,12 +122,12 @@ static const char *check_token(struct conn *conn, const cJSON *args, enum token 
     if (!*header && !*token) return "not_authed";
     enum token kind = token_kind(token);
     if (kind == NO_TOKEN) return "invalid_auth";
-    if (wanted == APP_TOKEN && !bearer) return "invalid_auth"; /* never as a parameter */
+    if (wanted == APP_TOKEN && !bearer) return "invalid_auth"; /* only in the header */
     if (kind != wanted && wanted != ANY_TOKEN) return "not_allowed_token_type";
     return kind == BOT_TOKEN ? accept_bot_token(token) : NULL;
 }
 
-/* Why a file is not to be downloaded, or NULL. */
+/* Why the download of a file is refused, or NULL. */
 const char *refuse_download(struct conn *conn) {
     const char *error = check_token(conn, NULL, BOT_TOKEN);
     if (error) return error;
@@ -144,12 +144,12 @@ static void add_argument(cJSON *args, char *pair, bool encoded) {
     cJSON_AddStringToObject(args, pair, value);
 }
 
-/* multipart/form-data: the parts that have a name, but not the contents of files. */
+/* multipart/form-data: takes the parts that have a name, without the contents of files. */
 static void add_parts(cJSON *args, char *body, const char *boundary) {
     char mark[80];
     boundary += *boundary == '"';
     snprintf(mark, sizeof mark, "\r\n--%.*s", (int)strcspn(boundary, "\";"), boundary);
-    char *part = strstr(body, mark + 2), *next; /* no line stands before the first */
+    char *part = strstr(body, mark + 2), *next; /* the first has no line before it */
     for (; part && (next = strstr(part + 2, mark)); part = next + 2) {
         char *name = strstr(part, " name=\""), *value = strstr(part, "\r\n\r\n");
         if (!name || !value || name > value || value + 4 > next) continue;
@@ -162,7 +162,7 @@ static void add_parts(cJSON *args, char *body, const char *boundary) {
     }
 }
 
-/* From a body in JSON, in parts, or form-encoded, and from the query. NULL: it is bad JSON. */
+/* The arguments from the body (JSON, multipart or form) and the query. NULL: invalid JSON. */
 static cJSON *parse_arguments(struct conn *conn, const char *type) {
     char pair[4096], *rest = conn->in;
     const char *boundary = strstr(type, "boundary=");
@@ -184,8 +184,8 @@ static cJSON *parse_arguments(struct conn *conn, const char *type) {
     return args;
 }
 
-/* A line of --log: what was asked for, by whom and in which form; only names of arguments. A URL
-   that is not of the Web API is written by its beginning. */
+/* Writes a line of --log: method, kind of token, type of the body, names of the arguments. Of a URL
+   outside the Web API it writes only the beginning. */
 static void log_call(struct conn *conn, const char *name, const char *type, const cJSON *args) {
     static const char *const kinds[] = { "any", "bot", "app", "none" };
     char header[512];
@@ -238,13 +238,13 @@ static char *call_method(struct conn *conn, const char *name, const cJSON *args)
     return body;
 }
 
-/* A request is complete: answer it. */
+/* Handles a complete request. */
 int on_call(struct conn *conn) {
     char *uri = NULL, path[256], kind[256];
     int size = 0;
     conn->waiting = false;
     take_input();
-    if (conn->head || conn->late || conn->deaf) return -1; /* pipelined: lws gets lost in them */
+    if (conn->head || conn->late || conn->deaf) return -1; /* lws cannot handle pipelining */
     if (lws_http_get_uri_and_method(conn->wsi, &uri, &size) < 0) return -1;
     snprintf(path, sizeof path, "%.*s", size, uri);
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -256,7 +256,7 @@ int on_call(struct conn *conn) {
 
     if (orders.muted) {
         say("slack", "%s: no answer", name);
-        conn->deaf = true; /* until /unmute or the client ends it */
+        conn->deaf = true; /* until /unmute, or until the client closes */
         lws_rx_flow_control(conn->wsi, 0);
     } else if (orders.ratelimit >= 0 || wait) {
         if (orders.ratelimit >= 0) wait = orders.ratelimit;
@@ -284,7 +284,7 @@ int on_call(struct conn *conn) {
     return 0;
 }
 
-/* The headers are complete. Of a body that has a length, lws will tell. */
+/* The headers are complete. If there is a Content-Length, lws calls back for the body. */
 int on_request(struct conn *conn) {
     char length[24] = "", type[256], path[64], *uri = NULL;
     bool is_post = lws_hdr_total_length(conn->wsi, WSI_TOKEN_POST_URI) > 0;
@@ -298,12 +298,12 @@ int on_request(struct conn *conn) {
         begin_upload(conn, path + 8, type);
         return 0;
     }
-    conn->last = is_post; /* for lws now waits for a body, like that of "curl -X POST" */
+    conn->last = is_post; /* because lws now waits for a body, as with "curl -X POST" */
     lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
     return on_call(conn);
 }
 
-/* A piece of a body. */
+/* Takes a piece of a body. */
 int on_body(struct conn *conn, const void *data, size_t size) {
     start_waiting(conn);
     if (!conn->upload) return collect(conn, data, size, MAX_BODY) ? 0 : -1;

@@ -3,7 +3,7 @@
 #include "sandbox.h"
 
 struct conn *conn_of(struct lws *wsi) {
-    /* Not lws's per-session memory: that is freed after every HTTP transaction. */
+    /* Not in lws's per-session memory, which is freed after every HTTP transaction. */
     struct conn *conn = lws_get_opaque_user_data(wsi);
     if (conn) return conn;
     conn = need(calloc(1, sizeof *conn));
@@ -27,8 +27,8 @@ static struct conn *longest_waiting(void) {
     return count > MAX_WAITING ? longest : NULL;
 }
 
-/* It has sent nothing yet, or a piece of a request, or has received a response. Clients that never
-   send a whole request must not keep others out. */
+/* The connection begins to wait for a request, or for the rest of one. Clients that never send a
+   whole request must not keep others out. */
 void start_waiting(struct conn *conn) {
     conn->waiting = true;
     conn->waiting_since = lws_now_usecs();
@@ -69,7 +69,7 @@ void forget(struct conn *conn) {
 /* A muted connection is neither read from nor written to, except to cut it. */
 static bool is_muted(const struct conn *conn) { return orders.muted && conn->is_ws && !conn->cut; }
 
-/* Starts and stops reading and writing, as the queue and /mute want it. */
+/* Starts and stops reading and writing, depending on the queue and /mute. */
 void regulate(struct conn *conn) {
     bool deaf = is_muted(conn) || conn->queued >= HIGH_WATER;
     if (conn->is_ws && deaf != conn->deaf) {
@@ -94,7 +94,8 @@ void push(struct conn *conn, struct frame *frame) {
     regulate(conn);
 }
 
-/* Ends the connection without a word. What was sent before still goes, unless muted. */
+/* Ends the connection without CLOSE. Frames that were queued before are still sent, unless
+   muted. */
 void cut(struct conn *conn, enum action how) {
     if (orders.muted) clear_queue(conn);
     conn->leaving = conn->cut = true;
@@ -132,12 +133,12 @@ bool is_bot(const struct conn *conn) { return conn->is_ws && !conn->leaving; }
 static void cut_now(struct conn *conn, enum action how) {
     struct linger linger = { 1, 0 };
     int fd = lws_get_socket_fd(conn->wsi);
-    /* No close_notify either, but the session may be resumed. */
+    /* Without close_notify too, but the TLS session may be resumed. */
     if (!options.plain) SSL_set_shutdown(lws_get_ssl(conn->wsi), SSL_SENT_SHUTDOWN);
     if (how == CUT_RST) {
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
         lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
-    } else { /* to close at once would send a RST, if there is unread input */
+    } else { /* closing at once would send a RST if there is unread input */
         shutdown(fd, SHUT_WR);
         lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_OK, 1);
     }
@@ -156,7 +157,7 @@ static int deliver(struct conn *conn, struct frame *frame) {
     case SEND_CLOSE:
         conn->close_code = frame->code;
         lws_close_reason(conn->wsi, (enum lws_close_status)frame->code, payload, frame->size);
-        return -1; /* lws sends it now, and awaits the answer */
+        return -1; /* lws sends the CLOSE now, and waits for the reply */
     default: cut_now(conn, frame->action); return 0;
     }
 }

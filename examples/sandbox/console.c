@@ -1,8 +1,8 @@
-/* console.c - the lines that are typed or come from a script.
+/* console.c - the lines that are typed or read from a script.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-static struct { /* the line at work */
+static struct { /* the current line */
     char *line;
     lws_usec_t deadline;
     lws_sorted_usec_list_t timer;
@@ -10,7 +10,7 @@ static struct { /* the line at work */
     bool lonely; /* it waits for a bot to connect */
 } work;
 
-enum verdict { DONE, AGAIN, WRONG }; /* AGAIN: once more with the same line, when things change */
+enum verdict { DONE, AGAIN, WRONG }; /* AGAIN: try the same line again later; WRONG: usage */
 
 #define COMMAND(name) static enum verdict name(UNUSED char *args)
 
@@ -30,7 +30,7 @@ bool last_number(char *args, long least, long most, long *result) {
 
 static void wake(UNUSED lws_sorted_usec_list_t *timer) { lws_cancel_service(box.context); }
 
-/* False once `ms` milliseconds have gone since the line at work first asked. */
+/* Whether less than `ms` milliseconds have passed since the first call for the current line. */
 static bool still_time(long ms) {
     if (!work.deadline) {
         work.deadline = lws_now_usecs() + ms * LWS_US_PER_MS;
@@ -39,7 +39,7 @@ static bool still_time(long ms) {
     return lws_now_usecs() < work.deadline;
 }
 
-/* Is a bot connected, and room in the queues? Else the line has to wait. */
+/* Whether a bot is connected and the queues have room; else the line must wait. */
 static bool ready(void) {
     bool any = false, room = true;
     for EACH_BOT(conn) {
@@ -101,7 +101,7 @@ COMMAND(cmd_goodbye) {
     for EACH_BOT(conn) {
         if (conn->is_app) continue;
         send_text(conn, "{\"type\":\"goodbye\"}");
-        conn->leaving = true; /* what follows is for the connection that replaces it */
+        conn->leaving = true; /* later events go to the connection that replaces it */
         end_later(conn, SEND_CLOSE);
     }
     return DONE;
@@ -164,7 +164,7 @@ COMMAND(cmd_raw) {
     return DONE;
 }
 
-/* One event like Slack's own, of about 430 bytes on average. */
+/* An event like those of Slack, of about 430 bytes on average. */
 static void flood_one(long i) {
     static const char words[] = "the build of the night is green again but the one before it "
                                 "was not and no one knows why, so would you look at it please";
@@ -191,7 +191,7 @@ COMMAND(cmd_flood) {
     return DONE;
 }
 
-/* One method for so long, or the next call whatever it is. */
+/* Limits one method for some seconds, or the next call of any method. */
 COMMAND(cmd_ratelimit) {
     long seconds;
     size_t size = strcspn(args, " ");
@@ -213,7 +213,7 @@ COMMAND(cmd_slow) {
     return DONE;
 }
 
-/* Something that a user does in Socket Mode, and that the app answers. */
+/* An action of a user in Socket Mode, to which the app replies. */
 static enum verdict interact(const char *type, const char *label, char *payload,
                              const char *view) {
     bool possible = app_connections() > 0;
@@ -240,7 +240,7 @@ COMMAND(cmd_slash) {
     return interact("slash_commands", name, payload, "");
 }
 
-/* The place of an element: the members of an interaction's payload that say so, to be freed. */
+/* The members of an interaction's payload that tell where an element is; to be freed. */
 static char *place_of(const char *action, struct element *found) {
     const char *channel = "C0SANDBOX";
     char *view = view_with(action, found);
@@ -267,7 +267,7 @@ static const char *id_of_block(const struct element *found) {
     return *id ? id : "b1";
 }
 
-/* What is clicked, with the value that is typed, or the element's own. */
+/* The clicked element, with the value that was typed, or the element's own value. */
 static char *action_object(const char *action, const struct element *found, const char *value) {
     const char *type = member(found->element, "type");
     char *text = json("{'type':'%s','action_id':'%s','block_id':'%s','action_ts':'%s'}",
@@ -341,7 +341,7 @@ COMMAND(cmd_link) {
     return DONE;
 }
 
-/* Every method's name has a dot; without a method the calls for a URL fail. */
+/* Every method's name has a dot. Without a method, the calls that open a session fail. */
 COMMAND(cmd_fail) {
     char *method = strchr(args, '.') ? strsep(&args, " ") : NULL;
     char *code = args ? strsep(&args, " ") : NULL;
@@ -373,10 +373,10 @@ COMMAND(cmd_mute) {
     return DONE;
 }
 
-/* A client that has left meanwhile must not be taken for a bot by the next line; nor will
-   a Web API call that was met with silence be answered now. */
+/* Clients that have closed meanwhile must not count as bots for the next line, and Web API calls
+   that got no response must not get one now. */
 COMMAND(cmd_unmute) {
-    say("slack", "/unmute: back again");
+    say("slack", "/unmute: responding again");
     orders.muted = false;
     for (struct conn *conn = box.conns; conn; conn = conn->next) {
         struct pollfd fd = { lws_get_socket_fd(conn->wsi), POLLRDHUP, 0 };
@@ -451,15 +451,15 @@ static const struct command {
     enum verdict (*run)(char *args);
 } commands[] = {
     { "share", "FILE", "share FILE: a message with files", true, cmd_share },
-    { "scope", "on|off", "the token has files:read or not: downloads", false, cmd_scope },
+    { "scope", "on|off", "give or take the token's scope files:read", false, cmd_scope },
     { "goodbye", "", "send goodbye; close 10 s later", true, cmd_goodbye },
     { "close", "[CODE [REASON]]", "send a CLOSE frame", true, cmd_close },
     { "drop", "", "end the TCP connection (FIN), with no CLOSE", true, cmd_drop },
     { "reset", "", "reset the TCP connection (RST)", true, cmd_reset },
     { "migrate", "", "send team_migration_started, then close", true, cmd_migrate },
     { "error", "CODE MESSAGE", "send an error event", true, cmd_error },
-    { "typing", "", "the user is typing", true, cmd_typing },
-    { "event", "TYPE", "send a bare event of this type", true, cmd_event },
+    { "typing", "", "send a typing indicator", true, cmd_typing },
+    { "event", "TYPE", "send an event with only this type", true, cmd_event },
     { "raw", "TEXT", "send this verbatim, as one text frame", true, cmd_raw },
     { "flood", "N", "send N messages as fast as the bot reads them", true, cmd_flood },
     { "ratelimit", "[METHOD] SECONDS", "answer the next call, or METHOD for SECONDS, with HTTP 429",
@@ -494,7 +494,7 @@ static const struct command {
     { "quit", "", "exit 0", false, cmd_quit },
 };
 
-/* What it does stands below a command that is too long for one line. */
+/* If a command is too long for one line, its description is on the next line. */
 static void help_on(const struct command *command) {
     enum { COLUMN = 32 };
     int width = COLUMN - 1 - (int)strlen(command->name);
@@ -507,20 +507,20 @@ static void help_on(const struct command *command) {
 }
 
 COMMAND(cmd_help) {
-    say("sandbox", "A line is a message to #general (C0SANDBOX) from the user human (U0HUMAN),");
-    say("sandbox", "or a command. @sandbox-bot mentions the bot.");
+    say("sandbox", "A line is a message from the user human (U0HUMAN) to #general (C0SANDBOX),");
+    say("sandbox", "or one of these commands. @sandbox-bot mentions the bot.");
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++)
         help_on(c);
     say("sandbox", "Methods of the Web API:");
     list_methods();
-    say("sandbox", "A client in Node: slackApiUrl is \"%s://localhost:%d/api/\";",
+    say("sandbox", "For a client in Node.js: slackApiUrl \"%s://localhost:%d/api/\";",
         options.plain ? "http" : "https", options.port);
     say("sandbox", "set NODE_EXTRA_CA_CERTS=build/certs/ca.pem, or use --plain here.");
     say("sandbox", "An incoming webhook is any URL below %s", own_url("services", ""));
     return DONE;
 }
 
-/* What all commands that begin so have in common after it. */
+/* The further characters that all commands with this beginning have in common. */
 void complete_command(const char *start, size_t size, char *rest, size_t room) {
     const char *first = NULL;
     for (const struct command *c = commands; c < commands + LWS_ARRAY_SIZE(commands); c++) {
@@ -549,8 +549,8 @@ static enum verdict execute(const char *line) {
     warn("no such command: %.*s (/help lists them)", (int)size + 1, line);
     return WRONG;
 }
-/* lws only says that there is input. It is read when there is use for it, not ahead, so that
-   its writer feels back-pressure. */
+/* lws only reports that there is input. It is read when it is needed, not ahead, so that its writer
+   has to wait (back-pressure). */
 int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *user,
                     UNUSED void *in, UNUSED size_t size) {
     if (reason == LWS_CALLBACK_RAW_CLOSE_FILE) input.gone = true;
@@ -561,7 +561,7 @@ int on_input(struct lws *wsi, enum lws_callback_reasons reason, UNUSED void *use
     return 0;
 }
 
-/* As read(): from the file; at a terminal, each key, and the line when it is whole. */
+/* Like read(). At a terminal it reads each key, and returns a line when it is complete. */
 static ssize_t take(char *to, size_t size) {
     bool end;
     if (!input.by_hand) return read(input.fd, to, size);
@@ -615,7 +615,7 @@ void finish_line(void) {
     memset(&work, 0, sizeof work);
 }
 
-/* Takes "/help" or "/quit" out of the lines that a user typed while another one waits, or NULL. */
+/* Removes "/help" or "/quit" from the lines typed while another line waits; NULL: neither. */
 static char *urgent_line(void) {
     static const char *const urgent[] = { "/help", "/quit" };
     char *end = input.data + input.start + input.size, *line = input.data + input.start, *newline;
@@ -631,11 +631,11 @@ static char *urgent_line(void) {
     return NULL;
 }
 
-/* A user does not wait for /help and /quit while another line waits, for a bot or for time. */
+/* Executes /help and /quit at once, while another line waits for a bot or for time. */
 static void advance_urgent(void) {
     char *line = urgent_line();
     if (!line) return;
-    if (!strcmp(line, "/quit")) { /* what waits is dropped */
+    if (!strcmp(line, "/quit")) { /* waiting lines are dropped */
         finish_line();
         input.size = 0;
         work.line = line;
@@ -645,7 +645,7 @@ static void advance_urgent(void) {
     free(line);
 }
 
-/* Carries out as many lines as can be; called after every turn of the event loop. */
+/* Executes as many lines as possible; called after every turn of the event loop. */
 void advance(void) {
     if (input.is_person && input.readable) read_more(); /* also while a line waits */
     if (input.is_person && work.line && input.size) advance_urgent();
@@ -659,12 +659,12 @@ void advance(void) {
             box.done = true;
         }
     }
-    /* The writer of our input is gone: do not wait for a bot that it would have started. */
+    /* Our input has ended: do not wait for a bot that its writer would have started. */
     if (input.hangs_up && (input.eof || input.gone) && work.lonely) box.done = true;
 }
 
-/* A line written before a client does something is carried out before that is looked at:
-   tests rely on it. */
+/* A line that was written before a client acts must be executed before the sandbox handles what the
+   client does: tests rely on this. */
 void take_input(void) {
     struct pollfd fd = { input.fd, POLLIN, 0 };
     if (!input.eof && poll(&fd, 1, 0) > 0) input.readable = true;
@@ -673,7 +673,7 @@ void take_input(void) {
 
 bool open_input(void) {
     struct stat info;
-    if (fcntl(STDIN_FILENO, F_GETFD) < 0) open("/dev/null", O_RDONLY); /* keep 0 taken */
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) open("/dev/null", O_RDONLY); /* keep 0 in use */
     if (options.script) input.fd = open(options.script, O_RDONLY | O_CLOEXEC);
     if (input.fd < 0 || fstat(input.fd, &info) < 0) {
         warn("cannot read %s: %s", options.script ? options.script : "stdin", strerror(errno));
@@ -695,6 +695,6 @@ void watch_input(void) {
     input.wsi = lws_adopt_descriptor_vhost(box.vhost, LWS_ADOPT_RAW_FILE_DESC, copy, "input", NULL);
     input.gone = !input.wsi;
     input.by_hand = input.is_person && open_terminal();
-    /* lws has made it non-blocking, and with it the terminal, which stdout shares. */
+    /* lws has made stdin non-blocking, and with it the terminal, which stdout shares. */
     fcntl(input.fd, F_SETFL, flags);
 }

@@ -1,4 +1,4 @@
-/* files.c - what is not under /api/: uploads, shared files, response URLs, incoming webhooks.
+/* files.c - URLs outside /api/: uploads, shared files, response URLs, incoming webhooks.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
@@ -15,7 +15,7 @@ static struct thing {
     char *path; /* of a shared file, on this machine */
 } *things;
 
-/* Removes the oldest thing if there are too many. */
+/* Removes the oldest file or response URL if there are too many. */
 static void limit_things(void) {
     struct thing **link = &things;
     for (int count = 0; *link && count < MAX_THINGS; count++) link = &(*link)->next;
@@ -42,7 +42,7 @@ static struct thing *find_thing(const char *id) {
     return thing;
 }
 
-/* The MIME type by the end of the name. */
+/* The MIME type for the extension of the name. */
 static const char *mime_type(const char *name) {
     static const char *const types[][2] = {
         { ".txt", "text/plain" },       { ".json", "application/json" }, { ".csv", "text/csv" },
@@ -80,7 +80,7 @@ char *new_response_url(const char *about) {
    of a form: then the body has a head before the file, and a tail after it. */
 struct upload {
     EVP_MD_CTX *hash;
-    size_t size, announced; /* of the file; announced: by files.getUploadURLExternal */
+    size_t size, announced; /* of the file; announced in files.getUploadURLExternal */
     size_t total;           /* of the body */
     bool is_form;
     size_t head; /* bytes of "\r\n\r\n", the end of the head, that have arrived */
@@ -116,7 +116,7 @@ bool add_to_upload(struct conn *conn, const char *data, size_t size) {
         data += skipped;
         size -= skipped;
         size_t left = upload->announced - upload->size;
-        if (size > left) size = left; /* the tail is not of the file */
+        if (size > left) size = left; /* the tail is not part of the file */
     }
     upload->size += size;
     return EVP_DigestUpdate(upload->hash, data, size) == 1 && upload->total <= MAX_UPLOAD;
@@ -219,7 +219,7 @@ static struct answer on_upload(struct conn *conn, const char *id) {
     return answer_text(200, TEXT_TYPE, "OK");
 }
 
-/* ---- Files that the person shares --------------------------------------------------- */
+/* ---- Files that the user shares ----------------------------------------------------- */
 
 /* The whole file, to be freed, or NULL with errno set. */
 static char *read_file(const char *path, size_t *size) {
@@ -263,7 +263,7 @@ char *share(const char *path) {
     return files;
 }
 
-/* As Slack does without a good token: a page to log in, with status 200. */
+/* Without a valid token, Slack sends a login page with status 200. */
 static struct answer login_page(const char *why) {
     say("slack", "download: %s: a login page is sent", why);
     return answer_text(200, "text/html; charset=utf-8",

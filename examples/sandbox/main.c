@@ -1,10 +1,10 @@
 /*
  * main.c - a local imitation of Slack, to develop a bot without a workspace or a network.
  *
- * It answers the Web API methods that a bot needs, takes uploads and webhooks, and has the
- * WebSocket of RTM and of Socket Mode, all on one loopback port. What you type becomes a message
- * from a person, what the bot sends is printed. Lines that begin with "/" are commands that make
- * Slack misbehave; /help lists them.
+ * It implements the Web API methods that a bot needs, uploads, webhooks, and the WebSockets of RTM
+ * and Socket Mode, all on one loopback port. What you type is sent to the bot as a user's message;
+ * what the bot sends is printed. Lines that begin with "/" are commands, many of which simulate
+ * failures of Slack; /help lists them.
  *
  *     make examples
  *     build/sandbox
@@ -14,10 +14,10 @@
  *     SLACK_API_TOKEN=xoxb-sandbox SLACK_API_URL=https://localhost:8443/api/ \
  *         SSL_CERT_FILE=build/certs/ca.pem build/echo_bot
  *
- * It is built on libwebsockets, so that a client meets code here that is not its own. Lines
- * are carried out strictly in order; those that speak to a bot wait until one is connected. At a
- * terminal /help and /quit do not wait for others.
- * A Socket Mode client (apps.connections.open) gets its events in envelopes.
+ * It uses libwebsockets and none of rtm.h's code, so that both do not contain the same mistakes.
+ * Lines are executed strictly in order; lines for a bot wait until a bot is connected. At a
+ * terminal /help and /quit do not wait for other lines. A Socket Mode client (one that has called
+ * apps.connections.open) receives its events in envelopes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -29,7 +29,7 @@ struct box box;
 struct orders orders = { .ratelimit = -1 };
 struct input input;
 
-/* Files have a host of their own at Slack. Not every system finds a name below localhost. */
+/* At Slack, files are on another host. Not every system resolves names below localhost. */
 static const char *files_host(void) {
     static const char name[] = "files.localhost";
     struct addrinfo *found = NULL;
@@ -47,22 +47,22 @@ static bool open_output(const char *name, FILE **file) {
 static int usage(FILE *to) {
     fputs("usage: sandbox [OPTION]...\n"
           "A local imitation of Slack. Type messages to the bot, or /help.\n"
-          "  --port N          where to listen (8443); 0: on any free port\n"
-          "  --port-file FILE  write the port's number there, once listening\n"
+          "  --port N          port to listen on (8443); 0: any free port\n"
+          "  --port-file FILE  write the port number to FILE once listening\n"
           "  --cert FILE       certificate (build/certs/server.pem)\n"
-          "  --key FILE        and its key (build/certs/server.key)\n"
+          "  --key FILE        its private key (build/certs/server.key)\n"
           "  --plain           http and ws, without TLS\n"
-          "  --script FILE     take the lines from FILE, not from stdin\n"
+          "  --script FILE     read the lines from FILE, not from stdin\n"
           "  --quiet           print warnings only\n"
           "  --lenient         accept any channel, user, thread_ts, text and blocks, and\n"
           "                    send typed lines without escaping\n"
-          "  --log FILE        write a line there for each request\n"
-          "  --transcript FILE write there what the terminal shows\n"
-          "  --seed N          of what is left to chance: which connection gets an event\n"
+          "  --log FILE        write a line to FILE for each request\n"
+          "  --transcript FILE write all printed lines to FILE\n"
+          "  --seed N          seed of the random choice of connections for events\n"
           "  --files-host NAME the host of uploads and response URLs\n"
           "  --help            print this\n"
-          "The oldest are forgotten: messages over 1,000 in a channel or 64 MB in all, files\n"
-          "and response URLs over 1,000, views over 100. More than 1,000 channels are refused.\n",
+          "Limits: 1,000 messages in a channel, 64 MB of messages, 1,000 files and response\n"
+          "URLs, 100 views: the oldest are removed. 1,000 channels: further ones are refused.\n",
           to);
     return to == stdout ? 0 : 2;
 }

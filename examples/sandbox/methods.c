@@ -6,7 +6,7 @@
 #define ARG(name) member(call->args, name)
 
 /* One page of an array: {"ok":true,NAME:[...],"has_more":...,...}. The cursor is the time stamp (or
-   id) of the last item of the page before. */
+   id) of the last item of the previous page. */
 static char *page(struct call *call, const char *name, const cJSON *items, const char *key,
                   bool newest_first) {
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(call->args, "limit"), *last = NULL;
@@ -38,7 +38,7 @@ static char *page(struct call *call, const char *name, const cJSON *items, const
 
 /* ---- chat --------------------------------------------------------------------------- */
 
-/* The channel that is named, or NULL with the call's error. */
+/* The channel of a call; NULL, with the call's error set, if there is none. */
 static const char *channel_of(struct call *call) {
     const char *channel = find_channel(ARG("channel"));
     if (!channel) call->error = "channel_not_found";
@@ -93,7 +93,7 @@ void check_thread(struct call *call, const char *channel) {
     else if (!find_message(channel, thread)) call->error = "thread_not_found";
 }
 
-/* May the message be posted? Returns its channel, or NULL with the call's error. */
+/* Checks a message to be posted. Returns its channel, or NULL with the call's error set. */
 static const char *check_message(struct call *call) {
     const char *channel = channel_of(call);
     if (!call->error) check_content(call);
@@ -220,7 +220,7 @@ METHOD(remove_reaction) {
     cJSON *changed = need(cJSON_Duplicate(reactions, true));
     cJSON_DeleteItemFromArray(changed, found);
     set_member(message, "reactions", changed);
-    say("bot/api", "took back the reaction :%s:", ARG("name"));
+    say("bot/api", "removed the reaction :%s:", ARG("name"));
     tell_reaction(call, "reaction_removed", message);
     return json("{'ok':true}");
 }
@@ -275,7 +275,7 @@ METHOD(conversations_list) {
     return body;
 }
 
-/* A channel that exists already: to read from a channel creates none. */
+/* A channel that exists already: reading from a channel does not create it. */
 static const char *existing_channel(struct call *call) {
     const char *name = ARG("channel");
     if (options.lenient && !messages_of(name)) return call->error = "channel_not_found", NULL;
@@ -308,7 +308,7 @@ METHOD(conversations_join) {
     return body;
 }
 
-/* The messages of a thread; without one those that are not below another, the newest first. */
+/* The messages of a thread; without a thread, the messages outside threads, newest first. */
 static char *page_of(struct call *call, const char *thread) {
     const cJSON *message;
     const char *channel = existing_channel(call);
@@ -317,7 +317,7 @@ static char *page_of(struct call *call, const char *thread) {
     cJSON *some = need(cJSON_CreateArray());
     cJSON_ArrayForEach(message, messages_of(channel)) {
         const char *ts = member(message, "ts"), *top = member(message, "thread_ts");
-        if (strcmp(ts, ARG("oldest")) <= 0) continue; /* time stamps are of one length */
+        if (strcmp(ts, ARG("oldest")) <= 0) continue; /* all time stamps have the same length */
         if (thread ? !strcmp(ts, thread) || !strcmp(top, thread) : !*top || !strcmp(ts, top))
             cJSON_AddItemReferenceToArray(some, (cJSON *)(uintptr_t)message);
     }
@@ -395,7 +395,7 @@ METHOD(team_info) {
     return json("{'ok':true,'team':{'id':'T0SANDBOX','name':'Sandbox','domain':'sandbox'}}");
 }
 
-/* Rotation: each refresh token is good for one use, and the bot token before ends with it. */
+/* Token rotation: a refresh token can be used once, and invalidates the previous bot token. */
 static struct { unsigned count; char bot[48], refresh[48]; } rotation;
 
 const char *accept_bot_token(const char *token) {
@@ -468,7 +468,7 @@ const struct method *find_method(const char *name) {
     return NULL;
 }
 
-/* The names of all methods, in lines of the terminal. */
+/* Prints the names of all methods, in lines as wide as the terminal. */
 void list_methods(void) {
     char line[80] = "";
     for (size_t i = 0; i < LWS_ARRAY_SIZE(methods); i++) {

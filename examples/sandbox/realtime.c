@@ -11,7 +11,8 @@ static unsigned hash_token(struct conn *conn) {
     return hash;
 }
 
-/* A fresh URL at the host that the client called; RTM's ticket is in its path, as Slack's is. */
+/* A new URL at the host that the client has called; for RTM the ticket is in its path, as with
+   Slack. */
 const char *new_url(struct conn *conn, bool is_app) {
     static char url[256];
     struct ticket *ticket = &box.tickets[box.issued++ % TICKETS];
@@ -33,7 +34,7 @@ void broadcast(const char *text) {
     for EACH_BOT(conn) send_text(conn, text);
 }
 
-/* An event to one connection of the app, in an envelope. */
+/* Sends an event to one connection of the app, in an envelope. */
 void send_to_app(const char *event) {
     static unsigned count;
     if (!app_connections()) return;
@@ -48,7 +49,7 @@ void send_to_app(const char *event) {
     free(payload);
 }
 
-/* An event: to every RTM session, and to the app. */
+/* Sends an event to every RTM session, and to the app. */
 void broadcast_event(const char *event) {
     for EACH_BOT(conn)
         if (!conn->is_app) send_text(conn, event);
@@ -62,7 +63,7 @@ void broadcast_and_free(char *event) {
 
 static void on_tick(UNUSED lws_sorted_usec_list_t *timer) { tick(); }
 
-/* What is due: ends of connections, PINGs, envelopes that come again. */
+/* Does what is due: closes connections, sends PINGs, sends envelopes again. */
 void tick(void) {
     static lws_sorted_usec_list_t timer;
     bool any = resend();
@@ -86,7 +87,7 @@ void end_later(struct conn *conn, enum action how) {
     conn->ends = now() + (lws_usec_t)GOODBYE_SECONDS * LWS_US_PER_SEC;
 }
 
-/* Why the ticket is no good, with the status to refuse it with; NULL and 0 if it is. */
+/* Why the ticket is refused, and the HTTP status for it; NULL and 0 if it is valid. */
 static const char *use_ticket(struct conn *conn, int *status) {
     char text[32], path[64] = "", *slash;
     const char *digits = lws_get_urlarg_by_name(conn->wsi, "ticket=", text, sizeof text);
@@ -133,7 +134,7 @@ void on_open(struct conn *conn) {
 }
 
 void on_closed(struct conn *conn) {
-    if (conn->cut) return; /* that has been said */
+    if (conn->cut) return; /* has been reported already */
     if (conn->close_code) say("slack", "bot disconnected (%d)", conn->close_code);
     else say("slack", "bot disconnected (no CLOSE)");
 }
@@ -155,13 +156,13 @@ static void on_bot_message(struct conn *conn, const char *id, const cJSON *messa
                        channel_type(channel), text, ts, tail);
     const char *known = find_channel(channel);
     if (known) keep(known, event);
-    else say("slack", "this went to an unknown channel: %s", channel);
+    else say("slack", "the message went to an unknown channel: %s", channel);
     free(event);
     free(tail);
     reply(conn, json("{'ok':true,'reply_to':%j,'ts':'%s','text':'%s'}", id, ts, text));
 }
 
-/* The pong is the ping, less what is not flat. */
+/* The pong repeats the members of the ping, except objects and arrays. */
 static void on_bot_ping(struct conn *conn, const char *id, cJSON *ping) {
     char *pong = json("{'reply_to':%j,'type':'pong'", id);
     const cJSON *item;
@@ -178,7 +179,7 @@ static void on_bot_ping(struct conn *conn, const char *id, cJSON *ping) {
     free(pong);
 }
 
-/* A whole message of the bot is in conn->in. */
+/* Handles a whole message from the bot, in conn->in. */
 static void on_message(struct conn *conn) {
     bool has_nul = strlen(conn->in) != conn->in_size;
     cJSON *message = has_nul ? NULL : cJSON_ParseWithOpts(conn->in, NULL, true);

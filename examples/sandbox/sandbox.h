@@ -1,4 +1,4 @@
-/* sandbox.h - what the files of the sandbox share. main.c says what it is.
+/* sandbox.h - what the files of the sandbox share. main.c describes the sandbox.
    SPDX-License-Identifier: MIT */
 #ifndef SANDBOX_H
 #define SANDBOX_H
@@ -29,8 +29,8 @@
 #include <unistd.h>
 
 enum {
-    MAX_RTM = 16 * 1024,          /* Slack cuts off who sends more in one message */
-    MAX_APP = 20480,              /* the same in Socket Mode */
+    MAX_RTM = 16 * 1024,          /* bytes of a message to Slack; a larger one ends the session */
+    MAX_APP = 20480,              /* the same limit in Socket Mode */
     MAX_BODY = 256 * 1024,        /* of a Web API request */
     MAX_UPLOAD = 1024 * 1024 * 1024,
     MAX_SHARED = 64 * 1024 * 1024, /* of a file that /share offers */
@@ -62,7 +62,7 @@ enum {
 #define JSON_TYPE "application/json; charset=utf-8"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
-/* What is to be done to a connection once it is writeable and all before is done. */
+/* An action for a connection, done once it is writeable and all earlier actions are done. */
 enum action { SEND_TEXT, SEND_PING, SEND_HTTP, SEND_CLOSE, CUT_FIN, CUT_RST };
 
 struct frame {
@@ -85,11 +85,11 @@ struct conn { /* an HTTP connection, or the WebSocket it was upgraded to */
     struct lws *wsi;
     bool is_ws, is_app; /* is_app: Socket Mode */
     unsigned app;       /* the ticket's */
-    bool leaving;       /* gets no more events: goodbye, CLOSE or a cut is on its way */
-    bool cut;           /* nothing that still arrives counts */
-    bool deaf;          /* not read from, by back-pressure or /mute */
+    bool leaving;       /* gets no more events: goodbye, CLOSE or a cut is queued */
+    bool cut;           /* what still arrives is ignored */
+    bool deaf;          /* not read from, because of back-pressure or /mute */
     bool last;          /* close after the response */
-    bool pinged;        /* a PING is out */
+    bool pinged;        /* a PING was sent and not answered yet */
     bool waiting;       /* for a request, or for the rest of one */
     lws_usec_t waiting_since;
     lws_usec_t next_ping, ends; /* when; 0: never */
@@ -118,14 +118,14 @@ struct box {
     struct conn *conns;
     struct ticket tickets[TICKETS];
     unsigned issued;
-    lws_usec_t skipped; /* by /later */
+    lws_usec_t skipped; /* time by which /later has advanced the clock */
     bool done;
-    int status; /* of the program */
+    int status; /* exit status of the program */
 };
 
-struct orders { /* how Slack is to misbehave */
+struct orders { /* failures that were ordered by commands */
     bool muted, link_off, no_files; /* no_files: the token lacks the scope files:read */
-    int ratelimit; /* of the next call; -1: not */
+    int ratelimit; /* Retry-After for the next call; -1: no limit */
     long slow_ms;
     int http_status, http_count, refuse_status, refuse_count, fail_count;
     char fail_code[64];
@@ -209,8 +209,8 @@ struct call {
 struct method {
     const char *name;
     char *(*run)(struct call *call);
-    const char *needs; /* "ARGUMENT:ERROR ...", where ERROR is the answer when it is missing */
-    const char *report; /* what the terminal says of a success, or NULL */
+    const char *needs; /* "ARGUMENT:ERROR ...": ERROR is returned if ARGUMENT is missing */
+    const char *report; /* printed after a success, or NULL */
     enum token { ANY_TOKEN, BOT_TOKEN, APP_TOKEN, NO_TOKEN } token;
 };
 const struct method *find_method(const char *name);
@@ -225,7 +225,7 @@ struct element { /* of a block, with an action_id */
 const cJSON *all_users(void);
 const cJSON *find_user(const char *id);
 const cJSON *all_channels(void);
-const char *find_channel(const char *name); /* its id by its id, its name, or a user; or NULL */
+const char *find_channel(const char *name); /* id of a channel by id, name or user; or NULL */
 bool add_channel(const char *id);
 char *channel_object(const char *id);
 const char *channel_type(const char *channel);
@@ -235,7 +235,7 @@ void set_member(cJSON *message, const char *name, cJSON *value);
 void delete_message(const char *channel, cJSON *message);
 void keep(const char *channel, const char *event);
 char *post(const char *channel, const char *text, const char *more, const char *thread);
-cJSON *parsed_argument(const cJSON *args, const char *name); /* JSON, as such or in a string */
+cJSON *parsed_argument(const cJSON *args, const char *name); /* JSON, also if in a string */
 char *json_argument(const cJSON *args, const char *name); /* the same as text; "" if absent */
 char *message_text(const cJSON *message); /* what a user would read in it; to be freed */
 bool find_element(const cJSON *blocks, const char *action, struct element *found);
@@ -254,7 +254,7 @@ void set_value(cJSON *to, const cJSON *element, const char *value);
 void answer_view(const char *id, const cJSON *payload);
 void forget_views(void);
 
-/* files.c: what is not under /api/ */
+/* files.c: URLs outside /api/ */
 struct answer { /* an HTTP response */
     int status;
     const char *type;
@@ -293,7 +293,7 @@ int on_receive(struct conn *conn, const void *data, size_t size);
 int app_connections(void);
 void open_app(struct conn *conn);
 void send_envelope(const char *type, const char *label, const char *payload, bool accepts,
-                   const char *view); /* view: the id of the one that is submitted, or "" */
+                   const char *view); /* view: the id of the submitted view, or "" */
 void on_acknowledged(const cJSON *acknowledgement);
 void disconnect_apps(const char *reason, bool later, enum action how);
 void ping(struct conn *conn);

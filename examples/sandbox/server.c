@@ -1,4 +1,4 @@
-/* server.c - libwebsockets: what it calls, and how it listens.
+/* server.c - libwebsockets: the callbacks, and how it listens.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
@@ -31,7 +31,8 @@ static int on_server(struct lws *wsi, enum lws_callback_reasons reason, UNUSED v
     return 0;
 }
 
-/* The buffer takes a whole TLS record: what OpenSSL has left when reading stops, lws mislays. */
+/* The buffer has room for a whole TLS record: lws loses bytes that OpenSSL still holds when reading
+   stops. */
 static const struct lws_protocols protocols[] = {
     { "sandbox", on_server, 0, MAX_RTM + 512, 0, NULL, 0 },
     { "input", on_input, 0, 0, 0, NULL, 0 },
@@ -70,7 +71,7 @@ static bool is_certificate_good(void) {
 
 static bool start_listening(void) {
     if (!options.plain && !is_certificate_good()) return false;
-    lws_set_log_level(0, NULL); /* here we know better */
+    lws_set_log_level(0, NULL); /* the message below is clearer */
     box.vhost = listen_on("127.0.0.1", LWS_SERVER_OPTION_DISABLE_IPV6);
     if (!box.vhost) {
         warn("cannot listen on 127.0.0.1:%d: taken, or not allowed", options.port);
@@ -84,7 +85,7 @@ static bool start_listening(void) {
     return true;
 }
 
-/* When this file appears, the whole number is in it and the port is open. */
+/* When this file appears, it contains the whole number and the port is open. */
 static bool write_port_file(void) {
     char temporary[4096];
     if (!options.port_file) return true;
@@ -102,7 +103,7 @@ static volatile sig_atomic_t stopped;
 
 static void on_signal(UNUSED int number) {
     stopped = 1;
-    lws_cancel_service(box.context); /* writes to a pipe, no more */
+    lws_cancel_service(box.context); /* async-signal-safe: only writes to a pipe */
 }
 
 int serve(void) {
@@ -131,7 +132,7 @@ int serve(void) {
     signal(SIGTERM, SIG_IGN);
     close_terminal();
     finish_line();
-    options.quiet = true; /* the connections that end now are no news */
+    options.quiet = true; /* do not report the connections that end now */
     lws_context_destroy(box.context);
     forget_envelopes();
     forget_views();

@@ -1,4 +1,4 @@
-/* socket_mode.c - envelopes: each goes to one connection of the app, and comes again until it is
+/* socket_mode.c - envelopes: each is sent to one connection of the app, and again until it is
    acknowledged.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
@@ -7,8 +7,8 @@
 
 enum { ANSWER_SECONDS = 3, FORGET_SECONDS = 600, ACKNOWLEDGED = 256 };
 
-/* When an event comes again, in seconds after it was first sent, and how: the retry of 4 s is an
-   envelope of its own, the one of 15 s the first once more. */
+/* When an event is sent again, in seconds after it was first sent: after 4 s in a new envelope,
+   after 15 s in the first envelope again. */
 enum { AGAIN = 4 };
 static const struct { int seconds, attempt; } again[AGAIN] = {
     { 4, 1 }, { 15, 0 }, { 60, 2 }, { 300, 3 } };
@@ -16,11 +16,11 @@ static const struct { int seconds, attempt; } again[AGAIN] = {
 static struct envelope { /* not acknowledged yet */
     struct envelope *next;
     char *type, *label, *payload;
-    char *view; /* the id of the view that is submitted, or "" */
+    char *view; /* the id of the submitted view, or "" */
     bool accepts, sent;
-    int times; /* that it came again */
+    int times; /* the number of times it was sent again */
     lws_usec_t since;
-    unsigned ids[1 + AGAIN]; /* its own, and those of retries; 0: none */
+    unsigned ids[1 + AGAIN]; /* its own id, and those of retries; 0: none */
 } *first, **last = &first;
 
 static unsigned acknowledged[ACKNOWLEDGED], acknowledged_count;
@@ -34,7 +34,7 @@ int app_connections(void) {
     return count;
 }
 
-/* Any one of the app's connections: a program must be ready for each. */
+/* A random connection of the app: programs must accept events on each of them. */
 static struct conn *any_app(void) {
     int count = app_connections(), n = count ? rand() % count : 0;
     for (struct conn *conn = box.conns; conn; conn = conn->next)
@@ -68,18 +68,19 @@ static void remove_envelope(struct envelope **link) {
     free(envelope);
 }
 
-/* Sends again what is due. A person does not wait longer than 3 s for an answer. Is any left? */
+/* Sends the envelopes again that are due; after 3 s without a reply, a user sees a failure. Returns
+   whether any are left. */
 bool resend(void) {
     for (struct envelope **link = &first; *link;) {
         struct envelope *envelope = *link;
         lws_usec_t age = now() - envelope->since;
         if (!envelope->sent && !app_connections()) {
-            envelope->since = now(); /* it waits for a connection */
+            envelope->since = now(); /* the envelope waits for a connection */
         } else if (!envelope->sent) {
             send_once(envelope, envelope->ids[0], 0);
         } else if (strcmp(envelope->type, "events_api") != 0) {
             if (age >= ANSWER_SECONDS * LWS_US_PER_SEC) {
-                say("slack", "%s: no acknowledgement within 3 s, the person sees a failure",
+                say("slack", "%s: no acknowledgement within 3 s, the user sees a failure",
                     envelope->label);
                 remove_envelope(link);
                 continue;
@@ -117,7 +118,7 @@ void send_envelope(const char *type, const char *label, const char *payload, boo
     send_once(envelope, envelope->ids[0], 0);
 }
 
-/* What a reply says in addition to its action: error messages, or the texts of a view. */
+/* The contents of a reply besides its action: error messages, or the texts of a view. */
 static char *reply_details(const cJSON *payload) {
     const cJSON *errors = cJSON_GetObjectItemCaseSensitive(payload, "errors"), *error;
     const cJSON *view = cJSON_GetObjectItemCaseSensitive(payload, "view");
@@ -132,7 +133,7 @@ static char *reply_details(const cJSON *payload) {
     return need(text);
 }
 
-/* The texts of the options that are offered to a block_suggestion. */
+/* The texts of the options in the reply to a block_suggestion. */
 static char *option_texts(const cJSON *list) {
     char *text = NULL;
     const char *comma = "";
@@ -148,7 +149,7 @@ static char *option_texts(const cJSON *list) {
     return need(text);
 }
 
-/* What an acknowledgement carries: shown, and what a person would see of it done. */
+/* Shows the payload of an acknowledgement, and does what it asks for. */
 static void apply(const struct envelope *envelope, const cJSON *payload) {
     const cJSON *offered = cJSON_GetObjectItemCaseSensitive(payload, "options");
     char *all = need(cJSON_PrintUnformatted(payload)), *text = message_text(payload);
@@ -204,7 +205,7 @@ void on_acknowledged(const cJSON *acknowledgement) {
     say("slack", "acknowledgement of an unknown envelope: %.60s", text);
 }
 
-/* Who does not answer a PING before the next is due is cut. */
+/* Cuts a connection that has not answered a PING before the next one is due. */
 void ping(struct conn *conn) {
     if (now() < conn->next_ping || conn->leaving || conn->deaf || orders.muted) return;
     conn->next_ping = now() + PING_SECONDS * LWS_US_PER_SEC;
@@ -223,7 +224,7 @@ static void disconnect(struct conn *conn, const char *reason) {
                      reason));
 }
 
-/* Warns every connection of the app; ends it at once, or later in this way. */
+/* Sends `disconnect` to every connection of the app; ends them at once, or later by `how`. */
 void disconnect_apps(const char *reason, bool later, enum action how) {
     for EACH_BOT(conn) {
         if (!conn->is_app) continue;
@@ -233,7 +234,7 @@ void disconnect_apps(const char *reason, bool later, enum action how) {
     }
 }
 
-/* A WebSocket of an app is open. */
+/* Called when a WebSocket of an app is open. */
 void open_app(struct conn *conn) {
     int count = app_connections();
     if (orders.link_off || count > MAX_CONNECTIONS) {

@@ -1,4 +1,4 @@
-/* terminal.c - where a person sits before it: colours, and an editor for the line that is typed.
+/* terminal.c - for input from a terminal: colours, and an editor for the line that is typed.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 #include <histedit.h>
@@ -11,7 +11,7 @@ static History *lines;
 static bool hung_up;
 static const char prompt[] = "> ";
 
-/* Is it a terminal that understands escape sequences? */
+/* Whether a stream is a terminal that understands escape sequences. */
 static bool is_capable(FILE *to) {
     const char *term = getenv("TERM");
     return isatty(fileno(to)) && term && strcmp(term, "dumb") != 0;
@@ -35,9 +35,9 @@ static int width_of(wchar_t character) {
     return width >= 0 ? width : 2;
 }
 
-/* The rows that the prompt and the first `size` bytes of the line fill, less one. They were drawn
-   for `drawn` columns, which the editor broke into rows, and the terminal has broken a row again
-   that is longer than `columns`. A wide character that does not fit in a row is in the next. */
+/* The number of rows of the prompt and the first `size` bytes of the line, minus one. The editor
+   has broken them into rows of `drawn` columns; if the terminal now has fewer `columns`, it has
+   broken the rows again. A wide character that does not fit in a row is in the next row. */
 static int rows(const LineInfo *line, size_t size, int drawn, int columns) {
     int column = (int)strlen(prompt), row = 0;
     mbstate_t state = { 0 };
@@ -64,7 +64,7 @@ static int columns_now(void) {
 
 static struct winsize known_size;
 
-/* Has the terminal another size than the editor believes? */
+/* Whether the size of the terminal has changed since the editor last read it. */
 static bool has_other_size(void) {
     struct winsize size;
     if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0) return false;
@@ -77,7 +77,8 @@ static void adapt_size(void) {
     el_resize(editor);
 }
 
-/* What is printed is above the line that is typed: that goes before, and comes back after. */
+/* Output is printed above the line that is being typed: the line is erased before, and drawn again
+   afterwards. */
 void hide_line(void) {
     if (!editor) return;
     int drawn = columns_now();
@@ -96,8 +97,8 @@ void show_line(void) {
 
 static char *get_prompt(UNUSED EditLine *el) { return (char *)(uintptr_t)prompt; }
 
-/* One character. The rest of one, or of a key's escape sequence, follows at once, or was none:
-   a press of only the escape key does not stop the server. */
+/* Reads one character, of one or more bytes. Further bytes, or those of a key's escape sequence,
+   must follow at once: else pressing only the escape key would stop the server. */
 static int get_character(UNUSED EditLine *el, wchar_t *character) {
     mbstate_t state = { 0 };
     for (;;) {
@@ -111,7 +112,7 @@ static int get_character(UNUSED EditLine *el, wchar_t *character) {
     }
 }
 
-/* Tab: the rest of a command's name, as far as it is the only one. */
+/* Tab: completes a command's name, as far as it is unique. */
 static unsigned char complete(EditLine *el, UNUSED int key) {
     const LineInfo *line = el_line(el);
     char rest[32] = "";
@@ -140,8 +141,8 @@ bool open_terminal(void) {
     return true;
 }
 
-/* A key was pressed: the whole line that it ends, to be freed; NULL when it ends none, with *eof at
-   the end of all. */
+/* Called when a key was pressed. Returns the line if the key ends it, to be freed; else NULL. Sets
+   *eof at the end of the input. */
 char *edit_line(bool *eof) {
     HistEvent event;
     int count = 0;

@@ -20,11 +20,12 @@ static int utf8_size(const unsigned char *s) {
     return size;
 }
 
-/* Text of others: what is no printable UTF-8, or would end a JSON string, is spelled out. */
+/* Writes untrusted text: bytes that are not printable UTF-8, or would end a JSON string, are
+   escaped. */
 static void put_escaped(FILE *to, const char *text, bool json) {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         int size = utf8_size(s);
-        if (json && strchr("\"\\/", *s)) putc('\\', to); /* as Slack does, the slash too */
+        if (json && strchr("\"\\/", *s)) putc('\\', to); /* Slack escapes the slash too */
         if (size == 0) fputs(json ? "\\ufffd" : "\\?", to);
         else if (*s == '\n') fputs("\\n", to);
         else if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] < 0xA0))
@@ -34,7 +35,7 @@ static void put_escaped(FILE *to, const char *text, bool json) {
     }
 }
 
-/* Ends the sandbox if the file that is written is not whole. */
+/* Ends the sandbox if a file could not be written completely. */
 void check_output(FILE **file, const char *option) {
     if (!*file || (fflush(*file) == 0 && !ferror(*file))) return;
     const char *reason = strerror(errno);
@@ -52,7 +53,7 @@ static void write_transcript(const char *actor, const char *line) {
     check_output(&options.transcript, "--transcript");
 }
 
-/* One line on the terminal: who, and what happened. */
+/* Prints a line on the terminal: the actor, and what happened. */
 void put_line(FILE *to, const char *actor, const char *format, ...) {
     char *line;
     va_list values;
@@ -80,7 +81,7 @@ void *need(void *memory) {
     exit(1);
 }
 
-/* JSON by format: ' becomes ", %s is escaped, %d is an int, %j is JSON. */
+/* Makes JSON from a format: ' becomes ", %s is escaped, %d is an int, %j is JSON. */
 char *json(const char *format, ...) {
     char *text = NULL;
     size_t size;
@@ -109,7 +110,7 @@ size_t characters(const char *text) {
     return count;
 }
 
-/* Slack's time stamps name messages, so no two are the same. */
+/* Slack's time stamps identify messages, so each is unique. */
 const char *new_ts(void) {
     static long long last;
     static char text[32];
@@ -121,7 +122,7 @@ const char *new_ts(void) {
     return text;
 }
 
-/* The time by which Slack's limits and waits are measured. */
+/* The clock for Slack's limits and waits; /later advances it. */
 lws_usec_t now(void) { return lws_now_usecs() + box.skipped; }
 
 void drop_seen(void) {

@@ -4,7 +4,7 @@
 
 enum { MAX_TITLE = 24, MAX_STACK = 3 };
 
-static cJSON *views; /* an array of those that are open, the newest last */
+static cJSON *views; /* an array of the open views, the newest last */
 
 static cJSON *all_views(void) {
     if (!views) views = need(cJSON_CreateArray());
@@ -67,7 +67,7 @@ static void set_text(cJSON *object, const char *name, const char *text) {
     need(cJSON_AddStringToObject(object, name, text));
 }
 
-/* Slack gives each block an id that has none. */
+/* Gives each block without an id one, as Slack does. */
 static void name_blocks(cJSON *view) {
     static unsigned count;
     cJSON *block;
@@ -78,7 +78,7 @@ static void name_blocks(cJSON *view) {
     }
 }
 
-/* Makes what the bot sent a whole view, and remembers it. */
+/* Completes the view that the bot has sent, and keeps it. */
 static void add_view(cJSON *view, const char *id, const char *root, const char *previous) {
     static const char *const may_be_absent[] = { "callback_id", "private_metadata",
                                                  "external_id" };
@@ -130,7 +130,7 @@ static char *view_response(const cJSON *view) {
     return body;
 }
 
-/* The argument "view", or NULL with the call's error. */
+/* The argument "view", or NULL with the call's error set. */
 static cJSON *checked_view(struct call *call, const char *type) {
     cJSON *view = parsed_argument(call->args, "view");
     if (!options.lenient) call->detail = wrong_view(view, type);
@@ -148,7 +148,7 @@ char *open_view(struct call *call) {
     return view_response(view);
 }
 
-/* How many views lie over each other, this one at the top. */
+/* The number of views in the stack with this one at the top. */
 static int stack_height(const cJSON *view) {
     int height = 0;
     for (; view; view = find_view(member(view, "previous_view_id"))) height++;
@@ -157,7 +157,7 @@ static int stack_height(const cJSON *view) {
 
 char *push_view(struct call *call) {
     const cJSON *below = last_modal();
-    if (!below) return call->error = "invalid_trigger_id", NULL; /* not of a modal */
+    if (!below) return call->error = "invalid_trigger_id", NULL; /* not from a modal */
     if (stack_height(below) >= MAX_STACK) return call->error = "push_limit_reached", NULL;
     cJSON *view = checked_view(call, "modal");
     if (!view) return NULL;
@@ -182,7 +182,7 @@ char *update_view(struct call *call) {
     return view_response(view);
 }
 
-/* There is one home tab: the sandbox has one human. */
+/* There is one home tab, because the sandbox has one human. */
 char *publish_view(struct call *call) {
     cJSON *old = NULL, *each;
     if (!find_user(member(call->args, "user_id"))) return call->error = "user_not_found", NULL;
@@ -217,7 +217,7 @@ char *view_with(const char *action, struct element *found) {
     return NULL;
 }
 
-/* The option with this value; one that the bot did not list, such as an external one, has its
+/* The option with this value. An option that the bot did not list, such as an external one, has its
    value as text. */
 static cJSON *option(const cJSON *element, const char *value) {
     const cJSON *each;
@@ -246,7 +246,7 @@ static const struct value_place {
     { "conversations_select", "selected_conversation", IS_TEXT },
     { "datepicker", "selected_date", IS_TEXT },
     { "timepicker", "selected_time", IS_TEXT },
-    { "", "value", IS_TEXT }, /* the others */
+    { "", "value", IS_TEXT }, /* all other types */
 };
 
 static const struct value_place *place_of(const cJSON *element) {
@@ -255,7 +255,7 @@ static const struct value_place *place_of(const cJSON *element) {
     return place;
 }
 
-/* Sets what the user chose or typed; a list grows by it. */
+/* Sets what the user has chosen or typed; adds it if the element has a list of values. */
 void set_value(cJSON *to, const cJSON *element, const char *value) {
     const struct value_place *place = place_of(element);
     cJSON *list = cJSON_GetObjectItemCaseSensitive(to, place->name);
@@ -273,7 +273,7 @@ static cJSON *member_object(cJSON *object, const char *name) {
     return item ? item : need(cJSON_AddObjectToObject(object, name));
 }
 
-/* The state of an element that the user left as it was. */
+/* The state of an element that the user has not changed. */
 static void add_untouched(cJSON *values, const cJSON *block, const cJSON *element) {
     const struct value_place *place = place_of(element);
     cJSON *entry = member_object(member_object(values, member(block, "block_id")),
@@ -347,12 +347,12 @@ static void close_modals(void) {
     for (cJSON *modal = last_modal(); modal; modal = last_modal()) close_view(modal);
 }
 
-/* Takes the view of a reply: NULL, and a line on the screen, if it is a wrong one. */
+/* Takes the view of a reply; if it is not valid, prints why and returns NULL. */
 static cJSON *reply_view(const cJSON *payload) {
     cJSON *view = parsed_argument(payload, "view");
     const char *wrong = wrong_view(view, "modal");
     if (!wrong) return view;
-    say("slack", "the view of the reply: %s", wrong);
+    say("slack", "invalid view in the reply: %s", wrong);
     cJSON_Delete(view);
     return NULL;
 }

@@ -1,8 +1,8 @@
-/* workspace.c - a small workspace: two users, its channels, and what was said in them.
+/* workspace.c - a small workspace: two users, its channels, and their messages.
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-static cJSON *channels; /* by id: an array of messages each, the oldest first */
+static cJSON *channels; /* by id: an array of messages for each channel, the oldest first */
 static size_t kept_size;
 
 static const char people[] =
@@ -42,7 +42,7 @@ cJSON *messages_of(const char *channel) {
 bool add_channel(const char *id) {
     if (messages_of(id)) return true;
     if (cJSON_GetArraySize(channels) >= MAX_CHANNELS) {
-        say("slack", "%s: there are %d channels, the most that are kept", id, MAX_CHANNELS);
+        say("slack", "%s: refused: there are already %d channels", id, MAX_CHANNELS);
         return false;
     }
     need(cJSON_AddArrayToObject(channels, id));
@@ -107,7 +107,7 @@ cJSON *find_message(const char *channel, const char *ts) {
     return NULL;
 }
 
-/* Replaces a member of a kept message; NULL removes it. */
+/* Replaces a member of a stored message; NULL removes it. */
 void set_member(cJSON *message, const char *name, cJSON *value) {
     kept_size -= size_of(message);
     cJSON_DeleteItemFromObjectCaseSensitive(message, name);
@@ -200,7 +200,7 @@ const cJSON *message_with(const char *action, struct element *found, const char 
     return newest;
 }
 
-/* The event of a message of the bot, sent to all clients; to be freed. */
+/* Sends the event of a message from the bot to all clients, and returns it; to be freed. */
 char *post(const char *channel, const char *text, const char *more, const char *thread) {
     const char *ts = new_ts();
     char *tail = json(*thread ? ",'thread_ts':'%s'" : "", thread);
@@ -231,7 +231,7 @@ static size_t reference_size(const char *text) {
     return text[size] == '>' ? size + 1 : 0;
 }
 
-/* Writes what Slack sends for the start of `text`; returns how much of it that was. */
+/* Writes what Slack sends for the start of `text`; returns the number of bytes used. */
 static size_t put_typed(FILE *to, const char *text) {
     static const char *const names[][2] = {
         { "@sandbox-bot", "<@U0BOT>" },    { "@human", "<@U0HUMAN>" },   { "@here", "<!here>" },

@@ -1,7 +1,7 @@
-/* rtm.h against the answers of bodies.js:   bodies https://localhost:PORT/ submit|perform
+/* rtm.h receives the responses of bodies.js:   bodies https://localhost:PORT/ submit|perform
 
-   A body of 100 MB is handed out piece by piece: its hash is compared, and the memory that it took.
-   Then every form of answer is asked for. */
+   A request body of 100 MB is streamed: its hash and the memory used are checked. Then a response
+   in every form that HTTP/1.1 has is requested. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 
@@ -12,7 +12,7 @@ static const struct form {
     rtm_result result;
     int status;
     size_t size;
-    enum { KEPT, ENDS, DROPPED } after; /* the connection; DROPPED: without a word */
+    enum { KEPT, ENDS, DROPPED } after; /* the connection; DROPPED: closed without close_notify */
 } forms[] = {
     { "plain", RTM_OK, 200, 1000, KEPT },
     { "chunked", RTM_OK, 200, 650000, KEPT },
@@ -37,12 +37,12 @@ static const char *server;
 static bool submit;
 static int failures;
 
-/* What a response said. */
+/* The contents of a response. */
 typedef struct heard {
     int calls, status;
     rtm_result result;
     size_t size;
-    bool letters; /* the body is the alphabet over and over */
+    bool letters; /* the body is the alphabet, repeated */
     long long connections, followed, length;
     char sha256[65], type[64], detail[256];
     bool chunked;
@@ -73,7 +73,7 @@ static heard ask(rtm_client *bot, const char *path, rtm_request request) {
     snprintf(url, sizeof url, "%s%s", server, path);
     request.url = url;
     request.callback = hear;
-    if (!request.user_data) request.user_data = &h; /* `read` has one of its own */
+    if (!request.user_data) request.user_data = &h; /* read_body has its own */
     if (!submit) {
         rtm_response response;
         rtm_perform(bot, &request, &response);
@@ -94,7 +94,7 @@ static void expect(bool condition, const char *what, const heard *h) {
 }
 
 static void ask_for_all(rtm_client *bot) {
-    /* rtm_poll asks for a session too, is told to wait for an hour, and does so apart */
+    /* rtm_poll also calls rtm.connect; the server asks it to wait an hour: no effect here */
     while (submit && rtm_get_state(bot) != RTM_STATE_BACKOFF) rtm_poll(bot, 1000);
     heard h = ask(bot, "counts", (rtm_request){ 0 });
     long long connections = h.connections;
@@ -103,7 +103,7 @@ static void ask_for_all(rtm_client *bot) {
         h = ask(bot, f->path, (rtm_request){ 0 });
         bool told = h.calls == 1 && h.result == f->result && h.status == f->status;
         expect(told && h.size == f->size && h.letters, f->path, &h);
-        if (f->after == DROPPED) poll(NULL, 0, 100); /* the end is on its way */
+        if (f->after == DROPPED) poll(NULL, 0, 100); /* until the FIN has arrived */
         if (f->after != KEPT) connections++;
     }
     h = ask(bot, "counts", (rtm_request){ 0 });
@@ -111,9 +111,9 @@ static void ask_for_all(rtm_client *bot) {
     expect(h.followed == 0, "a redirect is not followed", &h);
 }
 
-/* The large body: the same bytes for us and for the server, in pieces of all sizes. */
+/* The large body: server and client compute the same bytes; in pieces of all sizes. */
 typedef struct source {
-    heard heard; /* first, so that one pointer serves callback and `read` */
+    heard heard; /* first, so that one pointer is valid for callback and read_body */
     br_sha256_context sha;
     unsigned seed;
 } source;
@@ -127,7 +127,7 @@ static size_t hand_out(void *buf, size_t size, void *user_data) {
     return n;
 }
 
-/* The most memory that this process has had, in KiB. */
+/* The peak memory of this process, in KiB. */
 static long peak_kib(void) {
     char line[256];
     long kib = 0;
@@ -164,7 +164,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bodies: %s\n", rtm_error_detail(NULL));
         return 1;
     }
-    stream(bot, 1); /* before the large answers, which raise the peak */
+    stream(bot, 1); /* before the large responses, which raise the peak */
     long before = peak_kib();
     stream(bot, LARGE);
     long grown = peak_kib() - before;

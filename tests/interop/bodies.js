@@ -1,9 +1,9 @@
-// A server of Node's https whose answers have every form that HTTP/1.1 knows.
+// A server with Node's https whose responses have every form that HTTP/1.1 has.
 //
 //   node bodies.js PORT_FILE CERT KEY
 //
-// bodies.c asks for them by path. Below /api/ it answers as Slack does, and prints the headers that
-// it was asked with.
+// bodies.c selects them by path. Below /api/ the server responds as Slack does, and prints the
+// headers of the request.
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
@@ -26,7 +26,7 @@ const json = (response, value, headers = {}) => {
     response.end(body);
 };
 
-// Past Node's own HTTP: each byte in a TLS record and a segment of its own.
+// Without Node's HTTP layer: each byte in its own TLS record and TCP segment.
 function drip(response, text) {
     const bytes = Buffer.from(text), socket = response.socket;
     const next = at => {
@@ -37,7 +37,7 @@ function drip(response, text) {
 }
 
 const forms = {
-    // announced: the length, the connection's end after it, nothing to come
+    // with Content-Length; with Connection: close; with an empty body
     plain: response => response.writeHead(200, { 'Content-Length': 1000 }).end(letters(1000)),
     last: response => response.writeHead(200, { 'Content-Length': 1000, Connection: 'close' })
         .end(letters(1000)),
@@ -45,7 +45,7 @@ const forms = {
     302: response => response.writeHead(302, { Location: '/followed' }).end(),
     500: response => response.writeHead(500).end(letters(1000)),
     followed: response => { followed++; json(response, { ok: true }); },
-    // in chunks: large ones, one after the other; small ones; none; trailers
+    // chunked: large chunks; small ones; none; with trailers
     chunked(response) {
         let n = 10;
         const next = () => n-- ? response.write(letters(26 * 2500), () => setImmediate(next))
@@ -63,7 +63,7 @@ const forms = {
         response.addTrailers({ 'Content-MD5': '4711' });
         response.end();
     },
-    // up to the end of the connection, with close_notify, and cut off without
+    // until the end of the connection: with close_notify, and truncated without it
     close(response) {
         response.setHeader('Connection', 'close');
         response.removeHeader('Transfer-Encoding');
@@ -76,7 +76,7 @@ const forms = {
         const socket = response.socket;
         response.write(letters(1000), () => setTimeout(() => socket._handle.close(), 50));
     },
-    // 1xx before the answer
+    // 1xx before the response
     hints(response) {
         response.writeProcessing();
         response.writeEarlyHints({ link: '</style.css>; rel=preload; as=style' });
@@ -87,7 +87,7 @@ const forms = {
         letters(260)),
     chunkbytes: response => drip(response, 'HTTP/1.1 200 \r\ntransfer-encoding:Chunked\r\n\r\n' +
         `1A;name="value"\r\n${letters(26)}\r\n0EA\r\n${letters(234)}\r\n00\r\nX: y\r\n\r\n`),
-    // kept alive by its words, and then closed
+    // announced as keep-alive, and then closed
     drop(response) {
         const socket = response.socket;
         response.writeHead(200, { 'Content-Length': 1000 })

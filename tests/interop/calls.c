@@ -1,25 +1,25 @@
-/* The calls of calls.txt by rtm.h:   calls calls.txt submit|perform
+/* Makes the calls of calls.txt with rtm.h:   calls calls.txt submit|perform
 
    SLACK_API_URL, SLACK_API_TOKEN and SSL_CERT_FILE are taken from the environment. Prints for each
-   call its name, what became of it, and the members that the file asks for, as calls.js does. */
+   call its name, its result, and the members that the file asks for, as calls.js does. */
 #define _GNU_SOURCE /* strchrnul */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 
 enum { MOST = 16, ROOM = 4096 };
 
-/* One call as the file has it. */
+/* One call of the file. */
 typedef struct call {
     const char *name, *body, *json;
     const char *fields[2 * MOST + 1];
     size_t field_count;
-    struct { const char *name, *path; } asked[MOST]; /* name: a variable, or NULL: is printed */
+    struct { const char *name, *path; } asked[MOST]; /* name: a variable; NULL: is printed */
     size_t asked_count;
     bool done;
 } call;
 
 static struct { char name[32], value[512]; } variables[MOST] = { { "server", "" } };
-static char room[ROOM]; /* the values of one call, filled in */
+static char room[ROOM]; /* the values of one call, with variables replaced */
 static size_t used;
 
 static const char *variable(const char *name, size_t length) {
@@ -36,7 +36,7 @@ static void keep(const char *name, rtm_json value) {
     rtm_json_string(value, variables[i].value, sizeof variables[i].value);
 }
 
-/* A value with its variables, and with ends of line where a text is meant. */
+/* Replaces the variables in a value, and "\n" by a line end if it is a string. */
 static const char *fill(const char *value, bool text) {
     char *start = room + used, *out = start;
     while (*value && out < room + ROOM - 512) {

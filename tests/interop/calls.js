@@ -1,9 +1,9 @@
-// The calls of calls.txt by @slack/web-api; those to a URL by Node's own https.
+// Makes the calls of calls.txt with @slack/web-api; those to a URL with Node's https.
 //
 //   node calls.js calls.txt API_URL TOKEN WEB_API
 //
-// WEB_API is a module with some version of @slack/web-api. Prints for each call its name, what
-// became of it, and the members that the file asks for.
+// WEB_API is a module with some version of @slack/web-api. Prints for each call its name, its
+// result, and the members that the file asks for.
 'use strict';
 const fs = require('fs');
 const https = require('https');

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""rtm.h, Slack's own clients for Node.js and slack-go in the same bad days, as the sandbox makes them.
+"""Compares rtm.h, Slack's clients for Node.js and slack-go under the same failures, by the sandbox.
 
     python3 tests/interop/compare.py BUILD            compares the table in tests/bench/README.md
     python3 tests/interop/compare.py BUILD --write    writes it into tests/bench/README.md
 
 Each client is used as its README says, with its defaults; the programs are in listen/. All run at
-the same time, against a sandbox each. Real time passes: what is judged is what is heard and how often
-somebody came, never how fast.
+the same time, each against its own sandbox, in real time: the received events and the number of
+attempts are compared, never the speed.
 """
 import os
 import re
@@ -25,7 +25,7 @@ ENVELOPE = ('{"envelope_id":"e-twice","type":"events_api","accepts_response_payl
 
 
 class Client:
-    """One client at its sandbox: what each has said."""
+    """One client and its sandbox, and the output of both."""
 
     def __init__(self, command, app, token='xoxb-compare'):
         with tempfile.TemporaryDirectory() as folder:
@@ -172,4 +172,4 @@ for _ in range(2):  # a slow machine may spoil a mark
 print(table())
 if table() != told:
     sys.exit('interop: FAILED: tests/bench/README.md has another table (--write)')
-print('interop: three clients in the same bad days: the table in tests/bench/README.md holds')
+print('interop: three clients under the same failures: the table in tests/bench/README.md is right')

@@ -1,7 +1,7 @@
-/* One file by rtm.h, as its bytes arrive:   downloads submit|perform URL FILE [TOKEN]
+/* Downloads one file with rtm.h, in pieces:   downloads submit|perform URL FILE [TOKEN]
 
    SLACK_API_URL and SSL_CERT_FILE are taken from the environment. Prints the status, the type and
-   the bytes of the response. The client's own token would be good: it must not go to a URL. */
+   the bytes of the response. The client's own token is valid, but must not be sent to a URL. */
 #define RTM_IMPLEMENTATION
 #include "rtm.h"
 

@@ -1,10 +1,10 @@
-// Files that the sandbox shares, by Node's https and fetch, by rtm.h, and by the bot
+// Downloads files that the sandbox shares, with Node's https and fetch, with rtm.h, and with
 // examples/download.c.
 //
 //   node downloads.mjs CERT KEY SANDBOX DOWNLOADS BOT DIRECTORY
 //
-// All copies must be the file, byte for byte. Who lacks the right token gets a login page with the
-// status of a file: Node and rtm.h must hear the same of it, and the bot must save nothing.
+// All copies must equal the file, byte for byte. Without the right token the sandbox sends a login
+// page with status 200: Node and rtm.h must receive the same, and the bot must save nothing.
 import { execFileSync, spawn } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ const [downloads, bot, directory] = process.argv.slice(5);
 const token = 'xoxb-interop';
 const env = { ...process.env, SLACK_API_URL: slackApiUrl, SLACK_APP_TOKEN: 'xapp-interop' };
 
-// The same bytes in each run, which repeat nowhere.
+// The same bytes in each run, without repetition.
 const random = size => createCipheriv('aes-128-ctr', 'a seed of 16 B: ', Buffer.alloc(16))
     .update(Buffer.alloc(size));
 // A TLS record holds 16384 bytes.
@@ -70,7 +70,7 @@ async function byRtm(how, url, path, token) {
     return output.trimEnd();
 }
 
-// What all clients hear of this file with this token.
+// What all clients receive for this file with this token.
 async function download(file, token) {
     let first;
     for (const [client, save] of Object.entries(clients)) {
@@ -83,7 +83,7 @@ async function download(file, token) {
     return first;
 }
 
-// The bot, with what it says.
+// The bot, and its output.
 async function start(token) {
     const program = spawn(bot, [`${directory}/bot`], { env: { ...env, SLACK_API_TOKEN: token },
         stdio: ['ignore', 'pipe', 'pipe'] });
@@ -118,7 +118,7 @@ async function share(name) {
     return file;
 }
 
-// The type tells a login page from a file, and of a file that is a page itself, the size.
+// The type distinguishes a login page from a file; if the file is itself HTML, the size does.
 const isFile = (answer, { mimetype, size }) => answer === `200 ${mimetype} ${size}`;
 const isLogin = answer => /^200 text\/html; charset=utf-8 [1-9]\d*$/.test(answer);
 const refused = name => `download: ${name} is not saved: ${name.endsWith('.html')

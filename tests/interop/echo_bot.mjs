@@ -1,4 +1,4 @@
-// Socket Mode against echo_bot, on the real clock: each message is answered once, over refreshes.
+// echo_bot in Socket Mode, in real time: it must reply to each message once, across refreshes.
 //
 //   node echo_bot.mjs CERT KEY PROGRAM
 import {
@@ -26,7 +26,7 @@ async function interact(type, payload, answer) {
     deliver(open()[0], it, { answer });
     await until(() => delivery(it.envelope_id).acknowledged, `${type} to be acknowledged`);
 }
-// A command, answered with a button; a click on it, answered by a message.
+// A command, whose reply has a button; then a click on the button, whose reply is a message.
 async function echo(text) {
     const plain = text => ({ type: 'plain_text', text });
     await interact('slash_commands', { command: '/echo', text, channel_id: 'C1' }, { blocks: [

@@ -1,24 +1,24 @@
 #!/bin/sh
-# rtm.h beside Node.js, which it shares no code with.
+# rtm.h and its sandbox against programs for Node.js and Go, which share no code with them.
 #   bot     echo_bot against server.js: Node's https and the npm package ws; TLS 1.2, with an ECDSA
 #           and with an RSA certificate
-#   bodies  bodies.c against bodies.js: every form of an HTTP answer, a body of 100 MB
+#   bodies  bodies.c against bodies.js: every form of an HTTP response, a body of 100 MB
 #   calls   calls.c and calls.js (@slack/web-api 7 and 8) make the calls of calls.txt to the
-#           sandbox: all hear the same, and the sandbox's log says the same of all. Headers may
-#           differ: listed
-#   downloads  downloads.c, Node's https and fetch, and examples/download.c save what the sandbox
-#           shares: no byte, one, up to 20 MB. All copies are the file; without the right token
-#           comes a login page, and all tell it from the file
+#           sandbox: all receive the same, and the sandbox logs the same for all. Headers may
+#           differ: they are listed
+#   downloads  downloads.c, Node's https and fetch, and examples/download.c save files from the
+#           sandbox, of 0 bytes, 1 byte, up to 20 MB. All copies equal the file; without the right
+#           token the sandbox sends a login page, and all distinguish it from the file
 #   socket  socket_mode.c against socket_mode.mjs: what Slack may send in Socket Mode, and how
-#           sessions end; echo_bot against echo_bot.mjs: no message is missed over refreshes
+#           sessions end; echo_bot against echo_bot.mjs: no message is missed across refreshes
 #   peers   Slack's own libraries (also filesUploadV2, of web-api 7 and 8) and slack-go against the
-#           sandbox: they find it to be Slack
-#   compare rtm.h beside them in the same bad days: the table in tests/bench/README.md
+#           sandbox: all that they do works as with Slack
+#   compare rtm.h and these libraries under the same failures: the table in tests/bench/README.md
 set -eu
 here=$(dirname "$0") build=build out=build/interop
 mkdir -p $out
 cp "$here"/*.js "$here"/*.mjs "$here"/listen/*.mjs "$here/calls.txt" $out/
-# What is current of Slack's libraries wants Node 20.
+# The current versions of Slack's libraries need Node 20.
 if [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; then mode=3 bolt=5
 else mode=2 bolt=4; fi
 ls $out/node_modules/@slack/bolt $out/node_modules/@slack/rtm-api \
@@ -26,7 +26,7 @@ ls $out/node_modules/@slack/bolt $out/node_modules/@slack/rtm-api \
     (cd $out && npm install --silent --no-save --no-audit --no-fund --prefix . ws@8 \
         @slack/web-api@7 web-api-8@npm:@slack/web-api@8 @slack/rtm-api@7 \
         @slack/socket-mode@$mode @slack/bolt@$bolt)
-# web-api 8 wants Node 20, too, but only needs fetch.
+# web-api 8 asks for Node 20 too, but works with any Node that has fetch.
 if [ "$(node -p 'typeof fetch')" = function ]; then newer=node_8 web_api_8=web-api-8
 else
     newer='' web_api_8=''

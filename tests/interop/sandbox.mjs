@@ -1,4 +1,4 @@
-// The sandbox, for what asks it: started with CERT KEY SANDBOX, the first arguments of the program.
+// Starts the sandbox for a test program, whose first arguments are CERT KEY SANDBOX.
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -28,7 +28,7 @@ const sandbox = spawn(program, ['--port', '0', '--seed', '1', '--cert', cert, '-
     stdio: ['pipe', 'pipe', 'inherit'],
 });
 sandbox.on('exit', code => fail(`the sandbox exits with ${code}`));
-// What a program says is told if something fails.
+// The output of a program is printed if something fails.
 export const tell = data => { told += data; changes.emit('change'); };
 sandbox.stdout.on('data', data => { shown += data; tell(data); });
 const address = /https:\/\/\S+/;
@@ -36,13 +36,13 @@ await until(() => address.test(shown), 'the sandbox to listen');
 export const [slackApiUrl] = shown.match(address);
 
 export const type = line => sandbox.stdin.write(`${line}\n`);
-// The sandbox shows these, in any order, after what it was last found to show.
+// Checks that the sandbox prints these lines, in any order, after the lines checked before.
 export async function shows(...texts) {
     for (const text of texts)
         await until(() => shown.includes(text), `the sandbox to show "${text}"`);
     shown = shown.slice(Math.max(...texts.map(text => shown.indexOf(text) + text.length)));
 }
-// What a client has heard, each once, in order.
+// What a client has received, each once, in order.
 export const heard = [];
 export const hear = thing => { heard.push(thing); changes.emit('change'); };
 export async function hears(wanted) {

@@ -1,4 +1,4 @@
-// Slack's own libraries for Node against the sandbox: they must find it to be Slack.
+// Slack's own libraries for Node against the sandbox: everything must work as with Slack.
 //
 //   node sandbox_peers.mjs CERT KEY SANDBOX WEB_API...
 //
@@ -18,7 +18,7 @@ const { WebClient } = require('@slack/web-api');
 async function rtm() {
     const web = new WebClient('xoxb-interop', { slackApiUrl, logger: quiet });
     const { user_id: user } = await web.auth.test();
-    // Its sendMessage misses an answer that comes as soon as here, and its pings a pong.
+    // Its sendMessage misses a reply that arrives as soon as here, and its pings miss a pong.
     const client = new RTMClient('xoxb-interop', { slackApiUrl, logger: quiet,
         replyAckOnReconnectTimeout: 1, clientPingTimeout: 60000 });
     client.on('message', event => {

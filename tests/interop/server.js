@@ -1,10 +1,10 @@
-// A Slack of Node's https and the npm package ws: a peer that shares no code with rtm.h.
+// Imitates Slack with Node's https and the npm package ws: a peer that shares no code with rtm.h.
 //
 //   node server.js PORT_FILE CERT KEY
 //
-// It plays one conversation with the bot and exits 0 when every step of it went as it should:
-// call, upgrade, hello, answers (plain, escaped, fragmented, 70 KB long), ping, Web API, CLOSE,
-// and the reconnect after it; then it waits for the bot's own goodbye.
+// It has one conversation with the bot and exits with 0 if every step was right: call, upgrade,
+// hello, replies (plain, escaped, fragmented, 70 KB long), ping, Web API, CLOSE, and the reconnect
+// after it; then it waits for the bot's CLOSE.
 'use strict';
 const fs = require('fs');
 const https = require('https');
@@ -36,13 +36,13 @@ server.on('request', (request, response) => {
         else if (method === 'chat.postMessage') posted(new URLSearchParams(body).get('text'));
         else answer = { ok: false, error: 'unknown_method' };
         response.setHeader('Content-Type', 'application/json');
-        // no Content-Length: Node sends the answer in chunks
+        // no Content-Length: Node sends the response in chunks
         response.write(JSON.stringify(answer).replace(/\//g, '\\/').slice(0, 5));
         response.end(JSON.stringify(answer).replace(/\//g, '\\/').slice(5));
     });
 });
 
-// One message to the bot, and its answer.
+// Sends one message to the bot, and checks the reply.
 function ask(socket, send, expected) {
     return new Promise(resolve => {
         socket.removeAllListeners('message');

@@ -1,7 +1,7 @@
-// A Slack for Socket Mode, of Node's https and the npm package ws: a peer that shares no code with
-// rtm.h or its sandbox. It checks what no client may do otherwise: apps.connections.open as Slack
-// wants it, each URL used once, each envelope acknowledged once, within 3 s, on the connection that
-// brought it, with an answer only where one is taken.
+// Imitates Slack's Socket Mode with Node's https and the npm package ws: a peer that shares no code
+// with rtm.h or its sandbox. It checks the rules for every client: apps.connections.open as Slack
+// requires it, each URL used once, each envelope acknowledged once, within 3 s, on the connection
+// on which it was sent, with a payload only if the envelope accepts one.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
@@ -32,7 +32,7 @@ export async function until(condition, what) {
 setTimeout(() => fail(`waited too long for ${waits}`), 60000).unref();
 process.on('unhandledRejection', error => fail(error.stack));
 
-// What the next calls of apps.connections.open and the next upgrades get in place of the usual.
+// Responses to the next calls of apps.connections.open and the next upgrades, instead of success.
 export const answers = [], refusals = [];
 export const slack = {
     connections: [], opens: 0, greet: true, onPost: () => {}, onCall: () => {}, output: '',
@@ -44,7 +44,7 @@ export const open = () => slack.connections.filter(c => c.socket.readyState === 
 export const delivery = id => deliveries.get(id);
 export const waiting = () => [...deliveries.values()].filter(it => it.waiting.length);
 
-// Sends an envelope, or what looks like one; `answer` is what its acknowledgement must carry.
+// Sends an envelope, valid or not; `answer` is the payload that its acknowledgement must have.
 export function deliver(connection, envelope, {
     answer, text = JSON.stringify(envelope), send = () => connection.socket.send(text),
 } = {}) {
@@ -91,7 +91,7 @@ function acknowledge(connection, data, binary) {
     change();
 }
 
-// What a connection leaves unacknowledged comes again on another, if it is an event.
+// An event that was not acknowledged on a connection is sent again on another one.
 function onClose(connection, code) {
     connection.code = code;
     const next = () => open().find(it => it.greeted);
@@ -176,7 +176,7 @@ server.on('upgrade', (request, socket, head) => {
     });
 });
 
-// Begins to listen, and the bot; what it says is told only if something fails.
+// Begins to listen, and starts the bot; its output is printed only if something fails.
 export async function start(program) {
     if (!server.listening) await once(server.listen(0, 'localhost'), 'listening');
     bot = spawn(program, {
@@ -191,7 +191,7 @@ export async function start(program) {
     bot.on('close', (code, signal) => { slack.exit = code ?? signal; change(); });
 }
 
-// The bot ends, and says this last.
+// Waits for the end of the bot, and checks its last line.
 export async function exits(code, words) {
     await until(() => slack.exit !== undefined, 'the bot to exit');
     check(slack.exit === code, `the bot exits with ${slack.exit}, not ${code}`);

@@ -1,13 +1,13 @@
-/* A bot for socket_mode.mjs: it posts what it hears, and does what an event asks for. Its clock
- * skips what there would be to wait for.
+/* A bot for socket_mode.mjs: it posts a report of each event that it receives, and does what the
+ * event asks for. Its clock is advanced instead of waiting.
  *
  *   SLACK_APP_TOKEN=xapp-... SLACK_API_TOKEN=xoxb-... SLACK_API_URL=... socket_mode
  *
- * A post says "TYPE|MARK|ENVELOPE|RESULTS": `mark` is a member of the event's data, as are the
- * orders: `call` (a blocking call of api.test), `answer` (rtm_reply with it, twice), `skip` (so
- * many milliseconds of the clock), `freeze` (true: the clock stands still; false: it continues),
- * `stop`. Of a close the mark is its code, of an error its result; both have the seconds until the
- * next attempt in place of the envelope.
+ * A report is "TYPE|MARK|ENVELOPE|RESULTS": `mark` is a member of the event's data, as are the
+ * orders: `call` (a blocking call of api.test), `answer` (rtm_reply with this value, twice), `skip`
+ * (advance the clock by this many milliseconds), `freeze` (true: stop the clock; false: let it
+ * continue), `stop`. For `close` the mark is the code, for `error` the result; instead of the
+ * envelope both have the seconds until the next attempt.
  */
 static long long now_ms(void);
 #define RTM_NOW_MS() now_ms()

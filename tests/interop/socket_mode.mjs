@@ -1,4 +1,4 @@
-// Socket Mode against the bot of socket_mode.c: what Slack may send, and how sessions end.
+// Tests the bot of socket_mode.c in Socket Mode: what Slack may send, and how sessions end.
 //
 //   node socket_mode.mjs CERT KEY PROGRAM
 import {
@@ -9,7 +9,7 @@ import {
 const expected = new Map(), own = [];
 let posts = 0, sequence = 0;
 
-// The bot tells what it heard. The answer waits until the envelope is acknowledged.
+// The bot reports what it has received. The response waits until the envelope is acknowledged.
 slack.onPost = async text => {
     const [type, mark, id, results] = text.split('|');
     if (['open', 'close', 'error', 'hello'].includes(type)) {
@@ -31,14 +31,14 @@ slack.onPost = async text => {
     change();
 };
 
-// A blocking call in a callback: its answer waits until the envelope is acknowledged.
+// A blocking call in a callback: its response waits until the envelope is acknowledged.
 slack.onCall = ({ mark }) => until(() => [...expected].some(([key, { id }]) =>
     key.endsWith(` ${mark}`) && delivery(id).acknowledged), `${mark} to be acknowledged`);
 
 const BUSY = -3, UNSUPPORTED = -4, TOO_BIG = -7;
 const current = () => open().at(-1);
 
-// The bot is to hear `type mark`, by this envelope.
+// The bot must receive `type mark`, in this envelope.
 function send(type, mark, it, options = {}) {
     const { connection = current(), ...more } = options;
     expected.set(`${type} ${mark}`, { id: it.envelope_id, ...more });
@@ -56,7 +56,7 @@ function number(count, connections) {
 const command = (mark, more, options) => send('slash_commands', mark,
     envelope('slash_commands', { command: '/weather', text: 'Berlin', mark, ...more }), options);
 
-// What is sent leaves as one.
+// All that is sent here is in one write.
 function together({ socket }, send) {
     socket._socket.cork();
     send();
@@ -120,7 +120,7 @@ async function ids() {
     await heard();
 }
 
-// Neither has an event: the one is acknowledged, the other cannot be.
+// Invalid messages: those with an envelope_id are acknowledged, the others cannot be.
 async function unreadable() {
     for (const text of [
         id => `{"envelope_id":"${id}","type":"events_api","payload":{"event":`,
@@ -131,7 +131,7 @@ async function unreadable() {
         deliver(current(), { envelope_id: id }, { text: text(id) });
         await tells('error -18 0');
         await until(() => delivery(id).acknowledged, `${id} to be acknowledged`);
-        await skip(1000); // one error a second is told
+        await skip(1000); // one error a second is reported
     }
     for (const text of ['', 'no JSON', '{"envelope_id":']) {
         current().socket.send(text);
@@ -199,7 +199,8 @@ async function burst() {
 
 // How sessions end --------------------------------------------------------------------------------
 
-// How the first session ends after another has taken over. Until then it is read and acknowledges.
+// How the first session ends after another has taken over. Until then the bot reads it and
+// acknowledges its events.
 const drains = {
     async closedBySlack(old) { old.socket.close(1000); },
     async cut(old) { old.socket.terminate(); },
