@@ -4879,7 +4879,7 @@ static rtm_result rtmi_check_response(rtm_client *client, rtmi_exchange *exchang
     return RTM_OK;
 }
 
-static const char *rtmi_request_name(const rtmi_request *request) {
+RTMI_APART static const char *rtmi_request_name(const rtmi_request *request) {
     return request->by_url ? "request to a URL" : request->target;
 }
 

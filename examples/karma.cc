@@ -7,7 +7,7 @@
 //
 // If the file exists and cannot be read completely, the bot does not start. Mentions and links are
 // not counted, because each later reply would notify the users who are mentioned. At most 10,000
-// things are counted, so that nobody can fill the disk.
+// things are counted, so that the file cannot grow without limit.
 #include "rtm.h"
 #include <cerrno>
 #include <cstdio>

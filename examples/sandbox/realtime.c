@@ -2,7 +2,7 @@
    SPDX-License-Identifier: MIT */
 #include "sandbox.h"
 
-/* A hash of the caller's token, which tells one app from another. */
+/* A hash of the caller's token, which is another for each app. */
 static unsigned hash_token(struct conn *conn) {
     char header[512] = "";
     unsigned hash = 2166136261u;
