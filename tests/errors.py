@@ -21,9 +21,13 @@ source = open('rtm.h', encoding='utf-8').read()
 results = dict(re.findall(r'X\((RTM_E_\w+), -\d+, "(.*?)"\)', source))
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
 # Strings of several words that are no part of an error message: protocols, and the log.
-OTHER = re.compile(r'rtm\.h: |X509 CERT|Authorization: |application/|handover: |,"|- \\t')
+OTHER = re.compile(r'rtm\.h: |X509 CERT|Authorization: |application/|handover: | \((old|new) session'
+                   r'|,"|- \\t')
 # Strings that no test causes to be reported, and why.
 UNUSED = {
+    'no CA bundle found: set ca_file or ca_pem': 'on a machine without CA certificates',
+    'invalid certificate': 'for errors of BearSSL that have no message of their own',
+    'invalid certificate signature': 'BearSSL reports another error first where it can',
     'rtm.h sent a fatal alert': 'if BearSSL sends an alert, it reports its own error first',
     'unknown result': 'it is what rtm_strerror returns for a number that is no result',
 }
@@ -32,12 +36,17 @@ UNUSED = {
 def strings():
     """The strings that become parts of messages by %s, as far as they are several words."""
     code = source[source.index('defined(RTM_IMPLEMENTATION)'):]
-    code = re.sub(r'/\*.*?\*/', '', code, flags=re.S)
-    code = re.sub(r"'(\\.|[^'\\])'", '', code)
-    code = re.sub(r'"\s*"', '', code) # adjacent ones are one
-    found = [text.replace('\\"', '"') for text in re.findall(LITERAL, code)]
-    return [text for text in dict.fromkeys(found)
-            if ' ' in text.strip() and not re.search(r'%|\\[nr]', text)
+    found, end = [], 0
+    for token in re.finditer(r"/\*.*?\*/|'(?:[^'\\]|\\.)+'|" + LITERAL, code, re.S):
+        if token[1] is None:
+            continue
+        if found and not code[end:token.start()].strip():
+            found[-1] += token[1] # adjacent strings are one
+        else:
+            found.append(token[1])
+        end = token.end()
+    found = [text.replace('\\"', '"') for text in dict.fromkeys(found)]
+    return [text for text in found if ' ' in text.strip() and not re.search(r'%|\\[nr]', text)
             and not OTHER.match(text) and text not in UNUSED]
 
 
@@ -131,8 +140,13 @@ def result_of(kind, message):
     for result, meaning in results.items():
         if message.endswith(': ' + meaning):
             return result
-    skip = re.search(r'{ (RTM_E_\w+), "' + re.escape(re.sub(r' \(.*', '', message)), source)
-    return skip.group(1) if skip else None
+    if message.startswith('out of memory'):
+        return 'RTM_E_MEMORY'
+    if message.startswith('message skipped: longer'):
+        return 'RTM_E_TOO_BIG'
+    text = re.escape(re.sub(r' \(.*', '', message))
+    notice = re.search(r'rtmi_notify\(client, session, (RTM_E_\w+)[^;]*"' + text, source)
+    return notice[1] if notice else None
 
 
 STRINGS = strings()

@@ -2602,6 +2602,7 @@ static void a_bad_request_is_refused_with_its_own_message(void **state) {
         { { M, .read_body = read_pattern, .body_size = (size_t)-1 }, RTM_E_ARGUMENT, 1 },
         { { M, .body = "a", .body_size = 1, .content_type = "a\r\nX: b" }, RTM_E_ARGUMENT, 0 },
         { { M, .body = "a", .body_size = 1, .content_type = "a\nb" }, RTM_E_ARGUMENT, 1 },
+        { { M, .json = "{}", .content_type = "a/b" }, RTM_E_ARGUMENT, 0 },
         { { .url = "" }, RTM_E_ARGUMENT, 0 },
         { { .url = "/path" }, RTM_E_ARGUMENT, 1 },
         { { .url = "ftp://127.0.0.1/" }, RTM_E_ARGUMENT, 1 },

@@ -1446,6 +1446,8 @@ static void broken_frames_end_the_session_with_their_code(void **state) {
         { "\x09\x00", 2, 1002 },               /* PING in fragments */
         { "\x89\x7e\x00\x7e", 4, 1002 },       /* PING over 125 bytes */
         { "\x80\x00", 2, 1002 },               /* continuation of nothing */
+        { "\x81\x7e\x00\x05", 4, 1002 },       /* a length not in its shortest form */
+        { "\x81\x7f\x80", 3, 1002 },           /* a length of 2^63 or more */
         { "\x01\x01{\x81\x01}", 6, 1002 },     /* a message within a message */
         { "\x88\x01\x03", 3, 1002 },           /* half a close code */
         { "\x88\x02\x03\xed", 4, 1002 },       /* 1005 is never sent */

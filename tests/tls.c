@@ -1429,6 +1429,18 @@ static void renegotiation_is_refused(void **state) {
     rtm_destroy(bot);
 }
 
+static void an_alert_without_a_name_is_reported_with_its_number(void **state) {
+    (void)state;
+    int ends = 0;
+    rtm_client *bot = open_exact();
+    rtm_on(bot, "close", count_end, &ends);
+    exact.tls.eng.record_type_out = SSL3_RT_ALERT;
+    exact_send("\2\143", 2);
+    for (int i = 0; i < 50 && !ends; i++) rtm_poll(bot, 100);
+    assert_non_null(strstr(rtm_error_detail(bot), "fatal alert (BearSSL error 355)"));
+    rtm_destroy(bot);
+}
+
 /* OpenSSL sends this when its HelloRequest was refused. */
 static void a_server_that_requires_renegotiation_is_named_as_such(void **state) {
     (void)state;
@@ -1519,7 +1531,8 @@ int main(void) {
         SERVER(a_record_waits_for_room_in_the_socket),
         SERVER(each_certificate_of_a_bundle_keeps_its_key),
         SERVER(renegotiation_is_refused),
-        SERVER(a_server_that_requires_renegotiation_is_named_as_such)
+        SERVER(a_server_that_requires_renegotiation_is_named_as_such),
+        SERVER(an_alert_without_a_name_is_reported_with_its_number)
     };
     return cmocka_run_group_tests(tests, set_up, stop_server);
 }

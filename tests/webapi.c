@@ -302,6 +302,17 @@ static void failures_of_the_connection_are_results(void **state) {
         { "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"ok\":true}", RTM_E_HTTP },
         { "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{\"ok\":true}", RTM_E_HTTP },
         { "hello\r\n", RTM_E_HTTP },
+#define OK200 "HTTP/1.1 200 OK\r\n"
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+        { OK200 "Transfer-Encoding: gzip\r\n\r\n", RTM_E_HTTP },
+        { OK200 "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", RTM_E_HTTP },
+        { OK200 "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", RTM_E_HTTP },
+        { OK200 "Sec-WebSocket-Accept: a\r\nSec-WebSocket-Accept: b\r\n\r\n", RTM_E_HTTP },
+        { OK200 "Content-Length: " ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS "\r\n\r\n",
+          RTM_E_HTTP },
+        { OK200 "Retry-After: 1\r2\r\n\r\n", RTM_E_HTTP },
+#undef ZEROS
+#undef OK200
     };
     rtm_response response;
     (void)state;
@@ -993,10 +1004,10 @@ static void numbers_and_methods_must_make_sense(void **state) {
         config.connect_method = methods[i];
         refused(&config, RTM_E_ARGUMENT, "connect_method");
     }
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         static const char *const about[] = { "timeout_ms", "ping_interval_ms", "max_message_size",
                                              "handler", "handler", "app_token",
-                                              "max_message_size" };
+                                             "max_message_size", "max_queue_size" };
         rtm_config config = usual_config();
         if (i == 0) config.timeout_ms = -1;
         if (i == 1) config.ping_interval_ms = -2;
@@ -1005,6 +1016,7 @@ static void numbers_and_methods_must_make_sense(void **state) {
         if (i == 4) config.handlers = no_type;
         if (i == 5) config.app_token = "xoxb-1";
         if (i == 6) config.max_message_size = 4095; /* too little for rtm.connect's answer */
+        if (i == 7) config.max_queue_size = ((size_t)1 << 30) + 1;
         refused(&config, RTM_E_ARGUMENT, about[i]);
     }
 }
