@@ -4220,7 +4220,8 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
         if (answered) rtmi_unanswered_remove(client, id);
         return result;
     }
-    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
+    /* Of the program's own ids only a larger one counts, unless the counter is about to wrap. */
+    if (id > client->last_id || client->last_id > INT_MAX - INT_MAX / 8) client->last_id = id;
     return id;
 }
 
