@@ -5474,9 +5474,9 @@ static void rtmi_end_handover(rtm_client *client) {
     client->session[1] = NULL;
 }
 
-/* Closes a retired session before its time. */
+/* Closes a retired session before its time, once what it brought has been delivered. */
 static void rtmi_end_drain(rtmi_session *session, long long now) {
-    if (session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
+    if (!session->inbox.size && session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
         session->drain_at = session->deadline = now;
 }
 
