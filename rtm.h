@@ -4500,8 +4500,7 @@ static bool rtmi_can_acknowledge(const rtmi_session *session) {
 static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
                                             rtm_json payload) {
     uint64_t *seen = rtmi_find_envelope(client, delivery->id);
-    rtm_result one, result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "reply: the session "
-                                       "has ended");
+    rtm_result one, result = RTM_E_NOT_CONNECTED;
     for (int i = 0; i < 2; i++) {
         rtmi_session *session = client->session[i];
         if (!rtmi_can_acknowledge(session)) continue;
@@ -4512,6 +4511,8 @@ static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *d
         if (one == RTM_OK) rtmi_flush(session);
     }
     if (result != RTM_OK && result != RTM_E_NOT_CONNECTED) return result;
+    if (result != RTM_OK)
+        rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "reply: the session has ended");
     if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
     delivery->unacknowledged = false;
     return result;

@@ -613,6 +613,25 @@ static void a_reply_is_deferred_within_its_callback(void **state) {
     }
 }
 
+static void reply_only(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
+    assert_int_equal(rtm_reply(client, event, "{}"), RTM_OK);
+}
+
+static void a_reply_that_is_sent_leaves_no_error_message(void **state) {
+    (void)state;
+    begin_deferring();
+    int id = defer_command(&slack, "E1");
+    assert_int_equal(rtm_reply_deferred(bot, id, "{}"), RTM_OK);
+    assert_string_equal(rtm_error_detail(bot), "");
+    rtm_off(bot, "slash_commands", defer, NULL);
+    rtm_on(bot, "slash_commands", reply_only, NULL);
+    send_command(&slack, "E2");
+    next_event("slash_commands");
+    assert_string_equal(rtm_error_detail(bot), "");
+    end_deferring();
+}
+
 static void two_callbacks_share_a_deferral(void **state) {
     (void)state;
     begin_deferring();
@@ -1919,6 +1938,7 @@ int main(void) {
         TEST(a_reply_on_a_connection_that_ended_is_not_connected),
         TEST(an_end_requested_in_a_callback_follows_the_acknowledgement),
         TEST(a_reply_is_deferred_within_its_callback),
+        TEST(a_reply_that_is_sent_leaves_no_error_message),
         TEST(two_callbacks_share_a_deferral),
         TEST(a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call),
         TEST(what_is_deferred_and_never_replied_to_is_not_acknowledged),
