@@ -4745,7 +4745,7 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
         if (!stopped && (waits || client->now >= client->slice_end)) return;
         memcpy(&entry, at, sizeof entry);
         session->inbox_at += sizeof entry + entry.size;
-        if (stopped) lost++;
+        if (stopped) lost += !entry.late;
         else rtmi_deliver(client, session, &entry, at + sizeof entry);
     }
     client->now = RTM_NOW_MS();

@@ -1497,6 +1497,25 @@ static void the_number_of_events_dropped_by_a_stop_is_reported(void **state) {
     no_event();
 }
 
+/* Commands are not acknowledged before their callbacks: those that a stop drops are not counted. */
+static void commands_dropped_by_a_stop_are_not_called_acknowledged(void **state) {
+    rtm_config config = app_config();
+    (void)state;
+    make_bot(&config);
+    open_session();
+    say_hello(&slack);
+    rtm_on(bot, "slash_commands", pass_2_s, NULL);
+    send_command(&slack, "E1");
+    send_command(&slack, "E2");
+    next_event("slash_commands");
+    server_expect_ack(&slack, "E1");
+    rtm_stop(bot);
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    next_event("close");
+    no_event();
+}
+
 /* A session with a server that reads nothing, and sends until the client pauses reading. */
 static void stop_reading(void) {
     int small = 4096;
@@ -1964,6 +1983,7 @@ int main(void) {
         TEST(queued_events_use_4_times_max_message_at_most),
         TEST(the_inbox_is_delivered_before_the_close),
         TEST(the_number_of_events_dropped_by_a_stop_is_reported),
+        TEST(commands_dropped_by_a_stop_are_not_called_acknowledged),
         TEST(a_server_that_reads_nothing_is_not_read_and_has_no_timeout),
         TEST(a_session_is_dropped_though_the_server_reads_nothing),
         TEST(a_server_that_reads_late_gets_every_acknowledgement),
