@@ -577,8 +577,8 @@ void rtm_wake(rtm_client *client);
    An open session is closed after the events received so far have been dispatched; then the client
    reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. The
    wait for the next attempt ends, except one that Slack has asked for (Retry-After, HTTP 429);
-   there is at most one attempt a second. During a handover both sessions are closed. The number of
-   consecutive failures does not change.
+   there is at most one attempt a second. During a handover both sessions are closed, the older one
+   at once. The number of consecutive failures does not change.
    Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
    RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_reconnect(rtm_client *client);
@@ -672,9 +672,9 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    does not accept at once. Slack accepts one message a second, of at most 16,384 bytes.
    json  an object; {"id":N} is added if it has no "id"
    Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_UNSUPPORTED
-   (in Socket Mode), RTM_E_JSON (not an object, not UTF-8, an id that is not a positive int,
-   duplicate "id" or "type"), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024
-   messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
+   (in Socket Mode), RTM_E_JSON (not an object, not UTF-8, an id that is not a positive int; of
+   duplicate names the first counts), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or
+   1,024 messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
    Slack's acknowledgement arrives as an `Unknown` event with this id, a refusal as an `error`
    event. If the session ends before a "message" or "ping" is acknowledged, RTM_E_UNACKNOWLEDGED is
    reported with its id. Not thread-safe; allowed in callbacks. */
