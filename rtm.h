@@ -581,8 +581,8 @@ void rtm_wake(rtm_client *client);
    An open session is closed after the events received so far have been dispatched; then the client
    reconnects as if Slack had closed it. An attempt in progress is abandoned and begun again. A
    backoff wait ends early, but not a wait that Slack has asked for (Retry-After, HTTP 429); there
-   is at most one attempt a second. During a handover both sessions are closed. The number of
-   consecutive failures does not change.
+   is at most one attempt a second. During a handover both sessions are closed, the older one at
+   once. The number of consecutive failures does not change.
    Returns RTM_OK; RTM_E_NOT_CONNECTED after rtm_stop and when the client has finished;
    RTM_E_ARGUMENT. Calls no callback. Not thread-safe; allowed in callbacks. */
 rtm_result rtm_reconnect(rtm_client *client);
@@ -677,9 +677,9 @@ rtm_result rtm_off(rtm_client *client, const char *type, rtm_callback callback, 
    does not accept at once. Slack accepts one message a second, of at most 16,384 bytes.
    json  an object; {"id":N} is added if it has no "id"
    Returns the message's id, 1 or more; or RTM_E_ARGUMENT, RTM_E_NOT_CONNECTED, RTM_E_UNSUPPORTED
-   (in Socket Mode), RTM_E_JSON (not an object, not UTF-8, an id that is not a positive int,
-   duplicate "id" or "type"), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or 1,024
-   messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
+   (in Socket Mode), RTM_E_JSON (not an object, not UTF-8, an id that is not a positive int; of
+   duplicate names the first counts), RTM_E_TOO_BIG, RTM_E_AGAIN (send buffer of 64 KiB full, or
+   1,024 messages unacknowledged: not sent), RTM_E_MEMORY, RTM_E_TLS (no random numbers).
    Slack's acknowledgement arrives as an `Unknown` event with this id, a refusal as an `error`
    event. If the session ends before a "message" or "ping" is acknowledged, an `error` event with
    its id and RTM_E_UNACKNOWLEDGED follows. Not thread-safe; allowed in callbacks. */
@@ -1038,7 +1038,7 @@ static long long rtmi_now_ms(void) {
 
 /* Opens close-on-exec; not every fopen() has a mode for that. */
 static FILE *rtmi_open_file(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO has no data, but may wait */
     FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
     if (fd >= 0 && !file) close(fd);
     return file;
@@ -4234,7 +4234,8 @@ static int rtmi_send_composed(rtm_client *client, int id, bool answered) {
         if (answered) rtmi_unanswered_remove(client, id);
         return result;
     }
-    if (id > client->last_id || client->last_id == INT_MAX) client->last_id = id;
+    /* Of the program's own ids only a larger one counts, unless the counter is about to wrap. */
+    if (id > client->last_id || client->last_id > INT_MAX - INT_MAX / 8) client->last_id = id;
     return id;
 }
 
@@ -4513,8 +4514,7 @@ static bool rtmi_can_acknowledge(const rtmi_session *session) {
 static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *delivery,
                                             rtm_json payload) {
     uint64_t *seen = rtmi_find_envelope(client, delivery->id);
-    rtm_result one, result = rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "reply: the session "
-                                       "has ended");
+    rtm_result one, result = RTM_E_NOT_CONNECTED;
     for (int i = 0; i < 2; i++) {
         rtmi_session *session = client->session[i];
         if (!rtmi_can_acknowledge(session)) continue;
@@ -4525,6 +4525,8 @@ static rtm_result rtmi_acknowledge_delivery(rtm_client *client, rtmi_delivery *d
         if (one == RTM_OK) rtmi_flush(session);
     }
     if (result != RTM_OK && result != RTM_E_NOT_CONNECTED) return result;
+    if (result != RTM_OK)
+        rtmi_fail(&client->error, RTM_E_NOT_CONNECTED, "reply: the session has ended");
     if (seen) *seen &= ~(uint64_t)RTMI_SEEN_BITS;
     delivery->unacknowledged = false;
     return result;
@@ -4758,7 +4760,7 @@ static void rtmi_deliver_inbox(rtm_client *client, rtmi_session *session) {
         if (!stopped && (waits || client->now >= client->slice_end)) return;
         memcpy(&entry, at, sizeof entry);
         session->inbox_at += sizeof entry + entry.size;
-        if (stopped) lost++;
+        if (stopped) lost += !entry.late;
         else rtmi_deliver(client, session, &entry, at + sizeof entry);
     }
     client->now = RTM_NOW_MS();
@@ -5493,9 +5495,9 @@ static void rtmi_end_handover(rtm_client *client) {
     client->session[1] = NULL;
 }
 
-/* Closes a retired session early. */
+/* Closes a retired session early, once what it has received has been delivered. */
 static void rtmi_end_drain(rtmi_session *session, long long now) {
-    if (session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
+    if (!session->inbox.size && session->fate == RTMI_RETIRED && session->state == RTM_STATE_OPEN)
         session->drain_at = session->deadline = now;
 }
 

@@ -195,6 +195,42 @@ static void a_new_handover_closes_the_draining_session_at_once(void **state) {
     }
 }
 
+static void reply_slowly(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
+    test_now_ms += 60;
+    assert_int_equal(rtm_reply(client, event, "{\"a\":1}"), RTM_OK);
+}
+
+/* Commands of the draining session that wait for their callbacks when Slack asks for the next
+   handover: each reply is sent before CLOSE. */
+static void a_new_handover_waits_for_the_replies_of_the_draining_session(void **state) {
+    char text[64];
+    (void)state;
+    app = true;
+    reach_stage(TAKEN_OVER);
+    rtm_on(bot, "slash_commands", reply_slowly, NULL);
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof text, "C%d", i);
+        server_send_envelope(&slack, text, "slash_commands", "\"accepts_response_payload\":true,"
+                             "\"payload\":{\"command\":\"/x\"}");
+    }
+    server_send_text(&second, "{\"type\":\"disconnect\",\"reason\":\"warning\"}");
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof text, "{\"envelope_id\":\"C%d\",\"payload\":{\"a\":1}}", i);
+        server_expect(&slack, RTMI_WS_TEXT, text);
+        next_event("slash_commands");
+    }
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    server_ends(&slack);
+    server_close(&slack);
+    test_now_ms += 1000;
+    take_upgrade_on(&slack, &got);
+    server_answer_upgrade(&slack, &got);
+    take_over(&second, &slack);
+    next_mode();
+}
+
 static void sessions_take_over_one_after_the_other(void **state) {
     (void)state;
     BOTH_MODES {
@@ -1305,6 +1341,7 @@ int main(void) {
         TEST(another_session_takes_over_without_open_or_close),
         TEST(the_first_stays_open_for_15_s_at_most),
         TEST(a_new_handover_closes_the_draining_session_at_once),
+        TEST(a_new_handover_waits_for_the_replies_of_the_draining_session),
         TEST(sessions_take_over_one_after_the_other),
         TEST(a_goodbye_said_twice_begins_one_handover),
         TEST(the_second_attempt_waits_as_after_an_end),

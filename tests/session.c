@@ -1816,6 +1816,17 @@ static void ids_are_added_if_they_are_missing(void **state) {
     }
 }
 
+/* The program uses the two largest ids, in this order. The next ones begin at 1, and differ. */
+static void ids_after_the_largest_are_different(void **state) {
+    (void)state;
+    reach(RTM_STATE_OPEN);
+    assert_int_equal(rtm_send(bot, "{\"id\":2147483647,\"type\":\"message\"}"), INT_MAX);
+    assert_int_equal(rtm_send(bot, "{\"id\":2147483646,\"type\":\"message\"}"), INT_MAX - 1);
+    for (int id = 1; id <= 3; id++) assert_int_equal(rtm_send(bot, "{\"type\":\"x\"}"), id);
+    assert_int_equal(rtm_send_ping(bot), 4);
+    assert_int_equal(rtm_send_typing(bot, "C01234567"), 5);
+}
+
 static void strings_are_escaped_and_read_back_the_same(void **state) {
     static const char *const texts[] = {
         "", "plain", "\"quoted\" \\ /", "line\nbreak\ttab\r", "\x01\x1f\x7f",
@@ -2659,6 +2670,7 @@ static const struct CMUnitTest tests[] = {
     TEST(an_event_over_16_kib_keeps_the_memory_for_another_minute),
     TEST(ids_count_up_from_one),
     TEST(ids_are_added_if_they_are_missing),
+    TEST(ids_after_the_largest_are_different),
     TEST(strings_are_escaped_and_read_back_the_same),
     TEST(only_json_objects_are_sent),
     TEST(missing_strings_are_argument_errors_with_a_message),

@@ -613,6 +613,25 @@ static void a_reply_is_deferred_within_its_callback(void **state) {
     }
 }
 
+static void reply_only(rtm_client *client, const rtm_event *event, void *user_data) {
+    (void)user_data;
+    assert_int_equal(rtm_reply(client, event, "{}"), RTM_OK);
+}
+
+static void a_reply_that_is_sent_leaves_no_error_message(void **state) {
+    (void)state;
+    begin_deferring();
+    int id = defer_command(&slack, "E1");
+    assert_int_equal(rtm_reply_deferred(bot, id, "{}"), RTM_OK);
+    assert_string_equal(rtm_error_detail(bot), "");
+    rtm_off(bot, "slash_commands", defer, NULL);
+    rtm_on(bot, "slash_commands", reply_only, NULL);
+    send_command(&slack, "E2");
+    next_event("slash_commands");
+    assert_string_equal(rtm_error_detail(bot), "");
+    end_deferring();
+}
+
 static void two_callbacks_share_a_deferral(void **state) {
     (void)state;
     begin_deferring();
@@ -1478,6 +1497,25 @@ static void the_number_of_events_dropped_by_a_stop_is_reported(void **state) {
     no_event();
 }
 
+/* Commands are not acknowledged before their callbacks: those that a stop drops are not counted. */
+static void commands_dropped_by_a_stop_are_not_called_acknowledged(void **state) {
+    rtm_config config = app_config();
+    (void)state;
+    make_bot(&config);
+    open_session();
+    say_hello(&slack);
+    rtm_on(bot, "slash_commands", pass_2_s, NULL);
+    send_command(&slack, "E1");
+    send_command(&slack, "E2");
+    next_event("slash_commands");
+    server_expect_ack(&slack, "E1");
+    rtm_stop(bot);
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    next_event("close");
+    no_event();
+}
+
 /* A session with a server that reads nothing, and sends until the client pauses reading. */
 static void stop_reading(void) {
     int small = 4096;
@@ -1919,6 +1957,7 @@ int main(void) {
         TEST(a_reply_on_a_connection_that_ended_is_not_connected),
         TEST(an_end_requested_in_a_callback_follows_the_acknowledgement),
         TEST(a_reply_is_deferred_within_its_callback),
+        TEST(a_reply_that_is_sent_leaves_no_error_message),
         TEST(two_callbacks_share_a_deferral),
         TEST(a_deferred_reply_leaves_outside_callbacks_in_another_or_after_a_call),
         TEST(what_is_deferred_and_never_replied_to_is_not_acknowledged),
@@ -1944,6 +1983,7 @@ int main(void) {
         TEST(queued_events_use_4_times_max_message_at_most),
         TEST(the_inbox_is_delivered_before_the_close),
         TEST(the_number_of_events_dropped_by_a_stop_is_reported),
+        TEST(commands_dropped_by_a_stop_are_not_called_acknowledged),
         TEST(a_server_that_reads_nothing_is_not_read_and_has_no_timeout),
         TEST(a_session_is_dropped_though_the_server_reads_nothing),
         TEST(a_server_that_reads_late_gets_every_acknowledgement),
