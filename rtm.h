@@ -4402,7 +4402,7 @@ RTMI_APART static void rtmi_blame(rtmi_session *session, rtm_result cause) {
     session->error = session->exchange.conn.error;
 }
 
-static void rtmi_note_hello(const rtm_client *client, rtmi_session *session) {
+RTMI_APART static void rtmi_note_hello(const rtm_client *client, rtmi_session *session) {
     if (!session->said_hello) session->hello_at = client->now;
     session->said_hello = true;
 }
