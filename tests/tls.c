@@ -2,6 +2,7 @@
    The server runs in the same thread (same_thread_server.h); tests/tls_certs.sh makes the
    certificates. */
 #define _GNU_SOURCE
+#include <sys/stat.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -899,6 +900,11 @@ static void an_unusable_bundle_is_refused_with_its_name(void **state) {
         refuse_bundle((rtm_config){ .ca_pem = pems[i] }, "ca_pem");
         refuse_bundle((rtm_config){ .ca_file = file_with(pems[i]) }, bundle_file);
     }
+    const char *fifo = file_with(""); /* it is not waited for */
+    unlink(fifo);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    refuse_bundle((rtm_config){ .ca_file = fifo }, fifo);
+    unlink(fifo);
 }
 
 /* As editors write them: blanks at the ends of lines, or CRLF, or both. */
