@@ -1038,7 +1038,7 @@ static long long rtmi_now_ms(void) {
 
 /* Opens close-on-exec; not every fopen() has a mode for that. */
 static FILE *rtmi_open_file(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO has no data, but may wait */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait */
     FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
     if (fd >= 0 && !file) close(fd);
     return file;

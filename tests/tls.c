@@ -2,10 +2,10 @@
    The server runs in the same thread (same_thread_server.h); tests/tls_certs.sh makes the
    certificates. */
 #define _GNU_SOURCE
-#include <sys/stat.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
