@@ -248,7 +248,7 @@ build/ws_echo: tests/ws_echo.c rtm.h build/.build
 faults:
 	@$(INSTALL) build sandbox test
 	@$(FILES) build/test/faults build/sandbox build/certs/ca.pem
-	@FAULTS_ALL=1 sh tests/run.sh build/test/faults
+	@FAULTS_ALL=1 build/test/faults
 
 soak:
 	@$(INSTALL) build sandbox test strace

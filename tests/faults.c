@@ -390,6 +390,13 @@ static void disturbed(enum fault fault, bool of_input, long after) {
     assert_int_equal(open_files(), files);
 }
 
+/* A run with FAULTS_ALL takes minutes: says how far it is. */
+static void show_progress(long n, long total) {
+    if (!getenv("FAULTS_ALL") || n % 500 != 0) return;
+    printf("byte %ld of %ld\n", n, total);
+    fflush(stdout);
+}
+
 static void every_byte(bool of_input) {
     disturbed(NONE, false, 0);
     assert_int_equal(counts.errors, 0);
@@ -397,9 +404,11 @@ static void every_byte(bool of_input) {
     assert_int_equal(server.connections, server.app ? 4 : 2);
     long total = of_input ? server.input_total : server.output_total;
     assert_true(total > 500); /* two handshakes and what is said after them */
-    for (long n = 0; n < total; n++)
+    for (long n = 0; n < total; n++) {
+        show_progress(n, total);
         for (int fault = CUT; fault < FAULTS; fault++)
             if (is_chosen(n, fault)) disturbed((enum fault)fault, of_input, n);
+    }
 }
 
 static void disturbed_after_every_byte_of_the_server(void **state) {
@@ -490,10 +499,12 @@ static void a_submitted_request_disturbed_after_every_byte(void **state) {
         request_disturbed(NONE, false, 0);
         long total = of_input ? server.input_total : server.output_total;
         assert_true(requests.failed == 0 && total > 500);
-        for (long n = 0; n < total; n++)
+        for (long n = 0; n < total; n++) {
+            show_progress(n, total);
             for (int fault = CUT; fault < FAULTS; fault++)
                 if (is_chosen(n, fault))
                     request_disturbed((enum fault)fault, of_input, n);
+        }
     }
 }
 
