@@ -139,8 +139,9 @@ def build_it(block):
     check(done.returncode == 0 and not done.stderr, f'{compile_it}:\n{done.stderr}')
     box = sandbox()
     bot = Program(run)
-    box.type('/wait', 'ping', '/expect pong')
+    box.type('/wait', 'ping', '/expect pong', '/drop')
     box.shows('/expect pong: seen')
+    bot.shows('closed the connection')
     bot.stop()
     box.stop()
 
@@ -200,22 +201,6 @@ def web_api(block):
     check(bot.program.wait(30) == 0, f'rtm_call: {bot.output}')
     bot.shows('user_not_found')
     bot.shows('Ada Human')
-    box.stop()
-
-
-def failures(block):
-    path = program('failures', WHOLE + block + MAIN %
-                   '''if (rtm_on(bot, "error", on_failure, NULL) != RTM_OK) return 1;
-    if (rtm_on(bot, "close", on_failure, NULL) != RTM_OK) return 1;
-    while (rtm_poll(bot, 1000) >= 0) {}''')
-    box = sandbox()
-    bot = Program(path)
-    box.type('/wait', '/http 500', '/drop')
-    bot.shows('close: ')
-    bot.shows('error: ')
-    bot.shows('HTTP 500')
-    check(re.search(r'^close: .*; next attempt: \d+ ms$', bot.output, re.M), bot.output)
-    bot.stop()
     box.stop()
 
 
@@ -350,7 +335,7 @@ FILES = {
         ('sh', 'make demo', same_commands), ('json', 'display_information', manifest),
         ('c', 'pong', quick_start), ('sh', 'apt install', build_it), ('c', 'rtm_defer', replies),
         ('c', 'rtm_call(', web_api), ('c', 'struct pollfd', own_loop),
-        ('c', 'on_failure', failures), ('sh', 'HTTPS_PROXY', through_a_proxy),
+        ('sh', 'HTTPS_PROXY', through_a_proxy),
         ('sh', 'build/sandbox', by_hand)],
     'examples/README.md': [
         ('python', 'RTMClient', python), ('c', 'say_hello(rtm_client *client', from_python),
