@@ -4646,7 +4646,7 @@ static bool rtmi_inbox_reserve(const rtm_client *client, rtmi_session *session, 
 
 /* Slack refuses all connections of this app for now: the other session must wait too. */
 static void rtmi_on_link_disabled(rtm_client *client) {
-    client->disabled_until = client->now + 1000 * RTMI_LINK_DISABLED_S;
+    client->disabled_until = client->now + 1000LL * RTMI_LINK_DISABLED_S;
     for (int i = 0; i < 2; i++) {
         rtmi_session *session = client->session[i];
         bool waits = session && (session->state == RTM_STATE_IDLE ||
@@ -4962,7 +4962,7 @@ static int rtmi_backoff(rtm_client *client, rtmi_session *session) {
     uint32_t random = 0;
     if (asked < 0 && session->cause == RTM_E_RATE_LIMITED) asked = RTMI_RATE_LIMIT_S;
     if (asked >= 0)
-        session->asked_until = rtmi_max(session->asked_until, client->now + 1000 * asked);
+        session->asked_until = rtmi_max(session->asked_until, client->now + 1000LL * asked);
     if (lasted) client->failures = 0;
     else if (client->failures < 16) client->failures++; /* 2^15 s is above both caps */
     client->had_short_session = !lasted && (client->had_short_session || session->said_hello);
@@ -5849,7 +5849,7 @@ static bool rtmi_queue_hold(rtm_client *client, uint64_t key, int seconds) {
     if (!hold) return false;
     while (hold->until && hold->until > client->now && hold->key != key) hold++;
     if (hold == queue->holds + RTMI_HOLDS) return false;
-    *hold = (rtmi_hold){ key, client->now + 1000 * (seconds ? seconds : 1) };
+    *hold = (rtmi_hold){ key, client->now + 1000LL * (seconds ? seconds : 1) };
     return true;
 }
 
