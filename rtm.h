@@ -1100,8 +1100,8 @@ enum {
     RTMI_PIECE = 4096,         /* bytes of a request's body that are read at once */
     RTMI_TLS_OUT = 1024 + 85,  /* TLS output buffer: records of 1 KiB */
     RTMI_BUDGET = 262144,      /* bytes that one rtm_poll reads from a socket at most */
-    RTMI_LATE_STEPS = 32,      /* 32 times RTMI_BUDGET: more than a socket's buffer holds */
-    RTMI_PATIENCE_MS = 2000,   /* wait for DNS if the addresses of an earlier lookup are known */
+    RTMI_LATE_READS = 32,      /* 32 times RTMI_BUDGET: more than a socket's buffer holds */
+    RTMI_LOOKUP_MS = 2000,     /* wait for DNS if the addresses of an earlier lookup are known */
     RTMI_HOSTS = 6,            /* hosts whose addresses and TLS session are remembered */
     RTMI_LOOKUPS = 4,          /* DNS lookups in progress at a time in a client */
     RTMI_STACK = 262144,       /* stack of a lookup's thread, plus the system's minimum */
@@ -1116,9 +1116,9 @@ enum {
     RTMI_LINK_DISABLED_S = 300, /* wait after Socket Mode was switched off */
     RTMI_SEEN = 512,           /* hashes of events that were received */
     RTMI_DRAIN_MS = 15000,     /* for Slack to close a session that another has replaced */
-    RTMI_REST_MS = 10000,      /* min. wait for the reply to a keep-alive PING */
+    RTMI_PONG_MS = 10000,      /* min. wait for the reply to a keep-alive PING */
     RTMI_ZOMBIE_MS = 60000,    /* min. time without a message or a PING from Slack */
-    RTMI_NOTICE_MS = 1000,       /* between two reports of skipped messages of one kind */
+    RTMI_NOTICE_MS = 1000,     /* between two reports of skipped messages of one kind */
     RTMI_KEPT = 16384,         /* bytes: buffers that grew beyond this are freed ... */
     RTMI_KEPT_TOKENS = 2048,   /* ... as are token tables of more values ... */
     RTMI_KEPT_MS = 60000,      /* ... after not being needed for this long */
@@ -3384,7 +3384,7 @@ static rtm_result rtmi_conn_step_lookup(rtmi_conn *conn, long long now) {
         /* Without a thread the lookup has blocked; its time is added to the deadline. */
         conn->deadline += RTM_NOW_MS() - now;
         now = RTM_NOW_MS();
-        conn->step_deadline = now + RTMI_PATIENCE_MS;
+        conn->step_deadline = now + RTMI_LOOKUP_MS;
     }
     /* Also while this lookup cannot begin because there are too many others. */
     if (!host->known.count) conn->step_deadline = conn->deadline;
@@ -3762,7 +3762,7 @@ static rtm_result rtmi_exchange_step(rtmi_exchange *exchange, long long now) {
     if (result == RTM_E_AGAIN) {
         bool unread = conn->readable && (exchange->begun || conn->budget);
         if (now < conn->deadline) return result;
-        if (unread && exchange->late_steps++ < RTMI_LATE_STEPS) return result;
+        if (unread && exchange->late_steps++ < RTMI_LATE_READS) return result;
         result = rtmi_conn_timeout(conn);
     }
     bool cut = result != RTM_OK && exchange->begun && rtmi_http_is_decided(&conn->http);
@@ -3801,7 +3801,7 @@ typedef struct rtmi_settings {
     void *log_user_data;
 } rtmi_settings;
 
-/* What will happen to an open session. The value only increases: see rtmi_doom. */
+/* What will happen to an open session. The value only increases: see rtmi_raise_fate. */
 typedef enum rtmi_fate {
     RTMI_STAYS,   /* until it ends */
     RTMI_LEAVING, /* Slack will end it: a second session is to take over */
@@ -3834,7 +3834,7 @@ typedef struct rtmi_session {
     long long silent_at; /* when a PING is due, or the end, if nothing is received until then */
     unsigned pings_sent; /* our PINGs since anything was received */
     /* Written by what is received. */
-    rtmi_fate fate;      /* by rtmi_doom and rtmi_take_over */
+    rtmi_fate fate;      /* by rtmi_raise_fate and rtmi_take_over */
     bool said_hello;
     long long hello_at;
     long long active_at; /* when Slack last sent a message or a PING */
@@ -4390,7 +4390,7 @@ static bool rtmi_note_copy(rtm_client *client, const rtmi_session *session, rtm_
     return copy != NULL;
 }
 
-RTMI_APART static void rtmi_doom(rtmi_session *session, rtmi_fate fate) {
+RTMI_APART static void rtmi_raise_fate(rtmi_session *session, rtmi_fate fate) {
     if (fate > session->fate) session->fate = fate;
 }
 
@@ -4414,7 +4414,7 @@ RTMI_APART static void rtmi_note_hello(const rtm_client *client, rtmi_session *s
 
 /* Slack will end the session. Another one takes over, unless no_auto_reconnect is set. */
 static void rtmi_expect_end(const rtm_client *client, rtmi_session *session) {
-    rtmi_doom(session, client->settings.no_auto_reconnect ? RTMI_DROPPING : RTMI_LEAVING);
+    rtmi_raise_fate(session, client->settings.no_auto_reconnect ? RTMI_DROPPING : RTMI_LEAVING);
 }
 
 /* Delivers the event in client->document. */
@@ -4449,7 +4449,7 @@ static void rtmi_on_rtm_text(rtm_client *client, rtmi_session *session, const ch
     if (!rtmi_open_text(client, session, text, size, NULL, &event.data)) return;
     if (reply && rtmi_reply_was_refused(client, &event)) return;
     if (end && *type == 'g') rtmi_expect_end(client, session);
-    else if (end) rtmi_doom(session, RTMI_DROPPING);
+    else if (end) rtmi_raise_fate(session, RTMI_DROPPING);
     if (hello) rtmi_note_hello(client, session);
     if (!reply && !hello && !end && rtmi_note_copy(client, session, event.data)) return;
     rtmi_dispatch_text(client, session, &event);
@@ -4675,7 +4675,7 @@ static void rtmi_on_disconnect(rtm_client *client, rtmi_session *session, rtm_js
         return;
     }
     rtmi_blame(session, RTM_E_SLACK);
-    rtmi_doom(session, RTMI_DROPPED);
+    rtmi_raise_fate(session, RTMI_DROPPED);
 }
 
 static void rtmi_on_socket_mode_hello(rtm_client *client, rtmi_session *session, rtm_json root) {
@@ -5345,7 +5345,7 @@ static void rtmi_shrink_buffers(rtm_client *client, rtmi_session *session) {
 static const char *rtmi_keep_alive(rtm_client *client, rtmi_session *session, long long asked) {
     rtmi_conn *conn = &session->exchange.conn;
     int interval = client->settings.ping_interval_ms;
-    int rest = interval / 2 > RTMI_REST_MS ? interval / 2 : RTMI_REST_MS;
+    int rest = interval / 2 > RTMI_PONG_MS ? interval / 2 : RTMI_PONG_MS;
     long long zombie_at = LLONG_MAX;
     if (client->socket_mode && session->pings == 2 && interval > 0)
         zombie_at = session->active_at + rtmi_max(3 * session->ping_gap, RTMI_ZOMBIE_MS);
@@ -5495,7 +5495,7 @@ static void rtmi_end_handover(rtm_client *client) {
     bool ended = second->state == RTM_STATE_FINISHED ||
                  (retired && second->state == RTM_STATE_BACKOFF);
     if (!ended || second->unreported) return;
-    if (!retired) rtmi_doom(client->session[0], RTMI_LAST);
+    if (!retired) rtmi_raise_fate(client->session[0], RTMI_LAST);
     rtmi_session_free(client, second);
     client->session[1] = NULL;
 }
@@ -6405,8 +6405,8 @@ rtm_result rtm_reconnect(rtm_client *client) {
     client->reconnects = state != RTM_STATE_IDLE && state != RTM_STATE_OPEN;
     if (state != RTM_STATE_OPEN) return RTM_OK;
     rtmi_session *second = client->session[1];
-    rtmi_doom(client->session[0], RTMI_DROPPING);
-    if (second) rtmi_doom(second, RTMI_DROPPING); /* a retired one is closed at once */
+    rtmi_raise_fate(client->session[0], RTMI_DROPPING);
+    if (second) rtmi_raise_fate(second, RTMI_DROPPING); /* a retired one is closed at once */
     if (second) second->drain_at = second->deadline = RTM_NOW_MS();
     if (second && second->state == RTM_STATE_BACKOFF) rtmi_end_wait(second);
     return RTM_OK;

@@ -317,8 +317,8 @@ static void previous_addresses_are_used_when_a_lookup_is_late(void **state) {
     test_now_ms += rtm_timeout_ms(bot);
     WAIT_FOR(lookups() == 2);
     no_event();
-    assert_int_equal(rtm_timeout_ms(bot), RTMI_PATIENCE_MS);
-    test_now_ms += RTMI_PATIENCE_MS - 1;
+    assert_int_equal(rtm_timeout_ms(bot), RTMI_LOOKUP_MS);
+    test_now_ms += RTMI_LOOKUP_MS - 1;
     no_event();
     assert_false(server_pending(&slack));
     test_now_ms++;
@@ -329,7 +329,7 @@ static void previous_addresses_are_used_when_a_lookup_is_late(void **state) {
     next_error(RTM_E_CLOSED);
     test_now_ms += rtm_timeout_ms(bot);
     no_event();
-    test_now_ms += RTMI_PATIENCE_MS;
+    test_now_ms += RTMI_LOOKUP_MS;
     take_call(&got);
     assert_int_equal(lookups(), 2);
 }
@@ -399,7 +399,7 @@ static void other_hosts_do_not_disturb_a_lookup_in_progress(void **state) {
     snprintf(base_url, sizeof base_url, "http://slack.test:%d/", slack.port);
     assert_int_equal(rtm_perform(bot, &asked, NULL), RTM_E_TIMEOUT);
     server_idle = NULL;
-    test_now_ms += RTMI_PATIENCE_MS;
+    test_now_ms += RTMI_LOOKUP_MS;
     for (int i = 0; i < 3; i++) rtm_poll(bot, 0);
     assert_int_not_equal(rtm_timeout_ms(bot), 0); /* else it is called again and again */
     take_call(&got);
