@@ -746,10 +746,11 @@ int rtm_defer(rtm_client *client, const rtm_event *event);
 /* Sends a deferred reply, immediately (Socket Mode only).
    id    from rtm_defer
    json  an object, as for rtm_reply; NULL = an empty acknowledgement
-   Returns RTM_OK; RTM_E_ARGUMENT (no such id), RTM_E_BUSY (already replied), RTM_E_NOT_CONNECTED
-   (the connection that brought the event has ended), RTM_E_UNSUPPORTED (a payload for
-   "function_executed"). After RTM_E_JSON, RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS
-   the deferral stays open. Not thread-safe; allowed in callbacks. */
+   Returns RTM_OK; RTM_E_ARGUMENT (no such id), RTM_E_BUSY (already replied, or its connection has
+   ended and 64 later replies were deferred), RTM_E_NOT_CONNECTED (the connection that brought the
+   event has ended), RTM_E_UNSUPPORTED (a payload for "function_executed"). After RTM_E_JSON,
+   RTM_E_TOO_BIG, RTM_E_AGAIN, RTM_E_MEMORY and RTM_E_TLS the deferral stays open. Not thread-safe;
+   allowed in callbacks. */
 rtm_result rtm_reply_deferred(rtm_client *client, int id, const char *json);
 
 /* Web API ------------------------------------------------------------------------------------- */
