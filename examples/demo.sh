@@ -28,8 +28,8 @@ show() {
         text=${line#*| }
         case $line in
         note*) printf '\n%s%s%s\n' "$bold" "$text" "$plain" ;;
+        'human   | stop' | bot*acknowledged* | bot*'is typing') ;;
         human*) printf '%shuman |%s %s\n' "$blue" "$plain" "$text" ;;
-        bot*acknowledged* | bot*'is typing') ;;
         bot*) printf '%sbot   |%s %s\n' "$green" "$plain" "${text#posted: }" ;;
         *'bot connected'* | *'connection cut' | *'disconnect: '*)
             printf '%sslack |%s %s\n' "$yellow" "$plain" "${text#/drop: }" ;;
