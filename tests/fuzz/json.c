@@ -27,12 +27,13 @@ static void look(rtm_json json) {
     CHECK(rtm_json_bool(json, true) == rtm_json_bool(json, false) || !strchr("tf", *json.text));
 }
 
-/* A quoted string is valid JSON, and decodes to the original. */
+/* A quoted string is valid JSON, and decodes to the original if that is UTF-8. */
 static void quote(const char *text) {
     rtmi_buf out = { 0 };
     rtmi_json_quote(&out, text);
     CHECK(is_json(out.data, out.size));
-    CHECK(rtm_json_equals((rtm_json){ out.data, out.size, NULL }, text));
+    bool same = rtm_json_equals((rtm_json){ out.data, out.size, NULL }, text);
+    CHECK(same || !rtmi_is_utf8(text, strlen(text)));
     rtmi_buf_free(&out);
 }
 
