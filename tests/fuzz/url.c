@@ -14,8 +14,10 @@ static void parse_url(const char *text) {
     CHECK(!strcmp(peer.host, again.host) && !strcmp(peer.port, again.port));
     rtmi_buf_free(&out);
     rtmi_network network = { .proxy = peer, .no_proxy = peer.host };
+    /* A dot at the end of an entry is ignored, and "a:1" is a host and a port. */
     bool dotted = *peer.host == '.' || peer.host[strlen(peer.host) - 1] == '.';
-    CHECK(rtmi_is_direct(&network, &peer) || dotted); /* a dot at the end of an entry is ignored */
+    const char *colon = strchr(peer.host, ':');
+    CHECK(rtmi_is_direct(&network, &peer) || dotted || (colon && !strchr(colon + 1, ':')));
     network.no_proxy = fuzz_text(text, strlen(text));
     rtmi_is_direct(&network, &peer);
     free(network.no_proxy);
