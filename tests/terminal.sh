@@ -9,8 +9,8 @@ trap 'screen kill-server 2>/dev/null || :; [ -z "$bot" ] || kill $bot 2>/dev/nul
 trap 'exit 1' INT TERM HUP
 export LC_ALL=C.UTF-8
 screen() { TERM=xterm tmux -u -S "$dir/tmux" -f /dev/null "$@"; }
-keys() { screen send-keys -- "$@"; }
-fail() { echo "FAIL terminal: $1" >&2; screen capture-pane -p >&2 || :; exit 1; }
+keys() { screen send-keys -t shell -- "$@"; }
+fail() { echo "FAIL terminal: $1" >&2; screen capture-pane -t shell -p >&2 || :; exit 1; }
 wait_for() { # TEXT COMMAND...: the command succeeds, or will within 20 s
     what=$1
     shift
@@ -23,17 +23,17 @@ wait_for() { # TEXT COMMAND...: the command succeeds, or will within 20 s
 }
 is_shown() { # TEXT [FLAG]: a line of the screen is or begins so
     # shellcheck disable=SC2086 # a flag or nothing
-    screen capture-pane -p ${2:-} | grep -qF -- "$1"
+    screen capture-pane -t shell -p ${2:-} | grep -qF -- "$1"
 }
 shows() { wait_for "not shown: $1" is_shown "$@"; }
 coloured() { # NUMBER ACTOR TEXT: the actor's name has this colour
     shows "$(printf '\033[%sm%-7s |' "$1" "$2")" -e
-    screen capture-pane -p -e | grep -F "$(printf '\033[%sm%-7s |' "$1" "$2")" | grep -qF -- "$3" ||
+    screen capture-pane -t shell -p -e | grep -F "$(printf '\033[%sm%-7s |' "$1" "$2")" | grep -qF -- "$3" ||
         fail "$2 says in its colour: $3"
 }
 is_typed() { # LINES: the last lines of the screen are these
     count=$(printf '%s\n' "$1" | wc -l)
-    [ "$(screen capture-pane -p | sed '/^$/d' | tail -n "$count")" = "$1" ]
+    [ "$(screen capture-pane -t shell -p | sed '/^$/d' | tail -n "$count")" = "$1" ]
 }
 typed() { wait_for "not typed: $1" is_typed "$1"; }
 wrapped() { # WIDTH TEXT: the prompt and the text in rows of this width
@@ -56,22 +56,22 @@ r.urlopen(r.Request('http://localhost:$(cat "$dir/port")/services/x',
 }
 is_above() { # TEXT WIDTH LINE: what is printed is whole and on the line above the one that is typed
     rows=$(wrapped "$2" "$3" | wc -l)
-    [ "$(screen capture-pane -p | sed '/^$/d' | tail -n $((rows + 1)))" = "webhook | $1
+    [ "$(screen capture-pane -t shell -p | sed '/^$/d' | tail -n $((rows + 1)))" = "webhook | $1
 $(wrapped "$2" "$3")" ]
 }
 stays_typed() { # TEXT WIDTH LINE: so it is, and the line is on the screen once
     post "$1"
     wait_for "what is printed is above the line that is typed: $1" is_above "$@"
-    [ "$(screen capture-pane -p | grep -c '^> ')" = 1 ] || fail "the line is hidden meanwhile: $1"
+    [ "$(screen capture-pane -t shell -p | grep -c '^> ')" = 1 ] || fail "the line is hidden meanwhile: $1"
 }
-has_size() { [ "$(stty size <"$(screen display-message -p '#{pane_tty}')")" = "$2 $1" ]; }
+has_size() { [ "$(stty size <"$(screen display-message -t shell -p '#{pane_tty}')")" = "$2 $1" ]; }
 resize() { # COLUMNS ROWS: tmux passes them on to the terminal a little later
-    screen resize-window -x "$1" -y "$2"
+    screen resize-window -t shell -x "$1" -y "$2"
     wait_for "no size of $1 columns" has_size "$@"
 }
 begin() { # NAME=VALUE: a shell on a screen of 100 columns, and in it the sandbox
-    screen kill-session 2>/dev/null || :
-    screen new-session -d -x 100 -y 50 "env PS1=shell: HOME=/ $1 sh"
+    screen kill-session -t shell 2>/dev/null || :
+    screen new-session -d -s shell -x 100 -y 50 "env PS1=shell: HOME=/ $1 sh"
     shows shell:
     rm -f "$dir/port"
     keys "$build/sandbox --plain --port 0 --port-file $dir/port; echo ended: \$?" Enter
@@ -96,7 +96,7 @@ while bot.recv(4096):
 END
     bot=$!
 }
-screen new-session -d -x 9 -y 9 cat # keeps the server
+screen new-session -d -s keeper -x 9 -y 9 cat # keeps the server
 
 begin TERM=screen
 coloured 2 sandbox listening
@@ -181,11 +181,11 @@ keys /wai Tab C-u C-d
 shows 'ended: 0'
 
 begin NO_COLOR=1
-screen capture-pane -p -e | grep -q "$(printf '\033\\[2m')" && fail 'colours with NO_COLOR'
+screen capture-pane -t shell -p -e | grep -q "$(printf '\033\\[2m')" && fail 'colours with NO_COLOR'
 keys /quit Enter
 shows 'ended: 0'
 begin TERM=dumb
-screen capture-pane -p -e | grep -q "$(printf '\033\\[2m')" && fail 'colours with TERM=dumb'
+screen capture-pane -t shell -p -e | grep -q "$(printf '\033\\[2m')" && fail 'colours with TERM=dumb'
 keys hello Enter
 shows 'waiting for one'
 keys /quit Enter
