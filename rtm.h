@@ -135,7 +135,7 @@
                 else after 250 ms, or 100 ms more than the host's last connection took, whichever is
                 longer. Earlier attempts stay open; the first one that connects is used.
      Memory     Allocated once per connection, in bytes (x86-64, without malloc's own overhead):
-                  client and session                   5,224   and 3 descriptors with its socket;
+                  client and session                   5,200   and 3 descriptors with its socket;
                                                                up to 10 while it connects
                   ids of the last 512 events           4,608   Socket Mode; RTM from the first
                                                                handover on
@@ -144,7 +144,7 @@
                                                                a stack of 256 KiB
                   TLS engine and record buffers       21,544   while connected
                   read-ahead                           4,096   while connected
-                  certificate check                    5,208   during a handshake
+                  certificate check                    5,224   during a handshake
                   trust anchors        about 540 per anchor   during a full handshake
                   event buffer     up to max_message_size, grown on demand, kept
                   send buffer      up to 64 KiB, grown on demand, while connected
@@ -1344,7 +1344,7 @@ static bool rtmi_utf8_check(rtmi_utf8 *state, const void *data, size_t size) {
     return true;
 }
 
-/* The length of the character at p, or of the maximal invalid part there; *valid tells which. p is
+/* The length of the character at p, or of the maximal invalid part there; *valid says which. p is
    not at the end of the string. */
 static size_t rtmi_utf8_length(const char *p, bool *valid) {
     rtmi_utf8 state = { 0 };
@@ -2599,8 +2599,8 @@ typedef struct rtmi_addresses {
 /* Whichever finishes with a lookup last, the thread or the client, frees it. */
 enum { RTMI_LOOKUP_RUNNING, RTMI_LOOKUP_DONE, RTMI_LOOKUP_ABANDONED };
 
-/* The lookup of a host name, in a thread of its own because getaddrinfo() has no timeout. It refers
-   to no memory of the client, and is allocated with malloc(), because RTM_REALLOC need not be
+/* The lookup of a host name, in a thread of its own because getaddrinfo() has no timeout. It does
+   not refer to the client's memory, and is allocated with malloc(), because RTM_REALLOC need not be
    thread-safe. */
 typedef struct rtmi_lookup {
     int progress;     /* RTMI_LOOKUP_...; changed by atomic exchange */
@@ -6662,8 +6662,8 @@ static rtm_result rtmi_perform(rtm_client *client, rtmi_request *request, rtm_re
     return result;
 }
 
-/* Checks and encodes a request to be performed; `complete` is false if there was no memory to
-   collect its fields. */
+/* Checks and encodes a request to be performed; `complete` is false if collecting its fields ran
+   out of memory. */
 static rtm_result rtmi_prepare(rtm_client *client, const rtm_request *given, bool complete,
                                rtmi_request **request) {
     if (!client) return RTM_E_ARGUMENT;

@@ -8,7 +8,7 @@
  *
  * Guaranteed: while the bridge is connected to the broker, each message is posted, in order, even
  * if Slack is unreachable for some time. Up to 1,000 messages wait in memory; further ones are
- * dropped, and a post tells how many. After SIGTERM or SIGINT the bridge accepts no more messages
+ * dropped, and a post says how many. After SIGTERM or SIGINT the bridge accepts no more messages
  * and posts the waiting ones, for 10 s at most; then it reports how many it did not post.
  * Not guaranteed: a message that is published while the bridge is not running, or not connected to
  * the broker, is lost, and so are the waiting messages if the bridge is killed. A message may be

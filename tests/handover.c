@@ -177,19 +177,24 @@ static void the_first_stays_open_for_15_s_at_most(void **state) {
     }
 }
 
+/* The draining session is closed, and a third one takes over from the second. */
+static void replace_draining(void) {
+    server_expect_close(&slack, 1000);
+    server_send_close(&slack, 1000, "");
+    server_ends(&slack);
+    server_close(&slack);
+    test_now_ms += 1000;
+    take_upgrade_on(&slack, &got);
+    server_answer_upgrade(&slack, &got);
+    take_over(&second, &slack);
+}
+
 static void a_new_handover_closes_the_draining_session_at_once(void **state) {
     (void)state;
     BOTH_MODES {
         reach_stage(TAKEN_OVER);
         say_goodbye(&second);
-        server_expect_close(&slack, 1000);
-        server_send_close(&slack, 1000, "");
-        server_ends(&slack);
-        server_close(&slack);
-        test_now_ms += 1000;
-        take_upgrade_on(&slack, &got);
-        server_answer_upgrade(&slack, &got);
-        take_over(&second, &slack);
+        replace_draining();
         event_arrives(&slack, 1);
         no_event();
     }
@@ -220,14 +225,7 @@ static void a_new_handover_waits_for_the_replies_of_the_draining_session(void **
         server_expect(&slack, RTMI_WS_TEXT, text);
         next_event("slash_commands");
     }
-    server_expect_close(&slack, 1000);
-    server_send_close(&slack, 1000, "");
-    server_ends(&slack);
-    server_close(&slack);
-    test_now_ms += 1000;
-    take_upgrade_on(&slack, &got);
-    server_answer_upgrade(&slack, &got);
-    take_over(&second, &slack);
+    replace_draining();
     next_mode();
 }
 

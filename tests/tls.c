@@ -1435,32 +1435,30 @@ static void renegotiation_is_refused(void **state) {
     rtm_destroy(bot);
 }
 
-static void an_alert_without_a_name_is_reported_with_its_number(void **state) {
-    (void)state;
+/* Sends an alert: the session ends, with a message that contains `about`. */
+static void end_with_alert(rtm_client *bot, const char *bytes, const char *about) {
     int ends = 0;
-    rtm_client *bot = open_exact();
     rtm_on(bot, "close", count_end, &ends);
     exact.tls.eng.record_type_out = SSL3_RT_ALERT;
-    exact_send("\2\143", 2);
+    exact_send(bytes, 2);
     for (int i = 0; i < 50 && !ends; i++) rtm_poll(bot, 100);
-    assert_non_null(strstr(rtm_error_detail(bot), "fatal alert (BearSSL error 355)"));
+    assert_int_equal(ends, 1);
+    assert_non_null(strstr(rtm_error_detail(bot), about));
     rtm_destroy(bot);
+}
+
+static void an_alert_without_a_name_is_reported_with_its_number(void **state) {
+    (void)state;
+    end_with_alert(open_exact(), "\2\143", "fatal alert (BearSSL error 355)");
 }
 
 /* OpenSSL sends this when its HelloRequest was refused. */
 static void a_server_that_requires_renegotiation_is_named_as_such(void **state) {
     (void)state;
-    int ends = 0;
     rtm_client *bot = open_exact();
-    rtm_on(bot, "close", count_end, &ends);
     exact.tls.eng.record_type_out = SSL3_RT_HANDSHAKE;
     exact_send("\0\0\0\0", 4); /* HelloRequest */
-    exact.tls.eng.record_type_out = SSL3_RT_ALERT;
-    exact_send("\2\50", 2);
-    for (int i = 0; i < 50 && !ends; i++) rtm_poll(bot, 100);
-    assert_int_equal(ends, 1);
-    assert_non_null(strstr(rtm_error_detail(bot), "renegotiation"));
-    rtm_destroy(bot);
+    end_with_alert(bot, "\2\50", "renegotiation");
 }
 
 static int set_up(void **state) {

@@ -77,7 +77,7 @@ async function download(file, token) {
         const answer = await save(file.url_private_download,
             `${directory}/${client}/${file.name}`, token);
         first = first ?? answer;
-        check(answer === first, `${file.name}: https hears "${first}", ${client} "${answer}"`);
+        check(answer === first, `${file.name}: https receives "${first}", ${client} "${answer}"`);
         same(`https/${file.name}`, `${client}/${file.name}`, `https and ${client}`);
     }
     return first;
